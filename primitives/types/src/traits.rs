@@ -1,0 +1,279 @@
+//! Where pallets meet. Each trait names the pallet that implements it; the runtime ties them together.
+//!
+//! ```text
+//! instruments ── Listing ──┐
+//! oracle ── PriceFeeds ────┤
+//! margin ── Ledger ────────┼─> clearing (the close) ── CurrentView ─> intake, queries
+//! order-book ── OrderBook ─┤
+//! liquidation ─ Liquidations ┘
+//! ```
+
+use crate::{
+    AccountRef, AssetId, BlockNumber, CancelReason, Cash, CollateralParams, FeeTier, FeedId, Fill,
+    Instrument, Lots, MarginAccount, MarketId, MarketStatus, MarketView, Millis, OpenOrder, Price,
+    RiskError, RiskTier, RiskView, Side, Ticks, TierId,
+};
+use alloc::{collections::BTreeMap, collections::BTreeSet, vec::Vec};
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use scale_info::TypeInfo;
+use serde::{Deserialize, Serialize};
+
+/// What is listed. Implemented by the instruments pallet.
+pub trait Listing {
+    /// Every listed market, by id; at most [`crate::MAX_MARKETS`].
+    fn markets() -> Vec<(MarketId, Instrument)>;
+    /// One market.
+    fn market(id: MarketId) -> Option<Instrument>;
+    /// A risk tier.
+    fn tier(id: TierId) -> Option<RiskTier>;
+    /// The fee tiers, dearest first.
+    fn fee_tiers() -> Vec<FeeTier>;
+    /// Puts into force the parameter changes whose timelock has passed. Called by the close, before anything reads
+    /// parameters.
+    fn apply_due(now: BlockNumber);
+    /// A circuit breaker: moves a market to at least `status`. Never opens one.
+    fn restrict(market: MarketId, status: MarketStatus);
+}
+
+/// A feed's last aggregate.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo, Serialize,
+    Deserialize,
+)]
+pub struct FeedPrice {
+    /// Stake-weighted median.
+    pub price: Price,
+    /// Half the distance of the weighted quartiles, at least the observers' own.
+    pub confidence: Price,
+    /// Median time of observation: age counts from here.
+    pub observed_at: Millis,
+    /// Block of the aggregate.
+    pub block: BlockNumber,
+}
+
+/// Prices. Implemented by the oracle pallet.
+pub trait PriceFeeds {
+    /// Aggregates the observations that stand. Called once a block, first thing in the close.
+    fn close_round(now: Millis);
+    /// The last aggregate that had a quorum, however old; its reader judges its age.
+    fn price(feed: FeedId) -> Option<FeedPrice>;
+}
+
+/// Where cash is that no account holds.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen,
+    TypeInfo, Serialize, Deserialize,
+)]
+pub enum Pot {
+    /// Trading fees less rebates.
+    Fees,
+    /// What rounding against accounts left over, other than funding.
+    Rounding,
+    /// A market's funding, signed: payments settled so far less receipts.
+    Funding(MarketId),
+}
+
+/// Why the ledger refused.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+pub enum LedgerError {
+    /// The account was never opened; deposit first.
+    NoAccount,
+    /// The chain's custody does not hold that much of the asset.
+    Custody,
+    /// An account's list is full, or a sum is out of range.
+    Risk(RiskError),
+}
+
+impl From<RiskError> for LedgerError {
+    fn from(e: RiskError) -> Self {
+        Self::Risk(e)
+    }
+}
+
+impl From<crate::MathError> for LedgerError {
+    fn from(e: crate::MathError) -> Self {
+        Self::Risk(RiskError::Math(e))
+    }
+}
+
+/// Margin accounts, pots and custody. Implemented by the margin pallet.
+pub trait Ledger<AccountId> {
+    /// The account, if it was opened.
+    fn account(of: &AccountRef<AccountId>) -> Option<MarginAccount>;
+
+    /// Changes an account in a way that cannot lower its equity less maintenance margin: deposits, orders, standing.
+    /// Keeps open interest. Nothing changes on an error.
+    fn update<R, E: From<LedgerError>>(
+        of: &AccountRef<AccountId>,
+        change: impl FnOnce(&mut MarginAccount) -> Result<R, E>,
+    ) -> Result<R, E>;
+
+    /// Changes an account in any way, then puts it where it belongs in the threshold and deleveraging indices. Keeps open
+    /// interest. Nothing changes on an error. Opens the account if `open`.
+    fn settle<R, E: From<LedgerError>>(
+        of: &AccountRef<AccountId>,
+        view: &RiskView,
+        open: bool,
+        change: impl FnOnce(&mut MarginAccount) -> Result<R, E>,
+    ) -> Result<R, E>;
+
+    /// What a pot holds.
+    fn pot(pot: Pot) -> Cash;
+    /// Adds to a pot, or takes from it below zero.
+    fn credit_pot(pot: Pot, amount: Cash) -> Result<(), LedgerError>;
+    /// Lots open in a market: the sum of its long positions.
+    fn open_interest(market: MarketId) -> Lots;
+    /// Assets taken as collateral, by id.
+    fn collaterals() -> Vec<(AssetId, CollateralParams)>;
+    /// The asset in which cash is held.
+    fn settlement_asset() -> AssetId;
+    /// Moves an asset from `from`'s wallet into custody. The ledger entry is the caller's.
+    fn take_into_custody(from: &AccountId, asset: AssetId, amount: u128) -> Result<(), LedgerError>;
+    /// Moves an asset out of custody to `to`'s wallet. The ledger entry is the caller's.
+    fn pay_from_custody(to: &AccountId, asset: AssetId, amount: u128) -> Result<(), LedgerError>;
+}
+
+/// Puts accounts where they are found again when they are near their maintenance margin, and positions where
+/// deleveraging finds them. Implemented by the liquidation pallet, called by the ledger after every settlement.
+pub trait RiskIndex<AccountId> {
+    /// Refreshes the account's live entries. A live entry is replaced only by a nearer one.
+    fn refresh(
+        of: &AccountRef<AccountId>,
+        account: &mut MarginAccount,
+        view: &RiskView,
+    ) -> Result<(), RiskError>;
+}
+
+/// The view written by the last close. Implemented by the clearing pallet.
+pub trait CurrentView {
+    /// Prices and parameters in force for this block's intake.
+    fn view() -> RiskView;
+}
+
+/// An order of liquidation's second remedy, for the next match only.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct LiquidationOrder<AccountId> {
+    /// The account under margin.
+    pub account: AccountRef<AccountId>,
+    /// The market.
+    pub market: MarketId,
+    /// The side that reduces its position.
+    pub side: Side,
+    /// Size, at most the position.
+    pub lots: Lots,
+    /// The fillable price, never worse than the bankruptcy price.
+    pub limit: Ticks,
+}
+
+/// What the check before novation asks the next round of a match to heed. Empty in the first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MatchLimits<AccountId: Ord> {
+    /// Accounts whose orders in this market are cancelled, reduce-only and liquidation orders excepted.
+    pub cancelled: BTreeSet<AccountRef<AccountId>>,
+    /// Worst prices at which reduce-only and liquidation orders of an account execute.
+    pub tightened: BTreeMap<AccountRef<AccountId>, Ticks>,
+    /// If set, only these accounts' orders, and reduce-only and liquidation orders, take part.
+    pub admitted: Option<BTreeSet<AccountRef<AccountId>>>,
+    /// Only orders that reduce positions take part (the open-interest cap).
+    pub reducing_only: bool,
+    /// Resting orders that may still execute in this block.
+    pub max_fills: u32,
+}
+
+impl<AccountId: Ord> MatchLimits<AccountId> {
+    /// No limits but the number of fills.
+    pub fn first(max_fills: u32) -> Self {
+        Self {
+            cancelled: BTreeSet::new(),
+            tightened: BTreeMap::new(),
+            admitted: None,
+            reducing_only: false,
+            max_fills,
+        }
+    }
+}
+
+/// What a match would do, before it is novated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tentative<AccountId> {
+    /// Every order's fills, grouped by account in order, fees not yet computed.
+    pub fills: Vec<Fill<AccountId>>,
+    /// Lots traded (each counted once).
+    pub volume: Lots,
+    /// Price of the last trade of the match.
+    pub last: Option<Ticks>,
+    /// Resting orders that executed.
+    pub executed: u32,
+}
+
+/// Margin that an account's orders no longer need: they filled or left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Release<AccountId> {
+    /// Whose.
+    pub account: AccountRef<AccountId>,
+    /// Lots no longer bid.
+    pub bid_lots: Lots,
+    /// Lots no longer asked.
+    pub ask_lots: Lots,
+    /// Quantums no longer reserved.
+    pub reserve: Cash,
+}
+
+/// Prices of orders that stood in the book after both previous closes, at the smaller of their two sizes.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+    Serialize, Deserialize,
+)]
+pub struct RestedQuotes {
+    /// Best bid.
+    pub bid: Option<Ticks>,
+    /// Best ask.
+    pub ask: Option<Ticks>,
+    /// Mean price at which the impact notional sells, rounded down; none without the depth.
+    pub impact_bid: Option<Price>,
+    /// Mean price at which the impact notional buys, rounded up; none without the depth.
+    pub impact_ask: Option<Price>,
+}
+
+/// The book. Implemented by the order-book pallet.
+pub trait OrderBook<AccountId: Ord> {
+    /// One market's book and this block's orders, loaded for matching.
+    type Market;
+
+    /// Loads a market for this block's match, liquidation orders included. `None` if there is nothing to do in it.
+    fn load(
+        view: &MarketView,
+        liquidations: Vec<LiquidationOrder<AccountId>>,
+    ) -> Option<Self::Market>;
+    /// Matches within `limits`. May be called again with narrower limits; each call starts from the loaded state.
+    fn run(market: &mut Self::Market, limits: &MatchLimits<AccountId>) -> Tentative<AccountId>;
+    /// Accounts with orders in the loaded market that could still execute, with those orders (whole, at their limits).
+    fn candidates(market: &Self::Market) -> Vec<(AccountRef<AccountId>, Vec<OpenOrder>)>;
+    /// Writes what the last run did. The releases are the caller's to apply to the accounts.
+    fn commit(market: Self::Market) -> Vec<Release<AccountId>>;
+    /// Cancels every open order of an account, those of this block's intake included, and clears its aggregates.
+    fn cancel_all(of: &AccountRef<AccountId>, account: &mut MarginAccount, reason: CancelReason) -> u32;
+    /// The account's open orders.
+    fn open_orders(of: &AccountRef<AccountId>) -> Vec<OpenOrder>;
+    /// Quotes that stood after both previous closes.
+    fn rested(market: MarketId) -> RestedQuotes;
+    /// Lots resting on a side no farther than `limit`, counting at most a bounded number of orders.
+    fn depth(market: MarketId, side: Side, limit: Ticks) -> Lots;
+    /// Work of every close that needs no match: expiries, evictions, refreshing rested quotes. Returns releases.
+    fn housekeep(view: &RiskView) -> Vec<(MarketId, Release<AccountId>)>;
+}
+
+/// Liquidation's part of the close. Implemented by the liquidation pallet.
+pub trait Liquidations<AccountId> {
+    /// After marks and funding moved from `before` to `now`: pops the thresholds that were crossed, rechecks those accounts,
+    /// cancels the orders of those below maintenance margin (remedy 1) and returns the orders of remedy 2.
+    fn on_marks(before: &RiskView, now: &RiskView) -> Vec<LiquidationOrder<AccountId>>;
+    /// After the markets matched: reassesses the queue and takes the remedies beyond the market.
+    fn waterfall(view: &RiskView);
+    /// Accounts in the queue.
+    fn queued() -> u32;
+    /// An uncovered deficit exceeds the insurance fund: nothing is paid out.
+    fn withdrawals_paused() -> bool;
+}

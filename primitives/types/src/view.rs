@@ -1,0 +1,157 @@
+//! Every market's prices and parameters in one value, written once a block, and what an account is worth against it.
+
+use crate::{
+    AssetId, BlockNumber, Cash, CollateralParams, FeeTier, FeedId, FundingIndex, Lots, MarginAccount,
+    MarketId, MarketStatus, Millis, Ppm, Price, RiskError, Size, MAX_MARKETS,
+};
+use codec::{Decode, Encode, MaxEncodedLen};
+use scale_info::TypeInfo;
+use serde::{Deserialize, Serialize};
+use sp_core::{bounded::BoundedVec, ConstU32};
+
+/// One market as margin, intake and matching see it during a block.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo, Serialize, Deserialize)]
+pub struct MarketView {
+    /// The market.
+    pub id: MarketId,
+    /// Feed of its underlying.
+    pub underlying: FeedId,
+    /// The stricter of governance's status and what the age of the price allows.
+    pub status: MarketStatus,
+    /// USD per unit and tick.
+    pub tick_size: Price,
+    /// Units per lot.
+    pub lot_size: Size,
+    /// Quantums per lot and tick.
+    pub tick_value: u64,
+    /// The price positions are valued and liquidated at; zero before the first.
+    pub mark: Price,
+    /// The oracle's aggregate.
+    pub index: Price,
+    /// Median time at which the index was observed.
+    pub observed_at: Millis,
+    /// The index is fresh enough to liquidate, fund and withdraw on.
+    pub fresh: bool,
+    /// Cumulative funding per long lot.
+    pub funding_index: FundingIndex,
+    /// Initial margin fraction in force: with open interest, confidence and depeg add-ons.
+    pub imf: Ppm,
+    /// Maintenance margin fraction.
+    pub mmf: Ppm,
+    /// Unrealised profit of this market that supports initial margin elsewhere.
+    pub profit_credit: Cash,
+    /// Farthest from the mark that orders execute.
+    pub price_band: Ppm,
+    /// Least notional of a new order.
+    pub min_notional: Cash,
+    /// Notional of impact prices.
+    pub impact_notional: Cash,
+    /// Most lots open.
+    pub open_interest_cap: Lots,
+}
+
+/// One collateral asset as margin sees it during a block.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo, Serialize, Deserialize)]
+pub struct CollateralView {
+    /// The asset.
+    pub asset: AssetId,
+    /// Settlement value of one whole unit: USD price over `max(1, settlement currency's USD price)`, rounded down.
+    /// Zero while it has no fresh price: it then counts for nothing towards initial margin, and nobody is liquidated for it.
+    pub price: Price,
+    /// Its price is fresh enough to liquidate and withdraw on.
+    pub fresh: bool,
+    /// How it counts.
+    pub params: CollateralParams,
+}
+
+/// What every check of a block is made against.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo, Serialize, Deserialize)]
+pub struct RiskView {
+    /// The block whose close wrote it.
+    pub block: BlockNumber,
+    /// That block's time.
+    pub now: Millis,
+    /// Markets, sorted by id.
+    pub markets: BoundedVec<MarketView, ConstU32<MAX_MARKETS>>,
+    /// Collateral assets, sorted by id.
+    pub collaterals: BoundedVec<CollateralView, ConstU32<16>>,
+    /// Fee tiers.
+    pub fee_tiers: BoundedVec<FeeTier, ConstU32<8>>,
+}
+
+impl RiskView {
+    /// A market, or which one is missing.
+    pub fn market(&self, id: MarketId) -> Result<&MarketView, RiskError> {
+        self.markets
+            .binary_search_by_key(&id, |m| m.id)
+            .ok()
+            .and_then(|at| self.markets.get(at))
+            .ok_or(RiskError::UnknownMarket(id))
+    }
+
+    /// A collateral asset, or which one is missing.
+    pub fn collateral(&self, asset: AssetId) -> Result<&CollateralView, RiskError> {
+        self.collaterals
+            .binary_search_by_key(&asset, |c| c.asset)
+            .ok()
+            .and_then(|at| self.collaterals.get(at))
+            .ok_or(RiskError::UnknownCollateral(asset))
+    }
+
+    /// The fee tier, or the first one (the dearest) if there is none of that number.
+    pub fn fee_tier(&self, tier: u8) -> FeeTier {
+        self.fee_tiers
+            .get(usize::from(tier))
+            .or_else(|| self.fee_tiers.first())
+            .copied()
+            .unwrap_or(FeeTier { maker_ppm: 0, taker_ppm: 0 })
+    }
+}
+
+/// An account against a view. All in quantums; what the account has is rounded down, what it needs up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct Assessment {
+    /// Cash, position values, accrued funding and haircut collateral.
+    pub equity: Cash,
+    /// Equity with each market's unrealised profit limited to what may support initial margin.
+    pub initial_equity: Cash,
+    /// Initial margin of the positions alone.
+    pub initial: Cash,
+    /// Initial margin of positions and open orders, over every subset of fills.
+    pub initial_with_orders: Cash,
+    /// Maintenance margin of the positions.
+    pub maintenance: Cash,
+    /// Cash that may leave: no unrealised profit, and initial margin with orders stays covered.
+    pub withdrawable: Cash,
+    /// Notional of all positions at their marks.
+    pub notional: Cash,
+    /// `Σ |exposure| · price · (1 + m)`: what `equity − maintenance` can lose, at most, per unit of relative price move.
+    pub exposure: Cash,
+    /// Everything it holds has a fresh price.
+    pub fresh: bool,
+}
+
+impl Assessment {
+    /// Equity above maintenance margin; below zero the account is liquidated.
+    pub fn slack(&self) -> Option<Cash> {
+        self.equity.checked_sub(self.maintenance)
+    }
+    /// Whether it may be liquidated.
+    pub const fn is_below_maintenance(&self) -> bool {
+        self.equity < self.maintenance
+    }
+    /// Whether its positions are covered initially.
+    pub const fn covers_initial(&self) -> bool {
+        self.initial_equity >= self.initial
+    }
+    /// Whether positions and every subset of its orders are covered initially.
+    pub const fn covers_orders(&self) -> bool {
+        self.initial_equity >= self.initial_with_orders
+    }
+}
+
+/// The margin model, hidden from ledger, book and liquidation.
+pub trait RiskModel {
+    /// What `account` is worth and needs against `view`.
+    fn assess(account: &MarginAccount, view: &RiskView) -> Result<Assessment, RiskError>;
+}
