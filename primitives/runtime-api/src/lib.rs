@@ -1,1 +1,285 @@
+//! The runtime API that nodes and clients call: what the chain knows, in the units it keeps it in.
+//!
+//! Clients encode the arguments and decode the answers with these very types; see `novate-client`.
+
 #![cfg_attr(not(feature = "std"), no_std)]
+#![warn(missing_docs)]
+
+extern crate alloc;
+
+use alloc::vec::Vec;
+use codec::{Codec, Decode, DecodeWithMemTracking, Encode};
+use novate_types::{
+    AccountRef, Assessment, AssetId, BlockNumber, Cash, FeedId, FundingIndex, Instrument, Lots,
+    MarginAccount, MarketId, MarketStatus, MarketView, Millis, OpenOrder, Pot, Price, RestedQuotes,
+    RiskError, RiskTier, SignedLots, Standing, Ticks,
+};
+use scale_info::TypeInfo;
+use serde::{Deserialize, Serialize};
+
+/// A market: how it is listed, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct MarketInfo {
+    /// How it is listed.
+    pub instrument: Instrument,
+    /// Its tier's parameters.
+    pub tier: RiskTier,
+    /// Prices, margin fractions and funding in force; none before the first close that saw it.
+    pub view: Option<MarketView>,
+    /// Lots open.
+    pub open_interest: Lots,
+    /// Funding rate per eight hours in parts per 10¹², payable by longs when above zero.
+    pub funding_rate_8h: i64,
+    /// Quotes that stood after both previous closes.
+    pub rested: RestedQuotes,
+    /// Last trade and its block.
+    pub last_trade: Option<(Ticks, BlockNumber)>,
+}
+
+/// One price level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct BookLevel {
+    /// The price.
+    pub ticks: Ticks,
+    /// Lots resting there.
+    pub lots: Lots,
+    /// Orders resting there.
+    pub orders: u32,
+}
+
+/// A market's resting orders, best first.
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize,
+)]
+pub struct Book {
+    /// Bids, highest first.
+    pub bids: Vec<BookLevel>,
+    /// Asks, lowest first.
+    pub asks: Vec<BookLevel>,
+}
+
+/// A feed's last aggregate and how old it is.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct FeedInfo {
+    /// The feed.
+    pub feed: FeedId,
+    /// Its name, such as `BTC`.
+    pub symbol: Vec<u8>,
+    /// Stake-weighted median; none before the first quorum.
+    pub price: Option<Price>,
+    /// Half width of its confidence interval.
+    pub confidence: Price,
+    /// Median time of observation.
+    pub observed_at: Millis,
+    /// Age at the block asked for.
+    pub age: Millis,
+}
+
+/// Why an account has no liquidation price.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum NoLiquidationPrice {
+    /// It holds no position in this market.
+    NoPosition,
+    /// No price of this market brings it to its maintenance margin: the rest of the account covers it.
+    Covered,
+    /// It is below its maintenance margin already.
+    AlreadyBelow,
+    /// The market has no price yet.
+    NoPrice,
+}
+
+/// A position and its worth.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct PositionInfo {
+    /// The market.
+    pub market: MarketId,
+    /// Signed size.
+    pub lots: SignedLots,
+    /// Quantums paid for it.
+    pub cost: Cash,
+    /// Cumulative funding up to which it has settled.
+    pub funding_index: FundingIndex,
+    /// Value at the mark, rounded down.
+    pub value: Cash,
+    /// Funding due to it since, below zero if it owes.
+    pub funding: Cash,
+    /// `value − cost + funding`.
+    pub unrealised: Cash,
+    /// The mark at which the account reaches its maintenance margin, all other prices standing still.
+    pub liquidation_price: Result<Price, NoLiquidationPrice>,
+}
+
+/// A margin account and its worth.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct AccountInfo {
+    /// What the ledger holds.
+    pub account: MarginAccount,
+    /// Whether it trades freely.
+    pub standing: Standing,
+    /// What it is worth and needs.
+    pub assessment: Assessment,
+    /// Its positions.
+    pub positions: Vec<PositionInfo>,
+    /// Its open orders.
+    pub open_orders: Vec<OpenOrder>,
+}
+
+/// A trade to imagine.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+pub struct HypotheticalTrade {
+    /// The market.
+    pub market: MarketId,
+    /// Bought above zero, sold below.
+    pub lots: SignedLots,
+    /// At this price, or at the mark's nearest tick.
+    pub ticks: Option<Ticks>,
+}
+
+/// Why a query has no answer.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum QueryError {
+    /// The account was never opened; deposit first.
+    NoAccount,
+    /// No such market; `markets` lists them.
+    UnknownMarket,
+    /// The market has no price yet.
+    NoPrice,
+    /// A sum is out of range, or a list of the account would be full.
+    OutOfRange,
+}
+
+impl From<RiskError> for QueryError {
+    fn from(e: RiskError) -> Self {
+        match e {
+            RiskError::UnknownMarket(_) => Self::UnknownMarket,
+            _ => Self::OutOfRange,
+        }
+    }
+}
+
+/// An account near or below its maintenance margin.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct Candidate<AccountId> {
+    /// Which account.
+    pub account: AccountRef<AccountId>,
+    /// Whether it is in the queue of the remedies.
+    pub standing: Standing,
+    /// Equity.
+    pub equity: Cash,
+    /// Maintenance margin.
+    pub maintenance: Cash,
+    /// Notional at its marks.
+    pub notional: Cash,
+}
+
+/// One sum on both sides of an equality.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct Equality {
+    /// What the ledger adds up to.
+    pub ledger: Cash,
+    /// What the chain holds.
+    pub custody: Cash,
+}
+
+/// The equalities of conservation, computed over all accounts.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct Conservation {
+    /// Per market, `Σ lots` over all accounts: zero.
+    pub lots: Vec<(MarketId, i128)>,
+    /// `Σ cash − Σ cost + Σ pots` against the settlement currency in custody.
+    pub settlement: Equality,
+    /// Per collateral asset, `Σ amounts` against what is in custody.
+    pub collateral: Vec<(AssetId, Equality)>,
+    /// What the pots hold.
+    pub pots: Vec<(Pot, Cash)>,
+    /// Accounts summed.
+    pub accounts: u32,
+}
+
+impl Conservation {
+    /// Whether every equality holds.
+    pub fn holds(&self) -> bool {
+        self.lots.iter().all(|(_, sum)| *sum == 0)
+            && self.settlement.ledger == self.settlement.custody
+            && self.collateral.iter().all(|(_, e)| e.ledger == e.custody)
+    }
+}
+
+/// Where the chain stands, in one answer.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct StatusInfo {
+    /// Height.
+    pub block: BlockNumber,
+    /// Its time.
+    pub now: Millis,
+    /// Markets by what they admit.
+    pub markets: Vec<(MarketId, MarketStatus)>,
+    /// Accounts in the queue of the remedies.
+    pub liquidations_queued: u32,
+    /// Nothing is paid out while an uncovered deficit exceeds the insurance fund.
+    pub withdrawals_paused: bool,
+    /// Equity of the insurance fund.
+    pub insurance_fund: Cash,
+    /// Equity of the backstop vault.
+    pub vault: Cash,
+}
+
+sp_api::decl_runtime_apis! {
+    /// Novate's queries.
+    pub trait NovateApi<AccountId> where AccountId: Codec + Ord {
+        /// Every market.
+        fn markets() -> Vec<(MarketId, MarketInfo)>;
+        /// A market's book, at most `depth` levels a side.
+        fn book(market: MarketId, depth: u32) -> Book;
+        /// The oracle's feeds.
+        fn prices() -> Vec<FeedInfo>;
+        /// One account.
+        fn account(account: AccountRef<AccountId>) -> Result<AccountInfo, QueryError>;
+        /// The account as it would be after some trades, fees included, novation's check not applied.
+        fn simulate(account: AccountRef<AccountId>, trades: Vec<HypotheticalTrade>) -> Result<AccountInfo, QueryError>;
+        /// Accounts by nearness to their maintenance margin, `count` from the `from`-th.
+        fn liquidation_candidates(from: u32, count: u32) -> Vec<Candidate<AccountId>>;
+        /// The equalities, computed over the whole state: for operators and tests, not for every block.
+        fn conservation() -> Conservation;
+        /// Where the chain stands.
+        fn status() -> StatusInfo;
+    }
+}

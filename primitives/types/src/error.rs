@@ -5,7 +5,16 @@ use scale_info::TypeInfo;
 
 /// Why arithmetic on money, prices or sizes gave no answer. Nothing wraps, clamps or panics.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
 )]
 pub enum MathError {
     /// The result lies outside its type's range.
@@ -16,7 +25,16 @@ pub enum MathError {
 
 /// Why an account could not be assessed or changed.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
 )]
 pub enum RiskError {
     /// The account or the change refers to a market that the view does not hold.

@@ -11,8 +11,10 @@ fn narrow(wide: U256) -> Result<u128> {
 }
 
 fn div_ceil(numerator: U256, divisor: U256) -> Result<U256> {
-    let (quotient, rest) =
-        numerator.checked_div(divisor).zip(numerator.checked_rem(divisor)).ok_or(MathError::DivisionByZero)?;
+    let (quotient, rest) = numerator
+        .checked_div(divisor)
+        .zip(numerator.checked_rem(divisor))
+        .ok_or(MathError::DivisionByZero)?;
     if rest.is_zero() {
         Ok(quotient)
     } else {
@@ -22,13 +24,21 @@ fn div_ceil(numerator: U256, divisor: U256) -> Result<U256> {
 
 /// `⌊a · b / c⌋`.
 pub fn mul_div_floor(a: u128, b: u128, c: u128) -> Result<u128> {
-    let product = U256::from(a).checked_mul(U256::from(b)).ok_or(MathError::Overflow)?;
-    narrow(product.checked_div(U256::from(c)).ok_or(MathError::DivisionByZero)?)
+    let product = U256::from(a)
+        .checked_mul(U256::from(b))
+        .ok_or(MathError::Overflow)?;
+    narrow(
+        product
+            .checked_div(U256::from(c))
+            .ok_or(MathError::DivisionByZero)?,
+    )
 }
 
 /// `⌈a · b / c⌉`.
 pub fn mul_div_ceil(a: u128, b: u128, c: u128) -> Result<u128> {
-    let product = U256::from(a).checked_mul(U256::from(b)).ok_or(MathError::Overflow)?;
+    let product = U256::from(a)
+        .checked_mul(U256::from(b))
+        .ok_or(MathError::Overflow)?;
     narrow(div_ceil(product, U256::from(c))?)
 }
 
@@ -100,13 +110,20 @@ fn notional_parts(lots: Lots, price: Price, lot_size: Size) -> Result<(U256, U25
         .and_then(|v| v.checked_mul(U256::from(QUANTUMS.unsigned_abs())))
         .ok_or(MathError::Overflow)?;
     let unit = U256::from(Price::DIV);
-    Ok((numerator, unit.checked_mul(unit).ok_or(MathError::Overflow)?))
+    Ok((
+        numerator,
+        unit.checked_mul(unit).ok_or(MathError::Overflow)?,
+    ))
 }
 
 /// Quantums that `lots` are worth at `price`, rounded down.
 pub fn notional_floor(lots: Lots, price: Price, lot_size: Size) -> Result<u128> {
     let (numerator, divisor) = notional_parts(lots, price, lot_size)?;
-    narrow(numerator.checked_div(divisor).ok_or(MathError::DivisionByZero)?)
+    narrow(
+        numerator
+            .checked_div(divisor)
+            .ok_or(MathError::DivisionByZero)?,
+    )
 }
 
 /// Quantums that `lots` are worth at `price`, rounded up.
@@ -134,7 +151,11 @@ pub fn asset_value_floor(amount: u128, decimals: u8, price: Price) -> Result<u12
         .checked_pow(U256::from(decimals))
         .and_then(|v| v.checked_mul(U256::from(Price::DIV)))
         .ok_or(MathError::Overflow)?;
-    narrow(numerator.checked_div(divisor).ok_or(MathError::DivisionByZero)?)
+    narrow(
+        numerator
+            .checked_div(divisor)
+            .ok_or(MathError::DivisionByZero)?,
+    )
 }
 
 /// Quantums per lot and tick, `tick_size · lot_size · 10⁶`, if it is a whole number of at least one.
@@ -157,8 +178,10 @@ pub fn price_of(ticks: Ticks, tick_size: Price) -> Result<Price> {
 
 /// The last tick at or below `price`.
 pub fn ticks_floor(price: Price, tick_size: Price) -> Result<Ticks> {
-    let ticks =
-        price.into_inner().checked_div(tick_size.into_inner()).ok_or(MathError::DivisionByZero)?;
+    let ticks = price
+        .into_inner()
+        .checked_div(tick_size.into_inner())
+        .ok_or(MathError::DivisionByZero)?;
     u64::try_from(ticks).map_err(|_| MathError::Overflow)
 }
 
@@ -174,7 +197,10 @@ pub fn ticks_ceil(price: Price, tick_size: Price) -> Result<Ticks> {
 /// The tick nearest to `price`; half a tick goes up.
 pub fn ticks_nearest(price: Price, tick_size: Price) -> Result<Ticks> {
     let half = tick_size.into_inner() / 2;
-    let shifted = price.into_inner().checked_add(half).ok_or(MathError::Overflow)?;
+    let shifted = price
+        .into_inner()
+        .checked_add(half)
+        .ok_or(MathError::Overflow)?;
     ticks_floor(Price::from_inner(shifted), tick_size)
 }
 
@@ -196,8 +222,16 @@ pub fn shift_ceil(price: Price, shift_ppm: i64) -> Result<Price> {
     )?))
 }
 
+/// Whether a parameter may move from `old` to `new` at once: by no more than `relative` of `old`, or by no more than
+/// `least`, whichever is farther.
+pub fn is_within_step(old: i128, new: i128, relative: Ppm, least: u128) -> Result<bool> {
+    Ok(old.abs_diff(new) <= ppm_floor(old.unsigned_abs(), relative)?.max(least))
+}
+
 fn shifted_million(shift_ppm: i64) -> Result<u128> {
-    let factor = i64::from(MILLION).checked_add(shift_ppm).ok_or(MathError::Overflow)?;
+    let factor = i64::from(MILLION)
+        .checked_add(shift_ppm)
+        .ok_or(MathError::Overflow)?;
     Ok(u128::try_from(factor).unwrap_or(0))
 }
 
@@ -214,10 +248,29 @@ mod tests {
     fn tick_value_is_whole_or_refused() {
         let tenth_of_a_milli = Price::from_rational(1, 10_000);
         assert_eq!(tick_value(price(0, 50), tenth_of_a_milli), Some(50));
-        assert_eq!(tick_value(price(0, 1), Price::from_rational(1, 10_000)), Some(1));
-        assert_eq!(tick_value(price(0, 1), Price::from_rational(1, 100_000)), None);
+        assert_eq!(
+            tick_value(price(0, 1), Price::from_rational(1, 10_000)),
+            Some(1)
+        );
+        assert_eq!(
+            tick_value(price(0, 1), Price::from_rational(1, 100_000)),
+            None
+        );
         assert_eq!(tick_value(price(0, 0), price(1, 0)), None);
-        assert_eq!(tick_value(Price::from_rational(3, 2_000_000), price(1, 0)), None);
+        assert_eq!(
+            tick_value(Price::from_rational(3, 2_000_000), price(1, 0)),
+            None
+        );
+    }
+
+    #[test]
+    fn a_step_is_relative_or_the_least_whichever_is_farther() {
+        assert_eq!(is_within_step(100, 125, 250_000, 1), Ok(true));
+        assert_eq!(is_within_step(100, 126, 250_000, 1), Ok(false));
+        assert_eq!(is_within_step(-100, -74, 250_000, 1), Ok(false));
+        assert_eq!(is_within_step(0, -7, 250_000, 7), Ok(true));
+        assert_eq!(is_within_step(0, 8, 250_000, 7), Ok(false));
+        assert_eq!(is_within_step(i128::MIN, i128::MAX, MILLION, 0), Ok(false));
     }
 
     proptest! {

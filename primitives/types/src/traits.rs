@@ -37,7 +37,17 @@ pub trait Listing {
 
 /// A feed's last aggregate.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo, Serialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
     Deserialize,
 )]
 pub struct FeedPrice {
@@ -61,8 +71,20 @@ pub trait PriceFeeds {
 
 /// Where cash is that no account holds.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen,
-    TypeInfo, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
 )]
 pub enum Pot {
     /// Trading fees less rebates.
@@ -75,7 +97,16 @@ pub enum Pot {
 
 /// Why the ledger refused.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
 )]
 pub enum LedgerError {
     /// The account was never opened; deposit first.
@@ -130,7 +161,8 @@ pub trait Ledger<AccountId> {
     /// The asset in which cash is held.
     fn settlement_asset() -> AssetId;
     /// Moves an asset from `from`'s wallet into custody. The ledger entry is the caller's.
-    fn take_into_custody(from: &AccountId, asset: AssetId, amount: u128) -> Result<(), LedgerError>;
+    fn take_into_custody(from: &AccountId, asset: AssetId, amount: u128)
+        -> Result<(), LedgerError>;
     /// Moves an asset out of custody to `to`'s wallet. The ledger entry is the caller's.
     fn pay_from_custody(to: &AccountId, asset: AssetId, amount: u128) -> Result<(), LedgerError>;
 }
@@ -144,6 +176,19 @@ pub trait RiskIndex<AccountId> {
         account: &mut MarginAccount,
         view: &RiskView,
     ) -> Result<(), RiskError>;
+}
+
+/// Whether the threshold index can bear parameters that raise what accounts need: its thresholds were drawn with the
+/// old ones. Implemented by the liquidation pallet; `()` never waits.
+pub trait ThresholdSweep {
+    /// A sweep over every account that began at or after block `since` has completed.
+    fn completed_since(since: BlockNumber) -> bool;
+}
+
+impl ThresholdSweep for () {
+    fn completed_since(_: BlockNumber) -> bool {
+        true
+    }
 }
 
 /// The view written by the last close. Implemented by the clearing pallet.
@@ -223,8 +268,19 @@ pub struct Release<AccountId> {
 
 /// Prices of orders that stood in the book after both previous closes, at the smaller of their two sizes.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
-    Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
 )]
 pub struct RestedQuotes {
     /// Best bid.
@@ -254,7 +310,11 @@ pub trait OrderBook<AccountId: Ord> {
     /// Writes what the last run did. The releases are the caller's to apply to the accounts.
     fn commit(market: Self::Market) -> Vec<Release<AccountId>>;
     /// Cancels every open order of an account, those of this block's intake included, and clears its aggregates.
-    fn cancel_all(of: &AccountRef<AccountId>, account: &mut MarginAccount, reason: CancelReason) -> u32;
+    fn cancel_all(
+        of: &AccountRef<AccountId>,
+        account: &mut MarginAccount,
+        reason: CancelReason,
+    ) -> u32;
     /// The account's open orders.
     fn open_orders(of: &AccountRef<AccountId>) -> Vec<OpenOrder>;
     /// Quotes that stood after both previous closes.

@@ -1,8 +1,8 @@
 //! Every market's prices and parameters in one value, written once a block, and what an account is worth against it.
 
 use crate::{
-    AssetId, BlockNumber, Cash, CollateralParams, FeeTier, FeedId, FundingIndex, Lots, MarginAccount,
-    MarketId, MarketStatus, Millis, Ppm, Price, RiskError, Size, MAX_MARKETS,
+    AssetId, BlockNumber, Cash, CollateralParams, FeeTier, FeedId, FundingIndex, Lots,
+    MarginAccount, MarketId, MarketStatus, Millis, Ppm, Price, RiskError, Size, MAX_MARKETS,
 };
 use codec::{Decode, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use sp_core::{bounded::BoundedVec, ConstU32};
 
 /// One market as margin, intake and matching see it during a block.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo, Serialize, Deserialize,
+)]
 pub struct MarketView {
     /// The market.
     pub id: MarketId,
@@ -51,7 +53,9 @@ pub struct MarketView {
 }
 
 /// One collateral asset as margin sees it during a block.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo, Serialize, Deserialize,
+)]
 pub struct CollateralView {
     /// The asset.
     pub asset: AssetId,
@@ -65,7 +69,19 @@ pub struct CollateralView {
 }
 
 /// What every check of a block is made against.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
 pub struct RiskView {
     /// The block whose close wrote it.
     pub block: BlockNumber,
@@ -104,12 +120,17 @@ impl RiskView {
             .get(usize::from(tier))
             .or_else(|| self.fee_tiers.first())
             .copied()
-            .unwrap_or(FeeTier { maker_ppm: 0, taker_ppm: 0 })
+            .unwrap_or(FeeTier {
+                maker_ppm: 0,
+                taker_ppm: 0,
+            })
     }
 }
 
 /// An account against a view. All in quantums; what the account has is rounded down, what it needs up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize,
+)]
 pub struct Assessment {
     /// Cash, position values, accrued funding and haircut collateral.
     pub equity: Cash,

@@ -1,0 +1,4 @@
+//! Each pallet's place in the chain: [`system`] and [`consensus`] run it, [`exchange`] trades on it.
+
+pub mod consensus;
+pub mod system;
