@@ -47,16 +47,30 @@ fn a_development_node_makes_and_finalises_blocks_in_parity_db() {
         "0",
     ]);
     let deadline = Instant::now() + Duration::from_secs(90);
-    let mut wanted = vec!["ParityDb", "Imported #5 ", "finalized #2 "];
+    let (mut parity_db, mut imported, mut finalised) = (false, 0, 0);
     let mut seen = Vec::new();
-    while !wanted.is_empty() {
+    while !(parity_db && imported >= 5 && finalised >= 2) {
         let left = deadline.saturating_duration_since(Instant::now());
-        let line = log
-            .recv_timeout(left)
-            .unwrap_or_else(|_| panic!("never saw {wanted:?} in\n{}", seen.join("\n")));
-        wanted.retain(|want| !line.contains(want));
+        let line = log.recv_timeout(left).unwrap_or_else(|_| {
+            panic!(
+                "imported #{imported}, finalised #{finalised}, in\n{}",
+                seen.join("\n")
+            )
+        });
+        parity_db |= line.contains("ParityDb");
+        imported = imported.max(number_after(&line, "Imported #"));
+        finalised = finalised.max(number_after(&line, "finalized #"));
         seen.push(line);
     }
+}
+
+/// The number that follows `label` in a log line; zero if it does not.
+fn number_after(line: &str, label: &str) -> u32 {
+    let digits = line.split(label).nth(1).unwrap_or_default();
+    digits
+        .chars()
+        .map_while(|c| c.to_digit(10))
+        .fold(0, |number, digit| number * 10 + digit)
 }
 
 #[test]
