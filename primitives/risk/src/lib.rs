@@ -1,1 +1,42 @@
+//! Margin, fees, funding and liquidation as pure functions of an account, a view of the markets and parameters.
+//!
+//! Sections 1, 2, 5, 6 and 7 of the protocol, one file a concern. What an account has is rounded down, what it needs or
+//! pays up; all sums are quantums unless a name says otherwise. Overflow is an error, and an error changes nothing.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`ledger`] | trades, funding settlement and order aggregates of one account |
+//! | [`linear`] | [`Linear`]: equity, initial and maintenance margin, collateral, the check before novation |
+//! | [`fees`] | trading fees, and what an open order reserves |
+//! | [`funding`] | premium, rate and accrual of perpetuals |
+//! | [`liquidation`] | bankruptcy and fillable prices, and how much to close |
+//! | [`thresholds`] | how far prices and funding may move before an account has to be looked at again |
+
 #![cfg_attr(not(feature = "std"), no_std)]
+#![warn(missing_docs)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+extern crate alloc;
+
+pub mod fees;
+pub mod funding;
+pub mod ledger;
+pub mod linear;
+pub mod liquidation;
+pub mod thresholds;
+
+pub use fees::*;
+pub use funding::*;
+pub use ledger::*;
+pub use linear::*;
+pub use liquidation::*;
+pub use thresholds::*;

@@ -1,0 +1,206 @@
+//! The linear margin model (section 6): each position by itself, notional at the mark times a fraction.
+//!
+//! Sources: dYdX v4 for the fractions and their scaling by open interest; Mango Markets (October 2022) and JELLY (March 2025)
+//! for why unrealised profit supports only its own position's initial margin and a small credit elsewhere.
+
+use crate::ledger::funding_owed_ceil;
+use alloc::collections::BTreeMap;
+use novate_types::{
+    math::{
+        add, asset_value_floor, mul_div_ceil, position_value_floor, ppm_ceil, ppm_floor, signed,
+        sub,
+    },
+    Assessment, Cash, CollateralView, FeedId, MarginAccount, MarketView, MathError, OrderAggregate,
+    Ppm, RiskError, RiskModel, RiskTier, RiskView, SignedLots, MILLION, QUANTUMS,
+};
+use primitive_types::U256;
+
+/// Least maintenance margin of a position that is not zero: 1 USD, so that dust pays for the work of liquidating it.
+pub const MIN_MAINTENANCE: Cash = QUANTUMS;
+
+/// The linear model.
+///
+/// - Equity: `cash + Σ (⌊value⌋ − cost − ⌈funding owed⌉) + Σ haircut collateral`.
+/// - Maintenance: `Σ max(⌈|value|·MMF⌉, 1 USD)` over positions; initial: `Σ max(⌈|value|·IMF⌉, maintenance)`.
+/// - Initial with orders: in each market the initial margin of the farthest position that any subset of its orders can reach
+///   (`max(q + B, A − q, |q|)` lots), plus what its orders reserve.
+/// - Initial equity: as equity, but a market's unrealised profit counts only up to its own initial margin plus its profit credit.
+/// - Withdrawable: the largest `w ≤ cash` with `cash − w + Σ over underlyings of min(0, unrealised) + collateral` and initial
+///   equity less `w` both covering initial margin with orders; zero if there is none. The second binds only between markets of
+///   one underlying, where a profit offsets a loss beyond what it may support.
+///
+/// Funding that the pot owes is part of unrealised profit. Funding that the account owes is not: it counts in full, as
+/// settling it takes it out of cash, or else the next settlement could uncover margin that profit may not support.
+pub struct Linear;
+
+impl RiskModel for Linear {
+    fn assess(account: &MarginAccount, view: &RiskView) -> Result<Assessment, RiskError> {
+        let mut sum = Assessment {
+            fresh: true,
+            ..Assessment::default()
+        };
+        let mut by_underlying = BTreeMap::<FeedId, Cash>::new();
+        sum.equity = account.cash;
+        sum.initial_equity = account.cash;
+        let mut free = account.cash;
+
+        for position in &account.positions {
+            let market = view.market(position.market)?;
+            let value = position_value_floor(position.lots, market.mark, market.lot_size)?;
+            let notional = signed(value.unsigned_abs())?;
+            let initial = initial_ceil(market, position.lots)?;
+            let owed = funding_owed_ceil(position, market)?;
+            let due = owed.max(0);
+            let profit = sub(sub(value, position.cost)?, owed.min(0))?;
+            let supporting = profit.min(add(initial, market.profit_credit)?);
+
+            sum.equity = sub(add(sum.equity, profit)?, due)?;
+            sum.initial_equity = sub(add(sum.initial_equity, supporting)?, due)?;
+            free = sub(free, due)?;
+            sum.initial = add(sum.initial, initial)?;
+            sum.maintenance = add(sum.maintenance, maintenance_ceil(market, position.lots)?)?;
+            sum.notional = add(sum.notional, notional)?;
+            // A long's value dropped a fraction of a quantum, which can be lost too.
+            let gross = add(notional, 1)?;
+            let margined = signed(ppm_ceil(gross.unsigned_abs(), market.mmf)?)?;
+            sum.exposure = add(sum.exposure, add(gross, margined)?)?;
+            sum.fresh &= market.fresh;
+
+            let underlying = by_underlying.entry(market.underlying).or_default();
+            *underlying = add(*underlying, profit)?;
+        }
+
+        for profit in by_underlying.values() {
+            free = add(free, (*profit).min(0))?;
+        }
+        for (asset, amount) in &account.collateral {
+            let collateral = view.collateral(*asset)?;
+            let value = collateral_value(collateral, *amount)?;
+            sum.equity = add(sum.equity, value)?;
+            sum.initial_equity = add(sum.initial_equity, value)?;
+            // A haircut value is concave in the price and zero at zero, so it loses at most its own share of a relative fall.
+            sum.exposure = add(sum.exposure, value)?;
+            sum.fresh &= collateral.fresh;
+            free = add(free, value)?;
+        }
+
+        sum.initial_with_orders = sum.initial;
+        for orders in &account.orders {
+            let market = view.market(orders.market)?;
+            let lots = account.lots(orders.market);
+            let beyond = sub(
+                farthest_initial(market, lots, orders)?,
+                initial_ceil(market, lots)?,
+            )?;
+            sum.initial_with_orders = add(sum.initial_with_orders, add(beyond, orders.reserve)?)?;
+        }
+
+        sum.withdrawable = sub(free.min(sum.initial_equity), sum.initial_with_orders)?
+            .min(account.cash)
+            .max(0);
+        Ok(sum)
+    }
+}
+
+/// Greatest initial margin of the positions that a subset of fills can reach: they lie between `q − A` and `q + B`, and margin
+/// grows with distance from zero, so one of the ends has it.
+fn farthest_initial(
+    market: &MarketView,
+    lots: SignedLots,
+    orders: &OrderAggregate,
+) -> Result<Cash, MathError> {
+    let long = lots
+        .checked_add_unsigned(orders.bid_lots)
+        .ok_or(MathError::Overflow)?;
+    let short = lots
+        .checked_sub_unsigned(orders.ask_lots)
+        .ok_or(MathError::Overflow)?;
+    Ok(initial_ceil(market, long)?.max(initial_ceil(market, short)?))
+}
+
+/// Maintenance margin of a position: `⌈|value|·MMF⌉`, at least 1 USD unless `lots` is zero.
+///
+/// `value` is the one that equity counts, rounded against the account: a move of the mark in the position's favour then
+/// never lowers equity less maintenance margin, not even by a quantum, and the threshold index may ignore it.
+pub fn maintenance_ceil(market: &MarketView, lots: SignedLots) -> Result<Cash, MathError> {
+    if lots == 0 {
+        return Ok(0);
+    }
+    Ok(fraction_ceil(market, lots, market.mmf)?.max(MIN_MAINTENANCE))
+}
+
+/// Initial margin of a position: `⌈|value|·IMF⌉`, at least its maintenance margin.
+pub fn initial_ceil(market: &MarketView, lots: SignedLots) -> Result<Cash, MathError> {
+    Ok(fraction_ceil(market, lots, market.imf)?.max(maintenance_ceil(market, lots)?))
+}
+
+fn fraction_ceil(market: &MarketView, lots: SignedLots, fraction: Ppm) -> Result<Cash, MathError> {
+    let value = position_value_floor(lots, market.mark, market.lot_size)?;
+    signed(ppm_ceil(value.unsigned_abs(), fraction)?)
+}
+
+/// Initial margin fraction in force: `IMF + max(0, (OI·P − L)/(U − L))·(1 − IMF)` plus the add-ons (confidence, concentration,
+/// depeg), rounded up and at most one. `open_notional` is the market's open interest at its mark.
+///
+/// Above L it is one where `U ≤ L`: a tier without room fails towards full margin.
+pub fn effective_imf(tier: &RiskTier, open_notional: Cash, add_on: Ppm) -> Result<Ppm, MathError> {
+    let imf = tier.imf.min(MILLION);
+    let over = sub(open_notional, tier.open_interest_lower)?;
+    let room = sub(tier.open_interest_upper, tier.open_interest_lower)?;
+    let rest = u128::from(MILLION.checked_sub(imf).ok_or(MathError::Overflow)?);
+    let scaled = if over <= 0 {
+        0
+    } else if over >= room {
+        rest
+    } else {
+        mul_div_ceil(rest, over.unsigned_abs(), room.unsigned_abs())?
+    };
+    let sum = u128::from(imf)
+        .checked_add(scaled)
+        .and_then(|sum| sum.checked_add(u128::from(add_on)))
+        .ok_or(MathError::Overflow)?;
+    Ppm::try_from(sum.min(u128::from(MILLION))).map_err(|_| MathError::Overflow)
+}
+
+/// Haircut value of `amount` of an asset (in its smallest units), rounded down and at most the asset's cap per account.
+///
+/// The value up to `large_value` counts less `haircut`, the rest less the larger of the two haircuts: so the whole is concave in
+/// the price and never falls as the price rises. Zero at price zero.
+pub fn collateral_value(view: &CollateralView, amount: u128) -> Result<Cash, MathError> {
+    let params = &view.params;
+    let counted = |haircut: Ppm| MILLION.checked_sub(haircut).unwrap_or(0);
+    let value = asset_value_floor(amount, params.decimals, view.price)?;
+    let small = value.min(u128::try_from(params.large_value).unwrap_or(0));
+    let large = value.checked_sub(small).ok_or(MathError::Overflow)?;
+    let after = add(
+        signed(ppm_floor(small, counted(params.haircut))?)?,
+        signed(ppm_floor(
+            large,
+            counted(params.large_haircut.max(params.haircut)),
+        )?)?,
+    )?;
+    Ok(after.min(params.value_cap).max(0))
+}
+
+/// The check before novation (section 4): after its fills the account covers the initial margin of its positions; or its
+/// maintenance margin fell and its equity over maintenance margin did not, `equity′·MM ≥ equity·MM′`.
+///
+/// A maintenance margin that merely stays is not a fall: an account without positions could otherwise trade itself below zero
+/// within one block.
+pub fn passes_check(before: &Assessment, after: &Assessment) -> bool {
+    after.covers_initial() || (after.maintenance < before.maintenance && ratio_kept(before, after))
+}
+
+/// `equity′·MM ≥ equity·MM′` for `MM > MM′ ≥ 0`, exactly: 128 by 128 bits always fit in 256.
+fn ratio_kept(before: &Assessment, after: &Assessment) -> bool {
+    let product = |equity: Cash, maintenance: Cash| {
+        U256::from(equity.unsigned_abs()).checked_mul(U256::from(maintenance.unsigned_abs()))
+    };
+    let kept = product(after.equity, before.maintenance);
+    let least = product(before.equity, after.maintenance);
+    match (after.equity < 0, before.equity < 0) {
+        (false, false) => kept >= least,
+        (true, true) => kept <= least,
+        (is_negative, _) => !is_negative,
+    }
+}

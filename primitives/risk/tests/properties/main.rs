@@ -1,0 +1,9 @@
+//! Properties that margin, ledger, funding and liquidation hold for every input, and worked examples with numbers.
+
+mod common;
+mod fees;
+mod funding;
+mod ledger;
+mod liquidation;
+mod margin;
+mod thresholds;
