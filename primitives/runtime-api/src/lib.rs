@@ -32,8 +32,8 @@ pub struct MarketInfo {
     pub funding_rate_8h: i64,
     /// Quotes that stood after both previous closes.
     pub rested: RestedQuotes,
-    /// Last trade and its block.
-    pub last_trade: Option<(Ticks, BlockNumber)>,
+    /// Last trade and its time.
+    pub last_trade: Option<(Ticks, Millis)>,
 }
 
 /// One price level.
@@ -278,7 +278,7 @@ sp_api::decl_runtime_apis! {
         /// Accounts by nearness to their maintenance margin, `count` from the `from`-th.
         fn liquidation_candidates(from: u32, count: u32) -> Vec<Candidate<AccountId>>;
         /// The equalities, computed over the whole state: for operators and tests, not for every block.
-        fn conservation() -> Conservation;
+        fn conservation() -> Result<Conservation, QueryError>;
         /// Where the chain stands.
         fn status() -> StatusInfo;
     }
