@@ -1,0 +1,197 @@
+//! Scheduling, the close's part, and [`Listing`].
+
+use crate::{
+    Change, Config, Error, Event, FeeTierList, Instruments, Pallet, Pending, Scheduled, Subject,
+    Tiers,
+};
+use alloc::vec::Vec;
+use frame_support::{ensure, traits::Get};
+use novate_types::{
+    BlockNumber, FeeTier, Instrument, Listing, MarketId, MarketStatus, Ppm, RiskTier,
+    ThresholdSweep, TierId,
+};
+use sp_runtime::{DispatchError, DispatchResult, SaturatedConversion};
+
+impl<T: Config> Pallet<T> {
+    fn now() -> BlockNumber {
+        frame_system::Pallet::<T>::block_number().saturated_into()
+    }
+
+    /// Checks a change against what is in force and starts its timelock.
+    pub(crate) fn schedule(change: Change) -> DispatchResult {
+        Self::check(&change)?;
+        let (subject, since) = (change.subject(), Self::now());
+        let due = since
+            .checked_add(T::Timelock::get())
+            .ok_or(Error::<T>::OutOfRange)?;
+        Pending::<T>::try_mutate(|pending| {
+            ensure!(
+                pending.iter().all(|p| p.change.subject() != subject),
+                Error::<T>::ChangePending
+            );
+            pending
+                .try_push(Scheduled {
+                    change: change.clone(),
+                    since,
+                    due,
+                })
+                .map_err(|_| Error::<T>::TooManyChanges)
+        })?;
+        Self::deposit_event(Event::ChangeScheduled { change, due });
+        Ok(())
+    }
+
+    /// Withdraws the change scheduled for `subject`, if there is one.
+    pub(crate) fn withdraw_change(subject: Subject) -> bool {
+        let found = Pending::<T>::mutate(|pending| {
+            let before = pending.len();
+            pending.retain(|p| p.change.subject() != subject);
+            pending.len() < before
+        });
+        if found {
+            Self::deposit_event(Event::ChangeCancelled { subject });
+        }
+        found
+    }
+
+    pub(crate) fn change_status(
+        market: MarketId,
+        next: impl FnOnce(MarketStatus) -> Result<MarketStatus, Error<T>>,
+    ) -> DispatchResult {
+        let (old_value, new_value) = Instruments::<T>::try_mutate(market, |listed| {
+            let listed = listed.as_mut().ok_or(Error::<T>::UnknownMarket)?;
+            let new_value = next(listed.status)?;
+            Ok::<_, DispatchError>((core::mem::replace(&mut listed.status, new_value), new_value))
+        })?;
+        if old_value != new_value {
+            Self::deposit_event(Event::StatusChanged {
+                market,
+                old_value,
+                new_value,
+            });
+        }
+        Ok(())
+    }
+
+    /// Maintenance margin fraction that a market may have once the changes scheduled now are in force: the greatest of
+    /// those in force and scheduled, for its tier and for the tier it moves to. A threshold drawn with it stays sound when
+    /// they take effect; the sweep that such changes wait for uses it.
+    pub fn maintenance_ahead(market: MarketId) -> Option<Ppm> {
+        let pending = Pending::<T>::get();
+        let tier_ahead = |id: TierId| {
+            let scheduled = pending.iter().find_map(|p| match &p.change {
+                Change::Tier(tier, new) if *tier == id => Some(new.mmf),
+                _ => None,
+            });
+            Tiers::<T>::get(id).map(|t| t.mmf).max(scheduled)
+        };
+        let moved = pending.iter().find_map(|p| match &p.change {
+            Change::Market(id, new) if *id == market => Some(new.tier),
+            _ => None,
+        });
+        let tier = Instruments::<T>::get(market)?.params.tier;
+        tier_ahead(tier).max(moved.and_then(tier_ahead))
+    }
+
+    fn raises_maintenance(change: &Change) -> bool {
+        let mmf = |id: &TierId| Tiers::<T>::get(id).map_or(0, |t| t.mmf);
+        match change {
+            Change::Tier(id, new) => new.mmf > mmf(id),
+            Change::Market(id, new) => {
+                Instruments::<T>::get(id).is_some_and(|old| mmf(&new.tier) > mmf(&old.params.tier))
+            }
+            Change::FeeTiers(_) => false,
+        }
+    }
+
+    /// Puts a change in force that may still follow what is in force now.
+    fn apply(change: Change) -> Result<(), Error<T>> {
+        Self::check(&change)?;
+        match change {
+            Change::Tier(tier, new_value) => {
+                let old_value = Tiers::<T>::get(tier).ok_or(Error::<T>::UnknownTier)?;
+                Tiers::<T>::insert(tier, new_value);
+                Self::deposit_event(Event::TierChanged {
+                    tier,
+                    old_value,
+                    new_value,
+                });
+            }
+            Change::Market(market, new_value) => {
+                let old_value = Instruments::<T>::try_mutate(market, |listed| {
+                    let params = &mut listed.as_mut().ok_or(Error::<T>::UnknownMarket)?.params;
+                    Ok::<_, Error<T>>(core::mem::replace(params, new_value))
+                })?;
+                Self::deposit_event(Event::MarketParamsChanged {
+                    market,
+                    old_value,
+                    new_value,
+                });
+            }
+            Change::FeeTiers(new_value) => {
+                let old_value = FeeTierList::<T>::get();
+                FeeTierList::<T>::put(&new_value);
+                Self::deposit_event(Event::FeeTiersChanged {
+                    old_value,
+                    new_value,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<T: Config> Listing for Pallet<T> {
+    fn markets() -> Vec<(MarketId, Instrument)> {
+        let mut markets: Vec<_> = Instruments::<T>::iter().collect();
+        markets.sort_unstable_by_key(|(id, _)| *id);
+        markets
+    }
+
+    fn market(id: MarketId) -> Option<Instrument> {
+        Instruments::<T>::get(id)
+    }
+
+    fn tier(id: TierId) -> Option<RiskTier> {
+        Tiers::<T>::get(id)
+    }
+
+    fn fee_tiers() -> Vec<FeeTier> {
+        FeeTierList::<T>::get().into_inner()
+    }
+
+    fn apply_due(now: BlockNumber) {
+        let pending = Pending::<T>::get();
+        let is_due = |p: &Scheduled| {
+            p.due <= now
+                && (!Self::raises_maintenance(&p.change) || T::Sweep::completed_since(p.since))
+        };
+        let most = usize::try_from(T::MaxAppliedPerBlock::get()).unwrap_or(usize::MAX);
+        let due: Vec<Change> = pending
+            .iter()
+            .filter(|p| is_due(p))
+            .take(most)
+            .map(|p| p.change.clone())
+            .collect();
+        if due.is_empty() {
+            return;
+        }
+        Pending::<T>::mutate(|pending| {
+            pending.retain(|p| due.iter().all(|d| d.subject() != p.change.subject()));
+        });
+        for change in due {
+            let subject = change.subject();
+            if let Err(error) = Self::apply(change) {
+                Self::deposit_event(Event::ChangeDropped {
+                    subject,
+                    error: error.into(),
+                });
+            }
+        }
+    }
+
+    fn restrict(market: MarketId, status: MarketStatus) {
+        // A breaker for a market that is not listed has nothing to do.
+        let _ = Self::change_status(market, |old| Ok(old.strictest(status)));
+    }
+}

@@ -1,0 +1,54 @@
+//! What always holds of the stored parameters.
+
+use crate::{Config, FeeTierList, Instruments, NextMarket, Pallet, Pending, Tiers};
+use alloc::collections::BTreeSet;
+use codec::Encode;
+use frame_support::ensure;
+use novate_types::MAX_MARKETS;
+use sp_runtime::TryRuntimeError;
+
+impl<T: Config> Pallet<T> {
+    /// Every listed market, tier, fee tier and scheduled change obeys the rules under which it was taken.
+    pub fn do_try_state() -> Result<(), TryRuntimeError> {
+        let mut symbols = BTreeSet::new();
+        let mut listed = 0u32;
+        for (id, instrument) in Instruments::<T>::iter() {
+            Self::check_instrument(&instrument)?;
+            ensure!(
+                id < NextMarket::<T>::get(),
+                "a market's number is still to be given"
+            );
+            ensure!(
+                symbols.insert(instrument.symbol),
+                "two markets have one symbol"
+            );
+            listed = listed.saturating_add(1);
+        }
+        ensure!(
+            listed == Instruments::<T>::count(),
+            "the count of markets drifted"
+        );
+        ensure!(listed <= MAX_MARKETS, "more markets than a close can carry");
+
+        for tier in Tiers::<T>::iter_values() {
+            Self::check_tier(&tier)?;
+        }
+        let fees = FeeTierList::<T>::get();
+        if !fees.is_empty() {
+            Self::check_fee_tiers(&fees)?;
+        }
+
+        let mut subjects = BTreeSet::new();
+        for scheduled in Pending::<T>::get() {
+            ensure!(
+                subjects.insert(scheduled.change.subject().encode()),
+                "two changes of one subject"
+            );
+            ensure!(
+                scheduled.since <= scheduled.due,
+                "a change is due before it was scheduled"
+            );
+        }
+        Ok(())
+    }
+}

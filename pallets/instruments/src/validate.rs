@@ -1,0 +1,196 @@
+//! The bounds of parameters, and of the steps between them.
+
+use crate::{
+    Change, Config, Error, FeeTierList, FeeTiers, Instruments, Pallet, Tiers, MAX_AMOUNT,
+    MAX_FUNDING_CAP_FACTOR, MAX_INTEREST,
+};
+use frame_support::{ensure, traits::Get};
+use novate_types::{
+    math::{is_within_step, tick_value},
+    Cash, Instrument, Lots, MarketParams, Ppm, RiskTier, SignedLots, MILLION,
+};
+
+impl<T: Config> Pallet<T> {
+    /// The bounds of a tier, each parameter by itself and against the others.
+    pub(crate) fn check_tier(tier: &RiskTier) -> Result<(), Error<T>> {
+        let RiskTier {
+            imf,
+            mmf,
+            open_interest_lower,
+            open_interest_upper,
+            profit_credit,
+            impact_notional,
+            mark_band,
+            price_band,
+        } = *tier;
+        ensure!(
+            0 < mmf && mmf < imf && imf <= MILLION,
+            Error::<T>::InvalidMarginFractions
+        );
+        ensure!(
+            0 < mark_band && mark_band <= mmf / 2,
+            Error::<T>::InvalidMarkBand
+        );
+        ensure!(
+            0 < price_band && price_band < MILLION,
+            Error::<T>::InvalidPriceBand
+        );
+        ensure!(
+            0 <= open_interest_lower
+                && open_interest_lower < open_interest_upper
+                && open_interest_upper <= MAX_AMOUNT,
+            Error::<T>::InvalidOpenInterestLimits
+        );
+        ensure!(
+            (0..=MAX_AMOUNT).contains(&profit_credit),
+            Error::<T>::InvalidProfitCredit
+        );
+        ensure!(
+            (1..=MAX_AMOUNT).contains(&impact_notional),
+            Error::<T>::InvalidImpactNotional
+        );
+        Ok(())
+    }
+
+    /// The bounds of a market's own parameters.
+    pub(crate) fn check_params(params: &MarketParams) -> Result<(), Error<T>> {
+        let MarketParams {
+            tier,
+            min_notional,
+            open_interest_cap,
+            interest_8h_ppm,
+            funding_cap_factor,
+        } = *params;
+        ensure!(Tiers::<T>::contains_key(tier), Error::<T>::UnknownTier);
+        ensure!(
+            (1..=MAX_AMOUNT).contains(&min_notional),
+            Error::<T>::InvalidMinNotional
+        );
+        ensure!(
+            SignedLots::try_from(open_interest_cap).is_ok(),
+            Error::<T>::InvalidOpenInterestCap
+        );
+        ensure!(
+            interest_8h_ppm.unsigned_abs() <= MAX_INTEREST,
+            Error::<T>::InvalidInterest
+        );
+        ensure!(
+            (1..=MAX_FUNDING_CAP_FACTOR).contains(&funding_cap_factor),
+            Error::<T>::InvalidFundingCapFactor
+        );
+        Ok(())
+    }
+
+    /// The bounds of an instrument by itself; that its symbol is free and its feed exists is for its lister to see to.
+    pub(crate) fn check_instrument(instrument: &Instrument) -> Result<(), Error<T>> {
+        let symbol = &instrument.symbol;
+        ensure!(
+            !symbol.is_empty() && symbol.iter().all(u8::is_ascii_graphic),
+            Error::<T>::InvalidSymbol
+        );
+        ensure!(
+            tick_value(instrument.tick_size, instrument.lot_size) == Some(instrument.tick_value),
+            Error::<T>::TickValueNotWhole
+        );
+        Self::check_params(&instrument.params)
+    }
+
+    /// The bounds of the fee tiers. Every pair's sum is at least that of the two lowest fees, so one sum decides.
+    pub(crate) fn check_fee_tiers(fees: &FeeTiers) -> Result<(), Error<T>> {
+        let bound = T::MaxFee::get();
+        ensure!(
+            fees.iter().all(|f| f.maker_ppm.unsigned_abs() <= bound && f.taker_ppm.unsigned_abs() <= bound),
+            Error::<T>::FeeTooHigh
+        );
+        ensure!(
+            fees.iter()
+                .zip(fees.iter().skip(1))
+                .all(|(a, b)| a.maker_ppm >= b.maker_ppm && a.taker_ppm >= b.taker_ppm),
+            Error::<T>::FeeTiersUnsorted
+        );
+        let lowest = fees.last().ok_or(Error::<T>::NoFeeTier)?;
+        let sum = i64::from(lowest.maker_ppm).checked_add(i64::from(lowest.taker_ppm));
+        ensure!(
+            sum.is_some_and(|sum| sum >= 0),
+            Error::<T>::FeePairBelowZero
+        );
+        Ok(())
+    }
+
+    /// Whether a change may follow what is in force now.
+    pub(crate) fn check(change: &Change) -> Result<(), Error<T>> {
+        match change {
+            Change::Tier(id, new) => {
+                let old = Tiers::<T>::get(id).ok_or(Error::<T>::UnknownTier)?;
+                ensure!(*new != old, Error::<T>::Unchanged);
+                Self::check_tier(new)?;
+                Self::check_tier_step(&old, new)
+            }
+            Change::Market(id, new) => {
+                let old = Instruments::<T>::get(id)
+                    .ok_or(Error::<T>::UnknownMarket)?
+                    .params;
+                ensure!(*new != old, Error::<T>::Unchanged);
+                Self::check_params(new)?;
+                Self::check_params_step(&old, new)
+            }
+            Change::FeeTiers(new) => {
+                let old = FeeTierList::<T>::get();
+                ensure!(*new != old, Error::<T>::Unchanged);
+                Self::check_fee_tiers(new)?;
+                for (old, new) in old.iter().zip(new.iter()) {
+                    rate::<T>(old.maker_ppm, new.maker_ppm)?;
+                    rate::<T>(old.taker_ppm, new.taker_ppm)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn check_tier_step(old: &RiskTier, new: &RiskTier) -> Result<(), Error<T>> {
+        fraction::<T>(old.imf, new.imf)?;
+        fraction::<T>(old.mmf, new.mmf)?;
+        fraction::<T>(old.mark_band, new.mark_band)?;
+        fraction::<T>(old.price_band, new.price_band)?;
+        cash::<T>(old.open_interest_lower, new.open_interest_lower)?;
+        cash::<T>(old.open_interest_upper, new.open_interest_upper)?;
+        cash::<T>(old.profit_credit, new.profit_credit)?;
+        cash::<T>(old.impact_notional, new.impact_notional)
+    }
+
+    fn check_params_step(old: &MarketParams, new: &MarketParams) -> Result<(), Error<T>> {
+        if old.tier != new.tier {
+            let from = Tiers::<T>::get(old.tier).ok_or(Error::<T>::UnknownTier)?;
+            let to = Tiers::<T>::get(new.tier).ok_or(Error::<T>::UnknownTier)?;
+            Self::check_tier_step(&from, &to)?;
+        }
+        cash::<T>(old.min_notional, new.min_notional)?;
+        lots::<T>(old.open_interest_cap, new.open_interest_cap)?;
+        rate::<T>(old.interest_8h_ppm, new.interest_8h_ppm)?;
+        fraction::<T>(old.funding_cap_factor, new.funding_cap_factor)
+    }
+}
+
+fn step<T: Config>(old: i128, new: i128, least: u128) -> Result<(), Error<T>> {
+    ensure!(
+        is_within_step(old, new, T::MaxStep::get().relative, least)?,
+        Error::<T>::StepTooLarge
+    );
+    Ok(())
+}
+
+fn fraction<T: Config>(old: Ppm, new: Ppm) -> Result<(), Error<T>> {
+    step::<T>(old.into(), new.into(), T::MaxStep::get().fraction.into())
+}
+
+fn rate<T: Config>(old: i32, new: i32) -> Result<(), Error<T>> {
+    step::<T>(old.into(), new.into(), T::MaxStep::get().rate.into())
+}
+
+fn cash<T: Config>(old: Cash, new: Cash) -> Result<(), Error<T>> {
+    step::<T>(old, new, T::MaxStep::get().cash)
+}
+
+fn lots<T: Config>(old: Lots, new: Lots) -> Result<(), Error<T>> {
+    step::<T>(old.into(), new.into(), T::MaxStep::get().lots.into())
+}
