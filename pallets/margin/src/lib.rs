@@ -1,1 +1,573 @@
+//! # Margin
+//!
+//! The clearing house's ledger: who holds which cash, collateral and positions, and the custody behind it. Every other
+//! pallet reads and writes margin accounts through [`Ledger`], never through storage, so that three equalities hold after
+//! every change, whoever made it:
+//!
+//! 1. per market, `Σ lots = 0` over all accounts;
+//! 2. `Σ cash − Σ cost + Σ pots` = the settlement currency in custody;
+//! 3. per collateral asset, `Σ amounts` = what is in custody.
+//!
+//! [`Pallet::conservation`] computes both sides of each; `do_try_state` refuses when one fails.
+//!
+//! **Custody** is one account of this pallet in the assets pallet. Anybody can send assets to it; what was sent without a
+//! deposit belongs to nobody and is left out of the equalities: [`Custody`] records what deposits brought less what was
+//! paid out, and an equality's right side is that record, or the account's balance where that is smaller.
+//!
+//! **An owner's first account** takes a provider reference, so that an owner who deposits everything keeps a system
+//! account, a nonce and the ability to sign.
+//!
+//! **Deposits** into one's own account act at once. Withdrawals, transfers and deposits for others wait for the close and
+//! are not of this pallet. A collateral's global cap is the one intake check that another account's deposit of the same
+//! block can decide: like intake capacity, it bounds within which extrinsics of a block do not depend on their order.
+//!
+//! **Collateral parameters** decide solvency: they change through a timelock and in bounded steps, applied when a block
+//! begins. One that lowers what holdings are worth also waits for a sweep of the threshold index.
+
 #![cfg_attr(not(feature = "std"), no_std)]
+#![warn(missing_docs)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+extern crate alloc;
+
+#[cfg(any(test, feature = "runtime-benchmarks"))]
+mod benchmarking;
+mod collateral;
+mod conservation;
+mod ledger;
+#[cfg(test)]
+mod mock;
+#[cfg(test)]
+mod tests;
+mod try_state;
+pub mod weights;
+
+pub use collateral::{CollateralStep, ScheduledCollateral};
+pub use conservation::{Conservation, Equality};
+pub use pallet::*;
+pub use weights::WeightInfo;
+
+#[frame_support::pallet]
+pub mod pallet {
+    use super::*;
+    use alloc::vec::Vec;
+    use frame_support::{
+        pallet_prelude::*,
+        traits::{
+            fungibles::{metadata, Inspect, Mutate},
+            Contains,
+        },
+        BoundedBTreeMap, PalletId,
+    };
+    use frame_system::pallet_prelude::*;
+    use novate_types::{
+        AccountRef, AssetId, BlockNumber, Cash, CollateralParams, CurrentView, FeedId, Ledger,
+        LedgerError, Lots, MarginAccount, MarketId, Pot, RiskError, Standing, SubaccountId,
+        ThresholdSweep,
+    };
+
+    const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
+
+    /// Assets that can be taken as collateral: as many as a risk view holds.
+    pub const MAX_COLLATERAL_ASSETS: u32 = 16;
+
+    #[pallet::pallet]
+    #[pallet::storage_version(STORAGE_VERSION)]
+    pub struct Pallet<T>(_);
+
+    #[pallet::config]
+    pub trait Config: frame_system::Config<RuntimeEvent: From<Event<Self>>> {
+        /// The assets that custody holds. A minimum balance of one unit lets every unit be paid out.
+        type Assets: Inspect<Self::AccountId, AssetId = AssetId, Balance = u128>
+            + Mutate<Self::AccountId>
+            + metadata::Inspect<Self::AccountId>;
+        /// The asset that cash is, with six decimals.
+        #[pallet::constant]
+        type SettlementAsset: Get<AssetId>;
+        /// Derives the custody account.
+        #[pallet::constant]
+        type PalletId: Get<PalletId>;
+        /// The threshold and deleveraging indices, refreshed after every settlement.
+        type RiskIndex: novate_types::RiskIndex<Self::AccountId>;
+        /// Parameters in force, for the number of fee tiers.
+        type View: CurrentView;
+        /// The oracle's feeds: collateral is priced by one of them.
+        type Feeds: Contains<FeedId>;
+        /// What changes that lower the worth of collateral wait for.
+        type Sweep: ThresholdSweep;
+        /// Lists collateral, changes its parameters, sets fee tiers.
+        type GovernanceOrigin: EnsureOrigin<Self::RuntimeOrigin>;
+        /// Lowers caps; nothing else.
+        type EmergencyOrigin: EnsureOrigin<Self::RuntimeOrigin>;
+        /// Blocks from scheduling a change of collateral to the first block that can begin with it.
+        #[pallet::constant]
+        type Timelock: Get<BlockNumber>;
+        /// How far a collateral parameter moves in one change.
+        #[pallet::constant]
+        type MaxStep: Get<CollateralStep>;
+        /// Weights of this pallet's calls.
+        type WeightInfo: WeightInfo;
+    }
+
+    /// Margin accounts.
+    #[pallet::storage]
+    pub type Accounts<T: Config> =
+        StorageMap<_, Blake2_128Concat, AccountRef<T::AccountId>, MarginAccount>;
+
+    /// How many margin accounts an owner has open. While there is one, the owner's system account has a provider
+    /// reference from here.
+    #[pallet::storage]
+    pub type Subaccounts<T: Config> =
+        StorageMap<_, Blake2_128Concat, T::AccountId, u16, ValueQuery>;
+
+    /// Cash that no account holds, in quantums.
+    #[pallet::storage]
+    pub type Pots<T: Config> = StorageMap<_, Twox64Concat, Pot, Cash, ValueQuery>;
+
+    /// Lots open in a market: the sum of its long positions.
+    #[pallet::storage]
+    pub type OpenInterest<T: Config> = StorageMap<_, Twox64Concat, MarketId, Lots, ValueQuery>;
+
+    /// Of each asset, in its smallest units, what deposits brought into custody less what was paid out.
+    #[pallet::storage]
+    pub type Custody<T: Config> = StorageMap<_, Twox64Concat, AssetId, u128, ValueQuery>;
+
+    /// Assets taken as collateral. Never removed: with a global cap of zero no more is taken.
+    #[pallet::storage]
+    pub type Collaterals<T: Config> = StorageValue<
+        _,
+        BoundedBTreeMap<AssetId, CollateralParams, ConstU32<MAX_COLLATERAL_ASSETS>>,
+        ValueQuery,
+    >;
+
+    /// Scheduled changes of collateral, at most one an asset.
+    #[pallet::storage]
+    pub type PendingCollaterals<T: Config> = StorageValue<
+        _,
+        BoundedBTreeMap<AssetId, ScheduledCollateral, ConstU32<MAX_COLLATERAL_ASSETS>>,
+        ValueQuery,
+    >;
+
+    #[pallet::event]
+    #[pallet::generate_deposit(pub(super) fn deposit_event)]
+    pub enum Event<T: Config> {
+        /// A margin account was opened.
+        AccountOpened {
+            /// Whose, and which.
+            account: AccountRef<T::AccountId>,
+        },
+        /// An empty margin account was closed.
+        AccountClosed {
+            /// Whose, and which.
+            account: AccountRef<T::AccountId>,
+        },
+        /// An asset went from the owner's wallet into a margin account.
+        Deposited {
+            /// Whose, and which.
+            account: AccountRef<T::AccountId>,
+            /// The asset; the settlement asset is credited as cash.
+            asset: AssetId,
+            /// In the asset's smallest unit.
+            amount: u128,
+        },
+        /// A listing of collateral or a change of its parameters was scheduled.
+        CollateralScheduled {
+            /// The asset.
+            asset: AssetId,
+            /// Its parameters to be.
+            new_value: CollateralParams,
+            /// The first block that can begin with them.
+            due: BlockNumber,
+        },
+        /// A scheduled change of collateral was withdrawn.
+        CollateralCancelled {
+            /// The asset.
+            asset: AssetId,
+        },
+        /// A scheduled change of collateral was due and no longer allowed.
+        CollateralDropped {
+            /// The asset.
+            asset: AssetId,
+            /// The rule it breaks now.
+            error: DispatchError,
+        },
+        /// A change of collateral came into force.
+        CollateralChanged {
+            /// The asset.
+            asset: AssetId,
+            /// What was in force; none for a new asset.
+            old_value: Option<CollateralParams>,
+            /// What is in force.
+            new_value: CollateralParams,
+        },
+        /// The emergency origin lowered a collateral asset's global cap.
+        GlobalCapLowered {
+            /// The asset.
+            asset: AssetId,
+            /// The cap before, in the asset's smallest unit.
+            old_value: u128,
+            /// The cap now.
+            new_value: u128,
+        },
+        /// An account pays other fees.
+        FeeTierChanged {
+            /// Whose, and which.
+            account: AccountRef<T::AccountId>,
+            /// Its tier before.
+            old_value: u8,
+            /// Its tier now.
+            new_value: u8,
+        },
+    }
+
+    #[pallet::error]
+    pub enum Error<T> {
+        /// The amount is zero; deposit at least one unit.
+        ZeroAmount,
+        /// The asset is neither the settlement currency nor listed as collateral; `Collaterals` holds those that are.
+        UnknownAsset,
+        /// The chain holds as much of this collateral as it takes; deposit less, another asset, or the settlement currency.
+        GlobalCapReached,
+        /// The wallet cannot spend that much of the asset: it holds less, or the asset is frozen.
+        NotSpendable,
+        /// The account is being deleveraged; deposit when that is done.
+        AccountFrozen,
+        /// No such margin account; a deposit opens it.
+        NoAccount,
+        /// The account still holds cash, collateral, positions or orders, or owes something; settle and withdraw first.
+        AccountNotEmpty,
+        /// The owner's system account lives on this margin account's reference; leave some native currency in it first.
+        StillReferenced,
+        /// The account holds as many kinds of collateral as it can; withdraw one first.
+        ListFull,
+        /// The asset did not move between wallet and custody, whole: the amount is below its minimum balance, or more
+        /// than custody holds for accounts.
+        NotMoved,
+        /// The ledger's sum for this value is out of range; use a smaller amount.
+        OutOfRange,
+        /// The asset does not exist; create it in the assets pallet first.
+        NoSuchAsset,
+        /// The settlement currency is cash and cannot be collateral.
+        IsSettlementAsset,
+        /// The oracle has no feed of this number; configure it there first.
+        UnknownFeed,
+        /// The decimals must be those of the asset's metadata, at most 24.
+        WrongDecimals,
+        /// Haircuts must satisfy `haircut ≤ large_haircut ≤ 1,000,000`.
+        InvalidHaircuts,
+        /// `large_value` and `value_cap` must not be below zero, nor `global_cap` above 2¹²⁷ − 1.
+        InvalidAmounts,
+        /// An asset's feed and decimals stay as they were listed.
+        FeedAndDecimalsFixed,
+        /// A parameter moves farther than `MaxStep` allows; go there in several changes.
+        StepTooLarge,
+        /// The new value is what is in force.
+        Unchanged,
+        /// A change of this asset is scheduled already; wait for it or cancel it first.
+        ChangePending,
+        /// As many assets are listed or scheduled as a close can carry.
+        TooManyCollaterals,
+        /// No change of this asset is scheduled.
+        NoSuchChange,
+        /// The emergency origin only lowers a cap; governance raises it with `schedule_collateral`.
+        NotLower,
+        /// There is no fee tier of this number; the view lists them.
+        UnknownFeeTier,
+    }
+
+    impl<T> From<LedgerError> for Error<T> {
+        fn from(error: LedgerError) -> Self {
+            match error {
+                LedgerError::NoAccount => Self::NoAccount,
+                LedgerError::Custody => Self::NotMoved,
+                LedgerError::Risk(RiskError::Full) => Self::ListFull,
+                LedgerError::Risk(_) => Self::OutOfRange,
+            }
+        }
+    }
+
+    impl<T> From<novate_types::MathError> for Error<T> {
+        fn from(_: novate_types::MathError) -> Self {
+            Self::OutOfRange
+        }
+    }
+
+    #[pallet::genesis_config]
+    #[derive(frame_support::DefaultNoBound)]
+    pub struct GenesisConfig<T: Config> {
+        /// Accounts open from the start, such as the insurance fund's and the vault's, and the quantums that go into
+        /// each from its owner's wallet. The assets pallet's genesis is built before this one.
+        pub accounts: Vec<(T::AccountId, SubaccountId, u128)>,
+        /// Collateral taken from the start. Existence, metadata and feed are not asked for here.
+        pub collaterals: Vec<(AssetId, CollateralParams)>,
+    }
+
+    #[pallet::genesis_build]
+    impl<T: Config> BuildGenesisConfig for GenesisConfig<T> {
+        // A genesis that breaks a rule must not start a chain.
+        #[allow(clippy::expect_used, clippy::panic)]
+        fn build(&self) {
+            for (asset, params) in &self.collaterals {
+                Pallet::<T>::check_collateral_bounds(*asset, params)
+                    .unwrap_or_else(|e| panic!("genesis collateral {asset}: {e:?}"));
+                Collaterals::<T>::mutate(|all| all.try_insert(*asset, *params).map(|_| ()))
+                    .expect("at most 16 collateral assets");
+            }
+            for (owner, sub, amount) in &self.accounts {
+                let of = AccountRef::new(owner.clone(), *sub);
+                Pallet::<T>::fund(&of, T::SettlementAsset::get(), *amount)
+                    .unwrap_or_else(|e| panic!("genesis account {owner:?}/{sub}: {e:?}"));
+            }
+        }
+    }
+
+    #[pallet::hooks]
+    impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+        fn on_initialize(_: BlockNumberFor<T>) -> Weight {
+            T::WeightInfo::apply_due(Self::apply_due_collaterals())
+        }
+
+        fn integrity_test() {
+            assert!(
+                T::MaxStep::get().relative <= novate_types::MILLION,
+                "a step is at most the whole value"
+            );
+        }
+
+        #[cfg(feature = "try-runtime")]
+        fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
+            Self::do_try_state()
+        }
+    }
+
+    #[pallet::call(weight(<T as Config>::WeightInfo))]
+    impl<T: Config> Pallet<T> {
+        /// Moves an asset from the caller's wallet into one of the caller's margin accounts, and opens it if need be.
+        ///
+        /// ## Dispatch Origin
+        ///
+        /// `Signed` by the owner.
+        ///
+        /// ## Details
+        ///
+        /// The settlement currency becomes cash, anything else collateral, at once. The wallet may be emptied. The
+        /// owner's first margin account keeps the owner's system account alive. An account under margin may deposit.
+        ///
+        /// ## Errors
+        ///
+        /// - [`Error::ZeroAmount`], [`Error::UnknownAsset`], [`Error::NotSpendable`], [`Error::GlobalCapReached`].
+        /// - [`Error::AccountFrozen`], [`Error::ListFull`], [`Error::NotMoved`], [`Error::OutOfRange`].
+        ///
+        /// ## Events
+        ///
+        /// - [`Event::Deposited`], and [`Event::AccountOpened`] with the first deposit.
+        #[pallet::call_index(0)]
+        pub fn deposit(
+            origin: OriginFor<T>,
+            sub: SubaccountId,
+            asset: AssetId,
+            amount: u128,
+        ) -> DispatchResult {
+            let owner = ensure_signed(origin)?;
+            ensure!(amount > 0, Error::<T>::ZeroAmount);
+            if asset != T::SettlementAsset::get() {
+                let cap = Collaterals::<T>::get()
+                    .get(&asset)
+                    .ok_or(Error::<T>::UnknownAsset)?
+                    .global_cap;
+                let held = Custody::<T>::get(asset)
+                    .checked_add(amount)
+                    .ok_or(Error::<T>::OutOfRange)?;
+                ensure!(held <= cap, Error::<T>::GlobalCapReached);
+            }
+            T::Assets::can_withdraw(asset, &owner, amount)
+                .into_result(false)
+                .map_err(|_| Error::<T>::NotSpendable)?;
+            let account = AccountRef::new(owner, sub);
+            Self::fund(&account, asset, amount)?;
+            Self::deposit_event(Event::Deposited {
+                account,
+                asset,
+                amount,
+            });
+            Ok(())
+        }
+
+        /// Closes an empty margin account of the caller.
+        ///
+        /// ## Dispatch Origin
+        ///
+        /// `Signed` by the owner.
+        ///
+        /// ## Details
+        ///
+        /// With the owner's last margin account goes the provider reference that the first one took. Should the account
+        /// be opened again, its orders are numbered on beyond all that it ever had.
+        ///
+        /// ## Errors
+        ///
+        /// - [`Error::NoAccount`], [`Error::AccountNotEmpty`].
+        /// - [`Error::StillReferenced`]: assets in the wallet need a system account, and nothing else keeps it alive.
+        ///
+        /// ## Events
+        ///
+        /// - [`Event::AccountClosed`].
+        #[pallet::call_index(1)]
+        pub fn close_account(origin: OriginFor<T>, sub: SubaccountId) -> DispatchResult {
+            let account = AccountRef::new(ensure_signed(origin)?, sub);
+            let held = Accounts::<T>::get(&account).ok_or(Error::<T>::NoAccount)?;
+            let is_empty = held.is_plain() && held.cash == 0 && held.standing == Standing::Good;
+            ensure!(is_empty, Error::<T>::AccountNotEmpty);
+            Self::forget_subaccount(&account.owner)?;
+            Accounts::<T>::remove(&account);
+            Self::deposit_event(Event::AccountClosed { account });
+            Ok(())
+        }
+
+        /// Schedules the listing of a collateral asset, or new parameters for one.
+        ///
+        /// ## Dispatch Origin
+        ///
+        /// `GovernanceOrigin`.
+        ///
+        /// ## Details
+        ///
+        /// In force from the first block after the timelock. What lowers the worth of holdings also waits for a sweep of
+        /// the threshold index that began after this call. Feed and decimals stay as listed.
+        ///
+        /// ## Errors
+        ///
+        /// - [`Error::NoSuchAsset`], [`Error::IsSettlementAsset`], [`Error::UnknownFeed`], [`Error::WrongDecimals`],
+        ///   [`Error::InvalidHaircuts`], [`Error::InvalidAmounts`].
+        /// - [`Error::FeedAndDecimalsFixed`], [`Error::StepTooLarge`], [`Error::Unchanged`].
+        /// - [`Error::ChangePending`], [`Error::TooManyCollaterals`].
+        ///
+        /// ## Events
+        ///
+        /// - [`Event::CollateralScheduled`]; later [`Event::CollateralChanged`] or [`Event::CollateralDropped`].
+        #[pallet::call_index(2)]
+        pub fn schedule_collateral(
+            origin: OriginFor<T>,
+            asset: AssetId,
+            new_value: CollateralParams,
+        ) -> DispatchResult {
+            T::GovernanceOrigin::ensure_origin(origin)?;
+            let due = Self::schedule(asset, new_value)?;
+            Self::deposit_event(Event::CollateralScheduled {
+                asset,
+                new_value,
+                due,
+            });
+            Ok(())
+        }
+
+        /// Withdraws a scheduled change of collateral.
+        ///
+        /// ## Dispatch Origin
+        ///
+        /// `GovernanceOrigin`.
+        ///
+        /// ## Errors
+        ///
+        /// - [`Error::NoSuchChange`].
+        ///
+        /// ## Events
+        ///
+        /// - [`Event::CollateralCancelled`].
+        #[pallet::call_index(3)]
+        pub fn cancel_collateral(origin: OriginFor<T>, asset: AssetId) -> DispatchResult {
+            T::GovernanceOrigin::ensure_origin(origin)?;
+            ensure!(Self::withdraw_change(asset), Error::<T>::NoSuchChange);
+            Ok(())
+        }
+
+        /// Lowers a collateral asset's global cap.
+        ///
+        /// ## Dispatch Origin
+        ///
+        /// `EmergencyOrigin`.
+        ///
+        /// ## Details
+        ///
+        /// What is held stays and counts as before; deposits beyond the cap are refused. A change scheduled for the
+        /// asset is cancelled, lest it raise the cap again.
+        ///
+        /// ## Errors
+        ///
+        /// - [`Error::UnknownAsset`], [`Error::NotLower`].
+        ///
+        /// ## Events
+        ///
+        /// - [`Event::GlobalCapLowered`], and [`Event::CollateralCancelled`] if a change was scheduled.
+        #[pallet::call_index(4)]
+        pub fn lower_global_cap(
+            origin: OriginFor<T>,
+            asset: AssetId,
+            new_value: u128,
+        ) -> DispatchResult {
+            T::EmergencyOrigin::ensure_origin(origin)?;
+            let old_value = Collaterals::<T>::try_mutate(|all| {
+                let cap = &mut all
+                    .get_mut(&asset)
+                    .ok_or(Error::<T>::UnknownAsset)?
+                    .global_cap;
+                ensure!(new_value < *cap, Error::<T>::NotLower);
+                Ok::<_, DispatchError>(core::mem::replace(cap, new_value))
+            })?;
+            Self::withdraw_change(asset);
+            Self::deposit_event(Event::GlobalCapLowered {
+                asset,
+                old_value,
+                new_value,
+            });
+            Ok(())
+        }
+
+        /// Puts an account into another fee tier.
+        ///
+        /// ## Dispatch Origin
+        ///
+        /// `GovernanceOrigin`.
+        ///
+        /// ## Details
+        ///
+        /// It pays the new fees from this block's match on; what its open orders hold for fees stays as it was.
+        ///
+        /// ## Errors
+        ///
+        /// - [`Error::UnknownFeeTier`], [`Error::NoAccount`], [`Error::Unchanged`].
+        ///
+        /// ## Events
+        ///
+        /// - [`Event::FeeTierChanged`].
+        #[pallet::call_index(5)]
+        pub fn set_fee_tier(
+            origin: OriginFor<T>,
+            account: AccountRef<T::AccountId>,
+            new_value: u8,
+        ) -> DispatchResult {
+            T::GovernanceOrigin::ensure_origin(origin)?;
+            let tiers = T::View::view().fee_tiers.len();
+            ensure!(usize::from(new_value) < tiers, Error::<T>::UnknownFeeTier);
+            let old_value = <Self as Ledger<T::AccountId>>::update(&account, |held| {
+                ensure!(held.fee_tier != new_value, Error::<T>::Unchanged);
+                Ok::<_, Error<T>>(core::mem::replace(&mut held.fee_tier, new_value))
+            })?;
+            Self::deposit_event(Event::FeeTierChanged {
+                account,
+                old_value,
+                new_value,
+            });
+            Ok(())
+        }
+    }
+}
