@@ -1,0 +1,198 @@
+//! Benchmarks of every call, of authorisation and of the close. They run as tests too.
+
+use crate::{
+    crypto::{AuthorityId, AuthoritySignature},
+    pallet::*,
+    types::*,
+    venues,
+};
+use alloc::{format, vec::Vec};
+use frame_benchmarking::v2::*;
+use frame_support::{
+    pallet_prelude::{Authorize, TransactionSource},
+    traits::{Get, Time},
+    BoundedVec,
+};
+use novate_types::{FeedId, Price, PriceFeeds};
+use sp_runtime::RuntimeAppPublic;
+
+/// As many feeds as there can be, in place of those of the genesis.
+fn fill_feeds<T: Config>() {
+    let _ = Sources::<T>::clear(u32::MAX, None);
+    Feeds::<T>::kill();
+    for feed in 0..MAX_FEEDS as FeedId {
+        Pallet::<T>::change_feed(feed, Some(Feed::new("LONGSYMBOL12")))
+            .map_err(|_| ())
+            .unwrap();
+    }
+}
+
+/// A source with as many quotes as it can have.
+fn full_source() -> Source {
+    let quotes = (0..MAX_QUOTES as FeedId).map(|feed| {
+        venues::quoted_in(
+            feed,
+            &format!("SYMBOL-{feed}-USDT"),
+            feed + MAX_QUOTES as FeedId,
+        )
+    });
+    venues::binance(quotes.collect())
+}
+
+fn source_name(index: u32) -> SourceName {
+    Text::truncated(&format!("source-{index}"))
+}
+
+/// As many sources as there can be, but one.
+fn fill_sources<T: Config>() {
+    fill_feeds::<T>();
+    for index in 1..MAX_SOURCES {
+        Pallet::<T>::change_source(source_name(index), Some(full_source()))
+            .map_err(|_| ())
+            .unwrap();
+    }
+}
+
+fn observation<T: Config>(validator: u32, feeds: u32) -> Observation {
+    let prices: Vec<ObservedPrice> = (0..feeds as FeedId)
+        .map(|feed| ObservedPrice {
+            feed,
+            price: Price::from_u32(20_000 + (validator * 7919) % 101),
+            confidence: Price::from_u32(1 + validator % 5),
+        })
+        .collect();
+    Observation {
+        validator,
+        round: Pallet::<T>::block(),
+        observed_at: T::Time::now(),
+        prices: BoundedVec::truncate_from(prices),
+    }
+}
+
+fn set_observers<T: Config>(count: u32) -> Vec<AuthorityId> {
+    let keys: Vec<AuthorityId> = (0..count)
+        .map(|i| AuthorityId::generate_pair(Some(format!("//Validator{i}").into_bytes())))
+        .collect();
+    Pallet::<T>::set_observers(keys.clone());
+    keys
+}
+
+/// The last validator's observation of every feed, signed.
+fn signed<T: Config>() -> (Observation, AuthoritySignature) {
+    fill_feeds::<T>();
+    let keys = set_observers::<T>(T::MaxValidators::get());
+    let last = keys.len() as u32 - 1;
+    let mut earlier = observation::<T>(last, MAX_OBSERVED);
+    earlier.round = earlier.round.saturating_sub(1);
+    Observations::<T>::insert(last, earlier);
+    let observation = observation::<T>(last, MAX_OBSERVED);
+    let payload = Pallet::<T>::payload(Observers::<T>::get().id, &observation);
+    let signature = keys[last as usize]
+        .sign(&payload)
+        .expect("the key was generated");
+    (observation, signature)
+}
+
+#[benchmarks]
+mod benchmarks {
+    use super::*;
+
+    #[benchmark]
+    fn authorize_observe() -> Result<(), BenchmarkError> {
+        let (observation, signature) = signed::<T>();
+        let call = Call::<T>::observe {
+            observation,
+            signature,
+        };
+
+        #[block]
+        {
+            call.authorize(TransactionSource::External)
+                .ok_or("an authorised call")??;
+        }
+
+        Ok(())
+    }
+
+    #[benchmark]
+    fn observe() -> Result<(), BenchmarkError> {
+        let (observation, signature) = signed::<T>();
+        let validator = observation.validator;
+
+        #[extrinsic_call]
+        _(
+            frame_system::Origin::<T>::Authorized,
+            observation.clone(),
+            signature,
+        );
+
+        assert_eq!(Observations::<T>::get(validator), Some(observation));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn close_round(v: Linear<1, { T::MaxValidators::get() }>, f: Linear<1, MAX_FEEDS>) {
+        fill_feeds::<T>();
+        Pallet::<T>::set_observers(
+            (0..v)
+                .map(|i| sp_core::sr25519::Public::from_raw([i as u8 + 1; 32]).into())
+                .collect(),
+        );
+        for validator in 0..v {
+            Observations::<T>::insert(validator, observation::<T>(validator, f));
+        }
+
+        #[block]
+        {
+            Pallet::<T>::close_round(T::Time::now());
+        }
+
+        assert_eq!(Prices::<T>::get().len() as u32, f);
+    }
+
+    #[benchmark]
+    fn set_source() {
+        fill_sources::<T>();
+
+        #[block]
+        {
+            Pallet::<T>::change_source(source_name(0), Some(full_source()))
+                .map_err(|_| ())
+                .unwrap();
+        }
+
+        assert_eq!(Sources::<T>::count(), MAX_SOURCES);
+    }
+
+    #[benchmark]
+    fn remove_source() {
+        fill_sources::<T>();
+
+        #[block]
+        {
+            Pallet::<T>::change_source(source_name(1), None)
+                .map_err(|_| ())
+                .unwrap();
+        }
+
+        assert_eq!(Sources::<T>::count(), MAX_SOURCES - 2);
+    }
+
+    /// Removing one is the worst: every source is read.
+    #[benchmark]
+    fn set_feed() {
+        fill_sources::<T>();
+        let unused = MAX_FEEDS as FeedId - 1;
+
+        #[block]
+        {
+            Pallet::<T>::change_feed(unused, None)
+                .map_err(|_| ())
+                .unwrap();
+        }
+
+        assert!(!Feeds::<T>::get().contains_key(&unused));
+    }
+
+    impl_benchmark_test_suite!(Pallet, crate::mock::new_test_ext(), crate::mock::Test);
+}

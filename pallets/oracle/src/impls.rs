@@ -1,0 +1,348 @@
+//! Who may observe, what is taken, and the aggregate of a block.
+
+use crate::{
+    aggregate::{aggregate, Aggregate, Vote},
+    crypto::{AuthorityId, AuthoritySignature},
+    pallet::*,
+    types::{AggregatedPrice, Feed, Observation, Source, SourceName, MAX_FEEDS, MAX_SOURCES},
+    ValidatorWeights, WeightInfo,
+};
+use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
+use codec::Encode;
+use frame_support::{
+    pallet_prelude::{
+        InvalidTransaction, TransactionSource, TransactionValidityError,
+        TransactionValidityWithRefund, ValidTransaction, Weight,
+    },
+    traits::{Get, OneSessionHandler, Time},
+    BoundedVec,
+};
+use novate_types::{BlockNumber, FeedId, FeedPrice, Millis, PriceFeeds};
+use sp_runtime::{traits::Zero, BoundToRuntimeAppPublic, RuntimeAppPublic, SaturatedConversion};
+
+/// How far an observation's time may lie from the block's, in milliseconds.
+pub const TIME_TOLERANCE: Millis = 10_000;
+/// How many blocks back the round of an observation may lie.
+pub const ROUND_WINDOW: BlockNumber = 10;
+/// Blocks for which the pool keeps an observation: the next is on its way.
+const LONGEVITY: u64 = 4;
+
+/// Why an observation is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The session has no validator of that index.
+    UnknownValidator,
+    /// The signature is not that validator's over this chain's genesis hash, the current set and the observation.
+    BadSignature,
+    /// The validator's recorded observation is of the same round or a later one, or the round lies more than
+    /// [`ROUND_WINDOW`] blocks back.
+    OldRound,
+    /// The round is a block to come.
+    FutureRound,
+    /// Observed more than [`TIME_TOLERANCE`] before or after the block's time.
+    BadTime,
+    /// No prices, a price of zero, a feed that is not configured, or feeds not in ascending order.
+    BadPrices,
+}
+
+impl From<Refusal> for TransactionValidityError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Invalid(match refusal {
+            Refusal::UnknownValidator => InvalidTransaction::BadSigner,
+            Refusal::BadSignature => InvalidTransaction::BadProof,
+            Refusal::OldRound => InvalidTransaction::Stale,
+            Refusal::FutureRound => InvalidTransaction::Future,
+            Refusal::BadTime => InvalidTransaction::Custom(1),
+            Refusal::BadPrices => InvalidTransaction::Custom(2),
+        })
+    }
+}
+
+impl<T: Config> Pallet<T> {
+    /// Age (milliseconds) beyond which an observation no longer counts: two heartbeats.
+    pub fn max_age() -> Millis {
+        T::Heartbeat::get().saturating_mul(2)
+    }
+
+    /// The close's worst case with the feeds there are, for whoever reserves it at the block's start.
+    pub fn close_weight() -> Weight {
+        let feeds = u32::try_from(Feeds::<T>::get().len()).unwrap_or(MAX_FEEDS);
+        T::WeightInfo::close_round(T::MaxValidators::get(), feeds)
+            .saturating_add(T::DbWeight::get().reads(1))
+    }
+
+    /// What a validator of the set `set` signs.
+    pub fn payload(set: u64, observation: &Observation) -> Vec<u8> {
+        let genesis = frame_system::Pallet::<T>::block_hash(
+            frame_system::pallet_prelude::BlockNumberFor::<T>::zero(),
+        );
+        (b"novate/observation", genesis, set, observation).encode()
+    }
+
+    pub(crate) fn block() -> BlockNumber {
+        frame_system::Pallet::<T>::block_number().saturated_into()
+    }
+
+    pub(crate) fn authorize_observe(
+        _source: TransactionSource,
+        observation: &Observation,
+        signature: &AuthoritySignature,
+    ) -> TransactionValidityWithRefund {
+        Self::check_observation(observation, signature)?;
+        let valid = ValidTransaction::with_tag_prefix("NovateOracle")
+            .priority(u64::MAX / 2)
+            .and_provides((observation.validator, observation.round))
+            .longevity(LONGEVITY)
+            .propagate(true)
+            .into();
+        Ok((valid, Weight::zero()))
+    }
+
+    /// Every precondition of an observation, the signature last since it costs the most.
+    pub(crate) fn check_observation(
+        observation: &Observation,
+        signature: &AuthoritySignature,
+    ) -> Result<(), Refusal> {
+        let set = Observers::<T>::get();
+        let key = usize::try_from(observation.validator)
+            .ok()
+            .and_then(|index| set.keys.get(index))
+            .ok_or(Refusal::UnknownValidator)?;
+
+        let block = Self::block();
+        if observation.round > block {
+            return Err(Refusal::FutureRound);
+        }
+        let recorded = Observations::<T>::get(observation.validator);
+        if observation.round < block.saturating_sub(ROUND_WINDOW)
+            || recorded.is_some_and(|last| observation.round <= last.round)
+        {
+            return Err(Refusal::OldRound);
+        }
+        if T::Time::now().abs_diff(observation.observed_at) > TIME_TOLERANCE {
+            return Err(Refusal::BadTime);
+        }
+        let feeds = Feeds::<T>::get();
+        if observation.prices.is_empty()
+            || !observation.prices.is_sorted_by(|a, b| a.feed < b.feed)
+            || observation
+                .prices
+                .iter()
+                .any(|p| p.price.is_zero() || !feeds.contains_key(&p.feed))
+        {
+            return Err(Refusal::BadPrices);
+        }
+        if !key.verify(&Self::payload(set.id, observation), signature) {
+            return Err(Refusal::BadSignature);
+        }
+        Ok(())
+    }
+
+    /// Each configured feed's aggregate of the observations that are fresh at `now`, with the number of observers.
+    pub(crate) fn aggregates(now: Millis) -> Vec<(FeedId, Aggregate, u32)> {
+        let validators = u32::try_from(Observers::<T>::get().keys.len()).unwrap_or(0);
+        let oldest = now.saturating_sub(Self::max_age());
+        let mut total = 0u128;
+        let mut ballots: BTreeMap<FeedId, Vec<Vote>> = BTreeMap::new();
+        for validator in 0..validators {
+            let weight = T::Weights::weight(validator);
+            total = total.saturating_add(weight);
+            let Some(observation) = Observations::<T>::get(validator) else {
+                continue;
+            };
+            if observation.observed_at < oldest {
+                continue;
+            }
+            for seen in &observation.prices {
+                ballots.entry(seen.feed).or_default().push(Vote {
+                    price: seen.price,
+                    confidence: seen.confidence,
+                    observed_at: observation.observed_at,
+                    weight,
+                });
+            }
+        }
+        let feeds = Feeds::<T>::get();
+        ballots
+            .into_iter()
+            .filter(|(feed, _)| feeds.contains_key(feed))
+            .filter_map(|(feed, votes)| {
+                let observers = u32::try_from(votes.len()).ok()?;
+                let mut result = aggregate(&votes, total)?;
+                // A validator's clock may run ahead; what was observed was not observed after this block.
+                result.observed_at = result.observed_at.min(now);
+                Some((feed, result, observers))
+            })
+            .collect()
+    }
+
+    pub(crate) fn change_source(name: SourceName, new: Option<Source>) -> Result<(), Error<T>> {
+        let old = Sources::<T>::get(&name);
+        match &new {
+            Some(source) => {
+                let named = !name.as_str().is_empty()
+                    && name
+                        .as_str()
+                        .bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+                if !named {
+                    return Err(Error::BadText);
+                }
+                source.check()?;
+                let feeds = Feeds::<T>::get();
+                if !source.feeds().all(|feed| feeds.contains_key(&feed)) {
+                    return Err(Error::UnknownFeed);
+                }
+                if old.is_none() && Sources::<T>::count() >= MAX_SOURCES {
+                    return Err(Error::TooManySources);
+                }
+                Sources::<T>::insert(&name, source);
+            }
+            None if old.is_none() => return Err(Error::UnknownSource),
+            None => Sources::<T>::remove(&name),
+        }
+        Self::deposit_event(Event::SourceChanged {
+            name,
+            old_value: old.map(Box::new),
+            new_value: new.map(Box::new),
+        });
+        Ok(())
+    }
+
+    pub(crate) fn change_feed(feed: FeedId, new: Option<Feed>) -> Result<(), Error<T>> {
+        let mut feeds = Feeds::<T>::get();
+        let old = match &new {
+            Some(policy) => {
+                policy.check()?;
+                feeds
+                    .try_insert(feed, policy.clone())
+                    .map_err(|_| Error::TooManyFeeds)?
+            }
+            None => {
+                let old = feeds.remove(&feed).ok_or(Error::UnknownFeed)?;
+                if Sources::<T>::iter_values().any(|source| source.feeds().any(|f| f == feed)) {
+                    return Err(Error::FeedInUse);
+                }
+                Prices::<T>::mutate(|prices| prices.remove(&feed));
+                Some(old)
+            }
+        };
+        Feeds::<T>::put(feeds);
+        Self::deposit_event(Event::FeedChanged {
+            feed,
+            old_value: old,
+            new_value: new,
+        });
+        Ok(())
+    }
+
+    /// Puts a session's keys in force. Observations of another set are cleared, and signatures made for it are void.
+    pub(crate) fn set_observers(keys: Vec<AuthorityId>) {
+        let old = Observers::<T>::get();
+        let count = keys.len();
+        let keys = BoundedVec::truncate_from(keys);
+        if keys.len() < count {
+            log::error!(
+                target: crate::worker::LOG_TARGET,
+                "the session has {count} validators, of which only {} can observe: raise MaxValidators",
+                keys.len(),
+            );
+        }
+        if old.keys == keys {
+            return;
+        }
+        for validator in 0..u32::try_from(old.keys.len()).unwrap_or(u32::MAX) {
+            Observations::<T>::remove(validator);
+        }
+        Observers::<T>::put(ObserverSet {
+            id: old.id.saturating_add(1),
+            keys,
+        });
+    }
+}
+
+impl<T: Config> PriceFeeds for Pallet<T> {
+    fn close_round(now: Millis) {
+        let aggregates = Self::aggregates(now);
+        if aggregates.is_empty() {
+            return;
+        }
+        let mut prices = Prices::<T>::get();
+        let (mut touched, mut changed) = (false, Vec::new());
+        for (
+            feed,
+            Aggregate {
+                price,
+                confidence,
+                observed_at,
+            },
+            observers,
+        ) in aggregates
+        {
+            let last = prices.get(&feed).copied();
+            let same =
+                last.is_some_and(|last| last.price == price && last.confidence == confidence);
+            // An older aggregate never comes back, and one that says the same of the same moment is not a new one.
+            let stands = last.is_some_and(|last| {
+                last.observed_at > observed_at || (same && last.observed_at == observed_at)
+            });
+            if stands {
+                continue;
+            }
+            let new = FeedPrice {
+                price,
+                confidence,
+                observed_at,
+                block: Self::block(),
+            };
+            if prices.try_insert(feed, new).is_err() {
+                frame_support::defensive!("prices and feeds have the same bound");
+                continue;
+            }
+            touched = true;
+            if !same {
+                changed.push(AggregatedPrice {
+                    feed,
+                    price,
+                    confidence,
+                    observers,
+                });
+            }
+        }
+        if touched {
+            Prices::<T>::put(prices);
+        }
+        if !changed.is_empty() {
+            Self::deposit_event(Event::PricesAggregated { prices: changed });
+        }
+    }
+
+    fn price(feed: FeedId) -> Option<FeedPrice> {
+        Prices::<T>::get().get(&feed).copied()
+    }
+}
+
+impl<T: Config> BoundToRuntimeAppPublic for Pallet<T> {
+    type Public = AuthorityId;
+}
+
+impl<T: Config> OneSessionHandler<T::AccountId> for Pallet<T> {
+    type Key = AuthorityId;
+
+    fn on_genesis_session<'a, I: 'a>(validators: I)
+    where
+        I: Iterator<Item = (&'a T::AccountId, AuthorityId)>,
+    {
+        Self::set_observers(validators.map(|(_, key)| key).collect());
+    }
+
+    fn on_new_session<'a, I: 'a>(_changed: bool, validators: I, _queued: I)
+    where
+        I: Iterator<Item = (&'a T::AccountId, AuthorityId)>,
+    {
+        Self::set_observers(validators.map(|(_, key)| key).collect());
+    }
+
+    /// A disabled validator's observations count until the session ends: the median bears a minority of liars.
+    fn on_disabled(_: u32) {}
+}

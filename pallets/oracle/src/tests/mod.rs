@@ -1,0 +1,5 @@
+mod authorize;
+mod calls;
+mod close;
+mod venues;
+mod worker;

@@ -1,0 +1,92 @@
+//! What holds of the pallet's storage between blocks.
+
+use crate::{aggregate::Aggregate, pallet::*, types::MAX_SOURCES};
+use frame_support::{ensure, traits::Time};
+use sp_runtime::{traits::Zero, TryRuntimeError};
+
+impl<T: Config> Pallet<T> {
+    /// Checks that
+    ///
+    /// 1. every observation is one that its validator could have made: its index is of the set and its own, its round has
+    ///    begun, its feeds ascend and its prices are above zero;
+    /// 2. every feed and source is one that the calls would take, and their number is the one counted;
+    /// 3. every price is of a feed, above zero, of a block that has been, and not observed after the block's time;
+    /// 4. every price written in this block *equals* the aggregate of the observations that stand.
+    pub fn do_try_state() -> Result<(), TryRuntimeError> {
+        let block = Self::block();
+        let validators = Observers::<T>::get().keys.len();
+        for (validator, observation) in Observations::<T>::iter() {
+            ensure!(
+                usize::try_from(validator).is_ok_and(|v| v < validators),
+                "an observation of nobody in the set"
+            );
+            ensure!(
+                observation.validator == validator,
+                "an observation under another's index"
+            );
+            ensure!(
+                observation.round <= block,
+                "an observation of a round to come"
+            );
+            ensure!(
+                observation.prices.is_sorted_by(|a, b| a.feed < b.feed),
+                "an observation's feeds do not ascend"
+            );
+            ensure!(
+                observation.prices.iter().all(|p| !p.price.is_zero()),
+                "an observation of a price of zero"
+            );
+        }
+
+        let feeds = Feeds::<T>::get();
+        ensure!(
+            feeds.values().all(|f| f.check().is_ok()),
+            "a feed that set_feed would refuse"
+        );
+        let mut sources = 0u32;
+        for source in Sources::<T>::iter_values() {
+            sources = sources.saturating_add(1);
+            ensure!(
+                source.check().is_ok(),
+                "a source that set_source would refuse"
+            );
+            ensure!(
+                source.feeds().all(|f| feeds.contains_key(&f)),
+                "a source of an unknown feed"
+            );
+        }
+        ensure!(
+            sources == Sources::<T>::count(),
+            "the sources' count differs from their number"
+        );
+        ensure!(sources <= MAX_SOURCES, "too many sources");
+
+        let now = T::Time::now();
+        let aggregates = Self::aggregates(now);
+        for (feed, stored) in Prices::<T>::get() {
+            ensure!(feeds.contains_key(&feed), "a price of an unknown feed");
+            ensure!(!stored.price.is_zero(), "a price of zero");
+            ensure!(stored.block <= block, "a price of a block to come");
+            ensure!(
+                stored.observed_at <= now,
+                "a price observed after the block's time"
+            );
+            if stored.block == block {
+                let expected = Aggregate {
+                    price: stored.price,
+                    confidence: stored.confidence,
+                    observed_at: stored.observed_at,
+                };
+                let found = aggregates
+                    .iter()
+                    .find(|(id, _, _)| *id == feed)
+                    .map(|(_, a, _)| *a);
+                ensure!(
+                    found == Some(expected),
+                    "a price of this block differs from the observations' aggregate"
+                );
+            }
+        }
+        Ok(())
+    }
+}
