@@ -1,1 +1,374 @@
+//! Order intake, the resting book, and its matching once per block.
+//!
+//! A trader submits up to 64 operations in one extrinsic. New orders are checked against margin and noted in the market's
+//! intake; cancels and smaller sizes take effect at once. The close, driven by the clearing pallet through
+//! [`novate_types::OrderBook`], loads each market that has new orders, matches it with the pure function of `novate-matching`,
+//! possibly several times under narrower limits, and commits the last outcome. All orders of a block are equals: nothing that
+//! intake decides reads what another account can write in the same block, and the close works in canonical order.
+//!
+//! What is stored:
+//!
+//! - `Orders`: an account's open orders, the single truth about each; the public id (account, sequence) leads there.
+//! - `Intake`: per market, notes of this block: which orders came in, which pages were touched.
+//! - `Pages`: the resting orders as matching reads them, 64 to a page, found by market, side and tick group.
+//! - `Directories`: per side, which groups there are and how full their pages; written only in the close.
+//! - `Quotes`: best and impact prices after the last close that changed a book.
+//! - `Expiries`: orders by block of expiry, in pages.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`types`] | what is stored and reported, and why operations are refused |
+//! | `intake` | one extrinsic's operations on one account |
+//! | [`book`] | tick groups, pages, directories |
+//! | `changes` | open orders that fill or leave in a close |
+//! | [`close`] | load, match, commit |
+//! | `rested` | rested quotes, depth and levels |
+//! | `upkeep` | expiries, evictions and halted intake |
+//! | `try_state` | the equalities |
+
 #![cfg_attr(not(feature = "std"), no_std)]
+#![warn(missing_docs)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+extern crate alloc;
+
+#[cfg(any(feature = "runtime-benchmarks", test))]
+mod benchmarking;
+pub mod book;
+mod changes;
+pub mod close;
+mod intake;
+#[cfg(test)]
+mod mock;
+mod rested;
+#[cfg(test)]
+mod tests;
+mod try_state;
+pub mod types;
+mod upkeep;
+pub mod weights;
+
+pub use close::Market;
+pub use intake::MARKET_ORDER_SLIPPAGE;
+pub use pallet::*;
+pub use types::*;
+pub use weights::WeightInfo;
+
+/// What benchmarks need from the runtime around the pallet.
+#[cfg(any(feature = "runtime-benchmarks", test))]
+pub trait BenchmarkHelper<AccountId> {
+    /// A listed, open market with a price, and its view.
+    fn market() -> novate_types::MarketView;
+    /// Opens the account with cash for any order of the benchmarks.
+    fn fund(account: &novate_types::AccountRef<AccountId>);
+}
+
+#[frame_support::pallet]
+pub mod pallet {
+    use crate::{
+        intake::Session,
+        types::{
+            Accepted, AccountOrders, CancelledOrder, Directory, Levels, Note, OrderError, Page,
+            PageKey, Quotes, MAX_CANCELLED,
+        },
+        weights::WeightInfo,
+    };
+    use alloc::vec::Vec;
+    use frame_support::pallet_prelude::*;
+    use frame_system::pallet_prelude::*;
+    use novate_types::{
+        AccountRef, BlockNumber, CurrentView, Ledger, LedgerError, MarketId, Operation, RiskModel,
+        Sequence, Side, SubaccountId, MAX_OPEN_ORDERS, MAX_OPERATIONS,
+    };
+
+    #[pallet::pallet]
+    pub struct Pallet<T>(_);
+
+    /// What the pallet takes from the runtime.
+    #[pallet::config]
+    pub trait Config: frame_system::Config<RuntimeEvent: From<Event<Self>>> {
+        /// Margin accounts.
+        type Ledger: Ledger<Self::AccountId>;
+        /// What an account needs.
+        type Risk: RiskModel;
+        /// Prices and parameters of this block's intake.
+        type View: CurrentView;
+        /// New orders that one owner may send into one block, over all its accounts.
+        #[pallet::constant]
+        type IntakeQuota: Get<u32>;
+        /// Farthest block of expiry of a good-til-block order, in blocks from its intake.
+        #[pallet::constant]
+        type MaxExpiry: Get<BlockNumber>;
+        /// Resting orders of one side that a market's matches of one block read; what lies deeper waits. At least the fills of a
+        /// market, and one group is always read.
+        #[pallet::constant]
+        type LoadLimit: Get<u32>;
+        /// Resting orders of one side that rested quotes and depth look at, from the best.
+        #[pallet::constant]
+        type QuoteDepth: Get<u32>;
+        /// Pages of expired orders, and as many of evicted groups, that one close removes.
+        #[pallet::constant]
+        type UpkeepPages: Get<u32>;
+        /// Weights.
+        type WeightInfo: WeightInfo;
+        /// Set-up of benchmarks.
+        #[cfg(any(feature = "runtime-benchmarks", test))]
+        type BenchmarkHelper: crate::BenchmarkHelper<Self::AccountId>;
+    }
+
+    /// Open orders by account.
+    #[pallet::storage]
+    pub type Orders<T: Config> =
+        StorageMap<_, Blake2_128Concat, AccountRef<T::AccountId>, AccountOrders, ValueQuery>;
+
+    /// Notes of this block's extrinsics by market, appended without reading. Bounded by the block's weight: each note is
+    /// prepaid.
+    #[pallet::storage]
+    #[pallet::unbounded]
+    pub type Intake<T: Config> =
+        StorageMap<_, Identity, MarketId, Vec<Note<T::AccountId>>, ValueQuery>;
+
+    /// New orders that an owner sent into this block; gone after its close.
+    #[pallet::storage]
+    pub type Quotas<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, u32, ValueQuery>;
+
+    /// Resting orders by market, side, tick group and page.
+    #[pallet::storage]
+    pub type Pages<T: Config> = StorageMap<_, Identity, PageKey, Page<T::AccountId>>;
+
+    /// Tick groups by market and side.
+    #[pallet::storage]
+    pub type Directories<T: Config> =
+        StorageMap<_, Identity, (MarketId, Side), Directory, ValueQuery>;
+
+    /// Sides with evicted groups whose orders are still there. At most two a listed market.
+    #[pallet::storage]
+    #[pallet::unbounded]
+    pub type Evicting<T: Config> = StorageValue<_, Vec<(MarketId, Side)>, ValueQuery>;
+
+    /// Rested quotes by market.
+    #[pallet::storage]
+    pub type RestedQuotes<T: Config> = StorageMap<_, Identity, MarketId, Quotes, ValueQuery>;
+
+    /// Orders that came to rest with an expiry, by its block, in pages of [`crate::types::EXPIRY_PAGE`]. An order that left before
+    /// keeps its entry until then.
+    #[pallet::storage]
+    #[pallet::unbounded]
+    pub type Expiries<T: Config> = StorageMap<
+        _,
+        Identity,
+        (BlockNumber, u32),
+        Vec<(AccountRef<T::AccountId>, Sequence)>,
+        ValueQuery,
+    >;
+
+    /// Entries of the expiry index by block.
+    #[pallet::storage]
+    pub type ExpiryCounts<T: Config> = StorageMap<_, Identity, BlockNumber, u32, ValueQuery>;
+
+    /// The next page of the expiry index to work off: block and page.
+    #[pallet::storage]
+    pub type ExpiryCursor<T: Config> = StorageValue<_, (BlockNumber, u32), ValueQuery>;
+
+    /// What happened to orders. Fills are reported by clearing.
+    #[pallet::event]
+    #[pallet::generate_deposit(pub(crate) fn deposit_event)]
+    pub enum Event<T: Config> {
+        /// An extrinsic's operations, in their order: what each did, or why it was refused.
+        Submitted {
+            /// The account.
+            account: AccountRef<T::AccountId>,
+            /// One outcome an operation.
+            outcomes: BoundedVec<Result<Accepted, OrderError>, ConstU32<MAX_OPERATIONS>>,
+        },
+        /// Orders of a market left without having filled, for reasons other than their owner's request. At most 512 an event.
+        Cancelled {
+            /// The market.
+            market: MarketId,
+            /// Which, how much of them, and why.
+            orders: Vec<CancelledOrder<T::AccountId>>,
+        },
+    }
+
+    /// Why an extrinsic was refused as a whole. Refusals of single operations are [`OrderError`]s in the event.
+    #[pallet::error]
+    #[derive(PartialEq, Eq)]
+    pub enum Error<T> {
+        /// The margin account was never opened. Deposit into it first.
+        NoAccount,
+        /// There are no operations. Send at least one.
+        NoOperations,
+        /// The ledger refused the account's new order margin. Nothing changed; this points to a fault of the chain, not of
+        /// the operations.
+        LedgerRefused,
+    }
+
+    impl<T> From<LedgerError> for Error<T> {
+        fn from(e: LedgerError) -> Self {
+            match e {
+                LedgerError::NoAccount => Self::NoAccount,
+                _ => Self::LedgerRefused,
+            }
+        }
+    }
+
+    #[pallet::hooks]
+    impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+        fn integrity_test() {
+            assert!(
+                T::IntakeQuota::get().saturating_add(MAX_OPEN_ORDERS) <= MAX_CANCELLED,
+                "an account could cancel more orders in a block than are remembered"
+            );
+            assert!(
+                T::LoadLimit::get() > 0 && T::QuoteDepth::get() > 0,
+                "a book nobody reads"
+            );
+            assert!(
+                T::UpkeepPages::get() > 0,
+                "expired orders would stay forever"
+            );
+        }
+
+        #[cfg(feature = "try-runtime")]
+        fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
+            Self::do_try_state()
+        }
+    }
+
+    #[pallet::call]
+    impl<T: Config> Pallet<T> {
+        /// Places, amends and cancels orders of one margin account.
+        ///
+        /// ## Dispatch Origin
+        /// Signed by the account's owner.
+        ///
+        /// ## Details
+        /// Operations act in their order and succeed or fail one by one; a failed one changes nothing. New orders meet the market
+        /// at this block's close; cancels and smaller sizes act at once. What an account's orders need is held against its initial
+        /// margin from here on.
+        ///
+        /// ## Errors
+        /// - [`Error::NoAccount`]: the owner never deposited into `sub`.
+        /// - [`Error::NoOperations`]: `operations` is empty.
+        /// - Refusals of single operations are in the event, see [`OrderError`].
+        ///
+        /// ## Events
+        /// - [`Event::Submitted`] with one outcome an operation.
+        #[pallet::call_index(0)]
+        #[pallet::weight(Pallet::<T>::weight_of(operations))]
+        pub fn submit(
+            origin: OriginFor<T>,
+            sub: SubaccountId,
+            operations: BoundedVec<Operation, ConstU32<MAX_OPERATIONS>>,
+        ) -> DispatchResultWithPostInfo {
+            let owner = ensure_signed(origin)?;
+            let outcomes = Self::execute(&AccountRef::new(owner.clone(), sub), &operations)?;
+            let actual = Self::weight_spent(&operations, &outcomes);
+            let outcomes = BoundedVec::truncate_from(outcomes);
+            let account = AccountRef::new(owner, sub);
+            Self::deposit_event(Event::Submitted { account, outcomes });
+            Ok(Some(actual).into())
+        }
+    }
+
+    impl<T: Config> Pallet<T> {
+        /// Carries out operations of one account: one read and one write of it and of its open orders. The outcomes, one an
+        /// operation; an error changes nothing.
+        pub fn execute(
+            account: &AccountRef<T::AccountId>,
+            operations: &[Operation],
+        ) -> Result<Vec<Result<Accepted, OrderError>>, Error<T>> {
+            ensure!(!operations.is_empty(), Error::<T>::NoOperations);
+            let mut session = Session::<T>::open(account, T::View::view())?;
+            let outcomes = operations
+                .iter()
+                .map(|operation| session.apply(operation))
+                .collect();
+            session.close()?;
+            Ok(outcomes)
+        }
+
+        /// The best levels of both sides, bids then asks, at most `depth` each and of at most `QuoteDepth` orders a side.
+        pub fn book(market: MarketId, depth: u32) -> (Levels, Levels) {
+            let side = |side| crate::rested::levels::<T>(market, side, depth);
+            (side(Side::Bid), side(Side::Ask))
+        }
+
+        /// The close's block number.
+        pub(crate) fn now() -> BlockNumber {
+            use sp_runtime::SaturatedConversion;
+            frame_system::Pallet::<T>::block_number().saturated_into()
+        }
+
+        /// What operations may cost at most: a sweep cancels what can be open.
+        pub(crate) fn weight_of(operations: &[Operation]) -> Weight {
+            let places = count(
+                operations
+                    .iter()
+                    .filter(|o| matches!(o, Operation::Place(_))),
+            );
+            let singles = count(
+                operations
+                    .iter()
+                    .filter(|o| matches!(o, Operation::Cancel(_) | Operation::Amend { .. })),
+            );
+            let amends = count(
+                operations
+                    .iter()
+                    .filter(|o| matches!(o, Operation::Amend { .. })),
+            );
+            let sweeps = count(
+                operations
+                    .iter()
+                    .filter(|o| matches!(o, Operation::CancelAll { .. })),
+            );
+            let swept = match sweeps {
+                0 => 0,
+                _ => MAX_OPEN_ORDERS
+                    .saturating_add(places)
+                    .saturating_add(sweeps),
+            };
+            T::WeightInfo::submit(places.saturating_add(amends), singles.saturating_add(swept))
+        }
+
+        /// What they cost: as prepaid, but only the orders that sweeps found.
+        fn weight_spent(
+            operations: &[Operation],
+            outcomes: &[Result<Accepted, OrderError>],
+        ) -> Weight {
+            let mut places = 0u32;
+            let mut changes = 0u32;
+            for (operation, outcome) in operations.iter().zip(outcomes) {
+                match operation {
+                    Operation::Place(_) => places = places.saturating_add(1),
+                    Operation::Cancel(_) => changes = changes.saturating_add(1),
+                    Operation::Amend { .. } => {
+                        places = places.saturating_add(1);
+                        changes = changes.saturating_add(1);
+                    }
+                    Operation::CancelAll { .. } => {
+                        let found = match outcome {
+                            Ok(Accepted::Cancelled(orders)) => *orders,
+                            _ => 0,
+                        };
+                        changes = changes.saturating_add(found).saturating_add(1);
+                    }
+                }
+            }
+            T::WeightInfo::submit(places, changes)
+        }
+    }
+
+    fn count<I>(items: impl Iterator<Item = I>) -> u32 {
+        u32::try_from(items.count()).unwrap_or(u32::MAX)
+    }
+}

@@ -1,0 +1,847 @@
+//! The close of a market: load its book lazily and its new orders in canonical order, match within limits, commit.
+//!
+//! **Limits.** An order that may not take part in a match is *screened*: a resting one is suspended (it stays in the book and
+//! matches again in another block), a new one is cancelled, because what has not met the market cannot rest in a book that it
+//! might cross. Where only reductions are admitted (a reduce-only market, the open-interest cap) every order that faces its
+//! account's position takes part, capped at the position; all others are screened.
+//!
+//! A suspended order still stands in the book, so a new order whose remainder would rest touching it is cancelled. With that the
+//! book of standing orders never crosses, whatever is suspended.
+
+use crate::{
+    book::{group_range, Books},
+    changes::{cancel_all, clear_intake, new_orders, recount_touched, Changes},
+    rested,
+    types::{Locator, Place, Slot},
+    Config, Evicting, Expiries, ExpiryCounts, Intake, Pallet,
+};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
+use codec::Encode;
+use core::cell::RefCell;
+use frame_support::{defensive, traits::Get};
+use novate_matching::{match_block, Book, Kind, Order, Outcome, Rules};
+use novate_types::{
+    AccountRef, BlockNumber, CancelReason, Fill, Ledger, LiquidationOrder, Lots, MarginAccount,
+    MarketId, MarketView, MatchLimits, OpenOrder, OrderBook, Release, RiskView,
+    SelfTradePrevention, Sequence, Side, SignedLots, Tentative, Ticks, TimeInForce,
+};
+
+/// The sequence number under which fills of liquidation orders are reported, and the oldest there is: in a self-trade the
+/// owner's other order gives way.
+pub const LIQUIDATION_SEQUENCE: Sequence = 0;
+
+/// Whether a market matches at all: it is not halted, and it has a price.
+pub(crate) fn matches(view: &MarketView) -> bool {
+    view.status.allows_matching() && view.mark.into_inner() > 0
+}
+
+/// Accounts and owners by number, and the accounts' positions once asked for.
+struct Parties<AccountId> {
+    market: MarketId,
+    accounts: Vec<(AccountRef<AccountId>, Option<SignedLots>)>,
+    by_account: BTreeMap<AccountRef<AccountId>, u32>,
+    owners: BTreeMap<AccountId, u32>,
+}
+
+impl<AccountId: Ord + Clone> Parties<AccountId> {
+    fn new(market: MarketId) -> Self {
+        Self {
+            market,
+            accounts: Vec::new(),
+            by_account: BTreeMap::new(),
+            owners: BTreeMap::new(),
+        }
+    }
+
+    /// The numbers of the owner and of the account.
+    fn intern(&mut self, of: &AccountRef<AccountId>) -> (u32, u32) {
+        let next = u32::try_from(self.owners.len()).unwrap_or(u32::MAX);
+        let owner = *self.owners.entry(of.owner.clone()).or_insert(next);
+        if let Some(account) = self.by_account.get(of) {
+            return (owner, *account);
+        }
+        let account = u32::try_from(self.accounts.len()).unwrap_or(u32::MAX);
+        self.accounts.push((of.clone(), None));
+        self.by_account.insert(of.clone(), account);
+        (owner, account)
+    }
+
+    fn account(&self, number: u32) -> Option<&AccountRef<AccountId>> {
+        self.accounts
+            .get(usize::try_from(number).ok()?)
+            .map(|(of, _)| of)
+    }
+
+    fn position<L: Ledger<AccountId>>(&mut self, number: u32) -> SignedLots {
+        let market = self.market;
+        let at = usize::try_from(number).unwrap_or(usize::MAX);
+        let Some((of, position)) = self.accounts.get_mut(at) else {
+            return 0;
+        };
+        *position.get_or_insert_with(|| L::account(of).map_or(0, |a| a.lots(market)))
+    }
+}
+
+/// What the match's numbers stand for.
+struct Known {
+    account: u32,
+    sequence: Sequence,
+    side: Side,
+    lots: Lots,
+    resting: bool,
+    reduce_only: bool,
+    liquidation: bool,
+}
+
+/// A side's resting orders as far as they were read.
+struct Resting {
+    /// Groups not yet read, the best last.
+    ahead: Vec<u16>,
+    levels: Vec<Vec<Order>>,
+    loaded: u32,
+}
+
+/// One market's book and this block's orders, loaded for matching.
+pub struct Market<T: Config> {
+    view: MarketView,
+    now: BlockNumber,
+    changes: Changes<T>,
+    parties: Parties<T::AccountId>,
+    known: Vec<Known>,
+    /// New orders, then liquidation orders.
+    new: Vec<Order>,
+    /// New orders whose block of expiry came while their market waited.
+    expired: Vec<(AccountRef<T::AccountId>, Sequence)>,
+    bids: Resting,
+    asks: Resting,
+    settled: Option<Settled<T::AccountId>>,
+}
+
+/// What the last run would do.
+struct Settled<AccountId: Ord> {
+    banned: BTreeSet<AccountRef<AccountId>>,
+    filled: BTreeMap<u32, Lots>,
+    cancelled: Vec<(u32, Lots, CancelReason)>,
+    joined: Vec<(u32, Ticks, Lots)>,
+}
+
+/// A hash of parent block, account and sequence number: what breaks ties, known to nobody before the parent block is.
+fn tie<T: Config>(of: &AccountRef<T::AccountId>, sequence: Sequence) -> u64 {
+    let parent = frame_system::Pallet::<T>::parent_hash();
+    let hash = sp_io::hashing::blake2_128(&(parent, of, sequence).encode());
+    let (low, _) = hash.split_at(8);
+    low.try_into().map_or(0, u64::from_le_bytes)
+}
+
+impl<T: Config> Market<T> {
+    /// Resting orders read so far.
+    #[cfg(test)]
+    pub(crate) fn read(&self) -> usize {
+        self.known.iter().filter(|k| k.resting).count()
+    }
+
+    fn learn(&mut self, known: Known) -> u32 {
+        let id = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
+        self.known.push(known);
+        id
+    }
+
+    fn enter(&mut self, of: &AccountRef<T::AccountId>, order: &Locator) {
+        let (owner, account) = self.parties.intern(of);
+        let id = self.learn(Known {
+            account,
+            sequence: order.sequence,
+            side: order.side,
+            lots: order.lots,
+            resting: false,
+            reduce_only: order.reduce_only,
+            liquidation: false,
+        });
+        self.new.push(Order {
+            id,
+            owner,
+            account,
+            side: order.side,
+            limit: order.ticks,
+            lots: order.lots,
+            block: self.now,
+            sequence: order.sequence,
+            kind: match order.time_in_force {
+                TimeInForce::GoodTilCancelled | TimeInForce::GoodTilBlock(_) => Kind::Rest,
+                TimeInForce::ImmediateOrCancel => Kind::Immediate,
+                TimeInForce::PostOnly => Kind::PostOnly,
+            },
+            reduce_only: order.reduce_only,
+            self_trade: order.self_trade,
+            tie: tie::<T>(of, order.sequence),
+        });
+    }
+
+    fn enter_liquidation(&mut self, order: &LiquidationOrder<T::AccountId>) {
+        let (owner, account) = self.parties.intern(&order.account);
+        let id = self.learn(Known {
+            account,
+            sequence: LIQUIDATION_SEQUENCE,
+            side: order.side,
+            lots: order.lots,
+            resting: false,
+            reduce_only: true,
+            liquidation: true,
+        });
+        self.new.push(Order {
+            id,
+            owner,
+            account,
+            side: order.side,
+            limit: order.limit,
+            lots: order.lots,
+            block: self.now,
+            sequence: LIQUIDATION_SEQUENCE,
+            kind: Kind::Immediate,
+            reduce_only: true,
+            self_trade: SelfTradePrevention::CancelOldest,
+            tie: tie::<T>(&order.account, LIQUIDATION_SEQUENCE),
+        });
+    }
+
+    /// The account of an order of the match.
+    fn party(&self, id: u32) -> Option<(&Known, &AccountRef<T::AccountId>)> {
+        let known = self.known.get(usize::try_from(id).ok()?)?;
+        Some((known, self.parties.account(known.account)?))
+    }
+
+    /// The best price at which an order of `side` stands that is not `gone`. Of groups beyond what may be read, the edge.
+    fn best_standing(&mut self, side: Side, gone: &dyn Fn(u32, &Self) -> bool) -> Option<Ticks> {
+        let mut depth = 0usize;
+        loop {
+            let level = match side {
+                Side::Bid => self.bids.levels.get(depth),
+                Side::Ask => self.asks.levels.get(depth),
+            };
+            if let Some(level) = level {
+                if let Some(order) = level.iter().find(|o| !gone(o.id, self)) {
+                    return Some(order.limit);
+                }
+                depth = depth.saturating_add(1);
+                continue;
+            }
+            let (resting, parts) = self.reader(side);
+            if !parts.read_group(resting) {
+                let (low, high) = group_range(*resting.ahead.last()?);
+                return Some(match side {
+                    Side::Bid => high,
+                    Side::Ask => low,
+                });
+            }
+        }
+    }
+
+    fn reader(&mut self, side: Side) -> (&mut Resting, Reader<'_, T>) {
+        let Self {
+            view,
+            now,
+            changes,
+            parties,
+            known,
+            bids,
+            asks,
+            ..
+        } = self;
+        let resting = match side {
+            Side::Bid => bids,
+            Side::Ask => asks,
+        };
+        let books = &mut changes.books;
+        (
+            resting,
+            Reader {
+                market: view.id,
+                now: *now,
+                side,
+                books,
+                parties,
+                known,
+            },
+        )
+    }
+}
+
+/// What reading a group of one side takes.
+struct Reader<'a, T: Config> {
+    market: MarketId,
+    now: BlockNumber,
+    side: Side,
+    books: &'a mut Books<T>,
+    parties: &'a mut Parties<T::AccountId>,
+    known: &'a mut Vec<Known>,
+}
+
+impl<T: Config> Reader<'_, T> {
+    /// Reads the next group into levels; false if there is none, or if enough was read.
+    fn read_group(self, resting: &mut Resting) -> bool {
+        if resting.loaded >= T::LoadLimit::get() {
+            return false;
+        }
+        let Some(group) = resting.ahead.pop() else {
+            return false;
+        };
+        let slots = self.books.standing(self.market, self.side, group, self.now);
+        resting.loaded = u32::try_from(slots.len())
+            .unwrap_or(u32::MAX)
+            .max(1)
+            .saturating_add(resting.loaded);
+        for slot in slots {
+            let order = order_of::<T>(&slot, self.side, self.parties, self.known);
+            match resting.levels.last_mut() {
+                Some(level) if level.first().is_some_and(|o| o.limit == order.limit) => {
+                    level.push(order);
+                }
+                _ => resting.levels.push(alloc::vec![order]),
+            }
+        }
+        true
+    }
+}
+
+fn order_of<T: Config>(
+    slot: &Slot<T::AccountId>,
+    side: Side,
+    parties: &mut Parties<T::AccountId>,
+    known: &mut Vec<Known>,
+) -> Order {
+    let (owner, account) = parties.intern(&slot.account);
+    let id = u32::try_from(known.len()).unwrap_or(u32::MAX);
+    known.push(Known {
+        account,
+        sequence: slot.sequence,
+        side,
+        lots: slot.lots,
+        resting: true,
+        reduce_only: slot.reduce_only,
+        liquidation: false,
+    });
+    Order {
+        id,
+        owner,
+        account,
+        side,
+        limit: slot.ticks,
+        lots: slot.lots,
+        block: slot.block,
+        sequence: slot.sequence,
+        kind: Kind::Rest,
+        reduce_only: slot.reduce_only,
+        // Of no account to an order that rests.
+        self_trade: SelfTradePrevention::CancelNewest,
+        tie: tie::<T>(&slot.account, slot.sequence),
+    }
+}
+
+/// Who takes part in a run.
+struct Screen<'a, AccountId: Ord> {
+    limits: &'a MatchLimits<AccountId>,
+    reducing_only: bool,
+}
+
+impl<AccountId: Ord + Clone> Screen<'_, AccountId> {
+    /// The order as it takes part in the run, or why it does not.
+    fn admit<L: Ledger<AccountId>>(
+        &self,
+        order: &Order,
+        resting: bool,
+        parties: &mut Parties<AccountId>,
+    ) -> Result<Order, CancelReason> {
+        let mut order = *order;
+        if let Some(of) = parties.account(order.account) {
+            if order.reduce_only {
+                if let Some(worst) = self.limits.tightened.get(of) {
+                    if !order.side.accepts(order.limit, *worst) {
+                        // The limit is already the better one.
+                    } else if resting && order.limit != *worst {
+                        return Err(CancelReason::InsufficientMargin);
+                    } else {
+                        order.limit = *worst;
+                    }
+                }
+            } else {
+                let barred = self.limits.cancelled.contains(of)
+                    || self
+                        .limits
+                        .admitted
+                        .as_ref()
+                        .is_some_and(|those| !those.contains(of));
+                if barred {
+                    return Err(CancelReason::InsufficientMargin);
+                }
+            }
+        }
+        if self.reducing_only && !order.reduce_only {
+            let held = parties.position::<L>(order.account);
+            let reduces = match order.side {
+                Side::Bid => held < 0,
+                Side::Ask => held > 0,
+            };
+            if !reduces {
+                return Err(CancelReason::MarketRestricted);
+            }
+            order.reduce_only = true;
+        }
+        Ok(order)
+    }
+}
+
+/// The loaded book through a screen.
+struct Screened<'a, T: Config> {
+    market: MarketId,
+    now: BlockNumber,
+    books: &'a mut Books<T>,
+    parties: &'a RefCell<Parties<T::AccountId>>,
+    known: &'a mut Vec<Known>,
+    screen: &'a Screen<'a, T::AccountId>,
+    bids: (&'a mut Resting, Passed),
+    asks: (&'a mut Resting, Passed),
+}
+
+/// Levels of a side that passed the screen, and how many were looked at.
+#[derive(Default)]
+struct Passed {
+    levels: Vec<Vec<Order>>,
+    seen: usize,
+}
+
+impl<T: Config> Book for Screened<'_, T> {
+    fn level(&mut self, side: Side, depth: usize) -> Option<&[Order]> {
+        let (resting, passed) = match side {
+            Side::Bid => &mut self.bids,
+            Side::Ask => &mut self.asks,
+        };
+        let mut parties = self.parties.borrow_mut();
+        while passed.levels.len() <= depth {
+            let Some(level) = resting.levels.get(passed.seen) else {
+                let reader = Reader {
+                    market: self.market,
+                    now: self.now,
+                    side,
+                    books: &mut *self.books,
+                    parties: &mut parties,
+                    known: &mut *self.known,
+                };
+                if reader.read_group(resting) {
+                    continue;
+                }
+                return None;
+            };
+            passed.seen = passed.seen.saturating_add(1);
+            let orders: Vec<Order> = level
+                .iter()
+                .filter_map(|o| self.screen.admit::<T::Ledger>(o, true, &mut parties).ok())
+                .collect();
+            if !orders.is_empty() {
+                passed.levels.push(orders);
+            }
+        }
+        passed.levels.get(depth).map(Vec::as_slice)
+    }
+}
+
+impl<T: Config> OrderBook<T::AccountId> for Pallet<T> {
+    type Market = Market<T>;
+
+    /// Reads the market's intake. `None` if it does not match at all, in which case the intake stays for
+    /// [`OrderBook::housekeep`] to cancel, or if no order came in and nothing is liquidated: resting orders alone never match.
+    fn load(
+        view: &MarketView,
+        liquidations: Vec<LiquidationOrder<T::AccountId>>,
+    ) -> Option<Self::Market> {
+        if !matches(view) {
+            return None;
+        }
+        let notes = Intake::<T>::get(view.id);
+        if notes.is_empty() && liquidations.is_empty() {
+            return None;
+        }
+        let now = Self::now();
+        let mut changes = Changes::<T>::default();
+        let touched = recount_touched::<T>(view.id, &notes, &mut changes.books);
+        let new = new_orders::<T>(view.id, &notes, &mut changes);
+        if new.is_empty() && liquidations.is_empty() {
+            if touched {
+                rested::refresh::<T>(view, now, &mut changes.books);
+                changes.books.write();
+            }
+            clear_intake::<T>(view.id);
+            return None;
+        }
+
+        let mut side = |side| {
+            let mut ahead = changes.books.groups(view.id, side);
+            ahead.reverse();
+            Resting {
+                ahead,
+                levels: Vec::new(),
+                loaded: 0,
+            }
+        };
+        let (bids, asks) = (side(Side::Bid), side(Side::Ask));
+        let mut market = Market {
+            view: view.clone(),
+            now,
+            changes,
+            parties: Parties::new(view.id),
+            known: Vec::new(),
+            new: Vec::new(),
+            expired: Vec::new(),
+            bids,
+            asks,
+            settled: None,
+        };
+        for (of, order) in new {
+            if order.expires() > now {
+                market.enter(&of, &order);
+            } else {
+                market.expired.push((of, order.sequence));
+            }
+        }
+        let mut liquidations = liquidations;
+        liquidations.sort_by(|a, b| a.account.cmp(&b.account));
+        for order in liquidations
+            .iter()
+            .filter(|o| o.lots > 0 && o.market == view.id)
+        {
+            market.enter_liquidation(order);
+        }
+        Some(market)
+    }
+
+    fn run(
+        market: &mut Self::Market,
+        limits: &MatchLimits<T::AccountId>,
+    ) -> Tentative<T::AccountId> {
+        let reducing_only = limits.reducing_only || !market.view.status.allows_risk();
+        let screen = Screen {
+            limits,
+            reducing_only,
+        };
+        let mut refused = Vec::new();
+        let mut entering = Vec::new();
+        for order in &market.new {
+            match screen.admit::<T::Ledger>(order, false, &mut market.parties) {
+                Ok(order) => entering.push(order),
+                Err(reason) => refused.push((order.id, order.lots, reason)),
+            }
+        }
+
+        let rules = Rules {
+            mark: market.view.mark,
+            tick_size: market.view.tick_size,
+            band: market.view.price_band,
+            max_fills: limits.max_fills,
+        };
+        let empty = Parties::new(market.view.id);
+        let parties = RefCell::new(core::mem::replace(&mut market.parties, empty));
+        let outcome = match_block(
+            &rules,
+            &mut Screened::<T> {
+                market: market.view.id,
+                now: market.now,
+                books: &mut market.changes.books,
+                parties: &parties,
+                known: &mut market.known,
+                screen: &screen,
+                bids: (&mut market.bids, Passed::default()),
+                asks: (&mut market.asks, Passed::default()),
+            },
+            &entering,
+            &|account| parties.borrow_mut().position::<T::Ledger>(account),
+        );
+        market.parties = parties.into_inner();
+        market.settle(limits, refused, outcome)
+    }
+
+    fn candidates(market: &Self::Market) -> Vec<(AccountRef<T::AccountId>, Vec<OpenOrder>)> {
+        let read = market
+            .bids
+            .levels
+            .iter()
+            .chain(&market.asks.levels)
+            .flatten();
+        let new = market.new.iter().filter(|o| !market.is_liquidation(o.id));
+        let accounts: BTreeSet<&AccountRef<T::AccountId>> = new
+            .chain(read)
+            .filter_map(|o| market.parties.account(o.account))
+            .collect();
+        let banned = market.settled.as_ref().map(|s| &s.banned);
+        accounts
+            .into_iter()
+            .filter(|of| !banned.is_some_and(|those| those.contains(of)))
+            .map(|of| {
+                let orders = Self::open_orders(of);
+                let here = orders.into_iter().filter(|o| o.market == market.view.id);
+                (of.clone(), here.collect())
+            })
+            .collect()
+    }
+
+    fn commit(market: Self::Market) -> Vec<Release<T::AccountId>> {
+        market.commit()
+    }
+
+    fn cancel_all(
+        of: &AccountRef<T::AccountId>,
+        account: &mut MarginAccount,
+        reason: CancelReason,
+    ) -> u32 {
+        cancel_all::<T>(of, account, reason)
+    }
+
+    fn open_orders(of: &AccountRef<T::AccountId>) -> Vec<OpenOrder> {
+        crate::Orders::<T>::get(of)
+            .open
+            .iter()
+            .map(Locator::open_order)
+            .collect()
+    }
+
+    fn rested(market: MarketId) -> novate_types::RestedQuotes {
+        rested::rested::<T>(market)
+    }
+
+    fn depth(market: MarketId, side: Side, limit: Ticks) -> Lots {
+        rested::depth::<T>(market, side, limit)
+    }
+
+    fn housekeep(view: &RiskView) -> Vec<(MarketId, Release<T::AccountId>)> {
+        crate::upkeep::housekeep::<T>(view)
+    }
+}
+
+impl<T: Config> Market<T> {
+    fn is_liquidation(&self, id: u32) -> bool {
+        self.party(id).is_some_and(|(known, _)| known.liquidation)
+    }
+
+    /// Turns an outcome into what a commit would do, and into what clearing checks.
+    fn settle(
+        &mut self,
+        limits: &MatchLimits<T::AccountId>,
+        refused: Vec<(u32, Lots, CancelReason)>,
+        outcome: Outcome,
+    ) -> Tentative<T::AccountId> {
+        let mut filled: BTreeMap<u32, Lots> = BTreeMap::new();
+        let mut fills = Vec::new();
+        for execution in &outcome.fills {
+            let sum = filled.entry(execution.order).or_default();
+            *sum = sum
+                .saturating_add(execution.lots)
+                .min(self.lots(execution.order));
+            if let Some((known, of)) = self.party(execution.order) {
+                fills.push(Fill {
+                    account: of.clone(),
+                    sequence: known.sequence,
+                    side: known.side,
+                    role: execution.role,
+                    ticks: execution.ticks,
+                    lots: execution.lots,
+                    fee: 0,
+                    liquidation: known.liquidation,
+                });
+            }
+        }
+        fills.sort_by(|a, b| a.account.cmp(&b.account).then(a.sequence.cmp(&b.sequence)));
+
+        let mut cancelled = refused;
+        for (id, lots, reason) in outcome.cancelled {
+            // Orders that were made reduce-only by the run alone: a resting one stays, suspended.
+            let lent = self.party(id).is_some_and(|(known, _)| !known.reduce_only);
+            let resting = self.party(id).is_some_and(|(known, _)| known.resting);
+            match reason {
+                CancelReason::NothingToReduce if lent && resting => {}
+                CancelReason::NothingToReduce if lent => {
+                    cancelled.push((id, lots, CancelReason::MarketRestricted));
+                }
+                _ => cancelled.push((id, lots, reason)),
+            }
+        }
+
+        let mut left = filled.clone();
+        for (id, lots, _) in &cancelled {
+            let sum = left.entry(*id).or_default();
+            *sum = sum.saturating_add(*lots);
+        }
+        let banned = &limits.cancelled;
+        let gone = |id: u32, market: &Self| {
+            let all = left.get(&id).is_some_and(|lots| *lots >= market.lots(id));
+            all || market.party(id).is_some_and(|(known, of)| {
+                !known.reduce_only && !banned.is_empty() && banned.contains(of)
+            })
+        };
+        let best_bid = self.best_standing(Side::Bid, &gone);
+        let best_ask = self.best_standing(Side::Ask, &gone);
+        let mut joined = Vec::new();
+        for (id, ticks, lots) in outcome.joined {
+            let side = self.party(id).map(|(known, _)| known.side);
+            let touches = match side {
+                Some(Side::Bid) => best_ask.is_some_and(|ask| ask <= ticks),
+                Some(Side::Ask) => best_bid.is_some_and(|bid| bid >= ticks),
+                None => true,
+            };
+            if touches {
+                cancelled.push((id, lots, CancelReason::Touching));
+            } else {
+                joined.push((id, ticks, lots));
+            }
+        }
+
+        self.settled = Some(Settled {
+            banned: limits.cancelled.clone(),
+            filled,
+            cancelled,
+            joined,
+        });
+        Tentative {
+            fills,
+            volume: outcome.volume,
+            last: outcome.last,
+            executed: outcome.executed_resting,
+        }
+    }
+
+    fn lots(&self, id: u32) -> Lots {
+        self.party(id).map_or(0, |(known, _)| known.lots)
+    }
+
+    /// Numbers turned back into accounts and sequences, liquidation orders left out: they are in no list.
+    fn name(&self, id: u32) -> Option<(AccountRef<T::AccountId>, Sequence)> {
+        let (known, of) = self.party(id)?;
+        (!known.liquidation).then(|| (of.clone(), known.sequence))
+    }
+
+    /// Writes the last run. Without one nothing changes, and the intake waits for the next close.
+    fn commit(mut self) -> Vec<Release<T::AccountId>> {
+        let Some(settled) = self.settled.take() else {
+            defensive!("a market was loaded and not run");
+            return Vec::new();
+        };
+        for (id, lots) in &settled.filled {
+            if let Some((of, sequence)) = self.name(*id) {
+                self.changes.take(&of, sequence, *lots);
+            }
+        }
+        for (id, lots, reason) in &settled.cancelled {
+            if let Some((of, sequence)) = self.name(*id) {
+                self.changes.cancel_lots(&of, sequence, *lots, *reason);
+            }
+        }
+        for of in &settled.banned {
+            let orders = self.changes.orders(of).open.iter();
+            let here = orders.filter(|o| o.market == self.view.id && !o.reduce_only);
+            let sequences: Vec<Sequence> = here.map(|o| o.sequence).collect();
+            for sequence in sequences {
+                self.changes
+                    .cancel(of, sequence, CancelReason::InsufficientMargin);
+            }
+        }
+        for (of, sequence) in core::mem::take(&mut self.expired) {
+            self.changes.cancel(&of, sequence, CancelReason::Expired);
+        }
+        self.changes.books.recount_changed();
+        self.join(settled.joined);
+        self.end_intake();
+
+        let Self {
+            view,
+            now,
+            mut changes,
+            ..
+        } = self;
+        rested::refresh::<T>(&view, now, &mut changes.books);
+        clear_intake::<T>(view.id);
+        changes
+            .write()
+            .into_iter()
+            .map(|(_, release)| release)
+            .collect()
+    }
+
+    /// Puts the remainders into the book. Where a group has not room for all, the tie-breaking hash says who gets it.
+    fn join(&mut self, mut joined: Vec<(u32, Ticks, Lots)>) {
+        let ties: BTreeMap<u32, u64> = self.new.iter().map(|o| (o.id, o.tie)).collect();
+        joined.sort_by_key(|(id, _, _)| (ties.get(id).copied(), *id));
+        for (id, ticks, lots) in joined {
+            let Some((of, sequence)) = self.name(id) else {
+                continue;
+            };
+            let Some(order) = self.changes.order(&of, sequence) else {
+                continue;
+            };
+            if order.lots != lots {
+                defensive!("what joins is not what remains");
+                continue;
+            }
+            let slot = Slot {
+                account: of.clone(),
+                sequence,
+                ticks,
+                lots,
+                block: self.now,
+                expires: order.expires(),
+                reduce_only: order.reduce_only,
+            };
+            let block = self.now;
+            let Some(page) = self.changes.books.join(self.view.id, order.side, slot) else {
+                self.changes.cancel(&of, sequence, CancelReason::BookFull);
+                continue;
+            };
+            self.changes.change(&of, sequence, |order| {
+                order.place = Place::Page(page);
+                order.ticks = ticks;
+                order.block = block;
+            });
+            if order.expires() != BlockNumber::MAX {
+                expect_expiry::<T>(order.expires(), of, sequence);
+            }
+        }
+        for side in [Side::Bid, Side::Ask] {
+            if self.changes.books.evicts(self.view.id, side) {
+                note_eviction::<T>(self.view.id, side);
+            }
+        }
+    }
+
+    /// Nothing stays in the intake: an order that neither filled, left nor joined is cancelled.
+    fn end_intake(&mut self) {
+        let ids: Vec<u32> = self.new.iter().map(|o| o.id).collect();
+        for id in ids {
+            let Some((of, sequence)) = self.name(id) else {
+                continue;
+            };
+            let waits = self
+                .changes
+                .order(&of, sequence)
+                .is_some_and(|o| o.place == Place::Intake);
+            if waits {
+                self.changes
+                    .cancel(&of, sequence, CancelReason::NotImmediate);
+            }
+        }
+    }
+}
+
+/// Enters an order that came to rest into the expiry index.
+fn expect_expiry<T: Config>(block: BlockNumber, of: AccountRef<T::AccountId>, sequence: Sequence) {
+    let count = ExpiryCounts::<T>::get(block);
+    let page = count.checked_div(crate::types::EXPIRY_PAGE).unwrap_or(0);
+    Expiries::<T>::append((block, page), (of, sequence));
+    ExpiryCounts::<T>::insert(block, count.saturating_add(1));
+}
+
+fn note_eviction<T: Config>(market: MarketId, side: Side) {
+    Evicting::<T>::mutate(|sides| {
+        if !sides.contains(&(market, side)) {
+            sides.push((market, side));
+        }
+    });
+}

@@ -1,0 +1,425 @@
+//! One extrinsic's operations on one account: read once, changed in memory, written once.
+
+use crate::{
+    book::{group_of, Books},
+    types::{Accepted, AccountOrders, Locator, Note, OrderError, PageKey, Place},
+    Config, Error, Intake, Orders, Pallet, Quotas,
+};
+use alloc::vec::Vec;
+use frame_support::{ensure, traits::Get};
+use novate_risk::{add_order, apply_trade, order_reserve, release_order};
+use novate_types::{
+    math::{notional_floor, shift_ceil, shift_floor, signed, ticks_ceil, ticks_floor, trade_value},
+    AccountRef, BlockNumber, Lots, MarginAccount, MarketId, MarketView, NewOrder, Operation,
+    OrderPrice, OrderTarget, Ppm, RiskModel, RiskView, Sequence, Side, Standing, Ticks,
+    TimeInForce, MAX_POSITIONS,
+};
+
+/// Farthest from the mark that a market order executes, where the market's band is not narrower.
+pub const MARKET_ORDER_SLIPPAGE: Ppm = 5_000;
+
+/// The page that holds a resting order.
+pub(crate) fn page_of(order: &Locator) -> Option<PageKey> {
+    match order.place {
+        Place::Intake => None,
+        Place::Page(page) => Some((order.market, order.side, group_of(order.ticks), page)),
+    }
+}
+
+/// An account's state while its operations act on it.
+pub(crate) struct Session<'a, T: Config> {
+    of: &'a AccountRef<T::AccountId>,
+    view: RiskView,
+    now: BlockNumber,
+    account: MarginAccount,
+    orders: AccountOrders,
+    books: Books<T>,
+    /// Orders this session took in, those that left again included.
+    new: Vec<(MarketId, Sequence)>,
+    /// New orders of the owner in this block, before this session.
+    spent: u32,
+    changed: bool,
+}
+
+impl<'a, T: Config> Session<'a, T> {
+    /// Reads the account and its orders.
+    pub fn open(of: &'a AccountRef<T::AccountId>, view: RiskView) -> Result<Self, Error<T>> {
+        use novate_types::Ledger;
+        Ok(Self {
+            of,
+            view,
+            now: Pallet::<T>::now(),
+            account: T::Ledger::account(of).ok_or(Error::<T>::NoAccount)?,
+            orders: Orders::<T>::get(of),
+            books: Books::default(),
+            new: Vec::new(),
+            spent: Quotas::<T>::get(&of.owner),
+            changed: false,
+        })
+    }
+
+    /// Carries out one operation; an error changes nothing.
+    pub fn apply(&mut self, operation: &Operation) -> Result<Accepted, OrderError> {
+        let done = match operation {
+            Operation::Place(order) => self.place(order, None).map(Accepted::Placed),
+            Operation::Cancel(target) => self.cancel(*target),
+            Operation::Amend {
+                target,
+                price,
+                lots,
+            } => self.amend(*target, *price, *lots),
+            Operation::CancelAll { market } => self.cancel_all(*market),
+        }?;
+        self.changed = true;
+        Ok(done)
+    }
+
+    /// Writes what changed.
+    pub fn close(self) -> Result<(), Error<T>> {
+        use novate_types::Ledger;
+        if !self.changed {
+            return Ok(());
+        }
+        let Self {
+            of,
+            now,
+            account,
+            orders,
+            books,
+            new,
+            spent,
+            ..
+        } = self;
+        T::Ledger::update(of, |stored| {
+            stored.orders = account.orders;
+            stored.next_sequence = account.next_sequence;
+            Ok::<_, Error<T>>(())
+        })?;
+        books.write_noted();
+        // Also of orders that left again: the close clears the quota of every owner it finds here.
+        for (market, sequence) in &new {
+            let note = Note::New {
+                account: of.clone(),
+                sequence: *sequence,
+            };
+            Intake::<T>::append(market, note);
+        }
+        if !new.is_empty() {
+            let new = u32::try_from(new.len()).unwrap_or(u32::MAX);
+            Quotas::<T>::insert(&of.owner, spent.saturating_add(new));
+        }
+        if orders.is_empty(now) {
+            Orders::<T>::remove(of);
+        } else {
+            Orders::<T>::insert(of, orders);
+        }
+        Ok(())
+    }
+
+    /// Takes in a new order, in place of the open order at `replaces` if it amends that one.
+    fn place(&mut self, order: &NewOrder, replaces: Option<usize>) -> Result<Sequence, OrderError> {
+        ensure!(
+            self.account.standing == Standing::Good,
+            OrderError::NotTrading
+        );
+        let market = self.view.market(order.market)?;
+        ensure!(market.status.allows_matching(), OrderError::MarketHalted);
+        ensure!(market.mark.into_inner() > 0, OrderError::NoPrice);
+        ensure!(order.lots > 0, OrderError::ZeroLots);
+        let (ticks, time_in_force) = self.terms(order, market)?;
+        self.ensure_room(order, replaces)?;
+
+        let fees = self.view.fee_tier(self.account.fee_tier);
+        let reserve = order_reserve(market, fees, order.side, order.lots, ticks)?;
+        ensure_worth(
+            &self.account,
+            market,
+            order.side,
+            order.lots,
+            ticks,
+            order.reduce_only,
+        )?;
+        if !market.status.allows_risk() {
+            let held = self.account.lots(order.market);
+            let reduces = match order.side {
+                Side::Bid => held < 0,
+                Side::Ask => held > 0,
+            };
+            let within = order.reduce_only || order.lots <= held.unsigned_abs();
+            ensure!(reduces && within, OrderError::MarketReduceOnly);
+        }
+
+        let mut before = self.account.clone();
+        let replaced = replaces.and_then(|at| self.orders.open.get(at)).copied();
+        if let Some(old) = replaced {
+            release(&mut before, &old, old.lots, old.reserve)?;
+        }
+        let mut after = before.clone();
+        add_order(&mut after, order.market, order.side, order.lots, reserve)?;
+        ensure!(
+            markets_of(&after) <= MAX_POSITIONS,
+            OrderError::TooManyMarkets
+        );
+        let covered = T::Risk::assess(&after, &self.view)?.covers_orders();
+        ensure!(
+            covered || self.reduces_risk(&before, market, order.side, order.lots, ticks)?,
+            OrderError::InsufficientMargin
+        );
+
+        let sequence = after.next_sequence;
+        after.next_sequence = sequence.checked_add(1).ok_or(OrderError::OutOfRange)?;
+        let locator = Locator {
+            market: order.market,
+            sequence,
+            client_id: order.client_id,
+            side: order.side,
+            ticks,
+            lots: order.lots,
+            reserve,
+            block: self.now,
+            time_in_force,
+            reduce_only: order.reduce_only,
+            self_trade: order.self_trade_prevention,
+            place: Place::Intake,
+        };
+        if let (Some(at), Some(old)) = (replaces, replaced) {
+            self.leave_page(&old);
+            self.orders.open.remove(at);
+        }
+        // Room was checked; the sequence is the greatest yet.
+        self.orders
+            .open
+            .try_push(locator)
+            .map_err(|_| OrderError::TooManyOrders)?;
+        self.new.push((order.market, sequence));
+        self.account = after;
+        Ok(sequence)
+    }
+
+    /// Limit and time in force of a new order.
+    fn terms(
+        &self,
+        order: &NewOrder,
+        market: &MarketView,
+    ) -> Result<(Ticks, TimeInForce), OrderError> {
+        let (ticks, time_in_force) = match order.price {
+            OrderPrice::Limit(ticks) => (ticks, order.time_in_force),
+            OrderPrice::Market => {
+                ensure!(
+                    matches!(
+                        order.time_in_force,
+                        TimeInForce::ImmediateOrCancel | TimeInForce::GoodTilCancelled
+                    ),
+                    OrderError::Contradiction
+                );
+                let slippage = i64::from(MARKET_ORDER_SLIPPAGE.min(market.price_band));
+                let ticks = match order.side {
+                    Side::Bid => {
+                        ticks_floor(shift_floor(market.mark, slippage)?, market.tick_size)?
+                    }
+                    Side::Ask => ticks_ceil(
+                        shift_ceil(market.mark, slippage.saturating_neg())?,
+                        market.tick_size,
+                    )?,
+                };
+                (ticks, TimeInForce::ImmediateOrCancel)
+            }
+        };
+        ensure!(ticks > 0, OrderError::ZeroPrice);
+        if let TimeInForce::GoodTilBlock(block) = time_in_force {
+            let ahead = block.checked_sub(self.now).filter(|n| *n > 0);
+            let ahead = ahead.ok_or(OrderError::ExpiryPast)?;
+            ensure!(ahead <= T::MaxExpiry::get(), OrderError::ExpiryTooFar);
+        }
+        Ok((ticks, time_in_force))
+    }
+
+    /// The client id is free, and numbers of orders are within their limits.
+    fn ensure_room(&self, order: &NewOrder, replaces: Option<usize>) -> Result<(), OrderError> {
+        let id = order.client_id;
+        if replaces.is_none() {
+            let taken = self.orders.open.iter().any(|o| o.client_id == id);
+            ensure!(!taken, OrderError::DuplicateClientId);
+            ensure!(
+                !self.orders.was_cancelled(id, self.now),
+                OrderError::ClientIdCancelled
+            );
+            ensure!(!self.orders.open.is_full(), OrderError::TooManyOrders);
+        }
+        let new = u32::try_from(self.new.len()).unwrap_or(u32::MAX);
+        let left = T::IntakeQuota::get()
+            .saturating_sub(self.spent)
+            .saturating_sub(new);
+        ensure!(left > 0, OrderError::QuotaExceeded);
+        Ok(())
+    }
+
+    /// Whether the margin after the order's fill at its limit is not larger: neither that of the positions, nor that with the
+    /// account's other orders still open, so that several orders do not each reduce the same position.
+    fn reduces_risk(
+        &self,
+        before: &MarginAccount,
+        market: &MarketView,
+        side: Side,
+        lots: Lots,
+        ticks: Ticks,
+    ) -> Result<bool, OrderError> {
+        let lots = side.signed(lots).ok_or(OrderError::OutOfRange)?;
+        let mut filled = before.clone();
+        apply_trade(
+            &mut filled,
+            market,
+            lots,
+            trade_value(lots, ticks, market.tick_value)?,
+        )?;
+        let filled = T::Risk::assess(&filled, &self.view)?;
+        let before = T::Risk::assess(before, &self.view)?;
+        Ok(filled.initial <= before.initial
+            && filled.initial_with_orders <= before.initial_with_orders)
+    }
+
+    fn amend(
+        &mut self,
+        target: OrderTarget,
+        price: Option<Ticks>,
+        lots: Option<Lots>,
+    ) -> Result<Accepted, OrderError> {
+        let at = self.orders.find(target).ok_or(OrderError::NoSuchOrder)?;
+        let old = *self.orders.open.get(at).ok_or(OrderError::NoSuchOrder)?;
+        let (ticks, lots) = (price.unwrap_or(old.ticks), lots.unwrap_or(old.lots));
+        ensure!(
+            (ticks, lots) != (old.ticks, old.lots),
+            OrderError::NothingToChange
+        );
+        ensure!(
+            self.account.standing == Standing::Good,
+            OrderError::NotTrading
+        );
+        ensure!(lots > 0, OrderError::ZeroLots);
+        if ticks != old.ticks || lots > old.lots {
+            let order = NewOrder {
+                market: old.market,
+                client_id: old.client_id,
+                side: old.side,
+                lots,
+                price: OrderPrice::Limit(ticks),
+                time_in_force: old.time_in_force,
+                reduce_only: old.reduce_only,
+                self_trade_prevention: old.self_trade,
+            };
+            return self.place(&order, Some(at)).map(Accepted::Placed);
+        }
+
+        let market = self.view.market(old.market)?;
+        ensure!(market.status.allows_matching(), OrderError::MarketHalted);
+        ensure_worth(
+            &self.account,
+            market,
+            old.side,
+            lots,
+            ticks,
+            old.reduce_only,
+        )?;
+        let gone = old.lots.checked_sub(lots).ok_or(OrderError::OutOfRange)?;
+        let mut smaller = old;
+        let reserve = smaller.take(gone)?;
+        release(&mut self.account, &old, gone, reserve)?;
+        if let Some(slot) = self.orders.open.get_mut(at) {
+            *slot = smaller;
+        }
+        if let Some(page) = page_of(&old) {
+            self.books.resize(page, self.of, old.sequence, lots);
+        }
+        Ok(Accepted::Reduced)
+    }
+
+    fn cancel(&mut self, target: OrderTarget) -> Result<Accepted, OrderError> {
+        let at = self.orders.find(target).ok_or(OrderError::NoSuchOrder)?;
+        let sequence = self.orders.open.get(at).map(|o| o.sequence);
+        self.cancel_where(|o| Some(o.sequence) == sequence)
+    }
+
+    fn cancel_all(&mut self, market: Option<MarketId>) -> Result<Accepted, OrderError> {
+        self.cancel_where(|o| market.is_none_or(|m| o.market == m))
+    }
+
+    fn cancel_where(&mut self, meant: impl Fn(&Locator) -> bool) -> Result<Accepted, OrderError> {
+        let leaving: Vec<Locator> = self
+            .orders
+            .open
+            .iter()
+            .filter(|o| meant(o))
+            .copied()
+            .collect();
+        let mut account = self.account.clone();
+        for order in &leaving {
+            release(&mut account, order, order.lots, order.reserve)?;
+        }
+        self.account = account;
+        self.orders.open.retain(|o| !meant(o));
+        for order in &leaving {
+            self.orders.remember_cancelled(order.client_id, self.now);
+            self.leave_page(order);
+        }
+        Ok(Accepted::Cancelled(
+            u32::try_from(leaving.len()).unwrap_or(u32::MAX),
+        ))
+    }
+
+    fn leave_page(&mut self, order: &Locator) {
+        if let Some(page) = page_of(order) {
+            self.books.remove(page, self.of, order.sequence);
+        }
+    }
+}
+
+/// Takes `lots` of an order, and the reserve that leaves with them, off the account's order margin.
+fn release(
+    account: &mut MarginAccount,
+    order: &Locator,
+    lots: Lots,
+    reserve: novate_types::Cash,
+) -> Result<(), OrderError> {
+    let (bid, ask) = match order.side {
+        Side::Bid => (lots, 0),
+        Side::Ask => (0, lots),
+    };
+    Ok(release_order(account, order.market, bid, ask, reserve)?)
+}
+
+/// The order is worth the market's least notional at the lower of limit and mark, or closes the position reduce-only.
+fn ensure_worth(
+    account: &MarginAccount,
+    market: &MarketView,
+    side: Side,
+    lots: Lots,
+    ticks: Ticks,
+    reduce_only: bool,
+) -> Result<(), OrderError> {
+    let held = account.lots(market.id);
+    let opposite = match side {
+        Side::Bid => held < 0,
+        Side::Ask => held > 0,
+    };
+    if reduce_only && opposite && lots >= held.unsigned_abs() {
+        return Ok(());
+    }
+    let size = Side::Bid.signed(lots).ok_or(OrderError::OutOfRange)?;
+    let at_limit = trade_value(size, ticks, market.tick_value)?;
+    let at_mark = signed(notional_floor(lots, market.mark, market.lot_size)?)?;
+    ensure!(
+        at_limit.min(at_mark) >= market.min_notional,
+        OrderError::BelowMinNotional
+    );
+    Ok(())
+}
+
+/// Markets in which the account would have a position if all its orders filled.
+fn markets_of(account: &MarginAccount) -> u32 {
+    let only_orders = account
+        .orders
+        .iter()
+        .filter(|o| account.position(o.market).is_none());
+    let markets = account.positions.len().saturating_add(only_orders.count());
+    u32::try_from(markets).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,306 @@
+//! Matching within limits.
+
+use crate::{
+    mock::*,
+    types::{GROUP_PAGES, PAGE_SLOTS},
+    Pallet,
+};
+use novate_types::{OrderBook as _, *};
+use std::collections::{BTreeMap, BTreeSet};
+
+fn fills_of(closed: &Closed, owner: AccountId) -> Vec<(Ticks, Lots)> {
+    let own = closed.fills.iter().filter(|f| f.account.owner == owner);
+    own.map(|f| (f.ticks, f.lots)).collect()
+}
+
+/// Account 1 is long and account 2 short 10 lots.
+fn with_positions() {
+    place(1, limit(100, Side::Bid, 10, MARK)).unwrap();
+    place(2, limit(100, Side::Ask, 10, MARK)).unwrap();
+    close();
+}
+
+#[test]
+fn an_order_of_one_lot_takes_one_lot() {
+    new_test_ext().execute_with(|| {
+        place(1, limit(1, Side::Ask, 2, MARK + 10)).unwrap();
+        close();
+        place(2, limit(1, Side::Bid, 1, MARK + 10)).unwrap();
+        let closed = close();
+        assert_eq!(fills_of(&closed, 2), vec![(MARK + 10, 1)]);
+        assert_eq!(book(), (vec![], vec![(MARK + 10, 1, 1)]));
+    });
+}
+
+#[test]
+fn fills_are_bounded_when_one_order_crosses_ten_thousand() {
+    new_test_ext().execute_with(|| {
+        for owner in 0..80u64 {
+            fund(&account(1_000 + owner), 1_000_000);
+            for first in [0, 64] {
+                let ticks = |n: u64| MARK + 1 + (owner * 128 + n) / 8;
+                let batch = (first..first + 64)
+                    .map(|n| Operation::Place(limit(n, Side::Ask, 1, ticks(n))))
+                    .collect();
+                assert!(submit(1_000 + owner, batch).iter().all(Result::is_ok));
+            }
+            if owner % 2 == 1 {
+                close();
+            }
+        }
+        place(1, limit(1, Side::Bid, 10_000, MARK + 2_000)).unwrap();
+        let view = MockView::view();
+        let mut market = Pallet::<Test>::load(&view.markets[0], vec![]).unwrap();
+        Pallet::<Test>::run(&mut market, &MatchLimits::first(FILLS));
+        let group = (PAGE_SLOTS * GROUP_PAGES) as usize;
+        assert!(market.read() < group, "one group is enough");
+        let first = MatchLimits {
+            admitted: Some(BTreeSet::from([account(1)])),
+            ..MatchLimits::first(FILLS)
+        };
+        assert_eq!(Pallet::<Test>::run(&mut market, &first).volume, 0);
+        assert!(market.read() < LoadLimit::get() as usize + group);
+        System::reset_events();
+        let closed = close();
+        assert_eq!(
+            closed.fills.iter().filter(|f| f.account.owner != 1).count(),
+            FILLS as usize
+        );
+        assert_eq!(
+            cancellations(),
+            vec![(1, 10_000 - Lots::from(FILLS), CancelReason::Touching)]
+        );
+        let first = MARK + 1 + Ticks::from(FILLS) / 8;
+        assert_eq!(book().1.first(), Some(&(first, 6, 6)));
+    });
+}
+
+#[test]
+fn match_is_repeated_from_the_loaded_state_when_limits_narrow() {
+    new_test_ext().execute_with(|| {
+        place(1, limit(1, Side::Ask, 10, MARK + 10)).unwrap();
+        place(2, limit(1, Side::Ask, 10, MARK + 20)).unwrap();
+        close();
+        place(3, limit(1, Side::Bid, 10, MARK + 30)).unwrap();
+        place(4, limit(1, Side::Bid, 10, MARK + 25)).unwrap();
+        let view = MockView::view();
+        let before = stored();
+        let mut market = Pallet::<Test>::load(&view.markets[0], vec![]).unwrap();
+        let first = Pallet::<Test>::run(&mut market, &MatchLimits::first(FILLS));
+        assert_eq!(
+            (first.volume, first.last, first.executed),
+            (20, Some(MARK + 20), 2)
+        );
+        let accounts: Vec<_> = Pallet::<Test>::candidates(&market)
+            .into_iter()
+            .map(|c| c.0.owner)
+            .collect();
+        assert_eq!(accounts, vec![1, 2, 3, 4]);
+
+        let mut limits = MatchLimits::first(FILLS);
+        limits.cancelled.insert(account(1));
+        limits.cancelled.insert(account(3));
+        let second = Pallet::<Test>::run(&mut market, &limits);
+        assert_eq!((second.volume, second.last), (10, Some(MARK + 20)));
+        assert_eq!(
+            second
+                .fills
+                .iter()
+                .map(|f| f.account.owner)
+                .collect::<Vec<_>>(),
+            vec![2, 4]
+        );
+        assert_eq!(
+            Pallet::<Test>::run(&mut market, &MatchLimits::first(FILLS)),
+            first
+        );
+        // Nothing is written before the commit, and dropping the market leaves the intake for another load.
+        drop(market);
+        assert_eq!(stored(), before);
+
+        System::reset_events();
+        let closed = close_within(&limits);
+        assert_eq!(closed.fills.len(), 2);
+        let reason = CancelReason::InsufficientMargin;
+        let mut cancelled = cancellations();
+        cancelled.sort_by_key(|c| c.0);
+        assert_eq!(cancelled, vec![(1, 10, reason), (3, 10, reason)]);
+        assert_eq!(book(), (vec![], vec![]));
+    });
+}
+
+#[test]
+fn resting_orders_wait_and_new_ones_leave_when_only_some_are_admitted() {
+    new_test_ext().execute_with(|| {
+        place(1, limit(1, Side::Ask, 10, MARK + 10)).unwrap();
+        place(2, limit(1, Side::Ask, 10, MARK + 20)).unwrap();
+        close();
+        place(3, limit(1, Side::Bid, 15, MARK + 30)).unwrap();
+        place(4, limit(1, Side::Bid, 10, MARK - 30)).unwrap();
+        let limits = MatchLimits {
+            admitted: Some(BTreeSet::from([account(2), account(3)])),
+            ..MatchLimits::first(FILLS)
+        };
+        System::reset_events();
+        let closed = close_within(&limits);
+        assert_eq!(fills_of(&closed, 3), vec![(MARK + 20, 10)]);
+        let mut cancelled = cancellations();
+        cancelled.sort_by_key(|c| c.0);
+        // What is left of 3's bid touches 1's suspended ask.
+        assert_eq!(
+            cancelled,
+            vec![
+                (3, 5, CancelReason::Touching),
+                (4, 10, CancelReason::InsufficientMargin)
+            ]
+        );
+        assert_eq!(book(), (vec![], vec![(MARK + 10, 10, 1)]));
+    });
+}
+
+#[test]
+fn only_reductions_take_part_when_the_market_is_reduce_only() {
+    new_test_ext().execute_with(|| {
+        with_positions();
+        place(3, limit(1, Side::Ask, 10, MARK + 10)).unwrap();
+        place(1, limit(1, Side::Ask, 4, MARK + 20)).unwrap();
+        close();
+        MockView::change(BTC, |m| m.status = MarketStatus::ReduceOnly);
+        place(2, limit(1, Side::Bid, 6, MARK + 30)).unwrap();
+        System::reset_events();
+        let closed = close();
+        assert_eq!(fills_of(&closed, 2), vec![(MARK + 20, 4)]);
+        assert_eq!(fills_of(&closed, 3), vec![]);
+        assert_eq!(cancellations(), vec![(2, 2, CancelReason::Touching)]);
+        assert_eq!(book(), (vec![], vec![(MARK + 10, 10, 1)]));
+        // Open again, the suspended order matches again.
+        MockView::change(BTC, |m| m.status = MarketStatus::Open);
+        place(4, limit(1, Side::Bid, 10, MARK + 10)).unwrap();
+        assert_eq!(fills_of(&close(), 3), vec![(MARK + 10, 10)]);
+    });
+}
+
+#[test]
+fn orders_that_raise_risk_leave_when_the_cap_admits_only_reductions() {
+    new_test_ext().execute_with(|| {
+        with_positions();
+        place(3, limit(1, Side::Bid, 10, MARK)).unwrap();
+        place(1, limit(1, Side::Ask, 25, MARK)).unwrap();
+        place(2, limit(1, Side::Bid, 15, MARK)).unwrap();
+        let limits = MatchLimits {
+            reducing_only: true,
+            ..MatchLimits::first(FILLS)
+        };
+        System::reset_events();
+        let closed = close_within(&limits);
+        // Neither goes through zero.
+        assert_eq!(fills_of(&closed, 1), vec![(MARK, 10)]);
+        assert_eq!(fills_of(&closed, 2), vec![(MARK, 10)]);
+        assert!(cancellations().contains(&(3, 10, CancelReason::MarketRestricted)));
+        let lots = |owner| MockLedger::account(&account(owner)).unwrap().lots(BTC);
+        assert_eq!((lots(1), lots(2), lots(3)), (0, 0, 0));
+    });
+}
+
+#[test]
+fn reduce_only_orders_execute_no_worse_when_tightened() {
+    new_test_ext().execute_with(|| {
+        with_positions();
+        let reducing = |client, ticks| NewOrder {
+            reduce_only: true,
+            ..limit(client, Side::Ask, 4, ticks)
+        };
+        place(1, reducing(1, MARK + 10)).unwrap();
+        close();
+        place(1, reducing(2, MARK - 50)).unwrap();
+        place(3, limit(1, Side::Bid, 10, MARK + 40)).unwrap();
+        let limits = MatchLimits {
+            tightened: BTreeMap::from([(account(1), MARK + 20)]),
+            ..MatchLimits::first(FILLS)
+        };
+        let closed = close_within(&limits);
+        assert!(fills_of(&closed, 1)
+            .iter()
+            .all(|(ticks, _)| *ticks >= MARK + 20));
+        assert_eq!(fills_of(&closed, 1).len(), 1);
+    });
+}
+
+#[test]
+fn liquidation_order_matches_once_and_never_rests() {
+    new_test_ext().execute_with(|| {
+        with_positions();
+        place(3, limit(1, Side::Bid, 4, MARK - 10)).unwrap();
+        close();
+        let order = LiquidationOrder {
+            account: account(1),
+            market: BTC,
+            side: Side::Ask,
+            lots: 10,
+            limit: MARK - 20,
+        };
+        System::reset_events();
+        let closed = close_with(&MatchLimits::first(FILLS), vec![order]);
+        assert_eq!(fills_of(&closed, 1), vec![(MARK - 10, 4)]);
+        assert!(closed
+            .fills
+            .iter()
+            .all(|f| f.liquidation == (f.account.owner == 1)));
+        assert!(cancellations().is_empty());
+        assert_eq!(book(), (vec![], vec![]));
+        assert_eq!(closed.releases.len(), 1);
+    });
+}
+
+#[test]
+fn immediate_and_post_only_remainders_leave_with_their_reasons() {
+    new_test_ext().execute_with(|| {
+        place(1, limit(1, Side::Ask, 5, MARK + 10)).unwrap();
+        close();
+        let with = |time_in_force, order| NewOrder {
+            time_in_force,
+            ..order
+        };
+        place(
+            2,
+            with(
+                TimeInForce::ImmediateOrCancel,
+                limit(1, Side::Bid, 8, MARK + 10),
+            ),
+        )
+        .unwrap();
+        System::reset_events();
+        close();
+        assert_eq!(cancellations(), vec![(2, 3, CancelReason::NotImmediate)]);
+        place(1, limit(2, Side::Ask, 5, MARK + 10)).unwrap();
+        close();
+        place(
+            3,
+            with(TimeInForce::PostOnly, limit(1, Side::Bid, 8, MARK + 10)),
+        )
+        .unwrap();
+        System::reset_events();
+        assert!(close().fills.is_empty());
+        assert_eq!(cancellations(), vec![(3, 8, CancelReason::WouldCross)]);
+    });
+}
+
+#[test]
+fn releases_return_the_whole_reserve_when_an_order_fills_in_parts() {
+    new_test_ext().execute_with(|| {
+        place(1, limit(1, Side::Bid, 7, MARK - 11)).unwrap();
+        close();
+        for owner in 2..5 {
+            place(owner, limit(1, Side::Ask, 2, MARK - 11)).unwrap();
+            close();
+        }
+        assert_eq!(
+            MockLedger::account(&account(1)).unwrap().orders[0].bid_lots,
+            1
+        );
+        place(5, limit(1, Side::Ask, 1, MARK - 11)).unwrap();
+        close();
+        assert!(MockLedger::account(&account(1)).unwrap().orders.is_empty());
+        assert_eq!(MockLedger::account(&account(1)).unwrap().lots(BTC), 7);
+    });
+}

@@ -1,0 +1,107 @@
+//! The state check notices when any equality breaks.
+
+use crate::{mock::*, types::*, *};
+use novate_types::*;
+
+/// A sound state with resting orders, an expiring one and one in the intake; `spoil` must be noticed.
+fn notices(what: &str, spoil: impl FnOnce()) {
+    new_test_ext().execute_with(|| {
+        place(1, limit(1, Side::Bid, 10, MARK - 10)).unwrap();
+        place(2, limit(1, Side::Ask, 10, MARK + 10)).unwrap();
+        let expiring = NewOrder {
+            time_in_force: TimeInForce::GoodTilBlock(50),
+            ..limit(2, Side::Bid, 10, MARK - 10)
+        };
+        place(1, expiring).unwrap();
+        close();
+        place(3, limit(1, Side::Bid, 10, MARK - 10)).unwrap();
+        Pallet::<Test>::do_try_state().unwrap();
+        spoil();
+        let error = format!("{:?}", Pallet::<Test>::do_try_state().unwrap_err());
+        assert!(error.contains(what), "{error}");
+    });
+}
+
+fn page() -> PageKey {
+    (BTC, Side::Bid, book::group_of(MARK - 10), 0)
+}
+
+fn change_slots(change: impl FnOnce(&mut Page<AccountId>)) {
+    Pages::<Test>::mutate(page(), |slots| change(slots.as_mut().unwrap()));
+}
+
+#[test]
+fn drift_is_noticed_when_the_ledger_disagrees() {
+    notices("order margin", || {
+        let mut held = MockLedger::account(&account(1)).unwrap();
+        held.orders[0].reserve += 1;
+        MockLedger::put(&account(1), &held);
+    });
+    notices("order margin", || {
+        let mut held = MockLedger::account(&account(3)).unwrap();
+        held.orders.clear();
+        MockLedger::put(&account(3), &held);
+    });
+}
+
+#[test]
+fn drift_is_noticed_when_slots_and_orders_part() {
+    notices("slot is not there", || change_slots(|s| s[0].sequence = 77));
+    notices("disagree", || change_slots(|s| s[0].lots += 1));
+    notices("disagree", || change_slots(|s| s[1].expires = 7));
+    notices("page is not there", || Pages::<Test>::remove(page()));
+    notices("equally many", || {
+        let mut twin = Pages::<Test>::get(page()).unwrap()[0].clone();
+        twin.sequence = 99;
+        change_slots(|s| s.try_push(twin).unwrap());
+        Directories::<Test>::mutate((BTC, Side::Bid), |d| d.groups[0].pages[0] = 3);
+    });
+}
+
+#[test]
+fn drift_is_noticed_when_a_directory_miscounts() {
+    let change = |change: fn(&mut Directory)| Directories::<Test>::mutate((BTC, Side::Bid), change);
+    notices("miscounts", || change(|d| d.groups[0].pages[0] = 1));
+    notices("in no directory", || {
+        Directories::<Test>::remove((BTC, Side::Bid))
+    });
+    notices("not there", || {
+        change(|d| d.groups[0].pages.try_push(4).unwrap())
+    });
+    notices("dead pages", || change(|d| d.groups[0].pages.clear()));
+    notices("twice", || {
+        change(|d| d.evicted.try_push(d.groups[0].clone()).unwrap())
+    });
+}
+
+#[test]
+fn drift_is_noticed_when_the_intake_loses_an_order() {
+    notices("in the intake", || Intake::<Test>::remove(BTC));
+    notices("noted twice", || {
+        let again = Note::New {
+            account: account(3),
+            sequence: 0,
+        };
+        Intake::<Test>::append(BTC, again);
+    });
+}
+
+#[test]
+fn drift_is_noticed_when_a_book_crosses() {
+    notices("crossed", || {
+        let ticks = MARK - 11;
+        let order = Orders::<Test>::get(account(2)).open[0];
+        let old = (BTC, Side::Ask, book::group_of(order.ticks), 0);
+        let mut slots = Pages::<Test>::take(old).unwrap();
+        slots[0].ticks = ticks;
+        Pages::<Test>::insert((BTC, Side::Ask, book::group_of(ticks), 0), slots);
+        Directories::<Test>::mutate((BTC, Side::Ask), |d| d.groups[0].id = book::group_of(ticks));
+        Orders::<Test>::mutate(account(2), |o| o.open[0].ticks = ticks);
+    });
+}
+
+#[test]
+fn drift_is_noticed_when_an_expiry_is_lost() {
+    notices("expiry index", || Expiries::<Test>::remove((50, 0)));
+    notices("expiry index", || ExpiryCounts::<Test>::remove(50));
+}

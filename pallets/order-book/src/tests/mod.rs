@@ -1,0 +1,9 @@
+mod amend;
+mod cancel;
+mod close;
+mod drift;
+mod groups;
+mod random;
+mod rested;
+mod submit;
+mod upkeep;

@@ -1,0 +1,118 @@
+//! Expiry and halts.
+
+use crate::{mock::*, Expiries, ExpiryCounts, Orders, Pallet};
+use novate_types::{OrderBook as _, *};
+
+fn until(block: BlockNumber, order: NewOrder) -> NewOrder {
+    NewOrder {
+        time_in_force: TimeInForce::GoodTilBlock(block),
+        ..order
+    }
+}
+
+#[test]
+fn order_leaves_unmatched_at_the_close_of_its_block_of_expiry() {
+    new_test_ext().execute_with(|| {
+        place(1, until(3, limit(1, Side::Bid, 10, MARK - 10))).unwrap();
+        place(2, until(4, limit(1, Side::Bid, 10, MARK - 20))).unwrap();
+        close();
+        close();
+        assert_eq!(book().0.len(), 1 + 1);
+        System::reset_events();
+        place(3, limit(1, Side::Ask, 10, MARK - 30)).unwrap();
+        let closed = close();
+        // The other one, at its own price.
+        assert!(closed.fills.iter().all(|f| f.ticks == MARK - 20));
+        assert_eq!(closed.fills.len(), 2);
+        assert_eq!(cancellations(), vec![(1, 10, CancelReason::Expired)]);
+        assert!(!Orders::<Test>::contains_key(account(1)));
+        close();
+        assert_eq!(
+            Expiries::<Test>::iter().count() + ExpiryCounts::<Test>::iter().count(),
+            0
+        );
+    });
+}
+
+#[test]
+fn expired_orders_neither_match_nor_block_when_there_are_too_many_for_one_close() {
+    new_test_ext().execute_with(|| {
+        for owner in 1..6 {
+            let batch = (0..64)
+                .map(|n| Operation::Place(until(2, limit(n, Side::Bid, 1, MARK - 10))))
+                .collect();
+            submit(owner, batch);
+        }
+        close();
+        place(9, limit(1, Side::Ask, 5, MARK - 15)).unwrap();
+        let closed = close();
+        assert!(closed.fills.is_empty());
+        // Two pages of 64 a close.
+        assert_eq!(
+            Orders::<Test>::iter().flat_map(|(_, o)| o.open).count(),
+            1 + 3 * 64
+        );
+        assert_eq!(book(), (vec![], vec![(MARK - 15, 5, 1)]));
+        close();
+        close();
+        assert_eq!(Orders::<Test>::iter().flat_map(|(_, o)| o.open).count(), 1);
+    });
+}
+
+#[test]
+fn entry_of_the_index_is_harmless_when_the_order_left_before() {
+    new_test_ext().execute_with(|| {
+        place(1, until(3, limit(1, Side::Bid, 10, MARK - 10))).unwrap();
+        close();
+        operate(1, Operation::Cancel(OrderTarget::Client(1))).unwrap();
+        place(1, limit(2, Side::Bid, 10, MARK - 10)).unwrap();
+        close();
+        System::reset_events();
+        close();
+        assert!(cancellations().is_empty());
+        assert_eq!(book().0, vec![(MARK - 10, 10, 1)]);
+    });
+}
+
+#[test]
+fn intake_is_cancelled_and_the_book_waits_when_the_market_halts() {
+    new_test_ext().execute_with(|| {
+        place(1, limit(1, Side::Bid, 10, MARK - 10)).unwrap();
+        close();
+        place(2, limit(1, Side::Ask, 10, MARK - 10)).unwrap();
+        MockView::change(BTC, |m| m.status = MarketStatus::Halted);
+        System::reset_events();
+        let closed = close();
+        assert!(closed.fills.is_empty());
+        assert_eq!(
+            cancellations(),
+            vec![(2, 10, CancelReason::MarketRestricted)]
+        );
+        assert!(MockLedger::account(&account(2)).unwrap().orders.is_empty());
+        assert_eq!(book().0, vec![(MARK - 10, 10, 1)]);
+    });
+}
+
+#[test]
+fn orders_wait_when_their_market_has_no_turn_in_a_close() {
+    new_test_ext().execute_with(|| {
+        IntakeQuota::set(2);
+        place(1, limit(1, Side::Bid, 10, MARK - 10)).unwrap();
+        place(1, until(2, limit(2, Side::Bid, 10, MARK - 10))).unwrap();
+        // A close that only keeps house.
+        assert!(Pallet::<Test>::housekeep(&MockView::view()).is_empty());
+        Pallet::<Test>::do_try_state().unwrap();
+        System::set_block_number(2);
+        place(1, limit(3, Side::Bid, 10, MARK - 10)).unwrap();
+        System::reset_events();
+        close();
+        assert_eq!(cancellations(), vec![(1, 10, CancelReason::Expired)]);
+        // They joined together, and none is taken for older than its first close.
+        assert!(Orders::<Test>::get(account(1))
+            .open
+            .iter()
+            .all(|o| o.block == 2));
+        assert_eq!(Pallet::<Test>::rested(BTC), RestedQuotes::default());
+        IntakeQuota::set(256);
+    });
+}

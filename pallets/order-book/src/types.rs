@@ -1,0 +1,449 @@
+//! What the pallet stores and reports.
+
+use alloc::vec::Vec;
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use frame_support::{traits::ConstU32, BoundedVec};
+use novate_types::{
+    math::mul_div_floor, AccountRef, BlockNumber, CancelReason, Cash, ClientId, Lots, MarketId,
+    MathError, OpenOrder, OrderTarget, RestedQuotes, RiskError, SelfTradePrevention, Sequence,
+    Side, Ticks, TimeInForce, MAX_OPEN_ORDERS,
+};
+use scale_info::TypeInfo;
+
+/// Orders in one page of the book.
+pub const PAGE_SLOTS: u32 = 64;
+/// Pages of one tick group: 2,048 orders, so that reading a group is bounded.
+pub const GROUP_PAGES: u32 = 32;
+/// Tick groups of one side of a market that match.
+pub const MAX_GROUPS: u32 = 512;
+/// Groups pushed out of a side that wait for their orders to be removed.
+pub const MAX_EVICTED: u32 = 64;
+/// Client ids of one account's orders cancelled in one block.
+pub const MAX_CANCELLED: u32 = 512;
+/// Expiries in one page of the expiry index.
+pub const EXPIRY_PAGE: u32 = 64;
+
+/// Where an open order waits.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub enum Place {
+    /// In this block's intake: it meets the market at the close.
+    Intake,
+    /// In this page of its price's tick group.
+    Page(u16),
+}
+
+/// An open order as its account holds it: what the public id (account, sequence) leads to.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct Locator {
+    /// The market.
+    pub market: MarketId,
+    /// The chain's number for it.
+    #[codec(compact)]
+    pub sequence: Sequence,
+    /// The account's number for it.
+    #[codec(compact)]
+    pub client_id: ClientId,
+    /// Bid or ask.
+    pub side: Side,
+    /// Limit.
+    #[codec(compact)]
+    pub ticks: Ticks,
+    /// What remains.
+    #[codec(compact)]
+    pub lots: Lots,
+    /// Quantums the account's margin still holds for it.
+    pub reserve: Cash,
+    /// Block of its intake; once it rests, block of the match in which it joined. They differ only where a market had to wait.
+    pub block: BlockNumber,
+    /// How long it stands.
+    pub time_in_force: TimeInForce,
+    /// Only ever reduces.
+    pub reduce_only: bool,
+    /// Which order gives way to avoid a self-trade.
+    pub self_trade: SelfTradePrevention,
+    /// Where it waits.
+    pub place: Place,
+}
+
+impl Locator {
+    /// The reserve that leaves with `lots` of what remains: the share rounded down, all of it with the last lot.
+    pub fn reserve_of(&self, lots: Lots) -> Result<Cash, RiskError> {
+        if lots >= self.lots {
+            return Ok(self.reserve);
+        }
+        let part = mul_div_floor(
+            self.reserve.unsigned_abs(),
+            u128::from(lots),
+            u128::from(self.lots),
+        )?;
+        Ok(novate_types::math::signed(part)?)
+    }
+
+    /// Takes `lots` (at most what remains) off, and returns the reserve that leaves with them.
+    pub fn take(&mut self, lots: Lots) -> Result<Cash, RiskError> {
+        let reserve = self.reserve_of(lots)?;
+        let rest = self
+            .reserve
+            .checked_sub(reserve)
+            .ok_or(MathError::Overflow)?;
+        self.lots = self.lots.checked_sub(lots).ok_or(RiskError::Underflow)?;
+        self.reserve = rest;
+        Ok(reserve)
+    }
+
+    /// As queries report it.
+    pub const fn open_order(&self) -> OpenOrder {
+        OpenOrder {
+            market: self.market,
+            sequence: self.sequence,
+            client_id: self.client_id,
+            side: self.side,
+            ticks: self.ticks,
+            lots: self.lots,
+            block: self.block,
+            time_in_force: self.time_in_force,
+            reduce_only: self.reduce_only,
+            reserve: self.reserve,
+        }
+    }
+
+    /// Block at whose close it leaves by itself; [`BlockNumber::MAX`] for never.
+    pub const fn expires(&self) -> BlockNumber {
+        match self.time_in_force {
+            TimeInForce::GoodTilBlock(block) => block,
+            _ => BlockNumber::MAX,
+        }
+    }
+}
+
+/// The open orders of one account over all markets.
+#[derive(
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct AccountOrders {
+    /// Sorted by sequence.
+    pub open: BoundedVec<Locator, ConstU32<MAX_OPEN_ORDERS>>,
+    /// Client ids of orders cancelled in block `cancelled_in`; of no account in any other block.
+    pub cancelled: BoundedVec<ClientId, ConstU32<MAX_CANCELLED>>,
+    /// See `cancelled`.
+    pub cancelled_in: BlockNumber,
+}
+
+impl AccountOrders {
+    /// Where in `open` the order is.
+    pub fn find(&self, target: OrderTarget) -> Option<usize> {
+        match target {
+            OrderTarget::Sequence(sequence) => self
+                .open
+                .binary_search_by_key(&sequence, |o| o.sequence)
+                .ok(),
+            OrderTarget::Client(id) => self.open.iter().position(|o| o.client_id == id),
+        }
+    }
+
+    /// The order with that sequence number.
+    pub fn get(&self, sequence: Sequence) -> Option<&Locator> {
+        self.find(OrderTarget::Sequence(sequence))
+            .and_then(|at| self.open.get(at))
+    }
+
+    /// Whether an order of that client id was cancelled in block `now`.
+    pub fn was_cancelled(&self, id: ClientId, now: BlockNumber) -> bool {
+        self.cancelled_in == now && self.cancelled.contains(&id)
+    }
+
+    /// Remembers that an order of that client id was cancelled in block `now`. The list holds an account's whole open orders and
+    /// intake quota of a block (checked by the pallet's integrity test), so nothing is forgotten within one.
+    pub fn remember_cancelled(&mut self, id: ClientId, now: BlockNumber) {
+        if self.cancelled_in != now {
+            self.cancelled.truncate(0);
+            self.cancelled_in = now;
+        }
+        if self.cancelled.try_push(id).is_err() {
+            frame_support::defensive!("more orders cancelled in a block than could be open");
+        }
+    }
+
+    /// Whether it need not be stored after block `now`.
+    pub fn is_empty(&self, now: BlockNumber) -> bool {
+        self.open.is_empty() && (self.cancelled_in != now || self.cancelled.is_empty())
+    }
+}
+
+/// A resting order as the book holds it: all that matching reads.
+#[derive(
+    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+pub struct Slot<AccountId> {
+    /// Whose.
+    pub account: AccountRef<AccountId>,
+    /// Which of its orders.
+    pub sequence: Sequence,
+    /// Limit.
+    pub ticks: Ticks,
+    /// What remains.
+    pub lots: Lots,
+    /// Block of the match in which it joined, its cohort.
+    pub block: BlockNumber,
+    /// Block at whose close it leaves, unmatched from then on; [`BlockNumber::MAX`] for never.
+    pub expires: BlockNumber,
+    /// Only ever reduces.
+    pub reduce_only: bool,
+}
+
+impl<AccountId> Slot<AccountId> {
+    /// Whether it still stands at the close of block `now`.
+    pub const fn stands(&self, now: BlockNumber) -> bool {
+        self.expires > now
+    }
+}
+
+/// A page of the book, in the order in which its orders joined.
+pub type Page<AccountId> = BoundedVec<Slot<AccountId>, ConstU32<PAGE_SLOTS>>;
+
+/// A page's key: market, side, tick group, number in the group.
+pub type PageKey = (MarketId, Side, u16, u16);
+
+/// One tick group of a side: how many orders each of its pages holds.
+#[derive(
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct Group {
+    /// The group, ascending with the price.
+    pub id: u16,
+    /// Orders by page; zero for a page that is not there. The last is not zero.
+    pub pages: BoundedVec<u8, ConstU32<GROUP_PAGES>>,
+}
+
+/// The tick groups of one side of a market.
+#[derive(
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct Directory {
+    /// Groups that match, ascending, none empty.
+    pub groups: BoundedVec<Group, ConstU32<MAX_GROUPS>>,
+    /// Groups pushed out as the farthest: their orders no longer match and leave a few pages a close.
+    pub evicted: BoundedVec<Group, ConstU32<MAX_EVICTED>>,
+}
+
+impl Directory {
+    /// Whether nothing rests on the side.
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty() && self.evicted.is_empty()
+    }
+}
+
+/// What extrinsics leave for the close of a market, in any order.
+#[derive(
+    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+pub enum Note<AccountId> {
+    /// An order came in. It is alive if its account's list still holds it in the intake; its content is there.
+    New {
+        /// Whose.
+        account: AccountRef<AccountId>,
+        /// Which of its orders.
+        sequence: Sequence,
+    },
+    /// Orders of a page left or shrank: the directory counts it again.
+    Touched {
+        /// Side of the book.
+        side: Side,
+        /// Tick group.
+        group: u16,
+        /// Page of the group.
+        page: u16,
+    },
+}
+
+/// Quotes of a market as they stood after the close of block `at`.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct Quotes {
+    /// The last close that changed the book.
+    pub at: BlockNumber,
+    /// Of orders that had joined before that close.
+    pub seasoned: RestedQuotes,
+    /// Of all orders.
+    pub standing: RestedQuotes,
+}
+
+/// What an accepted operation did.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub enum Accepted {
+    /// An order was taken in under this sequence number: a new one, or one amended in a way that loses its time.
+    Placed(Sequence),
+    /// An order got smaller and kept its time.
+    Reduced,
+    /// This many orders were cancelled.
+    Cancelled(u32),
+}
+
+/// Why an operation was refused. It changed nothing.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub enum OrderError {
+    /// No such market is listed. List the markets and use one of their ids.
+    UnknownMarket,
+    /// The market is halted: only cancels are taken until it reopens.
+    MarketHalted,
+    /// The market takes only orders that reduce the account's position, at most by all of it. Lower the size, turn the
+    /// side, or mark the order reduce-only.
+    MarketReduceOnly,
+    /// The market has no price yet. Try again when its feed has one.
+    NoPrice,
+    /// A size of zero. Use at least one lot; to end an order, cancel it.
+    ZeroLots,
+    /// A limit of zero ticks. Use at least one.
+    ZeroPrice,
+    /// Size or limit beyond what a position's value can express. Lower them.
+    OutOfRange,
+    /// Worth less (at the lower of limit and mark) than the market's least notional, and not closing the whole position
+    /// reduce-only. Raise the size.
+    BelowMinNotional,
+    /// An open order of the account has this client id. Choose another.
+    DuplicateClientId,
+    /// An order with this client id was cancelled in this block. Use another, or wait for the next block.
+    ClientIdCancelled,
+    /// The account has the most open orders there can be. Cancel some first.
+    TooManyOrders,
+    /// The account has positions and orders in the most markets there can be. Leave one first.
+    TooManyMarkets,
+    /// The owner's quota of new orders for this block is used up. Send the rest in the next.
+    QuotaExceeded,
+    /// The account is being liquidated or deleveraged: it can cancel and deposit, nothing else.
+    NotTrading,
+    /// Initial margin with this order is not covered, and the order does not reduce risk. Deposit, or lower the size.
+    InsufficientMargin,
+    /// The block of expiry is this one or past. Use a later one.
+    ExpiryPast,
+    /// The block of expiry is too far ahead. Use an earlier one, or good-til-cancelled.
+    ExpiryTooFar,
+    /// A market order is always immediate-or-cancel: it is neither post-only nor good til a block.
+    Contradiction,
+    /// The account has no such open order: it never was, filled, or left.
+    NoSuchOrder,
+    /// The amendment is what the order already is.
+    NothingToChange,
+    /// The account could not be assessed.
+    Risk(RiskError),
+}
+
+impl From<RiskError> for OrderError {
+    fn from(e: RiskError) -> Self {
+        match e {
+            RiskError::UnknownMarket(_) => Self::UnknownMarket,
+            RiskError::Full => Self::TooManyMarkets,
+            RiskError::Math(_) => Self::OutOfRange,
+            other => Self::Risk(other),
+        }
+    }
+}
+
+impl From<MathError> for OrderError {
+    fn from(_: MathError) -> Self {
+        Self::OutOfRange
+    }
+}
+
+/// An order, or part of one, that left without having filled.
+#[derive(
+    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+pub struct CancelledOrder<AccountId> {
+    /// Whose.
+    pub account: AccountRef<AccountId>,
+    /// Which of its orders.
+    pub sequence: Sequence,
+    /// Lots that left.
+    pub lots: Lots,
+    /// Why.
+    pub reason: CancelReason,
+}
+
+/// A price level as queries report it: price, lots, orders.
+pub type Level = (Ticks, Lots, u32);
+
+/// A side's levels, best first.
+pub type Levels = Vec<Level>;

@@ -1,0 +1,116 @@
+//! Work of every close that needs no match: the intake of halted markets, expiries, evictions, and the quotes of the books
+//! these change. Each kind is bounded; what is left waits for the next close and does not match meanwhile.
+
+use crate::{
+    changes::{clear_intake, clear_quotas, new_orders, recount_touched, Changes},
+    close::matches,
+    rested,
+    types::{PageKey, EXPIRY_PAGE},
+    Config, Evicting, Expiries, ExpiryCounts, ExpiryCursor, Intake, Pallet,
+};
+use alloc::{collections::BTreeSet, vec::Vec};
+use frame_support::traits::Get;
+use novate_types::{AccountRef, BlockNumber, CancelReason, MarketId, Release, RiskView, Sequence};
+
+/// All of it. To be called after the markets matched. Returns the releases.
+pub(crate) fn housekeep<T: Config>(view: &RiskView) -> Vec<(MarketId, Release<T::AccountId>)> {
+    let now = Pallet::<T>::now();
+    let mut changes = Changes::<T>::default();
+    let mut dirty = BTreeSet::new();
+    for market in &view.markets {
+        let notes = Intake::<T>::get(market.id);
+        if notes.is_empty() {
+            continue;
+        }
+        let new = new_orders::<T>(market.id, &notes, &mut changes);
+        if matches(market) && !new.is_empty() {
+            // This close had no fills left for the market: its orders wait for the next.
+            clear_quotas::<T>(&notes);
+            continue;
+        }
+        for (of, order) in new {
+            changes.cancel(&of, order.sequence, CancelReason::MarketRestricted);
+        }
+        if recount_touched::<T>(market.id, &notes, &mut changes.books) {
+            dirty.insert(market.id);
+        }
+        clear_intake::<T>(market.id);
+    }
+    expire::<T>(now, &mut changes, &mut dirty);
+    evict::<T>(&mut changes, &mut dirty);
+    changes.books.recount_changed();
+    for market in view.markets.iter().filter(|m| dirty.contains(&m.id)) {
+        rested::refresh::<T>(market, now, &mut changes.books);
+    }
+    changes.write()
+}
+
+/// Orders whose block of expiry has come leave, a few pages a close.
+fn expire<T: Config>(now: BlockNumber, changes: &mut Changes<T>, dirty: &mut BTreeSet<MarketId>) {
+    let (mut block, mut page) = ExpiryCursor::<T>::get();
+    let start = (block, page);
+    let mut pages = T::UpkeepPages::get();
+    // Each step ends a block or works off a page; the cursor keeps up with one block a close.
+    for _ in 0..pages.saturating_mul(2) {
+        if block > now || pages == 0 {
+            break;
+        }
+        let first = page.saturating_mul(EXPIRY_PAGE);
+        if first >= ExpiryCounts::<T>::get(block) {
+            ExpiryCounts::<T>::remove(block);
+            (block, page) = (block.saturating_add(1), 0);
+            continue;
+        }
+        for (of, sequence) in Expiries::<T>::take((block, page)) {
+            if let Some(order) = changes.order(&of, sequence) {
+                dirty.insert(order.market);
+                changes.cancel(&of, sequence, CancelReason::Expired);
+            }
+        }
+        page = page.saturating_add(1);
+        pages = pages.saturating_sub(1);
+    }
+    if (block, page) != start {
+        ExpiryCursor::<T>::put((block, page));
+    }
+}
+
+/// Orders of evicted groups leave, a few pages a close.
+fn evict<T: Config>(changes: &mut Changes<T>, dirty: &mut BTreeSet<MarketId>) {
+    let mut sides = Evicting::<T>::get();
+    if sides.is_empty() {
+        return;
+    }
+    let mut pages = T::UpkeepPages::get();
+    while let (Some((market, side)), true) = (sides.first().copied(), pages > 0) {
+        let Some(group) = changes.books.first_evicted(market, side) else {
+            sides.remove(0);
+            continue;
+        };
+        // From the last page, so that those before keep their numbers.
+        let Some(page) = u16::try_from(group.pages.len())
+            .ok()
+            .and_then(|n| n.checked_sub(1))
+        else {
+            sides.remove(0);
+            continue;
+        };
+        remove_page::<T>((market, side, group.id, page), changes);
+        dirty.insert(market);
+        pages = pages.saturating_sub(1);
+    }
+    Evicting::<T>::put(sides);
+}
+
+fn remove_page<T: Config>(key: PageKey, changes: &mut Changes<T>) {
+    let orders: Vec<(AccountRef<T::AccountId>, Sequence)> = changes
+        .books
+        .slots(key)
+        .iter()
+        .map(|s| (s.account.clone(), s.sequence))
+        .collect();
+    for (of, sequence) in orders {
+        changes.cancel(&of, sequence, CancelReason::BookFull);
+    }
+    changes.books.recount(key);
+}
