@@ -1,1 +1,474 @@
+//! # Clearing
+//!
+//! The close of a block. Once the extrinsics are in, the chain looks at the oracle, moves marks and
+//! funding, finds who fell below maintenance margin, matches every market once, and becomes buyer to
+//! each seller and seller to each buyer: fills are *novated*, after a check that nobody trades away
+//! margin that is not there. Then the default waterfall acts, and what asked to leave leaves.
+//!
+//! ```text
+//! parameters due → oracle round → marks, funding → thresholds
+//!     → markets by rotated id: (match → check) ≤ 3 → novation
+//!     → waterfall → withdrawals, transfers → the book's housekeeping
+//! ```
+//!
+//! The close runs in [`PostTransactions`], which returns no weight: [`Hooks::on_initialize`] reserves
+//! its worst case before the first extrinsic. It does nothing while a multi-block migration runs.
+//!
+//! What the close decides is one value, [`View`], written once a block; every check until the next
+//! close is made against it. Open interest of this block's matches enters initial margin with the next
+//! view.
+//!
+//! [`PostTransactions`]: frame_support::traits::PostTransactions
+
 #![cfg_attr(not(feature = "std"), no_std)]
+#![warn(missing_docs)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+extern crate alloc;
+
+mod close;
+pub mod funding;
+pub mod marks;
+mod novation;
+mod requests;
+mod try_state;
+mod types;
+pub mod weights;
+
+#[cfg(any(feature = "runtime-benchmarks", test))]
+mod benchmarking;
+#[cfg(test)]
+mod mock;
+#[cfg(test)]
+mod tests;
+
+pub use pallet::*;
+pub use types::*;
+pub use weights::WeightInfo;
+
+/// What benchmarks need from the runtime around the pallet.
+#[cfg(any(feature = "runtime-benchmarks", test))]
+pub trait BenchmarkHelper<AccountId> {
+    /// Opens the account with cash.
+    fn fund(account: &novate_types::AccountRef<AccountId>);
+}
+
+/// Target of the log.
+pub const LOG_TARGET: &str = "novate::clearing";
+/// Rounds of a market's match; the last admits only orders that pass whatever fills. One more repairs it if
+/// it reached resting reduce-only orders that nobody had read before.
+pub const MAX_ROUNDS: u32 = 3;
+/// Fills in one event; a market's further fills follow in further parts.
+pub const EVENT_FILLS: u32 = 512;
+
+#[frame_support::pallet]
+pub mod pallet {
+    use crate::{Action, MarketStates, PremiumMinute, Refusal, Request, WeightInfo, EVENT_FILLS};
+    use frame_support::{
+        migrations::MultiStepMigrator,
+        pallet_prelude::*,
+        traits::{PostTransactions, UnixTime},
+    };
+    use frame_system::pallet_prelude::*;
+    use novate_types::{
+        AccountRef, AssetId, CurrentView, FeedId, Fill, FundingIndex, Ledger, Liquidations,
+        Listing, Lots, MarketId, MarketStatus, Millis, OrderBook, Ppm, PriceFeeds, RiskModel,
+        RiskView, SubaccountId, Ticks,
+    };
+
+    #[pallet::config]
+    pub trait Config: frame_system::Config {
+        /// What is listed.
+        type Listing: Listing;
+        /// Prices.
+        type Feeds: PriceFeeds;
+        /// Margin accounts, pots and custody.
+        type Ledger: Ledger<Self::AccountId>;
+        /// Orders and matching.
+        type Book: OrderBook<Self::AccountId>;
+        /// Liquidation's part of the close.
+        type Liquidations: Liquidations<Self::AccountId>;
+        /// The margin model.
+        type Risk: RiskModel;
+        /// The block's time.
+        type Time: UnixTime;
+        /// The account that liquidation fees fill and deficits empty.
+        type InsuranceFund: Get<AccountRef<Self::AccountId>>;
+        /// The account that takes over what the market does not.
+        type Vault: Get<AccountRef<Self::AccountId>>;
+
+        /// Feed of the settlement currency's USD price.
+        #[pallet::constant]
+        type SettlementFeed: Get<FeedId>;
+        /// Age up to which a price liquidates, funds and pays out.
+        #[pallet::constant]
+        type FreshFor: Get<Millis>;
+        /// Age up to which a market takes new risk; beyond it is reduce-only.
+        #[pallet::constant]
+        type OpenFor: Get<Millis>;
+        /// Age up to which a market matches at all; beyond it halts.
+        #[pallet::constant]
+        type MatchesFor: Get<Millis>;
+        /// Blocks of deposits and orders between a halt and the first match.
+        #[pallet::constant]
+        type ReopeningBlocks: Get<novate_types::BlockNumber>;
+        /// Span of the moving average of mid less index.
+        #[pallet::constant]
+        type BasisSpan: Get<Millis>;
+        /// Age up to which the last trade counts in the mark.
+        #[pallet::constant]
+        type LastTradeFor: Get<Millis>;
+        /// Longest time that one close accrues funding for; at most a minute.
+        #[pallet::constant]
+        type MaxFundingSpan: Get<Millis>;
+        /// Fee of a liquidation's fills, in ppm of their value, paid to the insurance fund as far as the
+        /// fill is better than bankruptcy.
+        #[pallet::constant]
+        type LiquidationFee: Get<Ppm>;
+        /// Resting orders that execute in one market and round, at most.
+        #[pallet::constant]
+        type MaxFillsPerMarket: Get<u32>;
+        /// Resting orders that execute in a block over all markets and rounds, at most.
+        #[pallet::constant]
+        type MaxFillsTotal: Get<u32>;
+        /// Requests in the queue, at most.
+        #[pallet::constant]
+        type MaxQueue: Get<u32>;
+        /// Requests of one owner in the queue, at most.
+        #[pallet::constant]
+        type MaxPendingPerOwner: Get<u32>;
+        /// Requests executed in one close, at most.
+        #[pallet::constant]
+        type MaxRequestsPerClose: Get<u32>;
+        /// Reserved for liquidation in every block.
+        #[pallet::constant]
+        type LiquidationBase: Get<Weight>;
+        /// Reserved for each account in liquidation's queue.
+        #[pallet::constant]
+        type LiquidationPerAccount: Get<Weight>;
+        /// Most that is reserved for liquidation's queue.
+        #[pallet::constant]
+        type LiquidationCap: Get<Weight>;
+
+        /// Weights of this pallet.
+        type WeightInfo: WeightInfo;
+        /// Set-up of benchmarks.
+        #[cfg(any(feature = "runtime-benchmarks", test))]
+        type BenchmarkHelper: crate::BenchmarkHelper<Self::AccountId>;
+    }
+
+    /// A pallet.
+    #[pallet::pallet]
+    pub struct Pallet<T>(_);
+
+    /// Every market's prices and parameters, as the last close left them.
+    #[pallet::storage]
+    pub type View<T: Config> = StorageValue<_, RiskView, ValueQuery>;
+
+    /// What one close hands the next beside the view.
+    #[pallet::storage]
+    pub type States<T: Config> = StorageValue<_, MarketStates, ValueQuery>;
+
+    /// Full minutes of each market's premium, the last 59. Changes once a minute.
+    #[pallet::storage]
+    pub type PremiumHistory<T: Config> = StorageMap<
+        _,
+        Twox64Concat,
+        MarketId,
+        BoundedVec<PremiumMinute, ConstU32<{ crate::funding::PAST_MINUTES }>>,
+        ValueQuery,
+    >;
+
+    /// Requests by number; those from [`OldestRequest`] to before [`NextRequest`] wait.
+    #[pallet::storage]
+    pub type Requests<T: Config> = StorageMap<_, Twox64Concat, u64, Request<T::AccountId>>;
+
+    /// The number of the oldest request that waits.
+    #[pallet::storage]
+    pub type OldestRequest<T: Config> = StorageValue<_, u64, ValueQuery>;
+
+    /// The number of the next request.
+    #[pallet::storage]
+    pub type NextRequest<T: Config> = StorageValue<_, u64, ValueQuery>;
+
+    /// Requests an owner has in the queue.
+    #[pallet::storage]
+    pub type Pending<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, u32, ValueQuery>;
+
+    #[pallet::event]
+    #[pallet::generate_deposit(pub(super) fn deposit_event)]
+    pub enum Event<T: Config> {
+        /// A market's match was novated. Beyond [`EVENT_FILLS`] fills further parts follow.
+        Cleared {
+            /// The market.
+            market: MarketId,
+            /// Price of the match's last trade.
+            price: Ticks,
+            /// Lots traded in the whole match, each counted once.
+            volume: Lots,
+            /// Which part of the match this is, from zero.
+            part: u32,
+            /// Every order's fills with their fees, grouped by account.
+            fills: BoundedVec<Fill<T::AccountId>, ConstU32<EVENT_FILLS>>,
+        },
+        /// A match was done again because accounts would not have covered their fills, or because it
+        /// would have exceeded the open-interest cap.
+        CheckFailed {
+            /// The market.
+            market: MarketId,
+            /// Rounds it took: up to three, four if it had to be repaired, five if nothing executes.
+            rounds: u32,
+            /// Accounts whose orders in it were cancelled.
+            cancelled: u32,
+            /// Accounts whose reduce-only and liquidation orders were held to the bankruptcy price.
+            tightened: u32,
+        },
+        /// A market was left as it was before its match, which could not be written; cannot happen.
+        MatchAbandoned {
+            /// The market.
+            market: MarketId,
+        },
+        /// What a market admits has changed, by governance, its price's age or its reopening.
+        StatusChanged {
+            /// The market.
+            market: MarketId,
+            /// Before.
+            from: MarketStatus,
+            /// From this close on.
+            to: MarketStatus,
+        },
+        /// Funding, once a minute.
+        FundingAccrued {
+            /// The market.
+            market: MarketId,
+            /// Rate per eight hours in 10⁻¹², above zero if longs pay.
+            rate: i64,
+            /// Owed by a long lot since the listing, in quantums with 32 fractional bits.
+            index: FundingIndex,
+        },
+        /// A request waits for the close.
+        Requested {
+            /// Its number.
+            id: u64,
+            /// What it asks for.
+            request: Request<T::AccountId>,
+        },
+        /// A request was executed.
+        Executed {
+            /// Its number.
+            id: u64,
+            /// What moved.
+            request: Request<T::AccountId>,
+        },
+        /// A request was dropped; nothing moved.
+        Dropped {
+            /// Its number.
+            id: u64,
+            /// Who asked.
+            owner: T::AccountId,
+            /// Why.
+            reason: Refusal,
+        },
+    }
+
+    #[pallet::error]
+    pub enum Error<T> {
+        /// The amount is zero; ask for at least one smallest unit.
+        ZeroAmount,
+        /// The amount is beyond the range of cash; ask for less than 2¹²⁷.
+        AmountTooLarge,
+        /// The asset is neither the settlement currency nor taken as collateral.
+        UnknownAsset,
+        /// Only the settlement currency is deposited for others, as collateral caps bind at the ledger's own
+        /// deposit; deposit collateral to an account of your own and transfer it.
+        CashOnly,
+        /// The account debited was never opened; deposit to it first.
+        NoAccount,
+        /// The account debited holds less than the amount at this moment.
+        InsufficientBalance,
+        /// The account debited and the account credited are the same; name another.
+        SameAccount,
+        /// The owner has as many requests in the queue as one may; wait for the close.
+        TooManyRequests,
+        /// The queue is full; try again in the next block.
+        QueueFull,
+        /// A match has fills that were not checked; cannot happen.
+        UncheckedMatch,
+    }
+
+    #[pallet::hooks]
+    impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+        /// Reserves the close's worst case: a fixed part, the fills of all markets and rounds, requests
+        /// left over from earlier blocks (those of this block prepay), and liquidation's budget.
+        fn on_initialize(_: BlockNumberFor<T>) -> Weight {
+            T::DbWeight::get().reads(4).saturating_add(Self::reserve(
+                u32::try_from(States::<T>::decode_len().unwrap_or(0)).unwrap_or(u32::MAX),
+                Self::queued_requests(),
+                T::Liquidations::queued(),
+            ))
+        }
+
+        fn integrity_test() {
+            assert!(
+                T::FreshFor::get() <= T::OpenFor::get()
+                    && T::OpenFor::get() <= T::MatchesFor::get(),
+                "staleness steps must not narrow with age"
+            );
+            assert!(
+                T::MaxFundingSpan::get() <= crate::funding::MINUTE,
+                "one close accrues at most a minute of funding"
+            );
+            assert!(
+                T::MaxFillsPerMarket::get() <= T::MaxFillsTotal::get(),
+                "a market's fills must fit the block's"
+            );
+            let worst = Self::reserve(
+                novate_types::MAX_MARKETS,
+                u64::from(T::MaxQueue::get()),
+                u32::MAX,
+            );
+            let block = <T as frame_system::Config>::BlockWeights::get().max_block;
+            assert!(
+                worst.all_lte(block),
+                "the close's worst case, {worst:?}, must fit a block of {block:?}"
+            );
+        }
+
+        #[cfg(feature = "try-runtime")]
+        fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
+            Self::do_try_state()
+        }
+    }
+
+    #[pallet::call(weight(<T as Config>::WeightInfo))]
+    impl<T: Config> Pallet<T> {
+        /// Moves an asset from one of the caller's margin accounts to the caller's wallet, at the close.
+        ///
+        /// ## Dispatch Origin
+        ///
+        /// Signed by the account's owner.
+        ///
+        /// ## Details
+        ///
+        /// It executes after this block's matches, at the new marks, if no unrealised profit leaves with
+        /// it and initial margin with orders stays covered; never on a stale price, unless the account
+        /// holds nothing but cash. A request that fails is dropped.
+        ///
+        /// ## Errors
+        ///
+        /// - [`Error::ZeroAmount`], [`Error::AmountTooLarge`], [`Error::UnknownAsset`]
+        /// - [`Error::NoAccount`], [`Error::InsufficientBalance`]: the account does not hold it now.
+        /// - [`Error::TooManyRequests`], [`Error::QueueFull`]
+        ///
+        /// ## Events
+        ///
+        /// [`Event::Requested`] now; [`Event::Executed`] or [`Event::Dropped`] at a close.
+        #[pallet::call_index(0)]
+        pub fn withdraw(
+            origin: OriginFor<T>,
+            sub: SubaccountId,
+            asset: AssetId,
+            #[pallet::compact] amount: u128,
+        ) -> DispatchResult {
+            let owner = ensure_signed(origin)?;
+            Self::enqueue(owner, Action::Withdraw { sub }, asset, amount)
+        }
+
+        /// Moves an asset from one of the caller's margin accounts to another margin account, at the
+        /// close.
+        ///
+        /// ## Dispatch Origin
+        ///
+        /// Signed by the owner of the account debited.
+        ///
+        /// ## Details
+        ///
+        /// The same test as for a withdrawal. An account of another owner must be open already. What a
+        /// close credits cannot leave again in the same close.
+        ///
+        /// ## Errors
+        ///
+        /// Those of `withdraw`, and [`Error::SameAccount`].
+        ///
+        /// ## Events
+        ///
+        /// Those of `withdraw`.
+        #[pallet::call_index(1)]
+        pub fn transfer(
+            origin: OriginFor<T>,
+            sub: SubaccountId,
+            to: AccountRef<T::AccountId>,
+            asset: AssetId,
+            #[pallet::compact] amount: u128,
+        ) -> DispatchResult {
+            let owner = ensure_signed(origin)?;
+            Self::enqueue(owner, Action::Transfer { sub, to }, asset, amount)
+        }
+
+        /// Moves settlement currency from the caller's wallet to any open margin account, the insurance fund
+        /// or the vault, at the close.
+        ///
+        /// ## Dispatch Origin
+        ///
+        /// Signed.
+        ///
+        /// ## Errors
+        ///
+        /// [`Error::ZeroAmount`], [`Error::AmountTooLarge`], [`Error::UnknownAsset`], [`Error::CashOnly`],
+        /// [`Error::TooManyRequests`], [`Error::QueueFull`].
+        ///
+        /// ## Events
+        ///
+        /// Those of `withdraw`.
+        #[pallet::call_index(2)]
+        pub fn deposit_for(
+            origin: OriginFor<T>,
+            to: AccountRef<T::AccountId>,
+            asset: AssetId,
+            #[pallet::compact] amount: u128,
+        ) -> DispatchResult {
+            let owner = ensure_signed(origin)?;
+            Self::enqueue(owner, Action::DepositFor { to }, asset, amount)
+        }
+    }
+
+    impl<T: Config> Pallet<T> {
+        /// What the close of one block may cost, at most.
+        pub(crate) fn reserve(markets: u32, requests: u64, liquidations: u32) -> Weight {
+            let requests = requests.min(u64::from(T::MaxRequestsPerClose::get()));
+            let queue = T::LiquidationPerAccount::get()
+                .saturating_mul(u64::from(liquidations))
+                .min(T::LiquidationCap::get());
+            T::WeightInfo::close(markets)
+                .saturating_add(
+                    T::WeightInfo::fill().saturating_mul(u64::from(T::MaxFillsTotal::get())),
+                )
+                .saturating_add(T::WeightInfo::request().saturating_mul(requests))
+                .saturating_add(T::LiquidationBase::get())
+                .saturating_add(queue)
+        }
+    }
+
+    impl<T: Config> CurrentView for Pallet<T> {
+        fn view() -> RiskView {
+            View::<T>::get()
+        }
+    }
+
+    impl<T: Config> PostTransactions for Pallet<T> {
+        fn post_transactions() {
+            if !<T as frame_system::Config>::MultiBlockMigrator::ongoing() {
+                Self::close();
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The close of a block (protocol, section 4): everything that happens once a block, in its order.
+
+use crate::{Config, MarketState, Pallet, States, View};
+use alloc::{collections::BTreeMap, vec::Vec};
+use frame_support::{
+    defensive,
+    traits::{Get, UnixTime},
+    BoundedVec,
+};
+use novate_types::{
+    BlockNumber, Ledger, LedgerError, Liquidations, Listing, MarketId, Millis, OrderBook,
+    PriceFeeds, RiskView,
+};
+use sp_runtime::traits::UniqueSaturatedInto;
+
+impl<T: Config> Pallet<T> {
+    pub(crate) fn now() -> (BlockNumber, Millis) {
+        let block = frame_system::Pallet::<T>::block_number().unique_saturated_into();
+        (
+            block,
+            Millis::try_from(T::Time::now().as_millis()).unwrap_or(Millis::MAX),
+        )
+    }
+
+    /// Oracle round, marks, funding, thresholds, markets, waterfall, requests, in this order.
+    pub(crate) fn close() {
+        let (block, now) = Self::now();
+        T::Listing::apply_due(block);
+        T::Feeds::close_round(now);
+
+        let before = View::<T>::get();
+        let mut states = States::<T>::get().into_inner();
+        let (view, matching) = Self::advance(&before, &mut states, block, now);
+        View::<T>::put(&view);
+
+        let liquidations = T::Liquidations::on_marks(&before, &view);
+        let mut orders = BTreeMap::<MarketId, Vec<_>>::new();
+        for order in liquidations {
+            orders.entry(order.market).or_default().push(order);
+        }
+        Self::match_markets(&view, &matching, orders, &mut states);
+        States::<T>::put(BoundedVec::truncate_from(states));
+
+        T::Liquidations::waterfall(&view);
+        Self::execute_requests(&view);
+        Self::housekeep(&view);
+    }
+
+    /// Matches markets one after another, by id, beginning with another one in every block.
+    fn match_markets(
+        view: &RiskView,
+        matching: &[MarketId],
+        mut orders: BTreeMap<MarketId, Vec<novate_types::LiquidationOrder<T::AccountId>>>,
+        states: &mut [MarketState],
+    ) {
+        let mut budget = T::MaxFillsTotal::get();
+        let count = matching.len();
+        let first = usize::try_from(view.block)
+            .ok()
+            .and_then(|block| block.checked_rem(count));
+        let rotated = matching.iter().cycle().skip(first.unwrap_or(0)).take(count);
+        for id in rotated {
+            // Without a resting order left to execute it waits for the next close as it stands.
+            if budget == 0 {
+                break;
+            }
+            let Ok(market) = view.market(*id) else {
+                continue;
+            };
+            let orders = orders.remove(id).unwrap_or_default();
+            let last = Self::match_market(view, market, orders, &mut budget);
+            if let Some(state) = states.iter_mut().find(|state| state.id == *id) {
+                state.last = last.or(state.last);
+            }
+        }
+    }
+
+    /// The book's own work, and the margin it sets free.
+    fn housekeep(view: &RiskView) {
+        for (market, release) in T::Book::housekeep(view) {
+            let released = T::Ledger::update(&release.account, |account| {
+                novate_risk::release_order(
+                    account,
+                    market,
+                    release.bid_lots,
+                    release.ask_lots,
+                    release.reserve,
+                )
+                .map_err(LedgerError::from)
+            });
+            if let Err(error) = released {
+                defensive!("an order left whose margin was not held", (market, error));
+            }
+        }
+    }
+}

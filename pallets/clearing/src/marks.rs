@@ -1,0 +1,333 @@
+//! From a feed's aggregate and rested quotes to the mark, and from the price's age to what a market
+//! still admits (protocol, section 3).
+
+use crate::{funding, Config, LastTrade, MarketState, Pallet};
+use alloc::vec::Vec;
+use frame_support::traits::{Defensive, Get};
+use novate_types::{
+    math, BlockNumber, CollateralView, FeedPrice, Instrument, Ledger, Listing, MarketId,
+    MarketStatus, MarketView, MathError, Millis, OrderBook, Ppm, Price, PriceFeeds, RestedQuotes,
+    RiskTier, RiskView, Ticks, MILLION,
+};
+use sp_runtime::{traits::One, FixedPointNumber};
+
+type Result<T> = core::result::Result<T, MathError>;
+
+/// Below this USD price of the settlement currency initial margin rises everywhere: 0.98.
+pub const DEPEG: Price = Price::from_inner(980_000_000_000_000_000);
+
+/// Age of a price observed at `observed_at`; one observed ahead of the block is new.
+pub const fn age(now: Millis, observed_at: Millis) -> Millis {
+    now.saturating_sub(observed_at)
+}
+
+/// The middle one.
+pub fn median(a: Price, b: Price, c: Price) -> Price {
+    a.max(b).min(a.min(b).max(c))
+}
+
+fn inner(price: Price) -> Result<i128> {
+    math::signed(price.into_inner())
+}
+
+/// The moving average one step on: `basis + (sample − basis) · elapsed / (span + elapsed)`, the
+/// implicit form of an exponential average over `span`, which never overshoots however long the
+/// step. Rounded towards −∞.
+pub fn average(basis: i128, sample: i128, elapsed: Millis, span: Millis) -> Result<i128> {
+    let whole = span.checked_add(elapsed).ok_or(MathError::Overflow)?;
+    let step = math::signed_mul_div_floor(
+        math::sub(sample, basis)?,
+        u128::from(elapsed),
+        u128::from(whole),
+    )?;
+    math::add(basis, step)
+}
+
+/// Mid less index, limited to the band, so that one absurd quote does not stay in the average.
+/// Without both sides the index stands in for the mid.
+pub fn basis_sample(
+    index: Price,
+    quotes: &RestedQuotes,
+    tick_size: Price,
+    band: Ppm,
+) -> Result<i128> {
+    let (Some(bid), Some(ask)) = (quotes.bid, quotes.ask) else {
+        return Ok(0);
+    };
+    let bid = inner(math::price_of(bid, tick_size)?)?;
+    let ask = inner(math::price_of(ask, tick_size)?)?;
+    let mid = math::add(bid, ask)?
+        .checked_div(2)
+        .ok_or(MathError::DivisionByZero)?;
+    let most = math::signed(math::ppm_floor(index.into_inner(), band)?)?;
+    Ok(math::sub(mid, inner(index)?)?.clamp(math::neg(most)?, most))
+}
+
+/// `median(index + basis, median(bid, ask, last), index)` within `index · (1 ± band)`. What is
+/// missing falls back to the index.
+pub fn mark(
+    index: Price,
+    basis: i128,
+    quotes: &RestedQuotes,
+    last: Option<Ticks>,
+    tick_size: Price,
+    band: Ppm,
+) -> Result<Price> {
+    let or_index =
+        |ticks: Option<Ticks>| ticks.map_or(Ok(index), |ticks| math::price_of(ticks, tick_size));
+    let quoted = median(
+        or_index(quotes.bid)?,
+        or_index(quotes.ask)?,
+        or_index(last)?,
+    );
+    let based = u128::try_from(math::add(inner(index)?, basis)?).unwrap_or(0);
+    let mark = median(Price::from_inner(based), quoted, index);
+    let lower = math::shift_ceil(index, i64::from(band).saturating_neg())?;
+    let upper = math::shift_floor(index, i64::from(band))?;
+    Ok(mark.max(lower).min(upper))
+}
+
+/// What uncertainty about the price adds to initial margin: the confidence interval over the price,
+/// rounded up.
+pub fn confidence_add_on(feed: &FeedPrice) -> Result<Ppm> {
+    let ppm = math::mul_div_ceil(
+        feed.confidence.into_inner(),
+        u128::from(MILLION),
+        feed.price.into_inner(),
+    )?;
+    Ok(Ppm::try_from(ppm).unwrap_or(MILLION).min(MILLION))
+}
+
+/// What a depeg of the settlement currency adds to initial margin in all markets: its whole discount
+/// once it trades below [`DEPEG`], rounded up.
+pub fn depeg_add_on(settlement: Price) -> Result<Ppm> {
+    if settlement >= DEPEG {
+        return Ok(0);
+    }
+    let discount = Price::DIV
+        .checked_sub(settlement.into_inner())
+        .ok_or(MathError::Overflow)?;
+    let ppm = math::mul_div_ceil(discount, u128::from(MILLION), Price::DIV)?;
+    Ok(Ppm::try_from(ppm).unwrap_or(MILLION))
+}
+
+/// Settlement value of one unit of an asset: its USD price over `max(1, settlement)`, rounded down.
+pub fn collateral_price(usd: Price, settlement: Price) -> Result<Price> {
+    let divisor = settlement.max(Price::one());
+    math::mul_div_floor(usd.into_inner(), Price::DIV, divisor.into_inner()).map(Price::from_inner)
+}
+
+/// What all markets of one close share.
+pub struct Clock {
+    /// The block.
+    pub block: BlockNumber,
+    /// Its time.
+    pub now: Millis,
+    /// Time since the last close; zero at the first.
+    pub elapsed: Millis,
+    /// Added to every market's initial margin.
+    pub depeg: Ppm,
+}
+
+impl<T: Config> Pallet<T> {
+    /// The view of this close, and the markets that it matches. Advances `states` by one close.
+    pub(crate) fn advance(
+        before: &RiskView,
+        states: &mut Vec<MarketState>,
+        block: BlockNumber,
+        now: Millis,
+    ) -> (RiskView, Vec<MarketId>) {
+        let settlement = T::Feeds::price(T::SettlementFeed::get());
+        let settlement_price = settlement.map_or(Price::one(), |feed| feed.price);
+        let elapsed = if before.now == 0 {
+            0
+        } else {
+            age(now, before.now)
+        };
+        let depeg = depeg_add_on(settlement_price).defensive_unwrap_or(MILLION);
+        let clock = Clock {
+            block,
+            now,
+            elapsed,
+            depeg,
+        };
+
+        let mut markets = Vec::new();
+        let mut matching = Vec::new();
+        let mut next = Vec::new();
+        for (id, instrument) in T::Listing::markets() {
+            let known = states.iter().find(|state| state.id == id);
+            let mut state = known.copied().unwrap_or(MarketState {
+                id,
+                ..Default::default()
+            });
+            let previous = before.market(id).ok();
+            match Self::advance_market(&instrument, previous, &mut state, &clock) {
+                Ok(Some(view)) => {
+                    if state.phase.matches(block) {
+                        matching.push(id);
+                    }
+                    markets.push(view);
+                }
+                // No tier to margin it by, or numbers out of range: it halts as it last stood.
+                halted => {
+                    let error = halted.err();
+                    log::error!(target: crate::LOG_TARGET, "market {id} has no view: {error:?}");
+                    state.phase = Default::default();
+                    markets.extend(previous.cloned().map(|market| MarketView {
+                        status: MarketStatus::Halted,
+                        fresh: false,
+                        ..market
+                    }));
+                }
+            }
+            next.push(state);
+        }
+        *states = next;
+
+        let settlement_fresh = settlement.is_some_and(|feed| Self::is_fresh(now, &feed));
+        let mut collaterals: Vec<_> = T::Ledger::collaterals()
+            .into_iter()
+            .map(|(asset, params)| {
+                let price = T::Feeds::price(params.feed)
+                    .filter(|feed| settlement_fresh && Self::is_fresh(now, feed))
+                    .and_then(|feed| collateral_price(feed.price, settlement_price).ok());
+                CollateralView {
+                    asset,
+                    price: price.unwrap_or_default(),
+                    fresh: price.is_some(),
+                    params,
+                }
+            })
+            .collect();
+        markets.sort_by_key(|market| market.id);
+        collaterals.sort_by_key(|collateral| collateral.asset);
+        let view = RiskView {
+            block,
+            now,
+            markets: sp_core::bounded::BoundedVec::truncate_from(markets),
+            collaterals: sp_core::bounded::BoundedVec::truncate_from(collaterals),
+            fee_tiers: sp_core::bounded::BoundedVec::truncate_from(T::Listing::fee_tiers()),
+        };
+        (view, matching)
+    }
+
+    fn is_fresh(now: Millis, feed: &FeedPrice) -> bool {
+        age(now, feed.observed_at) <= T::FreshFor::get()
+    }
+
+    /// What the age of a price admits.
+    pub(crate) fn admitted_at(age: Millis) -> MarketStatus {
+        if age > T::MatchesFor::get() {
+            MarketStatus::Halted
+        } else if age > T::OpenFor::get() {
+            MarketStatus::ReduceOnly
+        } else {
+            MarketStatus::Open
+        }
+    }
+
+    fn advance_market(
+        instrument: &Instrument,
+        previous: Option<&MarketView>,
+        state: &mut MarketState,
+        clock: &Clock,
+    ) -> Result<Option<MarketView>> {
+        let Some(tier) = T::Listing::tier(instrument.params.tier) else {
+            return Ok(None);
+        };
+        let feed = T::Feeds::price(instrument.underlying);
+        let fresh = feed.is_some_and(|feed| Self::is_fresh(clock.now, &feed));
+        let by_age = feed.map_or(MarketStatus::Halted, |feed| {
+            Self::admitted_at(age(clock.now, feed.observed_at))
+        });
+        let admitted = instrument.status.strictest(by_age);
+        state.phase = state
+            .phase
+            .next(admitted, fresh, clock.block, T::ReopeningBlocks::get());
+        let status = if state.phase == Default::default() {
+            MarketStatus::Halted
+        } else {
+            admitted
+        };
+
+        let mut view = MarketView {
+            id: state.id,
+            underlying: instrument.underlying,
+            status,
+            tick_size: instrument.tick_size,
+            lot_size: instrument.lot_size,
+            tick_value: instrument.tick_value,
+            mark: Price::default(),
+            index: Price::default(),
+            observed_at: 0,
+            fresh: fresh && state.phase.is_running(),
+            funding_index: previous.map_or(0, |market| market.funding_index),
+            imf: tier.imf,
+            mmf: tier.mmf,
+            profit_credit: tier.profit_credit,
+            price_band: tier.price_band,
+            min_notional: instrument.params.min_notional,
+            impact_notional: tier.impact_notional,
+            open_interest_cap: instrument.params.open_interest_cap,
+        };
+        if let Some(feed) = feed {
+            Self::price_market(&mut view, &feed, instrument, &tier, state, clock)?;
+        }
+        if let Some(from) = previous
+            .map(|market| market.status)
+            .filter(|from| *from != status)
+        {
+            Self::deposit_event(crate::Event::StatusChanged {
+                market: state.id,
+                from,
+                to: status,
+            });
+        }
+        Ok(Some(view))
+    }
+
+    fn price_market(
+        view: &mut MarketView,
+        feed: &FeedPrice,
+        instrument: &Instrument,
+        tier: &RiskTier,
+        state: &mut MarketState,
+        clock: &Clock,
+    ) -> Result<()> {
+        let quotes = T::Book::rested(state.id);
+        // Until it runs again the mark is the index: quotes from before a gap say nothing.
+        state.basis = if state.phase.is_running() {
+            let sample = basis_sample(feed.price, &quotes, view.tick_size, tier.mark_band)?;
+            average(state.basis, sample, clock.elapsed, T::BasisSpan::get())?
+        } else {
+            0
+        };
+        let last = state
+            .last
+            .filter(|last| age(clock.now, last.at) <= T::LastTradeFor::get())
+            .map(|LastTrade { ticks, .. }| ticks);
+        view.mark = mark(
+            feed.price,
+            state.basis,
+            &quotes,
+            last,
+            view.tick_size,
+            tier.mark_band,
+        )?;
+        view.index = feed.price;
+        view.observed_at = feed.observed_at;
+
+        if view.fresh {
+            funding::accrue::<T>(view, &quotes, instrument, tier, state, clock)?;
+        }
+
+        let open = T::Ledger::open_interest(state.id);
+        let open_notional = math::signed(math::notional_ceil(open, view.mark, view.lot_size)?)?;
+        let add_on = confidence_add_on(feed)?
+            .saturating_add(clock.depeg)
+            .min(MILLION);
+        view.imf = novate_risk::effective_imf(tier, open_notional, add_on)?;
+        Ok(())
+    }
+}

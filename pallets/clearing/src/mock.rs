@@ -1,0 +1,873 @@
+//! A mock per trait. The ledger is the whole of one: it keeps accounts, pots, wallets and custody in
+//! storage, so that rolled-back layers take effect and conservation can be computed. The book is a
+//! plain continuous one that heeds every limit.
+
+use crate as pallet_clearing;
+use crate::{Event, View};
+use frame_support::{
+    derive_impl, parameter_types, storage_alias,
+    traits::{ConstU32, ConstU64, PostTransactions, UnixTime},
+    weights::Weight,
+    Blake2_128Concat,
+};
+use novate_types::{
+    math, AccountRef, AssetId, BlockNumber, CancelReason, Cash, CollateralParams, CurrentView,
+    FeeTier, FeedId, FeedPrice, Fill, Instrument, InstrumentKind, Ledger, LedgerError,
+    LiquidationOrder, Liquidations, Listing, Lots, MarginAccount, MarketId, MarketParams,
+    MarketStatus, MarketView, MatchLimits, Millis, OpenOrder, OrderBook, Position, Pot, Ppm, Price,
+    PriceFeeds, Release, RestedQuotes, RiskTier, RiskView, Role, Side, SignedLots, Size, Tentative,
+    Ticks, TierId, TimeInForce, QUANTUMS,
+};
+use sp_runtime::{traits::IdentityLookup, BuildStorage, FixedPointNumber};
+use std::collections::BTreeMap;
+
+pub type AccountId = u64;
+pub type Account = AccountRef<AccountId>;
+
+/// The market most tests trade in: ticks of 0.5 USD, lots of 0.001, so 500 quantums per lot and tick.
+pub const BTC: MarketId = 1;
+pub const ETH: MarketId = 2;
+pub const BTC_FEED: FeedId = 1;
+pub const ETH_FEED: FeedId = 2;
+pub const USDC_FEED: FeedId = 3;
+pub const GOLD_FEED: FeedId = 4;
+pub const USDC: AssetId = 1;
+pub const GOLD: AssetId = 2;
+pub const FUND: Account = AccountRef::new(1_000, 0);
+pub const VAULT: Account = AccountRef::new(1_001, 0);
+pub const ALICE: AccountId = 1;
+pub const BOB: AccountId = 2;
+pub const CHARLIE: AccountId = 3;
+pub const DAVE: AccountId = 4;
+
+pub const fn of(owner: AccountId) -> Account {
+    AccountRef::new(owner, 0)
+}
+
+/// USD.
+pub fn usd(units: u128) -> Price {
+    Price::from_inner(units * Price::DIV)
+}
+
+/// Quantums.
+pub const fn cash(units: Cash) -> Cash {
+    units * QUANTUMS
+}
+
+/// Ticks of a price in the BTC market.
+pub const fn ticks(units: Ticks) -> Ticks {
+    units * 2
+}
+
+#[derive(Clone, Debug, codec::Encode, codec::Decode)]
+pub struct MockOrder {
+    pub account: Account,
+    pub sequence: u64,
+    pub side: Side,
+    pub ticks: Ticks,
+    pub lots: Lots,
+    pub reserve: Cash,
+    pub reduce_only: bool,
+    pub liquidation: bool,
+    pub resting: bool,
+}
+
+#[storage_alias]
+pub type Accounts = StorageMap<Mock, Blake2_128Concat, Account, MarginAccount>;
+#[storage_alias]
+pub type Wallets = StorageMap<Mock, Blake2_128Concat, (AccountId, AssetId), u128>;
+#[storage_alias]
+pub type Custody = StorageMap<Mock, Blake2_128Concat, AssetId, u128>;
+#[storage_alias]
+pub type Pots = StorageMap<Mock, Blake2_128Concat, Pot, Cash>;
+#[storage_alias]
+pub type Feeds = StorageMap<Mock, Blake2_128Concat, FeedId, FeedPrice>;
+#[storage_alias]
+pub type Instruments = StorageMap<Mock, Blake2_128Concat, MarketId, Instrument>;
+#[storage_alias]
+pub type Quotes = StorageMap<Mock, Blake2_128Concat, MarketId, RestedQuotes>;
+#[storage_alias]
+pub type Book = StorageMap<Mock, Blake2_128Concat, MarketId, Vec<MockOrder>>;
+#[storage_alias]
+pub type Sequences = StorageValue<Mock, u64>;
+#[storage_alias]
+pub type Liquidating = StorageValue<Mock, Vec<LiquidationOrder<AccountId>>>;
+#[storage_alias]
+pub type Queue = StorageValue<Mock, u32>;
+#[storage_alias]
+pub type Paused = StorageValue<Mock, bool>;
+#[storage_alias]
+pub type Now = StorageValue<Mock, Millis>;
+#[storage_alias]
+pub type Migrating = StorageValue<Mock, bool>;
+#[storage_alias]
+pub type Trace = StorageValue<Mock, Vec<(Vec<u8>, MarketId)>>;
+#[storage_alias]
+pub type Sabotage = StorageValue<Mock, bool>;
+
+fn trace(step: &str, market: MarketId) {
+    Trace::mutate(|steps| {
+        steps
+            .get_or_insert_default()
+            .push((step.as_bytes().to_vec(), market))
+    });
+}
+
+/// Steps of the closes since the last call, in order.
+pub fn steps() -> Vec<(String, MarketId)> {
+    Trace::take()
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(step, market)| (String::from_utf8(step).unwrap(), market))
+        .collect()
+}
+
+pub struct MockListing;
+
+pub fn tier() -> RiskTier {
+    RiskTier {
+        imf: 50_000,
+        mmf: 30_000,
+        open_interest_lower: cash(1_000_000_000),
+        open_interest_upper: cash(2_000_000_000),
+        profit_credit: cash(1_000_000),
+        impact_notional: cash(10_000),
+        mark_band: 10_000,
+        price_band: 50_000,
+    }
+}
+
+pub fn instrument(symbol: &str, underlying: FeedId) -> Instrument {
+    let tick_size = Price::from_rational(1, 2);
+    let lot_size = Size::from_rational(1, 1_000);
+    Instrument {
+        symbol: symbol.as_bytes().to_vec().try_into().unwrap(),
+        kind: InstrumentKind::Perpetual,
+        underlying,
+        tick_size,
+        lot_size,
+        tick_value: math::tick_value(tick_size, lot_size).unwrap(),
+        status: MarketStatus::Open,
+        params: MarketParams {
+            tier: 0,
+            min_notional: cash(1),
+            open_interest_cap: 1_000_000_000,
+            interest_8h_ppm: 100,
+            funding_cap_factor: 6_000_000,
+        },
+    }
+}
+
+impl Listing for MockListing {
+    fn markets() -> Vec<(MarketId, Instrument)> {
+        let mut markets: Vec<_> = Instruments::iter().collect();
+        markets.sort_by_key(|(id, _)| *id);
+        markets
+    }
+    fn market(id: MarketId) -> Option<Instrument> {
+        Instruments::get(id)
+    }
+    fn tier(id: TierId) -> Option<RiskTier> {
+        (id == 0).then(tier)
+    }
+    fn fee_tiers() -> Vec<FeeTier> {
+        vec![
+            FeeTier {
+                maker_ppm: 200,
+                taker_ppm: 500,
+            },
+            FeeTier {
+                maker_ppm: -100,
+                taker_ppm: 300,
+            },
+        ]
+    }
+    fn apply_due(_: BlockNumber) {
+        trace("parameters", 0);
+    }
+    fn restrict(market: MarketId, status: MarketStatus) {
+        Instruments::mutate(market, |i| {
+            if let Some(i) = i {
+                i.status = i.status.strictest(status);
+            }
+        });
+    }
+}
+
+pub struct MockFeeds;
+
+impl PriceFeeds for MockFeeds {
+    fn close_round(_: Millis) {
+        trace("oracle", 0);
+    }
+    fn price(feed: FeedId) -> Option<FeedPrice> {
+        Feeds::get(feed)
+    }
+}
+
+pub struct MockLedger;
+
+impl MockLedger {
+    fn change<R, E>(
+        of: &Account,
+        open: bool,
+        change: impl FnOnce(&mut MarginAccount) -> Result<R, E>,
+    ) -> Result<R, E>
+    where
+        E: From<LedgerError>,
+    {
+        let stored = Accounts::get(of);
+        if stored.is_none() && !open {
+            return Err(LedgerError::NoAccount.into());
+        }
+        let mut account = stored.unwrap_or_default();
+        let result = change(&mut account)?;
+        Accounts::insert(of, account);
+        Ok(result)
+    }
+}
+
+impl Ledger<AccountId> for MockLedger {
+    fn account(of: &Account) -> Option<MarginAccount> {
+        Accounts::get(of)
+    }
+    fn update<R, E: From<LedgerError>>(
+        of: &Account,
+        change: impl FnOnce(&mut MarginAccount) -> Result<R, E>,
+    ) -> Result<R, E> {
+        Self::change(of, false, change)
+    }
+    fn settle<R, E: From<LedgerError>>(
+        of: &Account,
+        _: &RiskView,
+        open: bool,
+        change: impl FnOnce(&mut MarginAccount) -> Result<R, E>,
+    ) -> Result<R, E> {
+        if Sabotage::get().unwrap_or(false) {
+            return Err(LedgerError::Custody.into());
+        }
+        Self::change(of, open, change)
+    }
+    fn pot(pot: Pot) -> Cash {
+        Pots::get(pot).unwrap_or(0)
+    }
+    fn credit_pot(pot: Pot, amount: Cash) -> Result<(), LedgerError> {
+        Pots::insert(pot, math::add(Self::pot(pot), amount)?);
+        Ok(())
+    }
+    fn open_interest(market: MarketId) -> Lots {
+        Accounts::iter_values()
+            .map(|a| a.lots(market).max(0) as u64)
+            .sum()
+    }
+    fn collaterals() -> Vec<(AssetId, CollateralParams)> {
+        let params = CollateralParams {
+            feed: GOLD_FEED,
+            decimals: 6,
+            haircut: 100_000,
+            large_value: cash(1_000_000),
+            large_haircut: 500_000,
+            value_cap: cash(10_000_000),
+            global_cap: u128::MAX,
+        };
+        vec![(GOLD, params)]
+    }
+    fn settlement_asset() -> AssetId {
+        USDC
+    }
+    fn take_into_custody(
+        from: &AccountId,
+        asset: AssetId,
+        amount: u128,
+    ) -> Result<(), LedgerError> {
+        let wallet = Wallets::get((*from, asset)).unwrap_or(0);
+        let left = wallet.checked_sub(amount).ok_or(LedgerError::Custody)?;
+        Wallets::insert((*from, asset), left);
+        Custody::insert(asset, Custody::get(asset).unwrap_or(0) + amount);
+        Ok(())
+    }
+    fn pay_from_custody(to: &AccountId, asset: AssetId, amount: u128) -> Result<(), LedgerError> {
+        let held = Custody::get(asset).unwrap_or(0);
+        Custody::insert(asset, held.checked_sub(amount).ok_or(LedgerError::Custody)?);
+        Wallets::insert(
+            (*to, asset),
+            Wallets::get((*to, asset)).unwrap_or(0) + amount,
+        );
+        Ok(())
+    }
+}
+
+/// A loaded market, and the outcome of its last run.
+pub struct MockMarket {
+    id: MarketId,
+    orders: Vec<MockOrder>,
+    filled: BTreeMap<u64, Lots>,
+    cancelled: Vec<u64>,
+}
+
+pub struct MockBook;
+
+impl MockOrder {
+    fn reduces(&self) -> bool {
+        self.reduce_only || self.liquidation
+    }
+}
+
+fn position(of: &Account, market: MarketId) -> SignedLots {
+    Accounts::get(of).map_or(0, |a| a.lots(market))
+}
+
+/// What an order may still close of a position.
+fn closable(side: Side, held: SignedLots) -> Lots {
+    match side {
+        Side::Bid => held.min(0).unsigned_abs(),
+        Side::Ask => held.max(0).unsigned_abs(),
+    }
+}
+
+impl OrderBook<AccountId> for MockBook {
+    type Market = MockMarket;
+
+    fn load(
+        view: &MarketView,
+        liquidations: Vec<LiquidationOrder<AccountId>>,
+    ) -> Option<MockMarket> {
+        trace("match", view.id);
+        let mut orders = Book::get(view.id).unwrap_or_default();
+        for (n, order) in liquidations.into_iter().enumerate() {
+            orders.push(MockOrder {
+                account: order.account,
+                sequence: u64::MAX - n as u64,
+                side: order.side,
+                ticks: order.limit,
+                lots: order.lots,
+                reserve: 0,
+                reduce_only: false,
+                liquidation: true,
+                resting: false,
+            });
+        }
+        (!orders.is_empty()).then_some(MockMarket {
+            id: view.id,
+            orders,
+            filled: BTreeMap::new(),
+            cancelled: Vec::new(),
+        })
+    }
+
+    fn run(market: &mut MockMarket, limits: &MatchLimits<AccountId>) -> Tentative<AccountId> {
+        trace("run", market.id);
+        let mut working = Vec::new();
+        market.filled.clear();
+        market.cancelled.clear();
+        for order in &market.orders {
+            let mut order = order.clone();
+            if !order.reduces() {
+                if limits.cancelled.contains(&order.account) {
+                    market.cancelled.push(order.sequence);
+                    continue;
+                }
+                if limits
+                    .admitted
+                    .as_ref()
+                    .is_some_and(|a| !a.contains(&order.account))
+                {
+                    continue;
+                }
+            } else if let Some(limit) = limits.tightened.get(&order.account) {
+                order.ticks = match order.side {
+                    Side::Bid => order.ticks.min(*limit),
+                    Side::Ask => order.ticks.max(*limit),
+                };
+            }
+            working.push(order);
+        }
+        let mut left: BTreeMap<(Account, Side), Lots> = BTreeMap::new();
+        for order in &working {
+            let held = position(&order.account, market.id);
+            left.insert((order.account, order.side), closable(order.side, held));
+        }
+        let (mut bids, mut asks): (Vec<_>, Vec<_>) =
+            working.into_iter().partition(|o| o.side == Side::Bid);
+        bids.sort_by_key(|o| (std::cmp::Reverse(o.ticks), o.sequence));
+        asks.sort_by_key(|o| (o.ticks, o.sequence));
+
+        let mut fills: Vec<Fill<AccountId>> = Vec::new();
+        let (mut volume, mut last, mut executed) = (0, None, 0);
+        for bid in &mut bids {
+            for ask in &mut asks {
+                if bid.ticks < ask.ticks || bid.account == ask.account {
+                    continue;
+                }
+                if (bid.resting || ask.resting) && executed >= limits.max_fills {
+                    continue;
+                }
+                let room = |order: &MockOrder| {
+                    if order.reduces() || limits.reducing_only {
+                        order.lots.min(left[&(order.account, order.side)])
+                    } else {
+                        order.lots
+                    }
+                };
+                let lots = room(bid).min(room(ask));
+                if lots == 0 {
+                    continue;
+                }
+                executed += u32::from(bid.resting || ask.resting);
+                let ticks = if bid.resting { bid.ticks } else { ask.ticks };
+                for order in [&mut *bid, &mut *ask] {
+                    order.lots -= lots;
+                    let left = left.get_mut(&(order.account, order.side)).unwrap();
+                    *left = left.saturating_sub(lots);
+                    *market.filled.entry(order.sequence).or_default() += lots;
+                    fills.push(Fill {
+                        account: order.account,
+                        sequence: order.sequence,
+                        side: order.side,
+                        role: if order.resting {
+                            Role::Maker
+                        } else {
+                            Role::Taker
+                        },
+                        ticks,
+                        lots,
+                        fee: 0,
+                        liquidation: order.liquidation,
+                    });
+                }
+                volume += lots;
+                last = Some(ticks);
+            }
+        }
+        fills.sort_by_key(|fill| fill.account);
+        Tentative {
+            fills,
+            volume,
+            last,
+            executed,
+        }
+    }
+
+    fn candidates(market: &MockMarket) -> Vec<(Account, Vec<OpenOrder>)> {
+        let mut by_account = BTreeMap::<_, Vec<_>>::new();
+        for order in market.orders.iter().filter(|o| !o.liquidation) {
+            by_account
+                .entry(order.account)
+                .or_default()
+                .push(OpenOrder {
+                    market: market.id,
+                    sequence: order.sequence,
+                    client_id: order.sequence,
+                    side: order.side,
+                    ticks: order.ticks,
+                    lots: order.lots,
+                    block: 0,
+                    time_in_force: TimeInForce::GoodTilCancelled,
+                    reduce_only: order.reduce_only,
+                    reserve: order.reserve,
+                });
+        }
+        by_account.into_iter().collect()
+    }
+
+    fn commit(market: MockMarket) -> Vec<Release<AccountId>> {
+        let mut releases = Vec::new();
+        let mut rest = Vec::new();
+        for mut order in market.orders.into_iter().filter(|o| !o.liquidation) {
+            let gone = if market.cancelled.contains(&order.sequence) {
+                order.lots
+            } else {
+                market.filled.get(&order.sequence).copied().unwrap_or(0)
+            };
+            let reserve = if gone == order.lots {
+                order.reserve
+            } else {
+                order.reserve * Cash::from(gone) / Cash::from(order.lots)
+            };
+            if gone > 0 {
+                let (bid_lots, ask_lots) = if order.side == Side::Bid {
+                    (gone, 0)
+                } else {
+                    (0, gone)
+                };
+                releases.push(Release {
+                    account: order.account,
+                    bid_lots,
+                    ask_lots,
+                    reserve,
+                });
+            }
+            order.lots -= gone;
+            order.reserve -= reserve;
+            order.resting = true;
+            if order.lots > 0 {
+                rest.push(order);
+            }
+        }
+        Book::insert(market.id, rest);
+        releases
+    }
+
+    fn cancel_all(_: &Account, _: &mut MarginAccount, _: CancelReason) -> u32 {
+        0
+    }
+    fn open_orders(_: &Account) -> Vec<OpenOrder> {
+        Vec::new()
+    }
+    fn rested(market: MarketId) -> RestedQuotes {
+        Quotes::get(market).unwrap_or_default()
+    }
+    fn depth(_: MarketId, _: Side, _: Ticks) -> Lots {
+        0
+    }
+    fn housekeep(_: &RiskView) -> Vec<(MarketId, Release<AccountId>)> {
+        trace("housekeeping", 0);
+        Vec::new()
+    }
+}
+
+pub struct MockLiquidations;
+
+impl Liquidations<AccountId> for MockLiquidations {
+    fn on_marks(_: &RiskView, _: &RiskView) -> Vec<LiquidationOrder<AccountId>> {
+        trace("thresholds", 0);
+        Liquidating::take().unwrap_or_default()
+    }
+    fn waterfall(_: &RiskView) {
+        trace("waterfall", 0);
+    }
+    fn queued() -> u32 {
+        Queue::get().unwrap_or(0)
+    }
+    fn withdrawals_paused() -> bool {
+        Paused::get().unwrap_or(false)
+    }
+}
+
+pub struct MockTime;
+
+impl UnixTime for MockTime {
+    fn now() -> core::time::Duration {
+        core::time::Duration::from_millis(Now::get().unwrap_or(0))
+    }
+}
+
+pub struct MockMigrator;
+
+impl frame_support::migrations::MultiStepMigrator for MockMigrator {
+    fn ongoing() -> bool {
+        Migrating::get().unwrap_or(false)
+    }
+    fn step() -> Weight {
+        Weight::zero()
+    }
+}
+
+#[frame_support::runtime]
+mod test_runtime {
+    #[runtime::runtime]
+    #[runtime::derive(
+        RuntimeCall,
+        RuntimeEvent,
+        RuntimeError,
+        RuntimeOrigin,
+        RuntimeFreezeReason,
+        RuntimeHoldReason,
+        RuntimeSlashReason,
+        RuntimeLockId,
+        RuntimeTask,
+        RuntimeViewFunction
+    )]
+    pub struct Test;
+
+    #[runtime::pallet_index(0)]
+    pub type System = frame_system;
+    #[runtime::pallet_index(1)]
+    pub type Clearing = pallet_clearing;
+}
+
+#[derive_impl(frame_system::config_preludes::TestDefaultConfig)]
+impl frame_system::Config for Test {
+    type Block = frame_system::mocking::MockBlockU32<Test>;
+    type AccountId = AccountId;
+    type Lookup = IdentityLookup<AccountId>;
+    type MultiBlockMigrator = MockMigrator;
+    type PostTransactions = Clearing;
+}
+
+parameter_types! {
+    pub const InsuranceFund: Account = FUND;
+    pub const Vault: Account = VAULT;
+    pub const SettlementFeed: FeedId = USDC_FEED;
+    pub const LiquidationFee: Ppm = 10_000;
+    pub LiquidationBase: Weight = Weight::from_parts(20_000_000_000, 0);
+    pub LiquidationPerAccount: Weight = Weight::from_parts(1_000_000_000, 0);
+    pub LiquidationCap: Weight = Weight::from_parts(400_000_000_000, 0);
+    pub static MaxFillsTotal: u32 = 2_048;
+    pub static MaxRequestsPerClose: u32 = 16;
+}
+
+impl crate::Config for Test {
+    type Listing = MockListing;
+    type Feeds = MockFeeds;
+    type Ledger = MockLedger;
+    type Book = MockBook;
+    type Liquidations = MockLiquidations;
+    type Risk = novate_risk::Linear;
+    type Time = MockTime;
+    type InsuranceFund = InsuranceFund;
+    type Vault = Vault;
+    type SettlementFeed = SettlementFeed;
+    type FreshFor = ConstU64<6_000>;
+    type OpenFor = ConstU64<15_000>;
+    type MatchesFor = ConstU64<60_000>;
+    type ReopeningBlocks = ConstU32<3>;
+    type BasisSpan = ConstU64<150_000>;
+    type LastTradeFor = ConstU64<60_000>;
+    type MaxFundingSpan = ConstU64<30_000>;
+    type LiquidationFee = LiquidationFee;
+    type MaxFillsPerMarket = ConstU32<512>;
+    type MaxFillsTotal = MaxFillsTotal;
+    type MaxQueue = ConstU32<64>;
+    type MaxPendingPerOwner = ConstU32<8>;
+    type MaxRequestsPerClose = MaxRequestsPerClose;
+    type LiquidationBase = LiquidationBase;
+    type LiquidationPerAccount = LiquidationPerAccount;
+    type LiquidationCap = LiquidationCap;
+    type WeightInfo = ();
+    type BenchmarkHelper = Helper;
+}
+
+pub struct Helper;
+
+impl crate::BenchmarkHelper<AccountId> for Helper {
+    fn fund(account: &Account) {
+        deposit(account.owner, 1_000_000);
+    }
+}
+
+/// A minute boundary some time in 2023.
+pub const START: Millis = 1_678_500_000_000;
+
+/// One market at 20,000 USD and a settlement currency at 1, open since a while.
+pub fn new_test_ext() -> sp_io::TestExternalities {
+    let storage = frame_system::GenesisConfig::<Test>::default()
+        .build_storage()
+        .unwrap();
+    let mut ext = sp_io::TestExternalities::new(storage);
+    ext.execute_with(|| {
+        System::set_block_number(1);
+        Now::put(START);
+        Instruments::insert(BTC, instrument("BTC-PERP", BTC_FEED));
+        set_price(BTC_FEED, usd(20_000));
+        set_price(USDC_FEED, usd(1));
+        set_price(GOLD_FEED, usd(100));
+        run(6);
+        System::reset_events();
+        steps();
+    });
+    ext
+}
+
+/// A fresh price without uncertainty.
+pub fn set_price(feed: FeedId, price: Price) {
+    Feeds::insert(
+        feed,
+        FeedPrice {
+            price,
+            confidence: Price::default(),
+            observed_at: Now::get().unwrap_or(0),
+            block: System::block_number(),
+        },
+    );
+}
+
+/// The next block, one second later; prices stay as old as they are.
+pub fn next_block() {
+    System::set_block_number(System::block_number() + 1);
+    Now::put(Now::get().unwrap_or(0) + 1_000);
+}
+
+/// The close, and everything that must hold after it.
+pub fn close() {
+    <Clearing as PostTransactions>::post_transactions();
+    Clearing::do_try_state().unwrap();
+    assert_conserved();
+}
+
+/// Blocks with fresh prices.
+pub fn run(blocks: u32) {
+    for _ in 0..blocks {
+        next_block();
+        refresh();
+        close();
+    }
+}
+
+/// Makes every price as of now.
+pub fn refresh() {
+    let now = Now::get().unwrap_or(0);
+    for (feed, price) in Feeds::iter().collect::<Vec<_>>() {
+        Feeds::insert(
+            feed,
+            FeedPrice {
+                observed_at: now,
+                ..price
+            },
+        );
+    }
+}
+
+/// Cash through a wallet and custody into an account.
+pub fn deposit(owner: AccountId, units: Cash) {
+    let amount = cash(units).unsigned_abs();
+    Wallets::insert(
+        (owner, USDC),
+        Wallets::get((owner, USDC)).unwrap_or(0) + amount,
+    );
+    MockLedger::take_into_custody(&owner, USDC, amount).unwrap();
+    MockLedger::settle::<_, LedgerError>(&of(owner), &RiskView::default(), true, |account| {
+        account.cash += cash(units);
+        Ok(())
+    })
+    .unwrap();
+}
+
+/// An order whose margin is held, as intake would.
+pub fn place(owner: AccountId, side: Side, price: Ticks, lots: Lots) -> MockOrder {
+    place_in(BTC, owner, side, price, lots)
+}
+
+pub fn place_in(
+    market: MarketId,
+    owner: AccountId,
+    side: Side,
+    price: Ticks,
+    lots: Lots,
+) -> MockOrder {
+    let sequence = Sequences::get().unwrap_or(0);
+    Sequences::put(sequence + 1);
+    let view = <Clearing as CurrentView>::view();
+    let mut account = Accounts::get(of(owner)).unwrap();
+    let fee = view.fee_tier(account.fee_tier);
+    let known = view.market(market).unwrap();
+    let reserve = novate_risk::order_reserve(known, fee, side, lots, price).unwrap();
+    novate_risk::add_order(&mut account, market, side, lots, reserve).unwrap();
+    Accounts::insert(of(owner), account);
+    let order = MockOrder {
+        account: of(owner),
+        sequence,
+        side,
+        ticks: price,
+        lots,
+        reserve,
+        reduce_only: false,
+        liquidation: false,
+        resting: false,
+    };
+    Book::append(market, order.clone());
+    order
+}
+
+/// An order that only reduces; it holds no margin.
+pub fn place_reduce_only(owner: AccountId, side: Side, price: Ticks, lots: Lots) {
+    let sequence = Sequences::get().unwrap_or(0);
+    Sequences::put(sequence + 1);
+    let mut account = Accounts::get(of(owner)).unwrap();
+    novate_risk::add_order(&mut account, BTC, side, lots, 0).unwrap();
+    Accounts::insert(of(owner), account);
+    Book::append(
+        BTC,
+        MockOrder {
+            account: of(owner),
+            sequence,
+            side,
+            ticks: price,
+            lots,
+            reserve: 0,
+            reduce_only: true,
+            liquidation: false,
+            resting: false,
+        },
+    );
+}
+
+/// Gives two accounts opposite positions at a price, without fees.
+pub fn open(long: AccountId, short: AccountId, lots: SignedLots, price: Ticks) {
+    let view = View::<Test>::get();
+    let market = view.market(BTC).unwrap();
+    for (owner, lots) in [(long, lots), (short, -lots)] {
+        let mut account = Accounts::get(of(owner)).unwrap();
+        let value = math::trade_value(lots, price, market.tick_value).unwrap();
+        let traded = novate_risk::apply_trade(&mut account, market, lots, value).unwrap();
+        MockLedger::credit_pot(Pot::Funding(BTC), traded.funding_to_pot).unwrap();
+        Accounts::insert(of(owner), account);
+    }
+}
+
+/// An account's position in the BTC market.
+pub fn lots_of(owner: AccountId) -> SignedLots {
+    position(&of(owner), BTC)
+}
+
+pub fn cash_of(owner: AccountId) -> Cash {
+    Accounts::get(of(owner)).unwrap().cash
+}
+
+pub fn market_view() -> MarketView {
+    View::<Test>::get().market(BTC).unwrap().clone()
+}
+
+pub fn assess(owner: AccountId) -> novate_types::Assessment {
+    use novate_types::RiskModel;
+    novate_risk::Linear::assess(&Accounts::get(of(owner)).unwrap(), &View::<Test>::get()).unwrap()
+}
+
+pub fn events() -> Vec<Event<Test>> {
+    System::events()
+        .into_iter()
+        .filter_map(|record| match record.event {
+            RuntimeEvent::Clearing(event) => Some(event),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Σ lots = 0 in each market; Σ cash − Σ cost + Σ pots = custody; Σ collateral = custody.
+pub fn assert_conserved() {
+    let (mut sum, mut gold) = (0, 0);
+    let mut lots = BTreeMap::<MarketId, i64>::new();
+    for account in Accounts::iter_values() {
+        sum += account.cash;
+        gold += account
+            .collateral
+            .iter()
+            .map(|(_, amount)| amount)
+            .sum::<u128>();
+        for Position {
+            market,
+            lots: held,
+            cost,
+            ..
+        } in account.positions
+        {
+            sum -= cost;
+            *lots.entry(market).or_default() += held;
+        }
+    }
+    sum += Pots::iter_values().sum::<Cash>();
+    assert!(
+        lots.values().all(|lots| *lots == 0),
+        "positions do not net: {lots:?}"
+    );
+    assert_eq!(
+        sum,
+        Custody::get(USDC).unwrap_or(0) as Cash,
+        "the settlement currency is not conserved"
+    );
+    assert_eq!(
+        gold,
+        Custody::get(GOLD).unwrap_or(0),
+        "the collateral is not conserved"
+    );
+}

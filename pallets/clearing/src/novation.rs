@@ -1,0 +1,611 @@
+//! A market's match, the check before novation, and novation (protocol, section 4).
+
+use crate::{Config, Error, Event, LastTrade, Pallet, MAX_ROUNDS};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
+use frame_support::{defensive, ensure, storage::with_storage_layer, traits::Get, BoundedVec};
+use novate_types::{
+    math, AccountRef, Assessment, Cash, FeeTier, Fill, Ledger, LedgerError, LiquidationOrder, Lots,
+    MarginAccount, MarketId, MarketView, MatchLimits, MathError, OpenOrder, OrderBook, Pot,
+    Release, RiskError, RiskModel, RiskView, Side, SignedLots, Tentative, Ticks, MILLION,
+};
+use sp_runtime::DispatchError;
+
+type Account<T> = AccountRef<<T as frame_system::Config>::AccountId>;
+
+/// Quantums by which an assessment's roundings may differ before and after a fill.
+const ROUNDING: u128 = 8;
+
+/// An account before the match.
+struct Party {
+    account: MarginAccount,
+    assessed: Assessment,
+}
+
+/// An account after its tentative fills.
+struct Traded<AccountId> {
+    account: MarginAccount,
+    fills: Vec<Fill<AccountId>>,
+    to_fees: Cash,
+    to_fund: Cash,
+    to_funding: Cash,
+    opened: i128,
+}
+
+/// What the check found.
+struct Checked<T: Config> {
+    traded: BTreeMap<Account<T>, Traded<T::AccountId>>,
+    failing: Vec<Account<T>>,
+    over_cap: bool,
+}
+
+impl<T: Config> Checked<T> {
+    fn passes(&self) -> bool {
+        self.failing.is_empty() && !self.over_cap
+    }
+}
+
+/// The check of one market. Accounts are read and assessed once, however many rounds it takes.
+struct Check<'a, T: Config> {
+    view: &'a RiskView,
+    market: &'a MarketView,
+    liquidated: BTreeSet<Account<T>>,
+    open_interest: Lots,
+    parties: BTreeMap<Account<T>, Option<Party>>,
+}
+
+fn failed(what: LedgerError) -> DispatchError {
+    log::error!(target: crate::LOG_TARGET, "the ledger refused a settlement: {what:?}");
+    DispatchError::Corruption
+}
+
+fn long(lots: SignedLots) -> i128 {
+    i128::from(lots.max(0))
+}
+
+/// The side that reduces a position of `lots`.
+fn reducing_side(lots: SignedLots) -> Option<Side> {
+    match lots {
+        0 => None,
+        1.. => Some(Side::Ask),
+        _ => Some(Side::Bid),
+    }
+}
+
+/// A price that no order of `side` is executed at.
+fn never(side: Side) -> Ticks {
+    match side {
+        Side::Bid => 0,
+        Side::Ask => Ticks::MAX,
+    }
+}
+
+/// The worse for the market, and so the better for the account, of two limits of `side`.
+fn stricter(side: Side, a: Ticks, b: Ticks) -> Ticks {
+    match side {
+        Side::Bid => a.min(b),
+        Side::Ask => a.max(b),
+    }
+}
+
+impl<'a, T: Config> Check<'a, T> {
+    fn new(
+        view: &'a RiskView,
+        market: &'a MarketView,
+        liquidations: &[LiquidationOrder<T::AccountId>],
+    ) -> Self {
+        Self {
+            view,
+            market,
+            liquidated: liquidations
+                .iter()
+                .map(|order| order.account.clone())
+                .collect(),
+            open_interest: T::Ledger::open_interest(market.id),
+            parties: BTreeMap::new(),
+        }
+    }
+
+    fn party(&mut self, of: &Account<T>) -> Option<&Party> {
+        let view = self.view;
+        self.parties
+            .entry(of.clone())
+            .or_insert_with(|| {
+                let account = T::Ledger::account(of)?;
+                let assessed = T::Risk::assess(&account, view).ok()?;
+                Some(Party { account, assessed })
+            })
+            .as_ref()
+    }
+
+    /// Applies a match's fills to copies of the accounts and says who fails.
+    fn check(&mut self, tentative: &Tentative<T::AccountId>) -> Checked<T> {
+        let mut by_account = BTreeMap::<_, Vec<_>>::new();
+        for fill in &tentative.fills {
+            by_account
+                .entry(fill.account.clone())
+                .or_default()
+                .push(fill.clone());
+        }
+        let mut checked = Checked {
+            traded: BTreeMap::new(),
+            failing: Vec::new(),
+            over_cap: false,
+        };
+        let mut opened = 0i128;
+        for (account, fills) in by_account {
+            match self.admit(&account, fills) {
+                Some(traded) => {
+                    opened = opened.saturating_add(traded.opened);
+                    checked.traded.insert(account, traded);
+                }
+                None => checked.failing.push(account),
+            }
+        }
+        // Whoever fails is matched again, so the cap is judged only on a match that would stand.
+        checked.over_cap = checked.failing.is_empty()
+            && opened > 0
+            && i128::from(self.open_interest).saturating_add(opened)
+                > i128::from(self.market.open_interest_cap);
+        checked
+    }
+
+    /// The account after its fills, if they may be novated.
+    fn admit(
+        &mut self,
+        of: &Account<T>,
+        fills: Vec<Fill<T::AccountId>>,
+    ) -> Option<Traded<T::AccountId>> {
+        let (view, market) = (self.view, self.market);
+        let party = self.party(of)?;
+        if !above_bankruptcy(&party.account, view, market, &fills).ok()? {
+            return None;
+        }
+        let traded = trade::<T>(&party.account, view, market, fills).ok()?;
+        let after = T::Risk::assess(&traded.account, view).ok()?;
+        novate_risk::passes_check(&party.assessed, &after).then_some(traded)
+    }
+
+    /// Cancels and tightens what failed.
+    fn heed(&mut self, checked: &Checked<T>, limits: &mut MatchLimits<T::AccountId>) {
+        for of in &checked.failing {
+            self.tighten(of, limits);
+            limits.cancelled.insert(of.clone());
+        }
+        limits.reducing_only |= checked.over_cap;
+    }
+
+    /// Holds an account's reduce-only and liquidation orders to prices at which they pass. Those that
+    /// failed there already do not execute at all.
+    fn tighten(&mut self, of: &Account<T>, limits: &mut MatchLimits<T::AccountId>) {
+        let market = self.market.id;
+        let lots = self.party(of).map_or(0, |party| party.account.lots(market));
+        let Some(side) = reducing_side(lots) else {
+            return;
+        };
+        let ticks = if limits.tightened.contains_key(of) {
+            never(side)
+        } else {
+            self.passing_limit(of, side).unwrap_or(never(side))
+        };
+        limits.tightened.insert(of.clone(), ticks);
+    }
+
+    /// A limit at which fills that reduce the account's position pass the check, however many of its
+    /// lots they close: the bankruptcy quote less the worst fee. A quote per lot is least generous at
+    /// one end of the range or one lot before it, where the least maintenance margin of a position
+    /// still holds.
+    fn passing_limit(&mut self, of: &Account<T>, side: Side) -> Result<Ticks, RiskError> {
+        let (view, market) = (self.view, self.market);
+        let liquidated = self.liquidated.contains(of);
+        let account = &self
+            .party(of)
+            .ok_or(RiskError::UnknownMarket(market.id))?
+            .account;
+        // A liquidation's fees are taken from what it makes beyond bankruptcy, and never more.
+        let fee = if liquidated {
+            0
+        } else {
+            worst_fee(view.fee_tier(account.fee_tier))
+        };
+        let held = account.lots(market.id).unsigned_abs();
+        // Where the least maintenance margin holds, closing a part of it lowers nothing.
+        let maintenance = |lots: Lots| {
+            let lots = Side::Bid.signed(lots).ok_or(MathError::Overflow)?;
+            novate_risk::maintenance_ceil(market, lots)
+        };
+        if maintenance(held.saturating_sub(1))? >= maintenance(held)? {
+            return Ok(never(side));
+        }
+        let mut strictest = None;
+        for lots in [1, held.saturating_sub(1).max(1), held] {
+            let change = side.signed(lots).ok_or(MathError::Overflow)?;
+            let value = novate_risk::bankruptcy_value(account, view, market.id, change)?;
+            let limit = limit_within(value, side, lots, market.tick_value, fee)?;
+            strictest = Some(strictest.map_or(limit, |known| stricter(side, known, limit)));
+        }
+        Ok(strictest.unwrap_or(never(side)))
+    }
+
+    /// Limits of the last round: beside reduce-only and liquidation orders, which are held to prices
+    /// at which they pass, only accounts take part that pass whatever of their orders fills.
+    fn narrow(
+        &mut self,
+        candidates: Vec<(Account<T>, Vec<OpenOrder>)>,
+        limits: &mut MatchLimits<T::AccountId>,
+    ) {
+        let mut admitted = BTreeSet::new();
+        let (mut bid, mut ask) = (0u128, 0u128);
+        let others: Vec<_> = self
+            .liquidated
+            .iter()
+            .filter(|of| !candidates.iter().any(|(account, _)| account == *of))
+            .map(|of| (of.clone(), Vec::new()))
+            .collect();
+        for (of, orders) in candidates.into_iter().chain(others) {
+            let passes = !limits.cancelled.contains(&of)
+                && !self.liquidated.contains(&of)
+                && self.passes_every_subset(&of, &orders).unwrap_or(false);
+            if passes {
+                for order in &orders {
+                    let lots = match order.side {
+                        Side::Bid => &mut bid,
+                        Side::Ask => &mut ask,
+                    };
+                    *lots = lots.saturating_add(u128::from(order.lots));
+                }
+                admitted.insert(of);
+            } else if !limits.tightened.contains_key(&of) {
+                self.tighten(&of, limits);
+            }
+        }
+        // Open interest grows by no more than the smaller side of those that may open.
+        limits.reducing_only |= bid.min(ask).saturating_add(u128::from(self.open_interest))
+            > u128::from(self.market.open_interest_cap);
+        limits.admitted = Some(admitted);
+    }
+
+    /// Whether the account covers its positions' initial margin after any subset of its orders has
+    /// filled at their limits, none of them beyond bankruptcy.
+    fn passes_every_subset(
+        &mut self,
+        of: &Account<T>,
+        orders: &[OpenOrder],
+    ) -> Result<bool, RiskError> {
+        let (view, market) = (self.view, self.market);
+        let Some(party) = self.party(of) else {
+            return Ok(false);
+        };
+        let mut worst = party.account.clone();
+        worst.orders = Default::default();
+        let fee = view.fee_tier(worst.fee_tier);
+        for order in orders {
+            let reserve =
+                novate_risk::order_reserve(market, fee, order.side, order.lots, order.ticks)?;
+            novate_risk::add_order(&mut worst, market.id, order.side, order.lots, reserve)?;
+        }
+        if !T::Risk::assess(&worst, view)?.covers_orders() {
+            return Ok(false);
+        }
+        let Some(side) = reducing_side(worst.lots(market.id)) else {
+            return Ok(true);
+        };
+        if orders.iter().all(|order| order.side != side) {
+            return Ok(true);
+        }
+        let limit = self.passing_limit(of, side)?;
+        Ok(orders
+            .iter()
+            .filter(|order| order.side == side)
+            .all(|order| side.accepts(limit, order.ticks)))
+    }
+
+    /// Limits under which nothing executes.
+    fn nothing(&mut self, limits: &mut MatchLimits<T::AccountId>) {
+        limits.max_fills = 0;
+        limits.reducing_only = true;
+        limits.admitted = Some(BTreeSet::new());
+        for (of, party) in &self.parties {
+            let lots = party.as_ref().map_or(0, |p| p.account.lots(self.market.id));
+            if let Some(side) = reducing_side(lots) {
+                limits.tightened.insert(of.clone(), never(side));
+            }
+        }
+    }
+}
+
+/// The dearer of a tier's two fees; a rebate is not counted on.
+fn worst_fee(tier: FeeTier) -> u32 {
+    u32::try_from(tier.maker_ppm.max(tier.taker_ppm)).unwrap_or(0)
+}
+
+/// The worst limit at which `lots` trade for no worse than `value` (signed as paid), fee and roundings
+/// included.
+fn limit_within(
+    value: Cash,
+    side: Side,
+    lots: Lots,
+    tick_value: u64,
+    fee: u32,
+) -> Result<Ticks, MathError> {
+    let slack = math::signed(ROUNDING.saturating_add(u128::from(lots.min(512))))?;
+    // What may be paid at most, or must be received at least.
+    let bound = match side {
+        Side::Bid => math::sub(value, slack)?,
+        Side::Ask => math::add(math::neg(value)?, slack)?,
+    };
+    let bound = u128::try_from(bound).unwrap_or(0);
+    let a_tick = u128::from(lots)
+        .checked_mul(u128::from(tick_value))
+        .ok_or(MathError::Overflow)?;
+    let factor = match side {
+        Side::Bid => MILLION.checked_add(fee),
+        Side::Ask => MILLION.checked_sub(fee),
+    }
+    .ok_or(MathError::Overflow)?;
+    let a_tick = a_tick
+        .checked_mul(u128::from(factor))
+        .ok_or(MathError::Overflow)?;
+    let ticks = match side {
+        Side::Bid => math::mul_div_floor(bound, u128::from(MILLION), a_tick)?,
+        Side::Ask => math::mul_div_ceil(bound, u128::from(MILLION), a_tick)?,
+    };
+    Ticks::try_from(ticks).map_err(|_| MathError::Overflow)
+}
+
+/// Whether no fill that lowers maintenance margin is worse than the account's bankruptcy quote, for
+/// as many lots as they close together, on the state before the match.
+fn above_bankruptcy<AccountId>(
+    account: &MarginAccount,
+    view: &RiskView,
+    market: &MarketView,
+    fills: &[Fill<AccountId>],
+) -> Result<bool, RiskError> {
+    let held = account.lots(market.id);
+    let Some(side) = reducing_side(held) else {
+        return Ok(true);
+    };
+    let closed = fills
+        .iter()
+        .filter(|fill| fill.side == side)
+        .try_fold(0u64, |sum, fill| sum.checked_add(fill.lots))
+        .ok_or(MathError::Overflow)?
+        .min(held.unsigned_abs());
+    if closed == 0 {
+        return Ok(true);
+    }
+    let change = side.signed(closed).ok_or(MathError::Overflow)?;
+    let quote = novate_risk::bankruptcy_ticks(account, view, market.id, change)?;
+    Ok(fills
+        .iter()
+        .filter(|fill| fill.side == side)
+        .all(|fill| side.accepts(quote, fill.ticks)))
+}
+
+/// What a liquidation's fills make beyond the account's bankruptcy value: its fees are taken from it.
+fn liquidation_room<AccountId>(
+    account: &MarginAccount,
+    view: &RiskView,
+    market: &MarketView,
+    fills: &[Fill<AccountId>],
+) -> Result<Cash, RiskError> {
+    let (mut lots, mut paid) = (0i64, 0);
+    for fill in fills.iter().filter(|fill| fill.liquidation) {
+        let change = fill.side.signed(fill.lots).ok_or(MathError::Overflow)?;
+        lots = lots.checked_add(change).ok_or(MathError::Overflow)?;
+        paid = math::add(
+            paid,
+            math::trade_value(change, fill.ticks, market.tick_value)?,
+        )?;
+    }
+    if lots == 0 {
+        return Ok(0);
+    }
+    let bankruptcy = novate_risk::bankruptcy_value(account, view, market.id, lots)?;
+    let room = math::sub(math::sub(bankruptcy, paid)?, math::signed(ROUNDING)?)?;
+    Ok(room.max(0))
+}
+
+/// A copy of the account after its fills and their fees, which are written into the fills.
+fn trade<T: Config>(
+    before: &MarginAccount,
+    view: &RiskView,
+    market: &MarketView,
+    mut fills: Vec<Fill<T::AccountId>>,
+) -> Result<Traded<T::AccountId>, RiskError> {
+    let tier = view.fee_tier(before.fee_tier);
+    let liquidation_ppm =
+        i32::try_from(T::LiquidationFee::get()).map_err(|_| MathError::Overflow)?;
+    let mut room = liquidation_room(before, view, market, &fills)?;
+    let mut account = before.clone();
+    let (mut to_fees, mut to_fund, mut to_funding) = (0, 0, 0);
+    for fill in &mut fills {
+        let lots = fill.side.signed(fill.lots).ok_or(MathError::Overflow)?;
+        let value = math::trade_value(lots, fill.ticks, market.tick_value)?;
+        let traded = novate_risk::apply_trade(&mut account, market, lots, value)?;
+        to_funding = math::add(to_funding, traded.funding_to_pot)?;
+        let value = math::signed(value.unsigned_abs())?;
+        let ppm = match fill.role {
+            novate_types::Role::Maker => tier.maker_ppm,
+            novate_types::Role::Taker => tier.taker_ppm,
+        };
+        let mut trading = novate_risk::fee(value, ppm)?;
+        if fill.liquidation {
+            let penalty = novate_risk::fee(value, liquidation_ppm)?;
+            trading = trading.min(room);
+            let penalty = penalty.min(math::sub(room, trading)?);
+            to_fund = math::add(to_fund, penalty)?;
+            fill.fee = math::add(trading, penalty)?;
+            room = math::sub(room, fill.fee)?;
+        } else {
+            fill.fee = trading;
+        }
+        to_fees = math::add(to_fees, trading)?;
+        account.cash = math::sub(account.cash, fill.fee)?;
+    }
+    let opened = long(account.lots(market.id)).saturating_sub(long(before.lots(market.id)));
+    Ok(Traded {
+        account,
+        fills,
+        to_fees,
+        to_fund,
+        to_funding,
+        opened,
+    })
+}
+
+impl<T: Config> Pallet<T> {
+    /// Matches, checks and novates one market, or leaves it as it was and says so. `budget` is how
+    /// many resting orders may still execute in this block; every round counts.
+    pub(crate) fn match_market(
+        view: &RiskView,
+        market: &MarketView,
+        liquidations: Vec<LiquidationOrder<T::AccountId>>,
+        budget: &mut u32,
+    ) -> Option<LastTrade> {
+        // All of a market's match is written, or nothing.
+        let matched = with_storage_layer(|| Self::try_match(view, market, liquidations, budget));
+        match matched {
+            Ok(last) => last.map(|ticks| LastTrade {
+                ticks,
+                at: view.now,
+            }),
+            Err(error) => {
+                defensive!("a match was abandoned", (market.id, error));
+                Self::deposit_event(Event::MatchAbandoned { market: market.id });
+                None
+            }
+        }
+    }
+
+    fn try_match(
+        view: &RiskView,
+        market: &MarketView,
+        liquidations: Vec<LiquidationOrder<T::AccountId>>,
+        budget: &mut u32,
+    ) -> Result<Option<Ticks>, DispatchError> {
+        let mut check = Check::<T>::new(view, market, &liquidations);
+        let Some(mut book) = T::Book::load(market, liquidations) else {
+            return Ok(None);
+        };
+        let mut limits = MatchLimits::first(0);
+        limits.reducing_only = !market.status.allows_risk();
+        for round in 1..=MAX_ROUNDS.saturating_add(1) {
+            if round == MAX_ROUNDS {
+                check.narrow(T::Book::candidates(&book), &mut limits);
+            }
+            limits.max_fills = T::MaxFillsPerMarket::get().min(*budget);
+            let tentative = T::Book::run(&mut book, &limits);
+            *budget = budget.saturating_sub(tentative.executed);
+            let checked = check.check(&tentative);
+            if checked.passes() {
+                if round > 1 {
+                    Self::report(market.id, round, &limits);
+                }
+                return Self::novate(view, market, book, tentative, checked);
+            }
+            check.heed(&checked, &mut limits);
+        }
+        log::error!(target: crate::LOG_TARGET, "market {}: nothing passes the check", market.id);
+        check.nothing(&mut limits);
+        let tentative = T::Book::run(&mut book, &limits);
+        let checked = check.check(&tentative);
+        ensure!(tentative.fills.is_empty(), Error::<T>::UncheckedMatch);
+        Self::report(market.id, MAX_ROUNDS.saturating_add(2), &limits);
+        Self::novate(view, market, book, tentative, checked)
+    }
+
+    fn report(market: MarketId, rounds: u32, limits: &MatchLimits<T::AccountId>) {
+        Self::deposit_event(Event::CheckFailed {
+            market,
+            rounds,
+            cancelled: limits.cancelled.len().try_into().unwrap_or(u32::MAX),
+            tightened: limits.tightened.len().try_into().unwrap_or(u32::MAX),
+        });
+    }
+
+    fn novate(
+        view: &RiskView,
+        market: &MarketView,
+        book: <T::Book as OrderBook<T::AccountId>>::Market,
+        tentative: Tentative<T::AccountId>,
+        checked: Checked<T>,
+    ) -> Result<Option<Ticks>, DispatchError> {
+        let mut releases = BTreeMap::<Account<T>, Vec<Release<T::AccountId>>>::new();
+        for release in T::Book::commit(book) {
+            releases
+                .entry(release.account.clone())
+                .or_default()
+                .push(release);
+        }
+        let (mut to_fees, mut to_fund, mut to_funding) = (0, 0, 0);
+        let mut fills = Vec::new();
+        for (of, mut traded) in checked.traded {
+            let released = releases.remove(&of).unwrap_or_default();
+            T::Ledger::settle(&of, view, false, |account| {
+                account.cash = traded.account.cash;
+                account.positions = core::mem::take(&mut traded.account.positions);
+                release_all(account, market.id, &released)
+            })
+            .map_err(failed)?;
+            for (sum, part) in [
+                (&mut to_fees, traded.to_fees),
+                (&mut to_fund, traded.to_fund),
+                (&mut to_funding, traded.to_funding),
+            ] {
+                *sum = math::add(*sum, part).map_err(|e| failed(e.into()))?;
+            }
+            fills.append(&mut traded.fills);
+        }
+        for (of, released) in releases {
+            T::Ledger::update(&of, |account| release_all(account, market.id, &released))
+                .map_err(failed)?;
+        }
+        if to_fees != 0 {
+            T::Ledger::credit_pot(Pot::Fees, to_fees).map_err(failed)?;
+        }
+        if to_funding != 0 {
+            T::Ledger::credit_pot(Pot::Funding(market.id), to_funding).map_err(failed)?;
+        }
+        if to_fund != 0 {
+            T::Ledger::settle(&T::InsuranceFund::get(), view, true, |account| {
+                account.cash = math::add(account.cash, to_fund)?;
+                Ok::<_, LedgerError>(())
+            })
+            .map_err(failed)?;
+        }
+        let Some(price) = tentative.last else {
+            return Ok(None);
+        };
+        let size = usize::try_from(crate::EVENT_FILLS).unwrap_or(usize::MAX);
+        for (part, chunk) in (0..).zip(fills.chunks(size)) {
+            Self::deposit_event(Event::Cleared {
+                market: market.id,
+                price,
+                volume: tentative.volume,
+                part,
+                fills: BoundedVec::truncate_from(chunk.to_vec()),
+            });
+        }
+        Ok(Some(price))
+    }
+}
+
+fn release_all<AccountId>(
+    account: &mut MarginAccount,
+    market: MarketId,
+    releases: &[Release<AccountId>],
+) -> Result<(), LedgerError> {
+    for Release {
+        bid_lots,
+        ask_lots,
+        reserve,
+        ..
+    } in releases
+    {
+        novate_risk::release_order(account, market, *bid_lots, *ask_lots, *reserve)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,275 @@
+use crate::{
+    mock::*, Error, Event, NextRequest, Pending, PremiumHistory, PremiumMinute, States, View,
+};
+use frame_support::{assert_noop, traits::Hooks, weights::Weight};
+use novate_types::{CurrentView, LiquidationOrder, MarketStatus, Side};
+use sp_runtime::BoundedVec;
+
+fn listed(feeds: u16) {
+    for id in 10..10 + feeds {
+        Instruments::insert(id, instrument("X-PERP", BTC_FEED));
+    }
+    run(6);
+    steps();
+}
+
+#[test]
+fn the_close_goes_in_the_order_of_the_protocol() {
+    new_test_ext().execute_with(|| {
+        run(1);
+        let names: Vec<_> = steps().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(
+            names,
+            [
+                "parameters",
+                "oracle",
+                "thresholds",
+                "match",
+                "waterfall",
+                "housekeeping"
+            ]
+        );
+    });
+}
+
+#[test]
+fn the_close_does_nothing_when_a_migration_runs() {
+    new_test_ext().execute_with(|| {
+        let before = View::<Test>::get();
+        Migrating::put(true);
+        run(1);
+        assert_eq!(View::<Test>::get(), before);
+        assert!(steps().is_empty());
+        Migrating::put(false);
+        run(1);
+        assert_eq!(<Clearing as CurrentView>::view().block, before.block + 2);
+    });
+}
+
+#[test]
+fn markets_take_turns_at_being_first_when_blocks_pass() {
+    new_test_ext().execute_with(|| {
+        listed(2);
+        let mut firsts = Vec::new();
+        for _ in 0..3 {
+            run(1);
+            let matched: Vec<_> = steps()
+                .into_iter()
+                .filter(|(step, _)| step == "match")
+                .map(|(_, market)| market)
+                .collect();
+            let mut sorted = matched.clone();
+            sorted.sort();
+            assert_eq!(sorted, [1, 10, 11]);
+            firsts.push(matched[0]);
+        }
+        firsts.sort();
+        assert_eq!(firsts, [1, 10, 11]);
+    });
+}
+
+#[test]
+fn a_market_waits_for_the_next_close_when_the_blocks_fills_are_used_up() {
+    new_test_ext().execute_with(|| {
+        listed(1);
+        for owner in [ALICE, BOB] {
+            deposit(owner, 100_000);
+        }
+        for market in [BTC, 10] {
+            place_in(market, BOB, Side::Ask, ticks(20_000), 10);
+        }
+        run(1);
+        for market in [BTC, 10] {
+            place_in(market, ALICE, Side::Bid, ticks(20_000), 10);
+        }
+        MaxFillsTotal::set(1);
+        run(1);
+        let held = || {
+            let account = Accounts::get(of(ALICE)).unwrap();
+            (account.lots(BTC) != 0) as u8 + (account.lots(10) != 0) as u8
+        };
+        assert_eq!(held(), 1);
+        run(1);
+        assert_eq!(held(), 2);
+    });
+}
+
+#[test]
+fn liquidation_orders_meet_the_match_of_their_market() {
+    new_test_ext().execute_with(|| {
+        for owner in [ALICE, BOB, CHARLIE] {
+            deposit(owner, 100_000);
+        }
+        open(ALICE, BOB, 100, ticks(20_000));
+        place(CHARLIE, Side::Bid, ticks(19_990), 100);
+        run(1);
+        Liquidating::put(vec![LiquidationOrder {
+            account: of(ALICE),
+            market: BTC,
+            side: Side::Ask,
+            lots: 40,
+            limit: ticks(19_900),
+        }]);
+        run(1);
+        assert_eq!((lots_of(ALICE), lots_of(CHARLIE)), (60, 40));
+        assert_eq!(
+            States::<Test>::get()[0].last.map(|last| last.ticks),
+            Some(ticks(19_990))
+        );
+    });
+}
+
+#[test]
+fn the_reserve_covers_fills_and_a_bounded_queue_when_the_block_begins() {
+    new_test_ext().execute_with(|| {
+        let reserve = || <Clearing as Hooks<u32>>::on_initialize(2);
+        let empty = reserve();
+        let fills = <() as crate::WeightInfo>::fill().saturating_mul(2_048);
+        assert!(empty.all_gte(fills.saturating_add(LiquidationBase::get())));
+        Queue::put(7);
+        assert_eq!(
+            reserve().saturating_sub(empty),
+            LiquidationPerAccount::get() * 7
+        );
+        Queue::put(u32::MAX);
+        assert_eq!(reserve().saturating_sub(empty), LiquidationCap::get());
+        Queue::kill();
+        deposit(ALICE, 1);
+        Clearing::withdraw(RuntimeOrigin::signed(ALICE), 0, USDC, 1).unwrap();
+        assert_eq!(
+            reserve().saturating_sub(empty),
+            <() as crate::WeightInfo>::request()
+        );
+        assert_ne!(empty, Weight::zero());
+    });
+}
+
+#[test]
+fn drift_is_detected_by_try_state() {
+    let detects = |drift: fn()| {
+        new_test_ext().execute_with(|| {
+            deposit(ALICE, 10);
+            Clearing::withdraw(RuntimeOrigin::signed(ALICE), 0, USDC, 1).unwrap();
+            assert_eq!(Clearing::do_try_state(), Ok(()));
+            drift();
+            assert!(Clearing::do_try_state().is_err());
+        })
+    };
+    detects(|| Pending::<Test>::insert(ALICE, 2));
+    detects(|| Pending::<Test>::insert(BOB, 1));
+    detects(|| NextRequest::<Test>::put(9));
+    detects(|| States::<Test>::mutate(|states| states[0].premiums.past += 1));
+    detects(|| {
+        let stray = PremiumMinute { minute: 1, sum: 0 };
+        PremiumHistory::<Test>::insert(BTC, BoundedVec::truncate_from(vec![stray]))
+    });
+    detects(|| {
+        Instruments::remove(BTC);
+    });
+    detects(|| Instruments::mutate(BTC, |i| i.as_mut().unwrap().tick_value += 1));
+    detects(|| {
+        View::<Test>::mutate(|view| {
+            let market = view.markets[0].clone();
+            view.markets = BoundedVec::truncate_from(vec![market.clone(), market]);
+        })
+    });
+    detects(|| View::<Test>::mutate(|view| view.collaterals[0].fresh = false));
+    detects(|| View::<Test>::mutate(|view| view.markets[0].status = MarketStatus::Halted));
+    detects(|| View::<Test>::mutate(|view| view.markets[0].index = Default::default()));
+}
+
+#[test]
+fn a_market_is_left_as_it_was_when_its_match_cannot_be_written() {
+    new_test_ext().execute_with(|| {
+        for owner in [ALICE, BOB] {
+            deposit(owner, 100_000);
+        }
+        place(BOB, Side::Ask, ticks(20_000), 10);
+        place(ALICE, Side::Bid, ticks(20_000), 10);
+        let before = (
+            Accounts::get(of(ALICE)),
+            Accounts::get(of(BOB)),
+            Book::get(BTC).map(|b| b.len()),
+        );
+        Sabotage::put(true);
+        next_block();
+        refresh();
+        // Debug builds stop where it says that this cannot happen.
+        let _ = std::panic::catch_unwind(close);
+        Sabotage::kill();
+        let after = (
+            Accounts::get(of(ALICE)),
+            Accounts::get(of(BOB)),
+            Book::get(BTC).map(|b| b.len()),
+        );
+        assert_eq!(before, after);
+        assert!(!events()
+            .iter()
+            .any(|event| matches!(event, Event::Cleared { .. })));
+        run(1);
+        assert_eq!(lots_of(ALICE), 10);
+    });
+}
+
+#[test]
+fn calls_are_refused_when_arguments_are_hostile() {
+    new_test_ext().execute_with(|| {
+        deposit(ALICE, 10);
+        let alice = || RuntimeOrigin::signed(ALICE);
+        assert_noop!(
+            Clearing::withdraw(alice(), 0, USDC, 0),
+            Error::<Test>::ZeroAmount
+        );
+        assert_noop!(
+            Clearing::withdraw(alice(), 0, USDC, u128::MAX),
+            Error::<Test>::AmountTooLarge
+        );
+        assert_noop!(
+            Clearing::withdraw(alice(), 0, 99, 1),
+            Error::<Test>::UnknownAsset
+        );
+        assert_noop!(
+            Clearing::withdraw(alice(), 1, USDC, 1),
+            Error::<Test>::NoAccount
+        );
+        assert_noop!(
+            Clearing::withdraw(alice(), 0, USDC, 10_000_001),
+            Error::<Test>::InsufficientBalance
+        );
+        assert_noop!(
+            Clearing::withdraw(alice(), 0, GOLD, 1),
+            Error::<Test>::InsufficientBalance
+        );
+        assert_noop!(
+            Clearing::transfer(alice(), 0, of(ALICE), USDC, 1),
+            Error::<Test>::SameAccount
+        );
+        assert_noop!(
+            Clearing::deposit_for(alice(), of(ALICE), GOLD, 1),
+            Error::<Test>::CashOnly
+        );
+        for origin in [RuntimeOrigin::root(), RuntimeOrigin::none()] {
+            assert_noop!(
+                Clearing::withdraw(origin, 0, USDC, 1),
+                sp_runtime::DispatchError::BadOrigin
+            );
+        }
+        for _ in 0..8 {
+            Clearing::withdraw(alice(), 0, USDC, 1).unwrap();
+        }
+        assert_noop!(
+            Clearing::withdraw(alice(), 0, USDC, 1),
+            Error::<Test>::TooManyRequests
+        );
+        for owner in 10..17 {
+            deposit(owner, 1);
+            for _ in 0..8 {
+                Clearing::withdraw(RuntimeOrigin::signed(owner), 0, USDC, 1).unwrap();
+            }
+        }
+        assert_noop!(
+            Clearing::deposit_for(RuntimeOrigin::signed(BOB), FUND, USDC, 1),
+            Error::<Test>::QueueFull
+        );
+    });
+}

@@ -1,0 +1,9 @@
+//! By concern: marks and staleness, funding, novation and its check, requests, the close as a whole,
+//! and conservation over random blocks.
+
+mod close;
+mod conservation;
+mod funding;
+mod marks;
+mod novation;
+mod requests;

@@ -1,0 +1,134 @@
+//! What must hold after every block. The ledger's equalities are the margin pallet's.
+
+use crate::{
+    funding::PAST_MINUTES, Config, NextRequest, OldestRequest, Pallet, Pending, PremiumHistory,
+    Requests, States, View,
+};
+use alloc::collections::{BTreeMap, BTreeSet};
+use frame_support::{ensure, traits::Get};
+use novate_types::{math, Listing, MarketStatus};
+use sp_runtime::TryRuntimeError;
+
+impl<T: Config> Pallet<T> {
+    /// Checks the view against the listing and its own order, the funding hour's sums, and the queue's
+    /// counts.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that does not hold.
+    pub fn do_try_state() -> Result<(), TryRuntimeError> {
+        Self::try_view()?;
+        Self::try_states()?;
+        Self::try_queue()
+    }
+
+    fn try_view() -> Result<(), TryRuntimeError> {
+        let view = View::<T>::get();
+        ensure!(
+            view.markets
+                .iter()
+                .zip(view.markets.iter().skip(1))
+                .all(|(a, b)| a.id < b.id),
+            "the view's markets are not sorted by id"
+        );
+        ensure!(
+            view.collaterals
+                .iter()
+                .zip(view.collaterals.iter().skip(1))
+                .all(|(a, b)| a.asset < b.asset),
+            "the view's collaterals are not sorted by asset"
+        );
+        for market in &view.markets {
+            let listed = T::Listing::market(market.id).ok_or("the view has an unlisted market")?;
+            ensure!(
+                (
+                    listed.tick_size,
+                    listed.lot_size,
+                    listed.tick_value,
+                    listed.underlying
+                ) == (
+                    market.tick_size,
+                    market.lot_size,
+                    market.tick_value,
+                    market.underlying
+                ),
+                "the view's contract terms are not the listing's"
+            );
+            ensure!(
+                market.mark == Default::default() || market.index != Default::default(),
+                "a market has a mark without an index"
+            );
+            ensure!(
+                !market.fresh || market.status != MarketStatus::Halted,
+                "a halted market calls its price fresh"
+            );
+        }
+        for collateral in &view.collaterals {
+            ensure!(
+                collateral.fresh || collateral.price == Default::default(),
+                "a collateral counts at a stale price"
+            );
+        }
+        Ok(())
+    }
+
+    fn try_states() -> Result<(), TryRuntimeError> {
+        let states = States::<T>::get();
+        let listed: BTreeSet<_> = T::Listing::markets()
+            .into_iter()
+            .map(|(id, _)| id)
+            .collect();
+        let mut seen = BTreeSet::new();
+        for state in &states {
+            ensure!(seen.insert(state.id), "a market has two states");
+            let mut sum = 0;
+            for bucket in PremiumHistory::<T>::get(state.id) {
+                ensure!(
+                    bucket.minute < state.premiums.minute
+                        && bucket.minute.saturating_add(PAST_MINUTES) >= state.premiums.minute,
+                    "a minute of premium lies outside the hour"
+                );
+                sum = math::add(sum, bucket.sum).map_err(|_| "the premium's hour overflows")?;
+            }
+            ensure!(
+                sum == state.premiums.past,
+                "the premium's hour is not the sum of its minutes"
+            );
+        }
+        ensure!(seen.is_subset(&listed), "an unlisted market has a state");
+        Ok(())
+    }
+
+    fn try_queue() -> Result<(), TryRuntimeError> {
+        let (oldest, next) = (OldestRequest::<T>::get(), NextRequest::<T>::get());
+        let mut pending = BTreeMap::<_, u32>::new();
+        let mut count = 0u64;
+        for (id, request) in Requests::<T>::iter() {
+            ensure!(
+                (oldest..next).contains(&id),
+                "a request lies outside the queue"
+            );
+            let owners = pending.entry(request.owner).or_default();
+            *owners = owners.saturating_add(1);
+            count = count.saturating_add(1);
+        }
+        ensure!(
+            next.checked_sub(oldest) == Some(count),
+            "the queue has holes"
+        );
+        ensure!(
+            count <= u64::from(T::MaxQueue::get()),
+            "the queue is longer than its bound"
+        );
+        let stored: BTreeMap<_, _> = Pending::<T>::iter().collect();
+        ensure!(
+            stored == pending,
+            "the owners' counts are not those of the queue"
+        );
+        ensure!(
+            stored.values().all(|n| *n <= T::MaxPendingPerOwner::get()),
+            "an owner has more requests than the quota"
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,266 @@
+//! What the pallet keeps: the state behind a market's mark and funding, and the queue of requests.
+
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use frame_support::{traits::ConstU32, BoundedVec};
+use novate_types::{
+    AccountRef, AssetId, BlockNumber, Cash, LedgerError, MarketId, MarketStatus, Millis,
+    SubaccountId, Ticks, MAX_MARKETS,
+};
+use scale_info::TypeInfo;
+use sp_runtime::DispatchError;
+
+/// How far a market is from trading freely. It leaves [`Phase::Closed`] only through
+/// [`Phase::Reopening`], so that nobody is liquidated on the first price after a gap.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub enum Phase {
+    /// Halted by governance, without a price, or with one that is too old.
+    #[default]
+    Closed,
+    /// Deposits and orders are taken. Nothing matches before the close of block `at`; nothing is
+    /// liquidated, funded or withdrawn on its price up to and including that close.
+    Reopening {
+        /// The first block whose close matches again.
+        at: BlockNumber,
+    },
+    /// Everything.
+    Running,
+}
+
+impl Phase {
+    /// The phase of the close of `block`, after the phase of the close before it. `admitted` is the
+    /// stricter of governance's status and the price's age; a price that comes and goes while
+    /// reopening starts the wait again.
+    pub fn next(
+        self,
+        admitted: MarketStatus,
+        fresh: bool,
+        block: BlockNumber,
+        wait: BlockNumber,
+    ) -> Self {
+        match self {
+            _ if !admitted.allows_matching() => Self::Closed,
+            Self::Closed if fresh => Self::Reopening {
+                at: block.saturating_add(wait),
+            },
+            Self::Reopening { .. } if !fresh => Self::Closed,
+            Self::Reopening { at } if block > at => Self::Running,
+            other => other,
+        }
+    }
+
+    /// Whether the close of `block` matches the market.
+    pub const fn matches(self, block: BlockNumber) -> bool {
+        match self {
+            Self::Closed => false,
+            Self::Reopening { at } => block >= at,
+            Self::Running => true,
+        }
+    }
+
+    /// Whether its price may liquidate, fund and pay out, if it is fresh.
+    pub const fn is_running(self) -> bool {
+        matches!(self, Self::Running)
+    }
+}
+
+/// The last trade of a market.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct LastTrade {
+    /// Its price.
+    pub ticks: Ticks,
+    /// When.
+    pub at: Millis,
+}
+
+/// The part of the premium's hour that changes in every block; the full minutes are in
+/// [`crate::PremiumHistory`]. Sums are premium (10⁻¹²) × milliseconds.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct Premiums {
+    /// The present minute since 1970.
+    pub minute: u32,
+    /// Its sum so far.
+    pub sum: i128,
+    /// The sum of the 59 minutes before it.
+    pub past: i128,
+}
+
+/// A market's full minute in the premium's hour.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct PremiumMinute {
+    /// Minute since 1970.
+    pub minute: u32,
+    /// Premium (10⁻¹²) × milliseconds.
+    pub sum: i128,
+}
+
+/// What one close hands the next about a market beside the view.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct MarketState {
+    /// The market.
+    pub id: MarketId,
+    /// How far it is from trading freely.
+    pub phase: Phase,
+    /// Moving average of mid less index, in 10⁻¹⁸ USD.
+    pub basis: i128,
+    /// The last trade.
+    pub last: Option<LastTrade>,
+    /// The hour over which funding averages the premium.
+    pub premiums: Premiums,
+}
+
+/// Every market's state, sorted by id.
+pub type MarketStates = BoundedVec<MarketState, ConstU32<MAX_MARKETS>>;
+
+/// What a request asks for.
+#[derive(
+    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+pub enum Action<AccountId> {
+    /// From the owner's margin account to the owner's wallet.
+    Withdraw {
+        /// The owner's account.
+        sub: SubaccountId,
+    },
+    /// From the owner's margin account to another margin account.
+    Transfer {
+        /// The owner's account.
+        sub: SubaccountId,
+        /// The account credited.
+        to: AccountRef<AccountId>,
+    },
+    /// From the owner's wallet to a margin account.
+    DepositFor {
+        /// The account credited.
+        to: AccountRef<AccountId>,
+    },
+}
+
+/// A movement of assets that waits for the close.
+#[derive(
+    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+pub struct Request<AccountId> {
+    /// Who asked.
+    pub owner: AccountId,
+    /// For what.
+    pub action: Action<AccountId>,
+    /// The asset.
+    pub asset: AssetId,
+    /// How much of it, in its smallest unit.
+    pub amount: u128,
+}
+
+/// Why the close dropped a request. Nothing has moved.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub enum Refusal {
+    /// The account debited is being liquidated or deleveraged; deposit to it first.
+    UnderLiquidation,
+    /// An uncovered deficit exceeds the insurance fund; ask again when it is covered.
+    Paused,
+    /// Something the account holds has no fresh price; ask again when it has.
+    StalePrice,
+    /// The account holds less cash.
+    InsufficientCash {
+        /// What it holds, in quantums.
+        held: Cash,
+    },
+    /// The account holds less of the collateral.
+    InsufficientCollateral {
+        /// What it holds.
+        held: u128,
+    },
+    /// Margin, or profit that is not realised, would leave with it.
+    InsufficientMargin {
+        /// The most that may leave: quantums of cash, or of the collateral's haircut value.
+        at_most: Cash,
+    },
+    /// The account credited was never opened; its owner deposits first.
+    NoRecipient,
+    /// The account credited is being deleveraged.
+    RecipientFrozen,
+    /// The wallet or custody does not hold that much, or an account cannot take it.
+    Ledger(LedgerError),
+    /// Storage layers are nested too deep; cannot happen in the close.
+    Storage,
+}
+
+impl From<LedgerError> for Refusal {
+    fn from(e: LedgerError) -> Self {
+        Self::Ledger(e)
+    }
+}
+
+impl From<DispatchError> for Refusal {
+    fn from(_: DispatchError) -> Self {
+        Self::Storage
+    }
+}
