@@ -1,1 +1,409 @@
+//! # Liquidation
+//!
+//! Finds accounts below maintenance margin without scanning the others, and takes the remedies in their order (section 7 of the
+//! protocol). Nobody calls it and nobody has discretion: the close does, twice a block. [`Liquidations::on_marks`] runs when
+//! marks and funding have moved, before the match; [`Liquidations::waterfall`] after it.
+//!
+//! | remedy | what | where |
+//! |---|---|---|
+//! | 1 | open orders are cancelled | [`remedies::market`] |
+//! | 2 | reduce-only orders into the next match, five closes long | [`remedies::market`] |
+//! | 3 | open competition | not built yet; accounts go from 2 to 4 |
+//! | 4 | the vault takes everything | [`remedies::vault`] |
+//! | 5 | the insurance fund tops up to zero | [`remedies::insurance`] |
+//! | 6 | deleveraging at the bankruptcy price | [`remedies::deleverage`] |
+//! | 7 | shared loss | not built yet; what 6 cannot place stays queued and pauses withdrawals |
+//!
+//! All three searches (thresholds, queue, counterparties of deleveraging) use one structure, [`pages`]; `index` and `queue`
+//! say what they keep in it. Each step is one storage layer: it happens as a whole or not at all, and moves cash and cost only in
+//! equal and opposite amounts, so `Σ cash − Σ cost + Σ pots` never changes here.
+//!
+//! Accounts are taken in the order of their notional at risk, so dust, which has a maintenance margin of at least 1 USD a
+//! position, waits behind what endangers the chain. Work per close is bounded by the constants of [`Config`].
+
 #![cfg_attr(not(feature = "std"), no_std)]
+#![warn(missing_docs)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+extern crate alloc;
+
+#[cfg(any(test, feature = "runtime-benchmarks"))]
+mod benchmarking;
+mod index;
+#[cfg(test)]
+mod mock;
+pub mod pages;
+mod queue;
+pub mod remedies;
+pub mod scale;
+#[cfg(test)]
+mod tests;
+mod try_state;
+pub mod types;
+pub mod weights;
+
+pub use pallet::*;
+pub use types::*;
+pub use weights::WeightInfo;
+
+use alloc::vec::Vec;
+use frame_support::{traits::Get, weights::Weight};
+use novate_types::{LiquidationOrder, Liquidations, RiskView};
+
+/// Where this pallet's log lines go.
+pub(crate) const LOG: &str = "runtime::liquidation";
+
+#[frame_support::pallet]
+pub mod pallet {
+    use super::*;
+    use crate::pages::{Entry, Occupancy, Shelf, Span, PAGE};
+    use frame_support::pallet_prelude::*;
+    use frame_system::pallet_prelude::*;
+    use novate_risk::LiquidationParams;
+    use novate_types::{
+        AccountRef, BlockNumber, Cash, CurrentView, Ledger, Lots, MarketId, OrderBook, Ppm,
+        RiskModel, Side, Ticks,
+    };
+
+    const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
+
+    #[pallet::pallet]
+    #[pallet::storage_version(STORAGE_VERSION)]
+    pub struct Pallet<T>(_);
+
+    #[pallet::config]
+    pub trait Config: frame_system::Config<RuntimeEvent: From<Event<Self>>> {
+        /// Margin accounts and pots.
+        type Ledger: Ledger<Self::AccountId>;
+        /// Orders to cancel, and depth to slice by.
+        type Book: OrderBook<Self::AccountId>;
+        /// The margin model.
+        type Risk: RiskModel;
+        /// The last close's view, for queries and checks.
+        type View: CurrentView;
+        /// Every margin account, for the sweep.
+        type Accounts: AllAccounts<Self::AccountId>;
+        /// Sets loss caps. Section 8 asks for a timelock: it belongs into this origin.
+        type GovernanceOrigin: EnsureOrigin<Self::RuntimeOrigin>;
+        /// The account that takes over others (remedy 4). Anyone funds it by a deposit.
+        #[pallet::constant]
+        type Vault: Get<AccountRef<Self::AccountId>>;
+        /// The account that pays deficits (remedy 5).
+        #[pallet::constant]
+        type InsuranceFund: Get<AccountRef<Self::AccountId>>;
+        /// How liquidation orders are priced and sized.
+        #[pallet::constant]
+        type Params: Get<LiquidationParams>;
+        /// Part of a market's open interest beyond which queued lots go to the vault at once.
+        #[pallet::constant]
+        type BacklogShare: Get<Ppm>;
+        /// What the vault may lose in a market and window, where governance set nothing else.
+        #[pallet::constant]
+        type DefaultLossCap: Get<Cash>;
+        /// Blocks after which the vault's losses are counted anew.
+        #[pallet::constant]
+        type LossWindow: Get<BlockNumber>;
+        /// Entries of the threshold index looked at in one close.
+        #[pallet::constant]
+        type MaxPops: Get<u32>;
+        /// Accounts for which remedies are taken in one close.
+        #[pallet::constant]
+        type MaxLiquidations: Get<u32>;
+        /// Counterparties deleveraged in one close.
+        #[pallet::constant]
+        type MaxDeleveraged: Get<u32>;
+        /// Entries of the deleveraging index read in one close.
+        #[pallet::constant]
+        type MaxRankReads: Get<u32>;
+        /// Accounts that the sweep looks at in one close; with none it never completes.
+        #[pallet::constant]
+        type SweepPerClose: Get<u32>;
+        /// Weights of the calls, and of this pallet's part of the close.
+        type WeightInfo: WeightInfo;
+        /// What benchmarks need to fill the index.
+        #[cfg(any(test, feature = "runtime-benchmarks"))]
+        type BenchmarkHelper: BenchmarkHelper<Self::AccountId>;
+    }
+
+    /// Which buckets of a shelf hold pages.
+    #[pallet::storage]
+    pub type RiskDirectory<T: Config> = StorageMap<_, Identity, Shelf, Occupancy, ValueQuery>;
+
+    /// The pages of a bucket.
+    #[pallet::storage]
+    pub type RiskSpan<T: Config> = StorageMap<_, Identity, (Shelf, u32), Span>;
+
+    /// Pages, by shelf, bucket and number.
+    #[pallet::storage]
+    pub type RiskPage<T: Config> = StorageMap<
+        _,
+        Identity,
+        (Shelf, u32, u32),
+        BoundedVec<Entry<<T as frame_system::Config>::AccountId>, ConstU32<PAGE>>,
+        ValueQuery,
+    >;
+
+    /// Accounts in need of remedies. Their order is in the pages of [`Shelf::Queue`].
+    #[pallet::storage]
+    pub type Queue<T: Config> =
+        CountedStorageMap<_, Blake2_128Concat, AccountRef<T::AccountId>, Queued>;
+
+    /// Accounts of the queue that the present close works on, taken out of the pages between its two parts.
+    #[pallet::storage]
+    pub type Working<T: Config> =
+        StorageValue<_, BoundedVec<AccountRef<T::AccountId>, T::MaxLiquidations>, ValueQuery>;
+
+    /// Sum of the queue's deficits, in quantums.
+    #[pallet::storage]
+    pub type UncoveredDeficit<T: Config> = StorageValue<_, Cash, ValueQuery>;
+
+    /// What the vault may lose in a market and window, in quantums, where it is not the default.
+    #[pallet::storage]
+    pub type LossCaps<T: Config> = StorageMap<_, Twox64Concat, MarketId, Cash>;
+
+    /// What the vault lost in a market, at marks and funding.
+    #[pallet::storage]
+    pub type VaultLosses<T: Config> = StorageMap<_, Twox64Concat, MarketId, VaultLoss, ValueQuery>;
+
+    /// How far the sweep has come.
+    #[pallet::storage]
+    pub type Sweeping<T: Config> = StorageValue<_, SweepState<T::AccountId>>;
+
+    #[pallet::event]
+    #[pallet::generate_deposit(pub(super) fn deposit_event)]
+    pub enum Event<T: Config> {
+        /// An account is below maintenance margin.
+        LiquidationStarted {
+            /// Which.
+            account: AccountRef<T::AccountId>,
+            /// Its equity, in quantums.
+            equity: Cash,
+            /// Its maintenance margin, in quantums.
+            maintenance: Cash,
+        },
+        /// Remedy 1: its open orders are gone.
+        OrdersCancelled {
+            /// Which.
+            account: AccountRef<T::AccountId>,
+            /// How many.
+            orders: u32,
+        },
+        /// Remedy 2: an order that reduces it goes into this close's match.
+        LiquidationOrderPlaced {
+            /// Which.
+            account: AccountRef<T::AccountId>,
+            /// The market.
+            market: MarketId,
+            /// The side that reduces its position.
+            side: Side,
+            /// Size.
+            lots: Lots,
+            /// Worst price.
+            limit: Ticks,
+            /// Equity before it.
+            equity: Cash,
+            /// Maintenance margin before it.
+            maintenance: Cash,
+        },
+        /// Remedy 4: the vault holds everything it held.
+        TakenOver {
+            /// Which.
+            account: AccountRef<T::AccountId>,
+            /// Why the market was not enough.
+            why: Escalation,
+            /// Equity that went with it, in quantums.
+            equity: Cash,
+            /// Maintenance margin that went with it.
+            maintenance: Cash,
+        },
+        /// Remedy 4 was refused. The account is frozen, and deleveraged (remedy 6).
+        TakeoverRefused {
+            /// Which.
+            account: AccountRef<T::AccountId>,
+            /// Why the market was not enough.
+            why: Escalation,
+            /// Why the vault does not take it.
+            refusal: Refusal,
+        },
+        /// The vault paid a debt and took collateral for it, at its haircut value.
+        DebtPaid {
+            /// Whose.
+            account: AccountRef<T::AccountId>,
+            /// Quantums paid.
+            paid: Cash,
+        },
+        /// Remedy 5: the insurance fund paid.
+        InsurancePaid {
+            /// For which account.
+            account: AccountRef<T::AccountId>,
+            /// Quantums paid.
+            paid: Cash,
+            /// What its equity still is below zero.
+            left: Cash,
+        },
+        /// Remedy 6: a counterparty's position was closed against the account's.
+        Deleveraged {
+            /// The bankrupt account.
+            account: AccountRef<T::AccountId>,
+            /// Whose position was reduced with it.
+            counterparty: AccountRef<T::AccountId>,
+            /// The market.
+            market: MarketId,
+            /// Lots closed on both sides.
+            lots: Lots,
+            /// Quantums the bankrupt account paid for its change of position; below zero, received.
+            value: Cash,
+        },
+        /// An account is out of the queue, and trades again.
+        Recovered {
+            /// Which.
+            account: AccountRef<T::AccountId>,
+            /// Its equity.
+            equity: Cash,
+            /// Its maintenance margin.
+            maintenance: Cash,
+        },
+        /// Neither vault nor fund nor counterparties covered an account this time. Withdrawals pause while the sum of these exceeds
+        /// the insurance fund.
+        DeficitUncovered {
+            /// Which.
+            account: AccountRef<T::AccountId>,
+            /// Quantums below zero.
+            deficit: Cash,
+        },
+        /// The sweep found an account below maintenance margin that no threshold would have found: parameters changed under
+        /// it. Without a change of parameters this never happens.
+        FoundBySweep {
+            /// Which.
+            account: AccountRef<T::AccountId>,
+        },
+        /// What the vault may lose in a market and window changed.
+        LossCapSet {
+            /// The market.
+            market: MarketId,
+            /// Before, in quantums.
+            old_value: Cash,
+            /// From now on.
+            new_value: Cash,
+        },
+    }
+
+    #[pallet::error]
+    pub enum Error<T> {
+        /// A loss cap is at least zero; zero keeps the vault from taking more of the market once it has lost anything.
+        NegativeCap,
+        /// No market of that number is listed.
+        UnknownMarket,
+    }
+
+    #[pallet::hooks]
+    impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+        fn integrity_test() {
+            assert!(T::MaxPops::get() > 0, "the index has to be read");
+            assert!(
+                T::MaxLiquidations::get() > 0,
+                "the queue has to be worked on"
+            );
+            assert!(T::MaxDeleveraged::get() > 0, "deleveraging has to end");
+            assert!(
+                T::MaxRankReads::get() >= T::MaxDeleveraged::get(),
+                "a counterparty is read first"
+            );
+            assert!(
+                T::LossWindow::get() > 0,
+                "losses are counted over some time"
+            );
+            assert!(
+                T::Vault::get() != T::InsuranceFund::get(),
+                "each pays for the other's failures"
+            );
+        }
+
+        #[cfg(feature = "try-runtime")]
+        fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
+            Self::do_try_state()
+        }
+    }
+
+    #[pallet::call]
+    impl<T: Config> Pallet<T> {
+        /// Sets what the vault may lose in a market within a window of [`Config::LossWindow`] blocks before it stops taking over
+        /// accounts with positions there.
+        ///
+        /// ## Dispatch Origin
+        ///
+        /// [`Config::GovernanceOrigin`].
+        ///
+        /// ## Errors
+        ///
+        /// - [`Error::UnknownMarket`]
+        /// - [`Error::NegativeCap`]
+        ///
+        /// ## Events
+        ///
+        /// - [`Event::LossCapSet`]
+        #[pallet::call_index(0)]
+        #[pallet::weight(T::WeightInfo::set_loss_cap())]
+        pub fn set_loss_cap(origin: OriginFor<T>, market: MarketId, cap: Cash) -> DispatchResult {
+            T::GovernanceOrigin::ensure_origin(origin)?;
+            ensure!(cap >= 0, Error::<T>::NegativeCap);
+            ensure!(
+                T::View::view().market(market).is_ok(),
+                Error::<T>::UnknownMarket
+            );
+            let old_value = Self::loss_cap(market);
+            LossCaps::<T>::insert(market, cap);
+            Self::deposit_event(Event::LossCapSet {
+                market,
+                old_value,
+                new_value: cap,
+            });
+            Ok(())
+        }
+    }
+}
+
+impl<T: Config> Pallet<T> {
+    /// Weight to reserve for this pallet's part of a close, given the queue as it stands: a long queue crowds out orders,
+    /// up to the bounds of [`Config`].
+    pub fn budget() -> Weight {
+        T::WeightInfo::budget(
+            Queue::<T>::count(),
+            T::MaxPops::get(),
+            T::MaxLiquidations::get(),
+            T::MaxDeleveraged::get(),
+            T::SweepPerClose::get(),
+        )
+    }
+}
+
+impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
+    fn on_marks(before: &RiskView, now: &RiskView) -> Vec<LiquidationOrder<T::AccountId>> {
+        Self::count_vault_loss(before, now);
+        Self::pop_crossed(now);
+        Self::sweep(now);
+        Self::reach();
+        Self::market_remedies(now)
+    }
+
+    fn waterfall(view: &RiskView) {
+        Self::remedies_beyond_the_market(view);
+    }
+
+    fn queued() -> u32 {
+        Queue::<T>::count()
+    }
+
+    fn withdrawals_paused() -> bool {
+        UncoveredDeficit::<T>::get() > Self::insurance_cash()
+    }
+}

@@ -1,0 +1,563 @@
+//! The threshold index: accounts near their maintenance margin are found without scanning the others (section 7).
+//!
+//! Every account stands in a bucket of each axis on which its equity can fall. While no axis has moved past the account's
+//! bucket, it cannot have come below maintenance margin (`novate_risk::safe_moves` says why); when one has, the account is
+//! taken out, assessed exactly, and put back or queued. Which buckets are crossed depends on where the price is now, not on
+//! where it was: what one close has no budget for stays crossed, and the directory itself is the cursor.
+//!
+//! An account that is below maintenance margin goes to the queue at once. If something it holds has no usable price,
+//! nothing may be done to it: it waits in a bucket that is crossed at any price, on the axis that is missing, and is the first to
+//! be looked at when that price comes back. Until then it costs nobody anything.
+//!
+//! Slots outlive their axes: closing and opening a position again and again appends nothing.
+
+use crate::{
+    pages::{Entry, Shelf},
+    scale, AllAccounts, Config, Event, Pallet, Queue, Refusal, RiskDirectory, RiskPage, RiskSpan,
+    SweepState, Sweeping,
+};
+use alloc::vec::Vec;
+use frame_support::{storage::with_storage_layer, traits::Get};
+use novate_risk::{safe_moves, Move, RELATIVE_ONE};
+use novate_types::{
+    math::{mul_div_ceil, mul_div_floor},
+    AccountRef, Assessment, BlockNumber, Direction, Ledger, MarginAccount, Position, RankSlot,
+    RiskAxis, RiskError, RiskIndex, RiskModel, RiskSlot, RiskView, Side, Standing, ThresholdSweep,
+};
+
+/// A threshold an account needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Threshold {
+    axis: RiskAxis,
+    direction: Direction,
+    bucket: u32,
+}
+
+/// Where an account belongs.
+pub(crate) enum Place {
+    /// In the queue: below maintenance margin, not yet let go, or in debt that its collateral can pay.
+    Queue,
+    /// In these buckets.
+    Thresholds(Vec<Threshold>),
+}
+
+/// An entry taken from the index.
+struct Popped<AccountId> {
+    at: Threshold,
+    entry: Entry<AccountId>,
+}
+
+/// Whether a stored bucket is found no later than a needed one.
+fn is_as_near(direction: Direction, stored: u32, needed: u32) -> bool {
+    match direction {
+        Direction::Down => stored >= needed,
+        Direction::Up => stored <= needed,
+    }
+}
+
+fn covers(slot: &RiskSlot, needed: &Threshold) -> bool {
+    slot.axis == needed.axis
+        && slot.direction == needed.direction
+        && is_as_near(needed.direction, slot.bucket, needed.bucket)
+}
+
+/// A number for an entry; zero is never given.
+fn next_generation(account: &mut MarginAccount) -> u32 {
+    account.next_generation = account.next_generation.checked_add(1).unwrap_or(1);
+    account.next_generation
+}
+
+/// The side whose deleveraging index a position stands in.
+pub(crate) fn side_of(position: &Position) -> Side {
+    if position.lots > 0 {
+        Side::Bid
+    } else {
+        Side::Ask
+    }
+}
+
+/// Bucket of a position's entry price. Unrealised profit over cost is `mark / entry − 1` for a long and the opposite for
+/// a short: within a market and side it is ordered by the entry price alone.
+pub(crate) fn entry_bucket(position: &Position) -> u16 {
+    let entry = position
+        .cost
+        .unsigned_abs()
+        .checked_div(u128::from(position.lots.unsigned_abs()))
+        .unwrap_or(0);
+    u16::try_from(scale::floor(entry)).unwrap_or(u16::MAX)
+}
+
+/// The axis that keeps an account from being touched, if any: a price that is not fresh, or a halted market.
+pub(crate) fn missing_axis(
+    account: &MarginAccount,
+    view: &RiskView,
+) -> Result<Option<RiskAxis>, RiskError> {
+    for position in &account.positions {
+        let axis = RiskAxis::Mark(position.market);
+        view.market(position.market)?;
+        if !is_usable(axis, view) {
+            return Ok(Some(axis));
+        }
+    }
+    for (asset, _) in &account.collateral {
+        let axis = RiskAxis::Collateral(*asset);
+        view.collateral(*asset)?;
+        if !is_usable(axis, view) {
+            return Ok(Some(axis));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether accounts may be liquidated on what the axis says.
+fn is_usable(axis: RiskAxis, view: &RiskView) -> bool {
+    match axis {
+        RiskAxis::Mark(market) | RiskAxis::Funding(market) => view
+            .market(market)
+            .is_ok_and(|m| m.fresh && m.status.allows_matching()),
+        RiskAxis::Collateral(asset) => view.collateral(asset).is_ok_and(|c| c.fresh),
+    }
+}
+
+/// Where the axis stands, on its scale. `None` if the view does not hold it.
+fn position_on(axis: RiskAxis, direction: Direction, view: &RiskView) -> Option<u32> {
+    let price = match axis {
+        RiskAxis::Mark(market) => view.market(market).ok()?.mark,
+        RiskAxis::Collateral(asset) => view.collateral(asset).ok()?.price,
+        RiskAxis::Funding(market) => {
+            let index = view.market(market).ok()?.funding_index;
+            return Some(match direction {
+                Direction::Down => scale::signed_ceil(index),
+                Direction::Up => scale::signed_floor(index),
+            });
+        }
+    };
+    Some(match direction {
+        Direction::Down => scale::ceil(price.into_inner()),
+        Direction::Up => scale::floor(price.into_inner()),
+    })
+}
+
+/// Every axis and direction that can be crossed now, with the bucket of the price, rotated by block so that none always
+/// comes first.
+fn crossings(view: &RiskView) -> Vec<(RiskAxis, Direction, u32)> {
+    let marks = view.markets.iter().flat_map(|m| {
+        [RiskAxis::Mark(m.id), RiskAxis::Funding(m.id)]
+            .into_iter()
+            .flat_map(|axis| [(axis, Direction::Down), (axis, Direction::Up)])
+    });
+    let collaterals = view
+        .collaterals
+        .iter()
+        .map(|c| (RiskAxis::Collateral(c.asset), Direction::Down));
+    let mut all: Vec<_> = marks
+        .chain(collaterals)
+        .filter(|(axis, _)| is_usable(*axis, view))
+        .filter_map(|(axis, direction)| {
+            position_on(axis, direction, view).map(|at| (axis, direction, at))
+        })
+        .collect();
+    let turn = usize::try_from(view.block)
+        .ok()
+        .and_then(|block| block.checked_rem(all.len()))
+        .unwrap_or(0);
+    all.rotate_left(turn);
+    all
+}
+
+/// The bucket for a threshold `move_` away from where its axis is, rounded towards it. `None` if it lies out of reach.
+fn bucket_of(
+    axis: RiskAxis,
+    direction: Direction,
+    move_: Move,
+    view: &RiskView,
+) -> Result<Option<u32>, RiskError> {
+    let price = match (axis, move_) {
+        (RiskAxis::Funding(market), Move::FundingDelta(delta)) => {
+            let index = view.market(market)?.funding_index;
+            return Ok(match direction {
+                Direction::Down => index.checked_sub(delta).map(scale::signed_ceil),
+                Direction::Up => index.checked_add(delta).map(scale::signed_floor),
+            });
+        }
+        (RiskAxis::Mark(market), Move::Relative(_)) => view.market(market)?.mark,
+        (RiskAxis::Collateral(asset), Move::Relative(_)) => view.collateral(asset)?.price,
+        // A distance of the wrong kind for its axis: crossed at once, so that the account is looked at.
+        _ => {
+            return Ok(Some(if direction == Direction::Down {
+                scale::ALWAYS
+            } else {
+                0
+            }))
+        }
+    };
+    let Move::Relative(distance) = move_ else {
+        return Ok(None);
+    };
+    let one = u128::from(RELATIVE_ONE);
+    Ok(match direction {
+        Direction::Down => match RELATIVE_ONE.checked_sub(distance) {
+            None | Some(0) => None,
+            Some(left) => Some(scale::ceil(mul_div_ceil(
+                price.into_inner(),
+                u128::from(left),
+                one,
+            )?)),
+        },
+        Direction::Up => RELATIVE_ONE
+            .checked_add(distance)
+            .and_then(|times| mul_div_floor(price.into_inner(), u128::from(times), one).ok())
+            .map(scale::floor),
+    })
+}
+
+impl<T: Config> Pallet<T> {
+    /// Whether the account's debt can be paid out of its collateral. The vault is the one that pays, never paid for.
+    pub(crate) fn is_in_debt(of: &AccountRef<T::AccountId>, account: &MarginAccount) -> bool {
+        account.cash < 0 && !account.collateral.is_empty() && *of != T::Vault::get()
+    }
+
+    /// Where an account belongs.
+    pub(crate) fn place(
+        of: &AccountRef<T::AccountId>,
+        account: &MarginAccount,
+        view: &RiskView,
+        assessment: &Assessment,
+    ) -> Result<Place, RiskError> {
+        let needs_remedies = assessment.is_below_maintenance()
+            || account.standing != Standing::Good
+            || Self::is_in_debt(of, account);
+        if needs_remedies {
+            return Ok(match missing_axis(account, view)? {
+                None => Place::Queue,
+                Some(axis) => Place::Thresholds(alloc::vec![Threshold {
+                    axis,
+                    direction: Direction::Down,
+                    bucket: scale::ALWAYS,
+                }]),
+            });
+        }
+        let mut needed = Vec::new();
+        for safe in safe_moves(account, view, assessment)? {
+            if let Some(bucket) = bucket_of(safe.axis, safe.direction, safe.move_, view)? {
+                needed.push(Threshold {
+                    axis: safe.axis,
+                    direction: safe.direction,
+                    bucket,
+                });
+            }
+        }
+        Ok(Place::Thresholds(needed))
+    }
+
+    /// Whether an account's slots find it no later than it needs.
+    fn is_covered(account: &MarginAccount, needed: &[Threshold]) -> bool {
+        needed
+            .iter()
+            .all(|n| account.risk.iter().any(|slot| covers(slot, n)))
+    }
+
+    /// Whether an entry of a page is the account's current one.
+    pub(crate) fn is_live(shelf: Shelf, bucket: u32, entry: &Entry<T::AccountId>) -> bool {
+        match shelf {
+            Shelf::Queue => true,
+            Shelf::Threshold(axis, direction) => {
+                T::Ledger::account(&entry.account).is_some_and(|account| {
+                    let slot = RiskSlot {
+                        axis,
+                        direction,
+                        bucket,
+                        generation: entry.generation,
+                    };
+                    account.risk.contains(&slot)
+                })
+            }
+            Shelf::Rank(market, side) => {
+                T::Ledger::account(&entry.account).is_some_and(|account| {
+                    account.position(market).is_some_and(|p| {
+                        side_of(p) == side
+                            && u32::from(p.rank.bucket) == bucket
+                            && p.rank.generation == entry.generation
+                    })
+                })
+            }
+        }
+    }
+
+    /// Puts the account into a bucket, unless it already stands in one that is as near.
+    fn set_threshold(
+        of: &AccountRef<T::AccountId>,
+        account: &mut MarginAccount,
+        needed: &[Threshold],
+        at: Threshold,
+    ) -> Result<(), RiskError> {
+        if account.risk.iter().any(|slot| covers(slot, &at)) {
+            return Ok(());
+        }
+        let generation = next_generation(account);
+        let Threshold {
+            axis,
+            direction,
+            bucket,
+        } = at;
+        let entry = Entry {
+            account: of.clone(),
+            generation,
+        };
+        Self::append(Shelf::Threshold(axis, direction), bucket, entry)?;
+        let slot = RiskSlot {
+            axis,
+            direction,
+            bucket,
+            generation,
+        };
+        let held = account
+            .risk
+            .iter_mut()
+            .find(|s| s.axis == axis && s.direction == direction);
+        if let Some(held) = held {
+            *held = slot;
+            return Ok(());
+        }
+        if account.risk.is_full() {
+            let is_needed = |s: &RiskSlot| {
+                needed
+                    .iter()
+                    .any(|n| n.axis == s.axis && n.direction == s.direction)
+            };
+            account.risk.retain(is_needed);
+        }
+        let place = account
+            .risk
+            .partition_point(|s| (s.axis, s.direction) < (axis, direction));
+        account
+            .risk
+            .try_insert(place, slot)
+            .map_err(|_| RiskError::Full)
+    }
+
+    /// Puts each position where deleveraging finds it. An entry in a better bucket than its position deserves stays: whoever
+    /// reads it moves it.
+    fn rank(of: &AccountRef<T::AccountId>, account: &mut MarginAccount) -> Result<(), RiskError> {
+        let mut generation = account.next_generation;
+        for position in account.positions.iter_mut() {
+            let (side, bucket) = (side_of(position), entry_bucket(position));
+            let is_held = position.rank.generation != 0
+                && match side {
+                    Side::Bid => position.rank.bucket <= bucket,
+                    Side::Ask => position.rank.bucket >= bucket,
+                };
+            if !is_held {
+                generation = generation.checked_add(1).unwrap_or(1);
+                let entry = Entry {
+                    account: of.clone(),
+                    generation,
+                };
+                Self::append(Shelf::Rank(position.market, side), u32::from(bucket), entry)?;
+                position.rank = RankSlot { bucket, generation };
+            }
+        }
+        account.next_generation = generation;
+        Ok(())
+    }
+
+    /// Takes the accounts behind every crossed threshold, the farthest crossed first on each axis, page by page from axis to
+    /// axis while the budget lasts, and puts each where it belongs now.
+    pub(crate) fn pop_crossed(now: &RiskView) {
+        let mut budget = T::MaxPops::get();
+        let mut open = crossings(now);
+        let mut popped = Vec::new();
+        while budget > 0 && !open.is_empty() {
+            open.retain(|(axis, direction, price)| {
+                if budget == 0 {
+                    return false;
+                }
+                let shelf = Shelf::Threshold(*axis, *direction);
+                let Some(bucket) = Self::farthest_crossed(shelf, *direction, *price) else {
+                    return false;
+                };
+                let entries = Self::take(shelf, bucket, budget);
+                budget = budget.saturating_sub(u32::try_from(entries.len()).unwrap_or(u32::MAX));
+                let at = Threshold {
+                    axis: *axis,
+                    direction: *direction,
+                    bucket,
+                };
+                popped.extend(entries.into_iter().map(|entry| Popped { at, entry }));
+                true
+            });
+        }
+        for one in popped {
+            Self::recheck(one, now);
+        }
+    }
+
+    fn farthest_crossed(shelf: Shelf, direction: Direction, price: u32) -> Option<u32> {
+        let directory = RiskDirectory::<T>::get(shelf);
+        match direction {
+            Direction::Down => directory.buckets().next_back().filter(|b| *b >= price),
+            Direction::Up => directory.buckets().next().filter(|b| *b <= price),
+        }
+    }
+
+    fn recheck(popped: Popped<T::AccountId>, now: &RiskView) {
+        let Popped { at, entry } = popped;
+        let shelf = Shelf::Threshold(at.axis, at.direction);
+        if !Self::is_live(shelf, at.bucket, &entry) {
+            return;
+        }
+        let moved = with_storage_layer(|| Self::reindex(&at, &entry, now));
+        if let Err(error) = moved {
+            log::error!(target: crate::LOG, "{:?} cannot be indexed: {error:?}", entry.account);
+            if let Err(error) = Self::append(shelf, at.bucket, entry) {
+                log::error!(target: crate::LOG, "an entry of the threshold index is lost: {error:?}");
+            }
+        }
+    }
+
+    /// Moves a live entry that was taken out to where its account belongs; puts it back as it is if that is right there.
+    fn reindex(at: &Threshold, entry: &Entry<T::AccountId>, now: &RiskView) -> Result<(), Refusal> {
+        let of = &entry.account;
+        let Some(account) = T::Ledger::account(of) else {
+            return Ok(());
+        };
+        let assessment = T::Risk::assess(&account, now)?;
+        if let Place::Thresholds(needed) = Self::place(of, &account, now, &assessment)? {
+            let stays = needed.contains(at) && Self::is_covered(&account, &needed);
+            if stays {
+                let shelf = Shelf::Threshold(at.axis, at.direction);
+                return Ok(Self::append(shelf, at.bucket, entry.clone())?);
+            }
+        }
+        T::Ledger::settle(of, now, false, |account| {
+            account
+                .risk
+                .retain(|s| s.axis != at.axis || s.direction != at.direction);
+            Ok(())
+        })
+    }
+
+    /// Looks at the next few accounts, whatever the index says of them, and draws their thresholds again: parameters may
+    /// have changed since.
+    pub(crate) fn sweep(now: &RiskView) {
+        let mut state = Sweeping::<T>::get().unwrap_or(SweepState {
+            began: now.block,
+            cursor: None,
+            completed: None,
+        });
+        let most = T::SweepPerClose::get();
+        let accounts = T::Accounts::after(state.cursor.as_ref(), most);
+        for of in &accounts {
+            if let Err(error) = with_storage_layer(|| Self::verify(of, now)) {
+                log::error!(target: crate::LOG, "{of:?} cannot be swept: {error:?}");
+            }
+        }
+        let is_last = u32::try_from(accounts.len()).is_ok_and(|found| found < most);
+        state.cursor = accounts.into_iter().next_back();
+        if is_last {
+            let began = now.block.saturating_add(1);
+            state = SweepState {
+                began,
+                cursor: None,
+                completed: Some(state.began),
+            };
+        }
+        Sweeping::<T>::put(state);
+    }
+
+    fn verify(of: &AccountRef<T::AccountId>, now: &RiskView) -> Result<(), Refusal> {
+        let Some(account) = T::Ledger::account(of) else {
+            return Ok(());
+        };
+        if Queue::<T>::contains_key(of) {
+            return Ok(());
+        }
+        let assessment = T::Risk::assess(&account, now)?;
+        if let Place::Thresholds(needed) = Self::place(of, &account, now, &assessment)? {
+            if Self::is_covered(&account, &needed) {
+                return Ok(());
+            }
+        }
+        if assessment.is_below_maintenance() && !Self::is_crossed(&account, now) {
+            Self::deposit_event(Event::FoundBySweep {
+                account: of.clone(),
+            });
+        }
+        T::Ledger::settle(of, now, false, |_| Ok(()))
+    }
+
+    /// Accounts by nearness to their maintenance margin, `count` from the `from`-th: the queue, largest notional first,
+    /// then the thresholds on marks and collateral by their distance from the price. For queries, not for the close.
+    pub fn candidates(view: &RiskView, from: u32, count: u32) -> Vec<AccountRef<T::AccountId>> {
+        let most = usize::try_from(from.saturating_add(count)).unwrap_or(usize::MAX);
+        let mut near: Vec<(u32, Shelf, u32)> = Vec::new();
+        for (axis, direction, price) in crossings(view) {
+            if matches!(axis, RiskAxis::Funding(_)) {
+                continue;
+            }
+            let shelf = Shelf::Threshold(axis, direction);
+            for bucket in RiskDirectory::<T>::get(shelf).buckets() {
+                let distance = match direction {
+                    Direction::Down => price.saturating_sub(bucket),
+                    Direction::Up => bucket.saturating_sub(price),
+                };
+                near.push((distance, shelf, bucket));
+            }
+        }
+        near.sort();
+        let mut found: Vec<_> = Self::queue(most).into_iter().map(|(of, _)| of).collect();
+        'buckets: for (_, shelf, bucket) in near {
+            let Some(span) = RiskSpan::<T>::get((shelf, bucket)) else {
+                continue;
+            };
+            for page in span.first..=span.last {
+                for entry in RiskPage::<T>::get((shelf, bucket, page)) {
+                    if found.len() >= most {
+                        break 'buckets;
+                    }
+                    if Self::is_live(shelf, bucket, &entry) && !found.contains(&entry.account) {
+                        found.push(entry.account);
+                    }
+                }
+            }
+        }
+        found
+            .into_iter()
+            .skip(usize::try_from(from).unwrap_or(usize::MAX))
+            .collect()
+    }
+
+    /// Whether an account's own entries are crossed at `view`: the next close looks at it.
+    pub(crate) fn is_crossed(account: &MarginAccount, view: &RiskView) -> bool {
+        account.risk.iter().any(|slot| {
+            slot.bucket == scale::ALWAYS
+                || position_on(slot.axis, slot.direction, view)
+                    .is_some_and(|price| is_as_near(slot.direction, slot.bucket, price))
+        })
+    }
+}
+
+impl<T: Config> RiskIndex<T::AccountId> for Pallet<T> {
+    fn refresh(
+        of: &AccountRef<T::AccountId>,
+        account: &mut MarginAccount,
+        view: &RiskView,
+    ) -> Result<(), RiskError> {
+        Self::rank(of, account)?;
+        let assessment = T::Risk::assess(account, view)?;
+        match Self::place(of, account, view, &assessment)? {
+            Place::Queue => Self::enqueue(of, &assessment, view.block),
+            Place::Thresholds(needed) => needed
+                .iter()
+                .try_for_each(|at| Self::set_threshold(of, account, &needed, *at)),
+        }
+    }
+}
+
+impl<T: Config> ThresholdSweep for Pallet<T> {
+    fn completed_since(since: BlockNumber) -> bool {
+        Sweeping::<T>::get()
+            .and_then(|sweep| sweep.completed)
+            .is_some_and(|began| began >= since)
+    }
+}

@@ -1,0 +1,464 @@
+//! A chain of this pallet alone, with a ledger in storage, a scripted book, and prices that tests set.
+//!
+//! Market 0 and 1: tick 1 USD, lot 1 unit, maintenance 5 %, initial 10 %: one lot at one tick is one USD, so that tests can
+//! be worked out by hand. Asset 7 has 6 decimals and a haircut of 10 %.
+
+use crate::{self as pallet_liquidation, pages::Shelf, AllAccounts, Event, Queue, RiskPage};
+use core::cell::RefCell;
+use frame_support::{
+    derive_impl, parameter_types,
+    storage::{transactional::with_transaction_unchecked, TransactionOutcome},
+    storage_alias, Blake2_128Concat,
+};
+use frame_system::{mocking::MockBlockU32, EnsureRoot};
+use novate_risk::{apply_trade, Linear, LiquidationParams};
+use novate_types::*;
+use sp_runtime::{traits::One, BuildStorage};
+use std::collections::BTreeMap;
+
+pub type Of = AccountRef<u64>;
+pub const VAULT: u64 = 1;
+pub const FUND: u64 = 2;
+pub const ASSET: AssetId = 7;
+
+/// Whole USD as quantums.
+pub const fn usd(n: i128) -> Cash {
+    n * QUANTUMS
+}
+
+pub const fn of(owner: u64) -> Of {
+    AccountRef::new(owner, 0)
+}
+
+pub fn price(n: u128) -> Price {
+    Price::from_inner(n * 10u128.pow(18))
+}
+
+#[frame_support::runtime]
+mod runtime {
+    #[runtime::runtime]
+    #[runtime::derive(
+        RuntimeCall,
+        RuntimeEvent,
+        RuntimeError,
+        RuntimeOrigin,
+        RuntimeFreezeReason,
+        RuntimeHoldReason,
+        RuntimeSlashReason,
+        RuntimeLockId,
+        RuntimeTask,
+        RuntimeViewFunction
+    )]
+    pub struct Test;
+
+    #[runtime::pallet_index(0)]
+    pub type System = frame_system;
+    #[runtime::pallet_index(1)]
+    pub type Liquidation = pallet_liquidation;
+}
+
+#[derive_impl(frame_system::config_preludes::TestDefaultConfig)]
+impl frame_system::Config for Test {
+    type Block = MockBlockU32<Test>;
+}
+
+parameter_types! {
+    pub const Vault: Of = of(VAULT);
+    pub const InsuranceFund: Of = of(FUND);
+    pub static Params: LiquidationParams = LiquidationParams {
+        bankruptcy_adjustment: 1_000_000,
+        spread_to_maintenance: 1_500_000,
+        fee: 1_000,
+        concession: 5_000,
+        target_buffer: 0,
+        depth_share: 200_000,
+    };
+    pub static BacklogShare: Ppm = 1_000_000;
+    pub const DefaultLossCap: Cash = usd(500);
+    pub const LossWindow: BlockNumber = 100;
+    pub static MaxPops: u32 = 1_000;
+    pub static MaxLiquidations: u32 = 50;
+    pub static MaxDeleveraged: u32 = 8;
+    pub static MaxRankReads: u32 = 1_000;
+    pub static SweepPerClose: u32 = 0;
+}
+
+impl pallet_liquidation::Config for Test {
+    type Ledger = StoredLedger;
+    type Book = ScriptedBook;
+    type Risk = Linear;
+    type View = StoredView;
+    type Accounts = StoredLedger;
+    type GovernanceOrigin = EnsureRoot<u64>;
+    type Vault = Vault;
+    type InsuranceFund = InsuranceFund;
+    type Params = Params;
+    type BacklogShare = BacklogShare;
+    type DefaultLossCap = DefaultLossCap;
+    type LossWindow = LossWindow;
+    type MaxPops = MaxPops;
+    type MaxLiquidations = MaxLiquidations;
+    type MaxDeleveraged = MaxDeleveraged;
+    type MaxRankReads = MaxRankReads;
+    type SweepPerClose = SweepPerClose;
+    type WeightInfo = ();
+    type BenchmarkHelper = Helper;
+}
+
+#[storage_alias]
+pub type Accounts = StorageMap<Mock, Blake2_128Concat, Of, MarginAccount>;
+#[storage_alias]
+pub type Pots = StorageMap<Mock, Blake2_128Concat, Pot, Cash>;
+#[storage_alias]
+pub type View = StorageValue<Mock, RiskView>;
+
+pub struct StoredLedger;
+
+fn atomic<R, E>(change: impl FnOnce() -> Result<R, E>) -> Result<R, E> {
+    with_transaction_unchecked(|| match change() {
+        Ok(done) => TransactionOutcome::Commit(Ok(done)),
+        Err(error) => TransactionOutcome::Rollback(Err(error)),
+    })
+}
+
+impl Ledger<u64> for StoredLedger {
+    fn account(of: &Of) -> Option<MarginAccount> {
+        Accounts::get(of)
+    }
+
+    fn update<R, E: From<LedgerError>>(
+        of: &Of,
+        change: impl FnOnce(&mut MarginAccount) -> Result<R, E>,
+    ) -> Result<R, E> {
+        atomic(|| {
+            let mut account = Accounts::get(of).ok_or(LedgerError::NoAccount)?;
+            let done = change(&mut account)?;
+            Accounts::insert(of, account);
+            Ok(done)
+        })
+    }
+
+    fn settle<R, E: From<LedgerError>>(
+        of: &Of,
+        view: &RiskView,
+        open: bool,
+        change: impl FnOnce(&mut MarginAccount) -> Result<R, E>,
+    ) -> Result<R, E> {
+        atomic(|| {
+            let new = || open.then(MarginAccount::default);
+            let mut account = Accounts::get(of)
+                .or_else(new)
+                .ok_or(LedgerError::NoAccount)?;
+            let done = change(&mut account)?;
+            Liquidation::refresh(of, &mut account, view).map_err(LedgerError::from)?;
+            Accounts::insert(of, account);
+            Ok(done)
+        })
+    }
+
+    fn pot(pot: Pot) -> Cash {
+        Pots::get(pot).unwrap_or(0)
+    }
+
+    fn credit_pot(pot: Pot, amount: Cash) -> Result<(), LedgerError> {
+        Pots::insert(pot, math::add(Self::pot(pot), amount)?);
+        Ok(())
+    }
+
+    fn open_interest(market: MarketId) -> Lots {
+        Accounts::iter()
+            .map(|(_, a)| a.lots(market).max(0).unsigned_abs())
+            .sum()
+    }
+
+    fn collaterals() -> Vec<(AssetId, CollateralParams)> {
+        Vec::new()
+    }
+
+    fn settlement_asset() -> AssetId {
+        1
+    }
+
+    fn take_into_custody(_: &u64, _: AssetId, _: u128) -> Result<(), LedgerError> {
+        Err(LedgerError::Custody)
+    }
+
+    fn pay_from_custody(_: &u64, _: AssetId, _: u128) -> Result<(), LedgerError> {
+        Err(LedgerError::Custody)
+    }
+}
+
+impl AllAccounts<u64> for StoredLedger {
+    fn after(previous: Option<&Of>, most: u32) -> Vec<Of> {
+        let keys = match previous {
+            Some(of) => Accounts::iter_keys_from(Accounts::hashed_key_for(of)),
+            None => Accounts::iter_keys(),
+        };
+        keys.take(most as usize).collect()
+    }
+}
+
+pub struct StoredView;
+
+impl CurrentView for StoredView {
+    fn view() -> RiskView {
+        View::get().unwrap_or_default()
+    }
+}
+
+thread_local! {
+    static DEPTH: RefCell<BTreeMap<MarketId, Lots>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// Lots that rest on either side of a market, at any limit.
+pub fn set_depth(market: MarketId, lots: Lots) {
+    DEPTH.with(|d| d.borrow_mut().insert(market, lots));
+}
+
+/// A book of which only depth is known, and in which an account's orders are its aggregates.
+pub struct ScriptedBook;
+
+impl OrderBook<u64> for ScriptedBook {
+    type Market = ();
+
+    fn load(_: &MarketView, _: Vec<LiquidationOrder<u64>>) -> Option<()> {
+        None
+    }
+    fn run(_: &mut (), _: &MatchLimits<u64>) -> Tentative<u64> {
+        Tentative {
+            fills: Vec::new(),
+            volume: 0,
+            last: None,
+            executed: 0,
+        }
+    }
+    fn candidates(_: &()) -> Vec<(Of, Vec<OpenOrder>)> {
+        Vec::new()
+    }
+    fn commit(_: ()) -> Vec<Release<u64>> {
+        Vec::new()
+    }
+    fn cancel_all(_: &Of, account: &mut MarginAccount, reason: CancelReason) -> u32 {
+        assert_eq!(reason, CancelReason::Liquidation);
+        let orders = account.orders.len() as u32;
+        account.orders.clear();
+        orders
+    }
+    fn open_orders(_: &Of) -> Vec<OpenOrder> {
+        Vec::new()
+    }
+    fn rested(_: MarketId) -> RestedQuotes {
+        RestedQuotes::default()
+    }
+    fn depth(market: MarketId, _: Side, _: Ticks) -> Lots {
+        DEPTH.with(|d| d.borrow().get(&market).copied().unwrap_or(1_000_000))
+    }
+    fn housekeep(_: &RiskView) -> Vec<(MarketId, Release<u64>)> {
+        Vec::new()
+    }
+}
+
+pub struct Helper;
+
+impl crate::BenchmarkHelper<u64> for Helper {
+    fn view() -> RiskView {
+        StoredView::view()
+    }
+    fn account(number: u32) -> Of {
+        of(1_000 + u64::from(number))
+    }
+}
+
+pub fn a_market(id: MarketId) -> MarketView {
+    MarketView {
+        id,
+        underlying: id,
+        status: MarketStatus::Open,
+        tick_size: Price::one(),
+        lot_size: Size::one(),
+        tick_value: 1_000_000,
+        mark: price(100),
+        index: price(100),
+        observed_at: 0,
+        fresh: true,
+        funding_index: 0,
+        imf: 100_000,
+        mmf: 50_000,
+        profit_credit: 0,
+        price_band: 50_000,
+        min_notional: QUANTUMS,
+        impact_notional: usd(100),
+        open_interest_cap: Lots::MAX,
+    }
+}
+
+pub fn a_view() -> RiskView {
+    let asset = CollateralView {
+        asset: ASSET,
+        price: Price::one(),
+        fresh: true,
+        params: CollateralParams {
+            feed: 9,
+            decimals: 6,
+            haircut: 100_000,
+            large_value: usd(1_000_000),
+            large_haircut: 200_000,
+            value_cap: usd(10_000_000),
+            global_cap: u128::MAX,
+        },
+    };
+    RiskView {
+        block: 1,
+        now: 1_000,
+        markets: vec![a_market(0), a_market(1)].try_into().unwrap(),
+        collaterals: vec![asset].try_into().unwrap(),
+        fee_tiers: Default::default(),
+    }
+}
+
+pub fn new_test_ext() -> sp_io::TestExternalities {
+    let storage = frame_system::GenesisConfig::<Test>::default()
+        .build_storage()
+        .unwrap();
+    let mut ext = sp_io::TestExternalities::from(storage);
+    ext.execute_with(|| {
+        System::set_block_number(1);
+        View::put(a_view());
+        DEPTH.with(|d| d.borrow_mut().clear());
+        BacklogShare::set(1_000_000);
+        MaxPops::set(1_000);
+        MaxLiquidations::set(50);
+        MaxDeleveraged::set(8);
+        MaxRankReads::set(1_000);
+        SweepPerClose::set(0);
+    });
+    ext
+}
+
+/// Adds cash to an account, opening it.
+pub fn deposit(owner: u64, cash: Cash) {
+    StoredLedger::settle(&of(owner), &StoredView::view(), true, |a| {
+        a.cash += cash;
+        Ok::<_, LedgerError>(())
+    })
+    .unwrap();
+}
+
+/// Adds whole units of [`ASSET`] to an account.
+pub fn deposit_asset(owner: u64, units: u128) {
+    StoredLedger::settle(&of(owner), &StoredView::view(), true, |a| {
+        let amount = units * 1_000_000;
+        match a.collateral.iter_mut().find(|(asset, _)| *asset == ASSET) {
+            Some((_, held)) => *held += amount,
+            None => a.collateral.try_push((ASSET, amount)).unwrap(),
+        }
+        Ok::<_, LedgerError>(())
+    })
+    .unwrap();
+}
+
+/// Novates a trade at the current view.
+pub fn trade(buyer: u64, seller: u64, market: MarketId, lots: SignedLots, ticks: Ticks) {
+    let view = StoredView::view();
+    for (owner, lots) in [(buyer, lots), (seller, -lots)] {
+        let market = view.market(market).unwrap();
+        let value = math::trade_value(lots, ticks, market.tick_value).unwrap();
+        StoredLedger::settle(&of(owner), &view, true, |a| {
+            let traded = apply_trade(a, market, lots, value)?;
+            StoredLedger::credit_pot(Pot::Funding(market.id), traded.funding_to_pot)
+        })
+        .unwrap();
+    }
+}
+
+pub fn account(owner: u64) -> MarginAccount {
+    Accounts::get(of(owner)).unwrap_or_default()
+}
+
+pub fn assess(owner: u64) -> Assessment {
+    Linear::assess(&account(owner), &StoredView::view()).unwrap()
+}
+
+/// The next block's marks: the first part of a close at a view that `change` made.
+pub fn marks(change: impl FnOnce(&mut RiskView)) -> Vec<LiquidationOrder<u64>> {
+    let before = StoredView::view();
+    let mut now = before.clone();
+    now.block += 1;
+    now.now += 1_000;
+    change(&mut now);
+    System::set_block_number(now.block);
+    View::put(&now);
+    Liquidation::on_marks(&before, &now)
+}
+
+/// The second part of the close.
+pub fn waterfall() {
+    Liquidation::waterfall(&StoredView::view());
+    Liquidation::do_try_state().unwrap();
+}
+
+/// A whole close in which nothing matches.
+pub fn close(change: impl FnOnce(&mut RiskView)) -> Vec<LiquidationOrder<u64>> {
+    let orders = marks(change);
+    Liquidation::do_try_state().unwrap();
+    waterfall();
+    orders
+}
+
+/// Sets a market's mark to whole USD.
+pub fn set_mark(view: &mut RiskView, market: MarketId, usd: u128) {
+    view.markets
+        .iter_mut()
+        .find(|m| m.id == market)
+        .unwrap()
+        .mark = price(usd);
+}
+
+/// A close at another mark of market 0.
+pub fn close_at(usd: u128) -> Vec<LiquidationOrder<u64>> {
+    close(|view| set_mark(view, 0, usd))
+}
+
+/// Events of this pallet since the last call.
+pub fn events() -> Vec<Event<Test>> {
+    let events = System::events()
+        .into_iter()
+        .filter_map(|r| match r.event {
+            RuntimeEvent::Liquidation(event) => Some(event),
+            _ => None,
+        })
+        .collect();
+    System::reset_events();
+    events
+}
+
+/// `Σ lots` by market, and `Σ cash − Σ cost + Σ pots`.
+pub fn totals() -> (BTreeMap<MarketId, i128>, Cash, u128) {
+    let (mut lots, mut cash, mut collateral) = (BTreeMap::new(), 0, 0);
+    for (_, account) in Accounts::iter() {
+        cash += account.cash;
+        for position in &account.positions {
+            *lots.entry(position.market).or_default() += i128::from(position.lots);
+            cash -= position.cost;
+        }
+        collateral += account
+            .collateral
+            .iter()
+            .map(|(_, amount)| amount)
+            .sum::<u128>();
+    }
+    lots.retain(|_, sum| *sum != 0);
+    (lots, cash + Pots::iter_values().sum::<Cash>(), collateral)
+}
+
+pub fn is_queued(owner: u64) -> bool {
+    Queue::<Test>::contains_key(of(owner))
+}
+
+/// Entries in all pages of a shelf.
+pub fn entries(shelf: impl Fn(&Shelf) -> bool) -> usize {
+    RiskPage::<Test>::iter()
+        .filter(|((s, ..), _)| shelf(s))
+        .map(|(_, page)| page.len())
+        .sum()
+}

@@ -1,0 +1,198 @@
+//! Buckets of accounts in pages: the one structure under the threshold index, the deleveraging index and the queue.
+//!
+//! A shelf holds buckets, a bucket holds pages of 128 entries, used first in, first out. An entry is appended and never
+//! sought: an account that moves leaves its old entry behind, and whoever takes a page drops the entries whose generation the
+//! account no longer carries. Such leftovers would pile up in buckets that are never taken, so each page opened sweeps the
+//! bucket's two oldest: leftovers never outnumber live entries for long.
+
+use crate::{Config, Pallet, RiskDirectory, RiskPage, RiskSpan};
+use alloc::vec::Vec;
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use frame_support::{pallet_prelude::TypeInfo, BoundedVec};
+use novate_types::{AccountRef, Direction, MarketId, RiskAxis, RiskError, Side};
+use sp_core::ConstU32;
+
+/// Entries of one page.
+pub const PAGE: u32 = 128;
+/// Bits of one word of a directory.
+const WORD: u32 = 64;
+/// Oldest pages swept whenever one is opened.
+const SWEPT: u32 = 2;
+
+/// What its buckets are sorted by.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub enum Shelf {
+    /// Thresholds on one axis, in the direction that hurts.
+    Threshold(RiskAxis, Direction),
+    /// Entry prices of a market's long (bid) or short (ask) positions.
+    Rank(MarketId, Side),
+    /// Accounts in need of remedies, by notional at risk.
+    Queue,
+}
+
+/// An account in a page.
+#[derive(
+    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+pub struct Entry<AccountId> {
+    /// Which account.
+    pub account: AccountRef<AccountId>,
+    /// Live while the account carries the same number for this shelf and bucket.
+    pub generation: u32,
+}
+
+/// The pages of a bucket, by number, oldest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct Span {
+    /// The oldest.
+    pub first: u32,
+    /// The one appended to.
+    pub last: u32,
+}
+
+/// Which buckets of a shelf hold pages: a bit map of which only the words that are not zero are kept, sorted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct Occupancy(BoundedVec<(u16, u64), ConstU32<1024>>);
+
+impl Occupancy {
+    fn place(bucket: u32) -> Option<(u16, u64)> {
+        let word = u16::try_from(bucket.checked_div(WORD)?).ok()?;
+        Some((word, 1u64.checked_shl(bucket.checked_rem(WORD)?)?))
+    }
+
+    fn set(&mut self, bucket: u32) -> Result<(), RiskError> {
+        let (word, bit) = Self::place(bucket).ok_or(RiskError::Full)?;
+        match self.0.binary_search_by_key(&word, |w| w.0) {
+            Ok(at) => {
+                if let Some(entry) = self.0.get_mut(at) {
+                    entry.1 |= bit;
+                }
+                Ok(())
+            }
+            Err(at) => self
+                .0
+                .try_insert(at, (word, bit))
+                .map_err(|_| RiskError::Full),
+        }
+    }
+
+    fn clear(&mut self, bucket: u32) {
+        if let Some((word, bit)) = Self::place(bucket) {
+            for entry in self.0.iter_mut().filter(|entry| entry.0 == word) {
+                entry.1 &= !bit;
+            }
+            self.0.retain(|entry| entry.1 != 0);
+        }
+    }
+
+    /// Occupied buckets, lowest first.
+    pub fn buckets(&self) -> impl DoubleEndedIterator<Item = u32> + '_ {
+        self.0.iter().flat_map(|(word, bits)| {
+            (0..WORD)
+                .filter(move |bit| bits.checked_shr(*bit).is_some_and(|b| b & 1 == 1))
+                .map(move |bit| u32::from(*word).saturating_mul(WORD).saturating_add(bit))
+        })
+    }
+}
+
+impl<T: Config> Pallet<T> {
+    /// Appends an entry to a bucket.
+    pub(crate) fn append(
+        shelf: Shelf,
+        bucket: u32,
+        entry: Entry<T::AccountId>,
+    ) -> Result<(), RiskError> {
+        let subject = entry.account.clone();
+        if Self::push(shelf, bucket, entry)? {
+            // The subject is being settled: its stored state is older than its entries.
+            Self::compact(shelf, bucket, &subject)?;
+        }
+        Ok(())
+    }
+
+    /// Appends; says whether that opened another page.
+    fn push(shelf: Shelf, bucket: u32, entry: Entry<T::AccountId>) -> Result<bool, RiskError> {
+        let Some(span) = RiskSpan::<T>::get((shelf, bucket)) else {
+            RiskDirectory::<T>::try_mutate(shelf, |directory| directory.set(bucket))?;
+            RiskSpan::<T>::insert((shelf, bucket), Span { first: 0, last: 0 });
+            RiskPage::<T>::insert(
+                (shelf, bucket, 0),
+                BoundedVec::truncate_from(alloc::vec![entry]),
+            );
+            return Ok(false);
+        };
+        match RiskPage::<T>::mutate((shelf, bucket, span.last), |page| page.try_push(entry)) {
+            Ok(()) => Ok(false),
+            Err(entry) => {
+                let last = span.last.checked_add(1).ok_or(RiskError::Full)?;
+                RiskSpan::<T>::insert((shelf, bucket), Span { last, ..span });
+                RiskPage::<T>::insert(
+                    (shelf, bucket, last),
+                    BoundedVec::truncate_from(alloc::vec![entry]),
+                );
+                Ok(true)
+            }
+        }
+    }
+
+    fn compact(
+        shelf: Shelf,
+        bucket: u32,
+        subject: &AccountRef<T::AccountId>,
+    ) -> Result<(), RiskError> {
+        for _ in 0..SWEPT {
+            let Some(span) = RiskSpan::<T>::get((shelf, bucket)) else {
+                break;
+            };
+            if span.last.saturating_sub(span.first) < SWEPT {
+                break;
+            }
+            for entry in Self::take(shelf, bucket, PAGE) {
+                if entry.account == *subject || Self::is_live(shelf, bucket, &entry) {
+                    Self::push(shelf, bucket, entry)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes at most `most` entries from the oldest page of a bucket.
+    pub(crate) fn take(shelf: Shelf, bucket: u32, most: u32) -> Vec<Entry<T::AccountId>> {
+        let key = (shelf, bucket);
+        let Some(span) = RiskSpan::<T>::get(key) else {
+            RiskDirectory::<T>::mutate(shelf, |directory| directory.clear(bucket));
+            return Vec::new();
+        };
+        let mut entries = RiskPage::<T>::take((shelf, bucket, span.first)).into_inner();
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        if most < entries.len() {
+            let rest = entries.split_off(most);
+            RiskPage::<T>::insert((shelf, bucket, span.first), BoundedVec::truncate_from(rest));
+        } else if span.first < span.last {
+            RiskSpan::<T>::insert(
+                key,
+                Span {
+                    first: span.first.saturating_add(1),
+                    ..span
+                },
+            );
+        } else {
+            RiskSpan::<T>::remove(key);
+            RiskDirectory::<T>::mutate(shelf, |directory| directory.clear(bucket));
+        }
+        entries
+    }
+}

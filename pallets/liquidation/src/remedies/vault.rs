@@ -1,0 +1,271 @@
+//! Remedy 4: the backstop vault takes over everything an account holds, at what it cost the account.
+//!
+//! Positions pass at cost, so nothing is realised on the account's side and its cash and collateral carry its whole result with
+//! them: the vault's equity grows by exactly the account's (a quantum of rounding for each position apart), which is not below
+//! zero. The vault keeps it for the risk it takes.
+//!
+//! The vault refuses what would leave it without initial margin (unless it lowers its risk: an opposite position may), what
+//! would make it owe cash (nobody lends to it), and markets in which it has lost its cap: a price that can be pushed is a bill sent
+//! to the vault (JELLY, March 2025). Losses are counted at marks and funding, in every close, over a window of blocks; gains
+//! make them good, but are not saved up for later.
+
+use crate::{
+    types::opened, Config, Escalation, Event, LossCaps, Pallet, Refusal, VaultLoss, VaultLosses,
+};
+use alloc::vec::Vec;
+use frame_support::{ensure, storage::with_storage_layer, traits::Get};
+use novate_risk::{apply_trade, collateral_value, funding_owed_ceil, passes_check};
+use novate_types::{
+    math::{add, neg, position_value_floor, sub},
+    AccountRef, Assessment, AssetId, BlockNumber, Cash, CollateralView, Ledger, MarginAccount,
+    MarketId, MathError, Position, Pot, RiskError, RiskModel, RiskView, Standing,
+};
+
+/// What an account held.
+struct Estate {
+    cash: Cash,
+    positions: Vec<Position>,
+    collateral: Vec<(AssetId, u128)>,
+}
+
+impl Estate {
+    /// Empties an account. Its funding is settled on the way; the pots' shares are added to `pots`.
+    fn take(
+        account: &mut MarginAccount,
+        view: &RiskView,
+        pots: &mut Vec<(MarketId, Cash)>,
+    ) -> Result<Self, RiskError> {
+        let positions = account.positions.to_vec();
+        for position in &positions {
+            let market = view.market(position.market)?;
+            let lots = position.lots.checked_neg().ok_or(MathError::Overflow)?;
+            let traded = apply_trade(account, market, lots, neg(position.cost)?)?;
+            pots.push((market.id, traded.funding_to_pot));
+        }
+        let cash = core::mem::take(&mut account.cash);
+        let collateral = account.collateral.to_vec();
+        account.collateral.clear();
+        Ok(Self {
+            cash,
+            positions,
+            collateral,
+        })
+    }
+
+    /// Adds it to an account.
+    fn give(
+        self,
+        account: &mut MarginAccount,
+        view: &RiskView,
+        pots: &mut Vec<(MarketId, Cash)>,
+    ) -> Result<(), RiskError> {
+        account.cash = add(account.cash, self.cash)?;
+        for position in &self.positions {
+            let market = view.market(position.market)?;
+            let traded = apply_trade(account, market, position.lots, position.cost)?;
+            pots.push((market.id, traded.funding_to_pot));
+        }
+        for (asset, amount) in self.collateral {
+            add_collateral(account, asset, amount)?;
+        }
+        Ok(())
+    }
+}
+
+fn add_collateral(
+    account: &mut MarginAccount,
+    asset: AssetId,
+    amount: u128,
+) -> Result<(), RiskError> {
+    match account
+        .collateral
+        .iter_mut()
+        .find(|(held, _)| *held == asset)
+    {
+        Some((_, held)) => *held = held.checked_add(amount).ok_or(MathError::Overflow)?,
+        None => account
+            .collateral
+            .try_push((asset, amount))
+            .map_err(|_| RiskError::Full)?,
+    }
+    Ok(())
+}
+
+/// The least amount of an asset worth `value` quantums after its haircut, and what it is worth at most: less than `value` if
+/// all of `held` is.
+fn amount_worth(view: &CollateralView, held: u128, value: Cash) -> Result<(u128, Cash), MathError> {
+    let all = collateral_value(view, held)?;
+    if all <= value {
+        return Ok((held, all));
+    }
+    // The haircut value never falls as the amount grows: halve the interval (low, high] that holds the least amount.
+    let (mut low, mut high) = (0u128, held);
+    for _ in 0..u128::BITS {
+        let middle = low.midpoint(high);
+        if middle == low {
+            break;
+        }
+        if collateral_value(view, middle)? >= value {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    Ok((high, value))
+}
+
+impl<T: Config> Pallet<T> {
+    /// Remedy 4. The account leaves the queue, empty and in good standing, or nothing changes.
+    pub(crate) fn take_over(
+        of: &AccountRef<T::AccountId>,
+        view: &RiskView,
+        why: Escalation,
+        assessment: &Assessment,
+    ) -> Result<(), Refusal> {
+        let vault = T::Vault::get();
+        ensure!(*of != vault, Refusal::OwnAccount);
+        ensure!(assessment.equity >= 0, Refusal::Deficit);
+        let account = opened(T::Ledger::account(of))?;
+        for position in &account.positions {
+            let lost = Self::vault_loss(position.market, view.block);
+            let cap = Self::loss_cap(position.market);
+            ensure!(lost <= cap, Refusal::LossCap(position.market));
+        }
+        with_storage_layer(|| {
+            let mut pots = Vec::new();
+            let estate = T::Ledger::settle(of, view, false, |account| {
+                account.standing = Standing::Good;
+                Ok::<_, Refusal>(Estate::take(account, view, &mut pots)?)
+            })?;
+            T::Ledger::settle(&vault, view, false, |vault| {
+                Self::within_vault_limits(vault, view, |vault| {
+                    Ok(estate.give(vault, view, &mut pots)?)
+                })
+            })?;
+            for (market, amount) in pots {
+                T::Ledger::credit_pot(Pot::Funding(market), amount)?;
+            }
+            Ok::<_, Refusal>(Self::dequeue(of)?)
+        })?;
+        let (equity, maintenance) = (assessment.equity, assessment.maintenance);
+        Self::deposit_event(Event::TakenOver {
+            account: of.clone(),
+            why,
+            equity,
+            maintenance,
+        });
+        Ok(())
+    }
+
+    /// Pays an account's debt and takes collateral for it, at its haircut value. The account's equity does not fall but by
+    /// rounding: haircuts grow with size, so what leaves counted for no more than it is taken for.
+    pub(crate) fn pay_debt(of: &AccountRef<T::AccountId>, view: &RiskView) -> Result<(), Refusal> {
+        let paid = with_storage_layer(|| {
+            let mut taken = Vec::new();
+            let paid = T::Ledger::settle(of, view, false, |account| {
+                let mut paid: Cash = 0;
+                for (asset, held) in account.collateral.iter_mut() {
+                    let debt = neg(account.cash.min(0))?;
+                    let (amount, worth) = amount_worth(view.collateral(*asset)?, *held, debt)?;
+                    if debt > 0 && worth > 0 {
+                        *held = held.checked_sub(amount).ok_or(MathError::Overflow)?;
+                        account.cash = add(account.cash, worth)?;
+                        paid = add(paid, worth)?;
+                        taken.push((*asset, amount));
+                    }
+                }
+                account.collateral.retain(|(_, held)| *held > 0);
+                Ok::<_, Refusal>(paid)
+            })?;
+            T::Ledger::settle(&T::Vault::get(), view, false, |vault| {
+                Self::within_vault_limits(vault, view, |vault| {
+                    vault.cash = sub(vault.cash, paid)?;
+                    for (asset, amount) in taken {
+                        add_collateral(vault, asset, amount)?;
+                    }
+                    Ok(())
+                })
+            })?;
+            Ok::<_, Refusal>(paid)
+        })?;
+        if paid > 0 {
+            Self::deposit_event(Event::DebtPaid {
+                account: of.clone(),
+                paid,
+            });
+        }
+        Ok(())
+    }
+
+    /// Changes the vault if it covers its initial margin afterwards, or its risk fell, and it owes no more cash than before.
+    fn within_vault_limits(
+        vault: &mut MarginAccount,
+        view: &RiskView,
+        change: impl FnOnce(&mut MarginAccount) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        let (before, cash) = (T::Risk::assess(vault, view)?, vault.cash);
+        change(vault)?;
+        let after = T::Risk::assess(vault, view)?;
+        ensure!(passes_check(&before, &after), Refusal::Margin);
+        ensure!(vault.cash >= cash.min(0), Refusal::Cash);
+        Ok(())
+    }
+
+    /// What the vault may lose in a market within a window, in quantums.
+    pub fn loss_cap(market: MarketId) -> Cash {
+        LossCaps::<T>::get(market).unwrap_or_else(T::DefaultLossCap::get)
+    }
+
+    /// What the vault lost in a market in the window of `block`, in quantums.
+    pub fn vault_loss(market: MarketId, block: BlockNumber) -> Cash {
+        let counted = VaultLosses::<T>::get(market);
+        if counted.window == Self::loss_window(block) {
+            counted.loss
+        } else {
+            0
+        }
+    }
+
+    fn loss_window(block: BlockNumber) -> BlockNumber {
+        block.checked_div(T::LossWindow::get()).unwrap_or(0)
+    }
+
+    /// Counts what the moves of marks and funding did to the vault's positions.
+    pub(crate) fn count_vault_loss(before: &RiskView, now: &RiskView) {
+        let Some(vault) = T::Ledger::account(&T::Vault::get()) else {
+            return;
+        };
+        for position in &vault.positions {
+            let earlier = Self::vault_loss(position.market, now.block);
+            match moved(position, before, now).and_then(|lost| Ok(add(earlier, lost)?)) {
+                Ok(sum) => {
+                    let window = Self::loss_window(now.block);
+                    let counted = VaultLoss {
+                        window,
+                        loss: sum.max(0),
+                    };
+                    if counted != VaultLosses::<T>::get(position.market) {
+                        VaultLosses::<T>::insert(position.market, counted);
+                    }
+                }
+                Err(error) => {
+                    log::error!(target: crate::LOG, "the vault's loss is unknown: {error:?}")
+                }
+            }
+        }
+    }
+}
+
+/// What a position lost between two views, in quantums; below zero, gained.
+fn moved(position: &Position, before: &RiskView, now: &RiskView) -> Result<Cash, RiskError> {
+    let (Ok(old), new) = (before.market(position.market), now.market(position.market)?) else {
+        return Ok(0);
+    };
+    let value = |mark| position_value_floor(position.lots, mark, new.lot_size);
+    let lost = sub(value(old.mark)?, value(new.mark)?)?;
+    let since = Position {
+        funding_index: old.funding_index,
+        ..*position
+    };
+    Ok(add(lost, funding_owed_ceil(&since, new)?)?)
+}

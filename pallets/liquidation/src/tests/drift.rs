@@ -1,0 +1,169 @@
+//! `do_try_state` speaks when storage says something that is not so.
+
+use super::*;
+use crate::{
+    pages::{Entry, Shelf, Span},
+    Queue, Queued, RiskDirectory, RiskPage, RiskSpan, UncoveredDeficit, Working,
+};
+use frame_support::assert_ok;
+
+/// A sound state with thresholds, ranks and a queue; `break_it`; what is then found.
+fn found(break_it: impl FnOnce()) -> &'static str {
+    new_test_ext().execute_with(|| {
+        a_pair();
+        deposit(20, -usd(5));
+        assert_ok!(Liquidation::do_try_state());
+        break_it();
+        Liquidation::do_try_state()
+            .expect_err("drift went unnoticed")
+            .into()
+    })
+}
+
+fn a_threshold() -> (Shelf, RiskSlot) {
+    let slot = account(LONG).risk[0];
+    (Shelf::Threshold(slot.axis, slot.direction), slot)
+}
+
+#[test]
+fn a_lost_page_is_noticed_when_its_bucket_is_marked() {
+    let lost = found(|| {
+        let (shelf, slot) = a_threshold();
+        RiskPage::<Test>::remove((shelf, slot.bucket, 0));
+    });
+    assert_eq!(lost, "a bucket spans other pages than there are");
+}
+
+#[test]
+fn a_lost_bucket_is_noticed_when_its_pages_are_there() {
+    let lost = found(|| {
+        let (shelf, slot) = a_threshold();
+        RiskSpan::<Test>::remove((shelf, slot.bucket));
+    });
+    assert_eq!(lost, "the directory marks other buckets than there are");
+    let lost = found(|| RiskDirectory::<Test>::remove(a_threshold().0));
+    assert_eq!(lost, "the directory marks other buckets than there are");
+    let lost = found(|| {
+        let (shelf, slot) = a_threshold();
+        RiskSpan::<Test>::insert((shelf, slot.bucket), Span { first: 0, last: 1 });
+    });
+    assert_eq!(lost, "a bucket spans other pages than there are");
+}
+
+#[test]
+fn a_slot_is_noticed_when_no_page_or_two_hold_it() {
+    let lost = found(|| {
+        StoredLedger::update(&of(LONG), |a| {
+            a.risk[0].generation += 100;
+            Ok::<_, LedgerError>(())
+        })
+        .unwrap();
+    });
+    assert_eq!(lost, "a threshold is not in the pages exactly once");
+    let twice = found(|| {
+        let (shelf, slot) = a_threshold();
+        let entry = Entry {
+            account: of(LONG),
+            generation: slot.generation,
+        };
+        RiskPage::<Test>::mutate((shelf, slot.bucket, 0), |page| {
+            page.try_push(entry).unwrap()
+        });
+    });
+    assert_eq!(twice, "a threshold is not in the pages exactly once");
+}
+
+#[test]
+fn a_position_is_noticed_when_deleveraging_would_not_find_it() {
+    let lost = found(|| {
+        StoredLedger::update(&of(SHORT), |a| {
+            a.positions
+                .iter_mut()
+                .for_each(|p| p.rank = RankSlot::default());
+            Ok::<_, LedgerError>(())
+        })
+        .unwrap();
+    });
+    assert_eq!(
+        lost,
+        "a position is not in the deleveraging index exactly once"
+    );
+    // A short whose entry price rose deserves a better bucket than it has.
+    let worse = found(|| {
+        StoredLedger::update(&of(SHORT), |a| {
+            a.positions.iter_mut().for_each(|p| p.cost -= usd(100));
+            Ok::<_, LedgerError>(())
+        })
+        .unwrap();
+    });
+    assert_eq!(
+        worse,
+        "a position stands worse in the deleveraging index than it deserves"
+    );
+}
+
+#[test]
+fn the_queue_is_noticed_when_map_and_pages_differ() {
+    let place = Queued {
+        since: 1,
+        priority: 1,
+        deficit: 0,
+    };
+    assert_eq!(
+        found(|| Queue::<Test>::insert(of(99), place)),
+        "the queue's pages and its map differ in number"
+    );
+    assert_eq!(
+        found(|| Working::<Test>::put(frame_support::BoundedVec::truncate_from(vec![of(20)]))),
+        "the queue's pages and its map differ in number"
+    );
+    assert_eq!(
+        found(|| {
+            let held = Queue::<Test>::take(of(20)).unwrap();
+            Queue::<Test>::insert(of(21), held);
+        }),
+        "the queue's pages and its map name different accounts"
+    );
+    let moved = |change: fn(&mut Queued)| {
+        found(|| {
+            let mut held = Queue::<Test>::get(of(20)).unwrap();
+            change(&mut held);
+            Queue::<Test>::insert(of(20), held);
+        })
+    };
+    assert_eq!(
+        moved(|q| q.priority += 1),
+        "a queued account stands in the wrong bucket"
+    );
+    assert_eq!(moved(|q| q.deficit += 1), "the deficits do not add up");
+    assert_eq!(
+        found(|| UncoveredDeficit::<Test>::put(1)),
+        "the deficits do not add up"
+    );
+}
+
+#[test]
+fn an_account_is_noticed_when_the_next_close_would_not_find_it() {
+    let unseen = found(|| {
+        StoredLedger::update(&of(LONG), |a| {
+            a.cash -= usd(60);
+            Ok::<_, LedgerError>(())
+        })
+        .unwrap();
+    });
+    assert_eq!(
+        unseen,
+        "an account below maintenance margin would not be found"
+    );
+    let stuck = found(|| {
+        StoredLedger::update(&of(SHORT), |a| {
+            a.standing = Standing::Frozen;
+            Ok::<_, LedgerError>(())
+        })
+        .unwrap();
+    });
+    assert_eq!(
+        stuck,
+        "an account in remedies is neither queued nor waiting"
+    );
+}

@@ -1,0 +1,837 @@
+//! Each remedy, its conditions, and their order. All numbers are worked out by hand beside them.
+
+use super::*;
+use crate::{
+    Error, Escalation, Event, LossCaps, Pallet, Refusal, UncoveredDeficit, VaultLosses, Working,
+};
+use frame_support::{assert_noop, assert_ok};
+use proptest::prelude::*;
+use sp_runtime::DispatchError::BadOrigin;
+
+fn the_order() -> LiquidationOrder<u64> {
+    // At 94: equity 940 − 900 = 40, maintenance 47, short of 7. A lot frees 94·(5 % − 0.1 % − 0.5 %) = 4.136: 2 lots.
+    // Fillable: ABR = 1 − 40/47, times SMMR 1.5 times 47 is 10.5 off 940: 92.95 a lot, so 93 for a seller.
+    // Bankruptcy of 2 lots: (188 − 40·9.4/47)/2 = 90, farther away.
+    LiquidationOrder {
+        account: of(LONG),
+        market: 0,
+        side: Side::Ask,
+        lots: 2,
+        limit: 93,
+    }
+}
+
+#[test]
+fn orders_are_cancelled_and_reduced_when_an_account_falls_below_maintenance() {
+    new_test_ext().execute_with(|| {
+        a_pair();
+        StoredLedger::update(&of(LONG), |a| {
+            novate_risk::add_order(a, 0, Side::Bid, 3, usd(1))?;
+            Ok::<_, LedgerError>(())
+        })
+        .unwrap();
+        assert!(close_at(95).is_empty(), "950 − 900 = 50 covers 47.5");
+        assert!(!is_queued(LONG));
+
+        let sums = totals();
+        assert_eq!(close_at(94), vec![the_order()]);
+        assert_eq!(totals(), sums);
+        assert_eq!(
+            standing(LONG),
+            Standing::Liquidating {
+                since: 3,
+                closes: 1
+            }
+        );
+        assert!(account(LONG).orders.is_empty());
+        let (account, equity, maintenance) = (of(LONG), usd(40), usd(47));
+        let LiquidationOrder {
+            market,
+            side,
+            lots,
+            limit,
+            ..
+        } = the_order();
+        assert_eq!(
+            events(),
+            vec![
+                Event::LiquidationStarted {
+                    account,
+                    equity,
+                    maintenance
+                },
+                Event::OrdersCancelled { account, orders: 1 },
+                Event::LiquidationOrderPlaced {
+                    account,
+                    market,
+                    side,
+                    lots,
+                    limit,
+                    equity,
+                    maintenance
+                },
+            ]
+        );
+    });
+}
+
+#[test]
+fn an_account_recovers_when_its_order_fills() {
+    new_test_ext().execute_with(|| {
+        a_pair();
+        marks(|view| set_mark(view, 0, 94));
+        // Two lots sold at 93: realised 2·(93 − 100) = −14, so cash 86; 8 lots: 86 + 752 − 800 = 38 against 37.6.
+        trade(SHORT, LONG, 0, 2, 93);
+        waterfall();
+        assert_eq!(standing(LONG), Standing::Good);
+        assert!(!is_queued(LONG));
+        let (equity, maintenance) = (usd(38), 37_600_000);
+        assert_eq!(
+            events().pop(),
+            Some(Event::Recovered {
+                account: of(LONG),
+                equity,
+                maintenance
+            })
+        );
+        // And it is found again.
+        assert_eq!(close_at(93).len(), 1);
+    });
+}
+
+#[test]
+fn an_account_recovers_when_it_deposits_or_the_price_returns() {
+    for deposits in [true, false] {
+        new_test_ext().execute_with(|| {
+            a_pair();
+            close_at(94);
+            if deposits {
+                StoredLedger::update(&of(LONG), |a| {
+                    a.cash += usd(7);
+                    Ok::<_, LedgerError>(())
+                })
+                .unwrap();
+            }
+            assert!(close_at(if deposits { 94 } else { 95 }).is_empty());
+            assert_eq!(standing(LONG), Standing::Good);
+            assert!(!is_queued(LONG));
+        });
+    }
+}
+
+#[test]
+fn liquidation_orders_share_the_depth_when_many_accounts_sell() {
+    new_test_ext().execute_with(|| {
+        for owner in 20..24 {
+            deposit(owner, usd(100));
+            deposit(SHORT, usd(10_000));
+            trade(owner, SHORT, 0, 10, 100);
+        }
+        // A fifth of 25 lots: two orders of two and one of one; the fourth account waits.
+        set_depth(0, 25);
+        let lots: Vec<_> = close_at(94).iter().map(|o| o.lots).collect();
+        assert_eq!(lots, vec![2, 2, 1]);
+        // Whoever got nothing has spent its close in the market all the same.
+        for owner in 20..24 {
+            assert_eq!(
+                standing(owner),
+                Standing::Liquidating {
+                    since: 2,
+                    closes: 1
+                }
+            );
+        }
+    });
+}
+
+#[test]
+fn the_largest_position_is_reduced_first_when_there_are_several() {
+    new_test_ext().execute_with(|| {
+        deposit(LONG, usd(120));
+        deposit(SHORT, usd(10_000));
+        trade(LONG, SHORT, 0, 4, 100);
+        trade(LONG, SHORT, 1, 9, 100);
+        // 120 − 4·4 − 9·6 = 50 against (4·96 + 9·94)·5 % = 61.5; two thirds of that are 41.
+        let orders = close(|view| {
+            set_mark(view, 0, 96);
+            set_mark(view, 1, 94);
+        });
+        assert_eq!(orders.len(), 1);
+        assert_eq!((orders[0].market, orders[0].side), (1, Side::Ask));
+    });
+}
+
+#[test]
+fn the_vault_takes_over_when_five_closes_in_the_market_did_not_help() {
+    new_test_ext().execute_with(|| {
+        deposit(VAULT, usd(1_000));
+        a_pair();
+        for closes in 1..5 {
+            assert_eq!(close_at(94), vec![the_order()]);
+            assert_eq!(standing(LONG), Standing::Liquidating { since: 2, closes });
+        }
+        let sums = totals();
+        assert_eq!(close_at(94), vec![the_order()], "the fifth is offered too");
+        assert_eq!(totals(), sums);
+        let (why, equity, maintenance) = (Escalation::MarketExhausted, usd(40), usd(47));
+        assert_eq!(
+            events().pop(),
+            Some(Event::TakenOver {
+                account: of(LONG),
+                why,
+                equity,
+                maintenance
+            })
+        );
+        // Everything passed at cost: 10 lots for 1,000, and 100 in cash.
+        let vault = account(VAULT);
+        assert_eq!((vault.cash, vault.lots(0)), (usd(1_100), 10));
+        assert_eq!(vault.position(0).unwrap().cost, usd(1_000));
+        assert_eq!(assess(VAULT).equity, usd(1_040));
+        let gone = account(LONG);
+        assert!(gone.is_plain() && gone.cash == 0 && gone.standing == Standing::Good);
+    });
+}
+
+#[test]
+fn the_vault_takes_over_at_once_when_equity_is_below_two_thirds_of_maintenance() {
+    new_test_ext().execute_with(|| {
+        deposit(VAULT, usd(1_000));
+        a_pair();
+        // At 93 equity is 30, maintenance 46.5, two thirds of it 31.
+        assert!(close_at(93).is_empty());
+        let (why, equity, maintenance) = (Escalation::DeepShortfall, usd(30), 46_500_000);
+        assert_eq!(
+            events().pop(),
+            Some(Event::TakenOver {
+                account: of(LONG),
+                why,
+                equity,
+                maintenance
+            })
+        );
+        assert_eq!(assess(VAULT).equity, usd(1_030));
+    });
+}
+
+#[test]
+fn the_vault_takes_over_at_once_when_the_queue_exceeds_its_share_of_open_interest() {
+    new_test_ext().execute_with(|| {
+        BacklogShare::set(100_000);
+        deposit(VAULT, usd(1_000));
+        a_pair();
+        // 90 more lots in good hands: the 10 queued are exactly a tenth, which is not yet more than a tenth.
+        deposit(30, usd(10_000));
+        trade(30, SHORT, 0, 90, 100);
+        assert_eq!(close_at(94).len(), 1);
+        assert_eq!(
+            standing(LONG),
+            Standing::Liquidating {
+                since: 2,
+                closes: 1
+            }
+        );
+        // One lot less of open interest, and they are more.
+        trade(SHORT, 30, 0, 1, 94);
+        events();
+        assert!(close_at(94).is_empty());
+        let taken = Event::TakenOver {
+            account: of(LONG),
+            why: Escalation::Backlog,
+            equity: usd(40),
+            maintenance: usd(47),
+        };
+        assert!(events().contains(&taken));
+    });
+}
+
+#[test]
+fn the_vault_takes_over_at_once_when_closing_would_cost_more_than_it_frees() {
+    new_test_ext().execute_with(|| {
+        let old = Params::get();
+        Params::set(novate_risk::LiquidationParams {
+            concession: 60_000,
+            ..old
+        });
+        deposit(VAULT, usd(1_000));
+        a_pair();
+        close_at(94);
+        Params::set(old);
+        assert_eq!(account(VAULT).lots(0), 10);
+    });
+}
+
+#[test]
+fn the_vault_works_its_book_off_when_it_is_in_good_standing() {
+    new_test_ext().execute_with(|| {
+        deposit(VAULT, usd(1_000));
+        a_pair();
+        close_at(93);
+        // 10 lots, a fifth of 20 lots a close, half a percent under the mark: 92.535, so 93 for a seller.
+        set_depth(0, 20);
+        let order = LiquidationOrder {
+            account: of(VAULT),
+            market: 0,
+            side: Side::Ask,
+            lots: 4,
+            limit: 93,
+        };
+        assert_eq!(close_at(93), vec![order.clone()]);
+        // Nothing in a market that is halted, or whose price is old.
+        assert!(close(|view| view.markets[0].status = MarketStatus::Halted).is_empty());
+        assert!(close(|view| {
+            view.markets[0].status = MarketStatus::ReduceOnly;
+            view.markets[0].fresh = false;
+        })
+        .is_empty());
+        assert_eq!(close(|view| view.markets[0].fresh = true), vec![order]);
+    });
+}
+
+#[test]
+fn the_fund_tops_up_to_zero_when_equity_is_below_it() {
+    new_test_ext().execute_with(|| {
+        deposit(VAULT, usd(1_000));
+        deposit(FUND, usd(50));
+        a_pair();
+        let sums = totals();
+        close_at(88);
+        assert_eq!(totals(), sums);
+        // 880 − 900 = −20.
+        let paid = Event::InsurancePaid {
+            account: of(LONG),
+            paid: usd(20),
+            left: 0,
+        };
+        let taken = Event::TakenOver {
+            account: of(LONG),
+            why: Escalation::DeepShortfall,
+            equity: 0,
+            maintenance: usd(44),
+        };
+        let events = events();
+        assert_eq!(&events[events.len() - 2..], &[paid, taken]);
+        assert_eq!(account(FUND).cash, usd(30));
+        assert_eq!(assess(VAULT).equity, usd(1_000));
+    });
+}
+
+#[test]
+fn counterparties_pay_the_rest_when_fund_and_vault_do_not() {
+    new_test_ext().execute_with(|| {
+        deposit(FUND, usd(5));
+        deposit(LONG, usd(100));
+        // 12 sold at 99; 21 sold 6 at 101, 22 sold 4 at 101.
+        for owner in [12, 21, 22] {
+            deposit(owner, usd(1_000));
+        }
+        deposit(30, usd(10_000));
+        trade(30, 12, 0, 10, 99);
+        trade(30, 21, 0, 6, 101);
+        trade(LONG, 22, 0, 4, 101);
+        trade(LONG, 30, 0, 6, 100);
+        // LONG: 10 lots for 1,004; at 88: 100 + 880 − 1,004 = −24, and −19 after the fund's 5.
+        let sums = totals();
+        close_at(88);
+        assert_eq!(totals(), sums);
+        assert!(account(LONG).is_plain() && account(LONG).cash == 0);
+        assert_eq!(account(FUND).cash, 0);
+        // The two best entries, 6 and 4 lots, pay 880 + 19 = 899 by lots: 539.40 and 359.60.
+        let deleveraged: Vec<_> = events()
+            .into_iter()
+            .filter_map(|event| match event {
+                Event::Deleveraged {
+                    counterparty,
+                    lots,
+                    value,
+                    ..
+                } => Some((counterparty.owner, lots, value)),
+                _ => None,
+            })
+            .collect();
+        let mut by_owner = deleveraged.clone();
+        by_owner.sort();
+        assert_eq!(by_owner, vec![(21, 6, -539_400_000), (22, 4, -359_600_000)]);
+        assert_eq!(account(12).lots(0), -10, "the worse entry is left alone");
+        // 21 sold 6 at 101 and bought them back for 539.40.
+        assert_eq!(account(21).cash, usd(1_000) + usd(606) - 539_400_000);
+        assert!(!Pallet::<Test>::withdrawals_paused());
+    });
+}
+
+#[test]
+fn deleveraging_goes_on_in_later_blocks_when_the_quota_is_used_up() {
+    new_test_ext().execute_with(|| {
+        MaxDeleveraged::set(2);
+        deposit(LONG, usd(100));
+        for owner in 20..25 {
+            deposit(owner, usd(1_000));
+            trade(LONG, owner, 0, 2, 100);
+        }
+        let sums = totals();
+        close_at(88);
+        assert_eq!(
+            (standing(LONG), account(LONG).lots(0)),
+            (Standing::Frozen, 6)
+        );
+        // −20 shared by lots: 12 are still open, and pause withdrawals.
+        assert_eq!(UncoveredDeficit::<Test>::get(), usd(12));
+        assert!(Pallet::<Test>::withdrawals_paused());
+        close_at(88);
+        assert_eq!(account(LONG).lots(0), 2);
+        close_at(88);
+        assert_eq!(
+            (standing(LONG), account(LONG).lots(0), account(LONG).cash),
+            (Standing::Good, 0, 0)
+        );
+        assert_eq!(UncoveredDeficit::<Test>::get(), 0);
+        assert!(!Pallet::<Test>::withdrawals_paused());
+        assert_eq!(totals(), sums);
+        // Frozen once, not again in every block.
+        let refused = events()
+            .into_iter()
+            .filter(|e| matches!(e, Event::TakeoverRefused { .. }))
+            .count();
+        assert_eq!(refused, 1);
+    });
+}
+
+#[test]
+fn the_vault_is_asked_again_when_a_frozen_account_remains() {
+    new_test_ext().execute_with(|| {
+        MaxDeleveraged::set(1);
+        deposit(LONG, usd(100));
+        for owner in 20..25 {
+            deposit(owner, usd(1_000));
+            trade(LONG, owner, 0, 2, 100);
+        }
+        close_at(91);
+        assert_eq!(
+            (standing(LONG), account(LONG).lots(0)),
+            (Standing::Frozen, 8)
+        );
+        deposit(VAULT, usd(1_000));
+        close_at(91);
+        assert_eq!((standing(LONG), account(LONG).lots(0)), (Standing::Good, 0));
+        assert_eq!(account(VAULT).lots(0), 8);
+    });
+}
+
+#[test]
+fn a_counterparty_is_skipped_when_it_would_end_below_maintenance() {
+    new_test_ext().execute_with(|| {
+        deposit(LONG, usd(100));
+        // 20 has the best entry, but its profit supports a loss in market 1.
+        deposit(20, usd(11));
+        deposit(21, usd(10_000));
+        deposit(30, usd(10_000));
+        trade(30, 20, 0, 10, 101);
+        trade(20, 30, 1, 9, 100);
+        trade(LONG, 21, 0, 10, 100);
+        close(|view| {
+            set_mark(view, 0, 85);
+            set_mark(view, 1, 91);
+        });
+        // LONG has 850 − 900 = −50 to be paid. 20 has 11 + 160 − 81 = 90 against 42.50 + 40.95 = 83.45; closing market 0
+        // at 900 would leave 40 against 40.95. 21 sold at 100 and pays.
+        assert_eq!((account(20).lots(0), account(21).lots(0)), (-10, 0));
+        assert_eq!(account(21).cash, usd(10_100));
+        assert!(account(LONG).is_plain());
+    });
+}
+
+#[test]
+fn the_best_entry_price_pays_first_when_an_older_entry_of_the_index_looks_better() {
+    new_test_ext().execute_with(|| {
+        deposit(LONG, usd(100));
+        for owner in [20, 21, 30] {
+            deposit(owner, usd(10_000));
+        }
+        // 20 sold 5 at 110, then 5 at 90: 100 on average, but the entry of 110 stands. 21 sold 10 at 105.
+        trade(30, 20, 0, 5, 110);
+        trade(30, 20, 0, 5, 90);
+        trade(30, 21, 0, 10, 105);
+        trade(LONG, 30, 0, 10, 100);
+        close_at(88);
+        assert_eq!((account(20).lots(0), account(21).lots(0)), (-10, 0));
+        // And 20 stands where it belongs now.
+        let rank = account(20).positions[0].rank;
+        assert_eq!(u32::from(rank.bucket), crate::scale::floor(100_000_000));
+    });
+}
+
+#[test]
+fn longs_pay_by_their_lowest_entry_price_when_a_short_is_bankrupt() {
+    new_test_ext().execute_with(|| {
+        // Short 10 at 100 with 100 of cash; at 112: 1,100 − 1,120 = −20.
+        deposit(LONG, usd(100));
+        for owner in [20, 21, 30] {
+            deposit(owner, usd(10_000));
+        }
+        trade(20, 30, 0, 10, 95);
+        trade(21, 30, 0, 15, 90);
+        trade(30, LONG, 0, 10, 100);
+        let sums = totals();
+        close_at(112);
+        assert_eq!(totals(), sums);
+        // Bought back for 1,120 − 20 = 1,100: of 15 lots 21 sells 10, and realises 200 instead of 220.
+        assert_eq!((account(20).lots(0), account(21).lots(0)), (10, 5));
+        assert_eq!(account(21).cash, usd(10_200));
+        assert!(account(LONG).is_plain() && account(LONG).cash == 0);
+    });
+}
+
+#[test]
+fn the_vault_takes_an_opposite_position_when_it_lowers_its_risk() {
+    new_test_ext().execute_with(|| {
+        a_pair();
+        // Short 10 at 100 with 60 of cash: at 93 130 against 93 initially; at 98, 80 against 98.
+        deposit(VAULT, usd(60));
+        deposit(30, usd(10_000));
+        trade(30, VAULT, 0, 10, 100);
+        deposit(LONG, -usd(60));
+        close_at(98);
+        // LONG has 20 of 49 that it needs. The vault's 80 and those 20 are all cash now.
+        assert_eq!((account(VAULT).lots(0), account(VAULT).cash), (0, usd(100)));
+        assert!(account(LONG).is_plain());
+    });
+}
+
+#[test]
+fn what_nobody_covers_stays_queued_and_pauses_withdrawals_when_counterparties_lack() {
+    new_test_ext().execute_with(|| {
+        // A bankrupt account without positions: nothing can be deleveraged.
+        deposit(FUND, usd(3));
+        deposit(LONG, -usd(20));
+        assert!(is_queued(LONG), "queued where it was settled");
+        close_at(100);
+        assert_eq!(UncoveredDeficit::<Test>::get(), usd(17));
+        assert!(Pallet::<Test>::withdrawals_paused());
+        assert_eq!(
+            events().pop(),
+            Some(Event::DeficitUncovered {
+                account: of(LONG),
+                deficit: usd(17)
+            })
+        );
+        // The fund pays as soon as it can.
+        deposit(FUND, usd(100));
+        assert!(
+            !Pallet::<Test>::withdrawals_paused(),
+            "17 does not exceed 100"
+        );
+        close_at(100);
+        assert_eq!((account(LONG).cash, account(FUND).cash), (0, usd(83)));
+        assert_eq!((standing(LONG), is_queued(LONG)), (Standing::Good, false));
+    });
+}
+
+#[test]
+fn the_vault_refuses_when_its_margin_its_cash_or_its_loss_cap_says_so() {
+    let refusal_of = |prepare: &dyn Fn()| {
+        new_test_ext().execute_with(|| {
+            a_pair();
+            prepare();
+            let sums = totals();
+            close_at(93);
+            assert_eq!(totals(), sums);
+            events().into_iter().find_map(|event| match event {
+                Event::TakeoverRefused { refusal, .. } => Some(refusal),
+                _ => None,
+            })
+        })
+    };
+    let no_vault = Refusal::Ledger(LedgerError::NoAccount);
+    assert_eq!(refusal_of(&|| ()), Some(no_vault));
+    // 10 lots at 93 need 93 initially; the account brings 30, and 62 are too few.
+    assert_eq!(
+        refusal_of(&|| deposit(VAULT, usd(62))),
+        Some(Refusal::Margin)
+    );
+    assert_eq!(refusal_of(&|| deposit(VAULT, usd(63))), None);
+    // What the vault lost in the market counts, up to its cap and no farther.
+    let lost = |loss| {
+        move || {
+            deposit(VAULT, usd(10_000));
+            VaultLosses::<Test>::insert(0, crate::VaultLoss { window: 0, loss });
+        }
+    };
+    assert_eq!(refusal_of(&lost(usd(500))), None);
+    assert_eq!(refusal_of(&lost(usd(501))), Some(Refusal::LossCap(0)));
+    // An account that is kept up by its collateral alone brings a debt; the vault needs the cash for it.
+    let in_debt = |vault| {
+        move || {
+            deposit(VAULT, vault);
+            deposit_asset(VAULT, 1_000);
+            deposit_asset(LONG, 1_000);
+            deposit(LONG, -usd(900));
+        }
+    };
+    assert_eq!(refusal_of(&in_debt(usd(799))), Some(Refusal::Cash));
+    assert_eq!(refusal_of(&in_debt(usd(800))), None);
+}
+
+#[test]
+fn the_vault_counts_its_losses_at_marks_and_funding_when_it_holds_positions() {
+    new_test_ext().execute_with(|| {
+        deposit(VAULT, usd(10_000));
+        deposit(SHORT, usd(10_000));
+        trade(VAULT, SHORT, 0, 10, 100);
+        let loss = || Pallet::<Test>::vault_loss(0, StoredView::view().block);
+        close_at(97);
+        assert_eq!(loss(), usd(30));
+        // 2 USD of funding a lot are losses too.
+        close(|view| view.markets[0].funding_index = (2 * QUANTUMS) << FUNDING_FRACTION_BITS);
+        assert_eq!(loss(), usd(50));
+        close_at(99);
+        assert_eq!(loss(), usd(30));
+        // Gains make good what was lost, and no more.
+        close_at(150);
+        assert_eq!(loss(), 0);
+        close_at(140);
+        assert_eq!(loss(), usd(100));
+        // Another window counts anew.
+        close(|view| view.block = 100);
+        assert_eq!(loss(), 0);
+    });
+}
+
+#[test]
+fn a_debt_is_paid_out_of_collateral_at_its_haircut_value_when_equity_suffices() {
+    new_test_ext().execute_with(|| {
+        deposit(VAULT, usd(1_000));
+        deposit_asset(LONG, 1_000);
+        deposit(LONG, -usd(90));
+        // 1,000 units count for 900: equity 810, nothing to be liquidated for, but cash is owed.
+        assert!(is_queued(LONG));
+        let sums = totals();
+        close_at(100);
+        assert_eq!(totals(), sums);
+        // 90 USD are 100 units after the haircut.
+        assert_eq!(
+            events().pop(),
+            Some(Event::DebtPaid {
+                account: of(LONG),
+                paid: usd(90)
+            })
+        );
+        assert_eq!(
+            (account(LONG).cash, account(LONG).collateral[0].1),
+            (0, 900_000_000)
+        );
+        assert_eq!(
+            (account(VAULT).cash, account(VAULT).collateral[0].1),
+            (usd(910), 100_000_000)
+        );
+        assert_eq!((assess(LONG).equity, is_queued(LONG)), (usd(810), false));
+    });
+}
+
+#[test]
+fn a_debt_waits_behind_the_others_when_the_vault_cannot_pay() {
+    new_test_ext().execute_with(|| {
+        deposit(VAULT, usd(50));
+        deposit_asset(LONG, 1_000);
+        deposit(LONG, -usd(90));
+        close_at(100);
+        assert_eq!(Pallet::<Test>::queue(9)[0].1.priority, 0);
+        assert_eq!(
+            (account(LONG).cash, standing(LONG)),
+            (-usd(90), Standing::Good)
+        );
+        deposit(VAULT, usd(50));
+        close_at(100);
+        assert_eq!((account(LONG).cash, is_queued(LONG)), (0, false));
+    });
+}
+
+#[test]
+fn nothing_is_done_when_a_price_is_old_or_a_market_is_halted() {
+    let stops: [fn(&mut RiskView, bool); 2] = [
+        |view, stop| view.markets[0].fresh = !stop,
+        |view, stop| {
+            view.markets[0].status = if stop {
+                MarketStatus::Halted
+            } else {
+                MarketStatus::Open
+            }
+        },
+    ];
+    for stop in stops {
+        new_test_ext().execute_with(|| {
+            deposit(VAULT, usd(1_000));
+            a_pair();
+            assert!(close(|view| {
+                set_mark(view, 0, 88);
+                stop(view, true);
+            })
+            .is_empty());
+            assert_eq!((standing(LONG), is_queued(LONG)), (Standing::Good, false));
+            assert_eq!(account(LONG).lots(0), 10);
+            close(|view| stop(view, false));
+            // At once then: no fund, so the vault takes no account below zero, and the short pays.
+            assert_eq!(
+                (
+                    account(LONG).lots(0),
+                    account(SHORT).lots(0),
+                    account(VAULT).lots(0)
+                ),
+                (0, 0, 0)
+            );
+        });
+    }
+}
+
+#[test]
+fn an_account_in_remedies_waits_in_the_index_when_its_price_grows_old() {
+    new_test_ext().execute_with(|| {
+        a_pair();
+        close_at(94);
+        assert!(is_queued(LONG));
+        close(|view| view.markets[0].fresh = false);
+        assert!(!is_queued(LONG));
+        assert_eq!(
+            standing(LONG),
+            Standing::Liquidating {
+                since: 2,
+                closes: 1
+            }
+        );
+        // The price comes back, higher or lower: it is found, and goes on where it was.
+        close(|view| view.markets[0].fresh = true);
+        assert_eq!(
+            standing(LONG),
+            Standing::Liquidating {
+                since: 2,
+                closes: 2
+            }
+        );
+        close(|view| view.markets[0].fresh = false);
+        close(|view| {
+            view.markets[0].fresh = true;
+            set_mark(view, 0, 120);
+        });
+        assert_eq!((standing(LONG), is_queued(LONG)), (Standing::Good, false));
+    });
+}
+
+#[test]
+fn a_loss_cap_is_set_when_governance_says_so() {
+    new_test_ext().execute_with(|| {
+        let root = || RuntimeOrigin::root();
+        assert_noop!(
+            Liquidation::set_loss_cap(RuntimeOrigin::signed(1), 0, 1),
+            BadOrigin
+        );
+        assert_noop!(
+            Liquidation::set_loss_cap(root(), 0, -1),
+            Error::<Test>::NegativeCap
+        );
+        assert_noop!(
+            Liquidation::set_loss_cap(root(), 9, 1),
+            Error::<Test>::UnknownMarket
+        );
+        assert_ok!(Liquidation::set_loss_cap(root(), 0, 1));
+        assert_eq!(LossCaps::<Test>::get(0), Some(1));
+        assert_eq!(
+            events(),
+            vec![Event::LossCapSet {
+                market: 0,
+                old_value: usd(500),
+                new_value: 1
+            }]
+        );
+    });
+}
+
+#[test]
+fn remedies_count_for_no_more_accounts_than_the_budget_when_many_fall() {
+    new_test_ext().execute_with(|| {
+        MaxLiquidations::set(3);
+        deposit(VAULT, usd(100_000));
+        for owner in 20..30 {
+            deposit(owner, usd(100));
+            deposit(SHORT, usd(10_000));
+            trade(owner, SHORT, 0, 10, 100);
+        }
+        for left in [7, 4, 1, 0] {
+            close_at(93);
+            assert_eq!(Pallet::<Test>::queued(), left);
+            assert!(Working::<Test>::get().is_empty());
+        }
+    });
+}
+
+proptest! {
+    #![proptest_config(cases(48))]
+
+    #[test]
+    fn nothing_is_created_or_lost_and_nobody_closes_too_much_when_markets_crash(
+        trades in prop::collection::vec((10u64..18, 10u64..18, 0u16..2, 1i64..20, 90u64..110), 1..30),
+        cash in prop::collection::vec(0i128..400, 8),
+        collateral in prop::collection::vec(0u128..100, 8),
+        vault in 0i128..1_500,
+        fund in 0i128..100,
+        prices in prop::collection::vec((60u128..150, 60u128..150, -200i128..200), 1..8),
+        quota in 1u32..4,
+    ) {
+        new_test_ext().execute_with(|| {
+            MaxDeleveraged::set(quota);
+            deposit(VAULT, usd(vault));
+            deposit(FUND, usd(fund));
+            for (owner, (cash, units)) in (10..18).zip(cash.iter().zip(&collateral)) {
+                deposit(owner, usd(*cash));
+                deposit_asset(owner, *units);
+            }
+            for (buyer, seller, market, lots, ticks) in trades {
+                if buyer != seller {
+                    trade(buyer, seller, market, lots, ticks);
+                }
+            }
+            let sums = totals();
+            assert!(sums.0.is_empty());
+            for (a, b, funding) in prices {
+                marks(|view| {
+                    set_mark(view, 0, a);
+                    set_mark(view, 1, b);
+                    view.markets[0].funding_index += (funding << FUNDING_FRACTION_BITS) * 1_000 + 7;
+                });
+                assert_eq!(totals(), sums);
+                Liquidation::do_try_state().unwrap();
+                let held: std::collections::BTreeMap<_, _> = Accounts::iter().collect();
+                events();
+                waterfall();
+                assert_eq!(totals(), sums);
+
+                let mut closed = std::collections::BTreeMap::<(Of, MarketId), u64>::new();
+                let mut counterparties = 0;
+                for event in events() {
+                    if let Event::Deleveraged { account, counterparty, market, lots, .. } = event {
+                        counterparties += 1;
+                        assert!(lots > 0);
+                        *closed.entry((account, market)).or_default() += lots;
+                        *closed.entry((counterparty, market)).or_default() += lots;
+                        // Opposite sides: never more than either position.
+                        if account != of(VAULT) && counterparty != of(VAULT) {
+                            assert!(held[&account].lots(market).signum() != 0);
+                            assert_eq!(
+                                held[&account].lots(market).signum(),
+                                -held[&counterparty].lots(market).signum(),
+                            );
+                        }
+                    }
+                }
+                assert!(counterparties <= quota);
+                for ((account, market), lots) in closed {
+                    if account != of(VAULT) {
+                        assert!(lots <= held[&account].lots(market).unsigned_abs());
+                    }
+                }
+                // Every deficit that is left is accounted for.
+                let open: Cash = Accounts::iter_keys().map(|a| (-assess(a.owner).equity).max(0)).sum();
+                let counted = UncoveredDeficit::<Test>::get();
+                assert!(counted == open, "{counted} counted of {open}");
+            }
+        });
+    }
+}

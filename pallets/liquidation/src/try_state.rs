@@ -1,0 +1,188 @@
+//! What must hold between blocks, as equalities where there are two sides. Always compiled; the hook is behind `try-runtime`.
+
+use crate::{
+    index::{entry_bucket, side_of},
+    pages::{Entry, Shelf},
+    scale, AllAccounts, Config, Pallet, Queue, RiskDirectory, RiskPage, RiskSpan, UncoveredDeficit,
+    Working,
+};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
+use frame_support::ensure;
+use novate_types::{
+    AccountRef, Cash, CurrentView, Ledger, MarginAccount, RiskModel, RiskView, Side, Standing,
+};
+use sp_runtime::TryRuntimeError;
+
+/// Accounts read at once.
+const BATCH: u32 = 1_000;
+
+/// How often each entry stands in the pages.
+type Entries<AccountId> = BTreeMap<(Shelf, u32, AccountRef<AccountId>, u32), u32>;
+
+impl<T: Config> Pallet<T> {
+    /// Checks the pallet's storage against itself and against every account.
+    pub fn do_try_state() -> Result<(), TryRuntimeError> {
+        let entries = Self::check_pages()?;
+        Self::check_queue(&entries)?;
+        let view = T::View::view();
+        let mut last: Option<AccountRef<T::AccountId>> = None;
+        loop {
+            let accounts = T::Accounts::after(last.as_ref(), BATCH);
+            for of in &accounts {
+                let account =
+                    T::Ledger::account(of).ok_or("an account of the sweep is not in the ledger")?;
+                Self::check_entries(of, &account, &entries)?;
+                Self::check_standing(of, &account, &view)?;
+            }
+            last = accounts.into_iter().next_back();
+            if last.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Directory, spans and pages name the same buckets, and no page is empty.
+    fn check_pages() -> Result<Entries<T::AccountId>, TryRuntimeError> {
+        let mut marked = BTreeSet::new();
+        for (shelf, directory) in RiskDirectory::<T>::iter() {
+            marked.extend(directory.buckets().map(|bucket| (shelf, bucket)));
+        }
+        let mut spanned = BTreeSet::new();
+        let mut pages = BTreeSet::new();
+        for ((shelf, bucket), span) in RiskSpan::<T>::iter() {
+            spanned.insert((shelf, bucket));
+            pages.extend((span.first..=span.last).map(|page| (shelf, bucket, page)));
+        }
+        ensure!(
+            marked == spanned,
+            "the directory marks other buckets than there are"
+        );
+        let mut stored = BTreeSet::new();
+        let mut entries = Entries::new();
+        for ((shelf, bucket, page), list) in RiskPage::<T>::iter() {
+            ensure!(!list.is_empty(), "a page is empty");
+            stored.insert((shelf, bucket, page));
+            for Entry {
+                account,
+                generation,
+            } in list
+            {
+                let count = entries
+                    .entry((shelf, bucket, account, generation))
+                    .or_default();
+                *count = count.saturating_add(1);
+            }
+        }
+        ensure!(stored == pages, "a bucket spans other pages than there are");
+        Ok(entries)
+    }
+
+    /// Every queued account is in the queue's pages or being worked on, once; the deficits add up.
+    fn check_queue(entries: &Entries<T::AccountId>) -> Result<(), TryRuntimeError> {
+        let mut paged: Vec<_> = entries
+            .iter()
+            .filter(|((shelf, ..), _)| *shelf == Shelf::Queue)
+            .flat_map(|((_, bucket, account, _), count)| {
+                (0..*count).map(move |_| (account.clone(), Some(*bucket)))
+            })
+            .chain(
+                Working::<T>::get()
+                    .into_iter()
+                    .map(|account| (account, None)),
+            )
+            .collect();
+        paged.sort();
+        let mut queued: Vec<_> = Queue::<T>::iter().collect();
+        queued.sort_by(|a, b| a.0.cmp(&b.0));
+        ensure!(
+            paged.len() == queued.len(),
+            "the queue's pages and its map differ in number"
+        );
+        let mut deficit: Cash = 0;
+        for ((paged, bucket), (queued, place)) in paged.iter().zip(&queued) {
+            ensure!(
+                paged == queued,
+                "the queue's pages and its map name different accounts"
+            );
+            ensure!(
+                bucket.is_none_or(|b| b == u32::from(place.priority)),
+                "a queued account stands in the wrong bucket"
+            );
+            ensure!(place.deficit >= 0, "a deficit is below zero");
+            deficit = deficit
+                .checked_add(place.deficit)
+                .ok_or("the deficits overflow")?;
+        }
+        ensure!(
+            deficit == UncoveredDeficit::<T>::get(),
+            "the deficits do not add up"
+        );
+        Ok(())
+    }
+
+    /// Every slot of an account stands in the pages exactly once.
+    fn check_entries(
+        of: &AccountRef<T::AccountId>,
+        account: &MarginAccount,
+        entries: &Entries<T::AccountId>,
+    ) -> Result<(), TryRuntimeError> {
+        let count = |shelf, bucket, generation| {
+            entries
+                .get(&(shelf, bucket, of.clone(), generation))
+                .copied()
+                .unwrap_or(0)
+        };
+        for slot in &account.risk {
+            let shelf = Shelf::Threshold(slot.axis, slot.direction);
+            ensure!(
+                count(shelf, slot.bucket, slot.generation) == 1,
+                "a threshold is not in the pages exactly once"
+            );
+        }
+        for position in &account.positions {
+            let (side, rank) = (side_of(position), position.rank);
+            ensure!(
+                count(
+                    Shelf::Rank(position.market, side),
+                    rank.bucket.into(),
+                    rank.generation
+                ) == 1,
+                "a position is not in the deleveraging index exactly once"
+            );
+            let deserved = entry_bucket(position);
+            let is_found = match side {
+                Side::Bid => rank.bucket <= deserved,
+                Side::Ask => rank.bucket >= deserved,
+            };
+            ensure!(
+                is_found,
+                "a position stands worse in the deleveraging index than it deserves"
+            );
+        }
+        Ok(())
+    }
+
+    /// Accounts in remedies are queued or wait for a price; accounts below maintenance margin are found by the next close.
+    fn check_standing(
+        of: &AccountRef<T::AccountId>,
+        account: &MarginAccount,
+        view: &RiskView,
+    ) -> Result<(), TryRuntimeError> {
+        let is_queued = Queue::<T>::contains_key(of);
+        let waits = account.risk.iter().any(|slot| slot.bucket == scale::ALWAYS);
+        ensure!(
+            account.standing == Standing::Good || is_queued || waits,
+            "an account in remedies is neither queued nor waiting"
+        );
+        let assessment =
+            T::Risk::assess(account, view).map_err(|_| "an account cannot be assessed")?;
+        ensure!(
+            !assessment.is_below_maintenance() || is_queued || Self::is_crossed(account, view),
+            "an account below maintenance margin would not be found"
+        );
+        Ok(())
+    }
+}
