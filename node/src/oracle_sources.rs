@@ -1,5 +1,6 @@
 //! `--oracle-source NAME=BASE_URL`: hands a source's address to the oracle's worker by offchain local storage.
 
+use pallet_price_oracle::worker::SOURCE_PREFIX;
 use sp_core::offchain::{OffchainStorage, STORAGE_PREFIX};
 use std::str::FromStr;
 
@@ -50,7 +51,7 @@ pub fn store(storage: &mut impl OffchainStorage, overrides: &[SourceOverride]) {
 }
 
 fn key(name: &str) -> Vec<u8> {
-    [b"novate::oracle::source::".as_slice(), name.as_bytes()].concat()
+    [SOURCE_PREFIX, name.as_bytes()].concat()
 }
 
 #[cfg(test)]

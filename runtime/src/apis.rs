@@ -6,6 +6,11 @@ use frame_support::{
     genesis_builder_helper::{build_state, get_preset},
     weights::Weight,
 };
+use novate_runtime_api::{
+    AccountInfo, Book, Candidate, Conservation, FeedInfo, HypotheticalTrade, MarketInfo, QueryError,
+    StatusInfo,
+};
+use novate_types::{AccountRef, MarketId};
 use sp_api::impl_runtime_apis;
 use sp_consensus_aura::sr25519::AuthorityId as AuraId;
 use sp_core::{crypto::KeyTypeId, OpaqueMetadata};
@@ -148,6 +153,36 @@ impl_runtime_apis! {
         }
         fn query_length_to_fee(length: u32) -> Balance {
             TransactionPayment::length_to_fee(length)
+        }
+    }
+
+    impl novate_runtime_api::NovateApi<Block, AccountId> for Runtime {
+        fn markets() -> Vec<(MarketId, MarketInfo)> {
+            queries::markets()
+        }
+        fn book(market: MarketId, depth: u32) -> Book {
+            queries::book(market, depth)
+        }
+        fn prices() -> Vec<FeedInfo> {
+            queries::prices()
+        }
+        fn account(account: AccountRef<AccountId>) -> Result<AccountInfo, QueryError> {
+            queries::account(&account)
+        }
+        fn simulate(
+            account: AccountRef<AccountId>,
+            trades: Vec<HypotheticalTrade>,
+        ) -> Result<AccountInfo, QueryError> {
+            queries::simulate(&account, &trades)
+        }
+        fn liquidation_candidates(from: u32, count: u32) -> Vec<Candidate<AccountId>> {
+            queries::liquidation_candidates(from, count)
+        }
+        fn conservation() -> Result<Conservation, QueryError> {
+            queries::conservation()
+        }
+        fn status() -> StatusInfo {
+            queries::status()
         }
     }
 

@@ -11,6 +11,7 @@ include!(concat!(env!("OUT_DIR"), "/wasm_binary.rs"));
 mod apis;
 pub mod configs;
 pub mod genesis_presets;
+pub mod queries;
 
 use alloc::{borrow::Cow, vec::Vec};
 use sp_runtime::{
@@ -89,6 +90,8 @@ sp_runtime::impl_opaque_keys! {
         pub aura: Aura,
         /// Votes on finality.
         pub grandpa: Grandpa,
+        /// Signs observations of prices.
+        pub oracle: Oracle,
     }
 }
 
@@ -155,4 +158,16 @@ mod runtime {
     pub type Assets = pallet_assets;
     #[runtime::pallet_index(9)]
     pub type Sudo = pallet_sudo;
+    #[runtime::pallet_index(20)]
+    pub type Instruments = pallet_instruments;
+    #[runtime::pallet_index(21)]
+    pub type Oracle = pallet_price_oracle;
+    #[runtime::pallet_index(22)]
+    pub type Margin = pallet_margin;
+    #[runtime::pallet_index(23)]
+    pub type OrderBook = pallet_order_book;
+    #[runtime::pallet_index(24)]
+    pub type Clearing = pallet_clearing;
+    #[runtime::pallet_index(25)]
+    pub type Liquidation = pallet_liquidation;
 }

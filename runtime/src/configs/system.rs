@@ -69,6 +69,7 @@ impl frame_system::Config for Runtime {
     type Version = Version;
     type SS58Prefix = SS58Prefix;
     type MaxConsumers = ConstU32<16>;
+    type PostTransactions = Clearing;
 }
 
 impl pallet_balances::Config for Runtime {

@@ -1,0 +1,226 @@
+//! Answers of the runtime API: what pallets and formulas know, put together. Nothing here decides anything.
+
+use crate::{
+    configs::exchange::{InsuranceFund, Vault},
+    AccountId, Clearing, Instruments, Liquidation, Margin, OrderBook, Runtime, Timestamp,
+};
+use alloc::vec::Vec;
+use novate_risk::Linear;
+use novate_runtime_api::{
+    AccountInfo, Book, BookLevel, Candidate, Conservation, Equality, FeedInfo, HypotheticalTrade,
+    MarketInfo, NoLiquidationPrice, PositionInfo, QueryError, StatusInfo,
+};
+use novate_types::{
+    math, AccountRef, Assessment, Cash, CurrentView, Ledger, Liquidations, Listing, MarginAccount,
+    MarketId, OpenOrder, OrderBook as _, Price, RiskModel, RiskView,
+};
+use sp_runtime::traits::Zero;
+
+/// Most levels a side that one query returns.
+const MAX_DEPTH: u32 = 256;
+/// Most trades one simulation takes.
+const MAX_TRADES: usize = 64;
+/// Most candidates one page holds.
+const MAX_CANDIDATES: u32 = 256;
+
+/// Every market.
+pub fn markets() -> Vec<(MarketId, MarketInfo)> {
+    let view = Clearing::view();
+    let states = pallet_clearing::States::<Runtime>::get();
+    <Instruments as Listing>::markets()
+        .into_iter()
+        .filter_map(|(id, instrument)| {
+            let tier = <Instruments as Listing>::tier(instrument.params.tier)?;
+            let state = states.iter().find(|s| s.id == id);
+            let funding_rate_8h = state
+                .and_then(|s| pallet_clearing::funding::mean(&s.premiums, view.now).ok())
+                .and_then(|mean| {
+                    novate_risk::funding_rate_8h(
+                        mean,
+                        instrument.params.interest_8h_ppm,
+                        instrument.params.funding_cap_factor,
+                        &tier,
+                    )
+                    .ok()
+                });
+            let info = MarketInfo {
+                tier,
+                view: view.market(id).ok().cloned(),
+                open_interest: Margin::open_interest(id),
+                funding_rate_8h: funding_rate_8h.unwrap_or(0),
+                rested: OrderBook::rested(id),
+                last_trade: state.and_then(|s| s.last).map(|last| (last.ticks, last.at)),
+                instrument,
+            };
+            Some((id, info))
+        })
+        .collect()
+}
+
+/// A market's best levels.
+pub fn book(market: MarketId, depth: u32) -> Book {
+    let level = |(ticks, lots, orders)| BookLevel { ticks, lots, orders };
+    let (bids, asks) = OrderBook::book(market, depth.min(MAX_DEPTH));
+    Book {
+        bids: bids.into_iter().map(level).collect(),
+        asks: asks.into_iter().map(level).collect(),
+    }
+}
+
+/// The oracle's feeds.
+pub fn prices() -> Vec<FeedInfo> {
+    let now = Timestamp::get();
+    let prices = pallet_price_oracle::Prices::<Runtime>::get();
+    pallet_price_oracle::Feeds::<Runtime>::get()
+        .iter()
+        .map(|(feed, config)| {
+            let last = prices.get(feed);
+            let observed_at = last.map_or(0, |p| p.observed_at);
+            FeedInfo {
+                feed: *feed,
+                symbol: config.symbol.as_str().as_bytes().to_vec(),
+                price: last.map(|p| p.price),
+                confidence: last.map_or(Price::zero(), |p| p.confidence),
+                observed_at,
+                age: now.saturating_sub(observed_at),
+            }
+        })
+        .collect()
+}
+
+/// One account.
+pub fn account(of: &AccountRef<AccountId>) -> Result<AccountInfo, QueryError> {
+    let account = Margin::account(of).ok_or(QueryError::NoAccount)?;
+    describe(account, OrderBook::open_orders(of), &Clearing::view())
+}
+
+/// The account after some trades, with their taker fees.
+pub fn simulate(
+    of: &AccountRef<AccountId>,
+    trades: &[HypotheticalTrade],
+) -> Result<AccountInfo, QueryError> {
+    let mut account = Margin::account(of).ok_or(QueryError::NoAccount)?;
+    let view = Clearing::view();
+    let taker_ppm = view.fee_tier(account.fee_tier).taker_ppm;
+    for trade in trades.get(..MAX_TRADES.min(trades.len())).unwrap_or_default() {
+        let market = view.market(trade.market)?;
+        if market.mark.is_zero() {
+            return Err(QueryError::NoPrice);
+        }
+        let ticks = match trade.ticks {
+            Some(ticks) => ticks,
+            None => math::ticks_nearest(market.mark, market.tick_size).map_err(out_of_range)?,
+        };
+        let value =
+            math::trade_value(trade.lots, ticks, market.tick_value).map_err(out_of_range)?;
+        novate_risk::apply_trade(&mut account, market, trade.lots, value)?;
+        let fee = novate_risk::fee(value, taker_ppm).map_err(out_of_range)?;
+        account.cash = math::sub(account.cash, fee).map_err(out_of_range)?;
+    }
+    describe(account, OrderBook::open_orders(of), &view)
+}
+
+fn out_of_range(_: novate_types::MathError) -> QueryError {
+    QueryError::OutOfRange
+}
+
+fn describe(
+    account: MarginAccount,
+    open_orders: Vec<OpenOrder>,
+    view: &RiskView,
+) -> Result<AccountInfo, QueryError> {
+    let assessment = Linear::assess(&account, view)?;
+    let positions = account
+        .positions
+        .iter()
+        .map(|position| {
+            let market = view.market(position.market)?;
+            let value = math::position_value_floor(position.lots, market.mark, market.lot_size)
+                .map_err(out_of_range)?;
+            let owed =
+                novate_risk::funding_owed_ceil(position, market).map_err(out_of_range)?;
+            let funding = math::neg(owed).map_err(out_of_range)?;
+            let unrealised = math::sub(value, position.cost)
+                .and_then(|profit| math::add(profit, funding))
+                .map_err(out_of_range)?;
+            Ok(PositionInfo {
+                market: position.market,
+                lots: position.lots,
+                cost: position.cost,
+                funding_index: position.funding_index,
+                value,
+                funding,
+                unrealised,
+                liquidation_price: liquidation_price(&assessment, &account, view, position.market)?,
+            })
+        })
+        .collect::<Result<_, QueryError>>()?;
+    Ok(AccountInfo { standing: account.standing, account, assessment, positions, open_orders })
+}
+
+fn liquidation_price(
+    assessment: &Assessment,
+    account: &MarginAccount,
+    view: &RiskView,
+    market: MarketId,
+) -> Result<Result<Price, NoLiquidationPrice>, QueryError> {
+    if view.market(market)?.mark.is_zero() {
+        return Ok(Err(NoLiquidationPrice::NoPrice));
+    }
+    if assessment.is_below_maintenance() {
+        return Ok(Err(NoLiquidationPrice::AlreadyBelow));
+    }
+    Ok(novate_risk::liquidation_price(assessment, account, view, market)?
+        .ok_or(NoLiquidationPrice::Covered))
+}
+
+/// Accounts by nearness to their maintenance margin.
+pub fn liquidation_candidates(from: u32, count: u32) -> Vec<Candidate<AccountId>> {
+    let view = Clearing::view();
+    Liquidation::candidates(&view, from, count.min(MAX_CANDIDATES))
+        .into_iter()
+        .filter_map(|of| {
+            let account = Margin::account(&of)?;
+            let assessment = Linear::assess(&account, &view).ok()?;
+            Some(Candidate {
+                account: of,
+                standing: account.standing,
+                equity: assessment.equity,
+                maintenance: assessment.maintenance,
+                notional: assessment.notional,
+            })
+        })
+        .collect()
+}
+
+/// The equalities, computed over the whole state.
+pub fn conservation() -> Result<Conservation, QueryError> {
+    let sums = Margin::conservation().map_err(out_of_range)?;
+    let equality = |e: pallet_margin::Equality| Equality { ledger: e.ledger, custody: e.custody };
+    Ok(Conservation {
+        lots: sums.lots,
+        settlement: equality(sums.settlement),
+        collateral: sums.collaterals.into_iter().map(|(asset, e)| (asset, equality(e))).collect(),
+        pots: sums.pots,
+        accounts: sums.accounts,
+    })
+}
+
+/// Where the chain stands.
+pub fn status() -> StatusInfo {
+    let view = Clearing::view();
+    let equity = |of: AccountRef<AccountId>| -> Cash {
+        Margin::account(&of)
+            .and_then(|account| Linear::assess(&account, &view).ok())
+            .map_or(0, |assessment| assessment.equity)
+    };
+    StatusInfo {
+        block: view.block,
+        now: view.now,
+        markets: view.markets.iter().map(|m| (m.id, m.status)).collect(),
+        liquidations_queued: <Liquidation as Liquidations<AccountId>>::queued(),
+        withdrawals_paused: <Liquidation as Liquidations<AccountId>>::withdrawals_paused(),
+        insurance_fund: equity(InsuranceFund::get()),
+        vault: equity(Vault::get()),
+    }
+}
