@@ -70,6 +70,7 @@ pub const MAX_ROUNDS: u32 = 3;
 /// Fills in one event; a market's further fills follow in further parts.
 pub const EVENT_FILLS: u32 = 512;
 
+#[allow(clippy::expect_used)] // What the macro generates has some; ours has none.
 #[frame_support::pallet]
 pub mod pallet {
     use crate::{Action, MarketStates, PremiumMinute, Refusal, Request, WeightInfo, EVENT_FILLS};

@@ -49,6 +49,7 @@ pub use pallet::*;
 pub use types::*;
 pub use weights::WeightInfo;
 
+#[allow(clippy::expect_used)] // What the macro generates has some; ours has none.
 #[frame_support::pallet]
 pub mod pallet {
     use super::*;

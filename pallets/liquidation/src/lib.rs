@@ -62,6 +62,7 @@ use novate_types::{LiquidationOrder, Liquidations, RiskView};
 /// Where this pallet's log lines go.
 pub(crate) const LOG: &str = "runtime::liquidation";
 
+#[allow(clippy::expect_used)] // What the macro generates has some; ours has none.
 #[frame_support::pallet]
 pub mod pallet {
     use super::*;

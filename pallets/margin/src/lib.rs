@@ -56,6 +56,7 @@ pub use conservation::{Conservation, Equality};
 pub use pallet::*;
 pub use weights::WeightInfo;
 
+#[allow(clippy::expect_used)] // What the macro generates has some; ours has none.
 #[frame_support::pallet]
 pub mod pallet {
     use super::*;

@@ -131,7 +131,7 @@ impl fmt::Display for Short {
             return Ok(());
         }
         let mut width = 8usize;
-        while rest % 10 == 0 {
+        while rest.is_multiple_of(10) {
             rest /= 10;
             width = width.saturating_sub(1);
         }

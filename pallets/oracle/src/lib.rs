@@ -82,6 +82,7 @@ impl ValidatorWeights for EqualWeights {
 }
 
 #[allow(missing_docs)] // The macro's own items have none.
+#[allow(clippy::expect_used)] // What the macro generates has some; ours has none.
 #[frame_support::pallet]
 pub mod pallet {
     use super::*;

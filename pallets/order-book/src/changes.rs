@@ -16,12 +16,15 @@ use novate_types::{
 /// Orders that one event names.
 const ORDERS_PER_EVENT: usize = 512;
 
+/// Margin released so far, by market and account.
+type Releases<AccountId> = BTreeMap<(MarketId, AccountRef<AccountId>), Release<AccountId>>;
+
 /// What a close does to orders, not yet written.
 pub(crate) struct Changes<T: Config> {
     /// Pages and directories.
     pub books: Books<T>,
     orders: BTreeMap<AccountRef<T::AccountId>, (AccountOrders, bool)>,
-    releases: BTreeMap<(MarketId, AccountRef<T::AccountId>), Release<T::AccountId>>,
+    releases: Releases<T::AccountId>,
     cancelled: BTreeMap<MarketId, Vec<CancelledOrder<T::AccountId>>>,
 }
 

@@ -72,6 +72,7 @@ pub trait BenchmarkHelper<AccountId> {
     fn fund(account: &novate_types::AccountRef<AccountId>);
 }
 
+#[allow(clippy::expect_used)] // What the macro generates has some; ours has none.
 #[frame_support::pallet]
 pub mod pallet {
     use crate::{

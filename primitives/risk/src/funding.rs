@@ -63,7 +63,7 @@ pub fn funding_rate_8h(
         .ok_or(MathError::Overflow)?
         .clamp(-INTEREST_CLAMP, INTEREST_CLAMP);
     let rate = mean_premium.checked_add(pull).ok_or(MathError::Overflow)?;
-    let width = tier.imf.checked_sub(tier.mmf).unwrap_or(0);
+    let width = tier.imf.saturating_sub(tier.mmf);
     let cap = u64::from(cap_factor)
         .checked_mul(u64::from(width))
         .ok_or(MathError::Overflow)?;

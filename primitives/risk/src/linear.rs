@@ -168,7 +168,7 @@ pub fn effective_imf(tier: &RiskTier, open_notional: Cash, add_on: Ppm) -> Resul
 /// the price and never falls as the price rises. Zero at price zero.
 pub fn collateral_value(view: &CollateralView, amount: u128) -> Result<Cash, MathError> {
     let params = &view.params;
-    let counted = |haircut: Ppm| MILLION.checked_sub(haircut).unwrap_or(0);
+    let counted = |haircut: Ppm| MILLION.saturating_sub(haircut);
     let value = asset_value_floor(amount, params.decimals, view.price)?;
     let small = value.min(u128::try_from(params.large_value).unwrap_or(0));
     let large = value.checked_sub(small).ok_or(MathError::Overflow)?;
