@@ -1,0 +1,337 @@
+//! The command line.
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use novate_types::{BlockNumber, SelfTradePrevention, Side, SubaccountId, TimeInForce};
+use std::str::FromStr;
+
+/// Trade on Novate, and look at what it does.
+///
+/// Refusals name the rule and the nearest valid input, and exit with 2; what cannot be done at all exits with 1.
+#[derive(Debug, Parser)]
+#[command(name = "novate", version)]
+pub struct Args {
+    /// The node's WebSocket; else NOVATE_URL, else ws://127.0.0.1:9944.
+    #[arg(long, global = true)]
+    pub url: Option<String>,
+    /// Who: a secret URI such as //Alice, or an address to look at; else NOVATE_ACCOUNT, else //Alice.
+    #[arg(long, global = true)]
+    pub account: Option<String>,
+    /// Which of its 256 margin accounts.
+    #[arg(long, global = true, default_value_t = 0)]
+    pub sub: SubaccountId,
+    /// Print JSON; amounts are decimal strings, exact.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Move an asset from the wallet into the margin account.
+    Deposit {
+        /// How much, such as 1000.5.
+        amount: String,
+        /// Of which asset.
+        #[arg(long, default_value = "USDC")]
+        asset: String,
+    },
+    /// Move an asset from the margin account to the wallet, at the block's close.
+    Withdraw {
+        /// How much, such as 1000.5.
+        amount: String,
+        /// Of which asset.
+        #[arg(long, default_value = "USDC")]
+        asset: String,
+    },
+    /// Place an order and say what became of it.
+    Order(Order),
+    /// Cancel one order, or all of them.
+    #[command(group = clap::ArgGroup::new("which").required(true))]
+    Cancel {
+        /// The order with this number of the chain's.
+        #[arg(long, group = "which")]
+        sequence: Option<u64>,
+        /// The order with this number of your own.
+        #[arg(long, group = "which")]
+        client_id: Option<u64>,
+        /// Every open order.
+        #[arg(long, group = "which")]
+        all: bool,
+        /// With --all: of this market only.
+        #[arg(long, conflicts_with_all = ["sequence", "client_id"])]
+        market: Option<String>,
+    },
+    /// A market's resting orders.
+    Book {
+        /// The market.
+        #[arg(default_value = "BTC-PERP")]
+        market: String,
+        /// Levels a side.
+        #[arg(long, default_value_t = 10)]
+        depth: u32,
+        /// Again with every block.
+        #[arg(long)]
+        watch: bool,
+    },
+    /// The margin account: equity, margins, positions, open orders, liquidation prices.
+    Account {
+        /// Again with every block.
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Every market: its grid, margins, prices, funding and what it admits.
+    Markets,
+    /// The oracle's prices and their age.
+    Prices,
+    /// The account as it would be after a trade.
+    Simulate {
+        /// Buy or sell.
+        side: BuySell,
+        /// How much of the underlying, such as 0.5.
+        size: String,
+        /// In which market.
+        #[arg(long, default_value = "BTC-PERP")]
+        market: String,
+        /// At this price instead of the mark.
+        #[arg(long)]
+        price: Option<String>,
+    },
+    /// Where the chain stands, and whether its books add up.
+    Status {
+        /// Also read the full state and add it up here.
+        #[arg(long)]
+        recompute: bool,
+    },
+}
+
+/// An order.
+#[derive(Debug, ClapArgs)]
+#[command(group = clap::ArgGroup::new("limit").required(true))]
+pub struct Order {
+    /// Buy or sell.
+    pub side: BuySell,
+    /// How much of the underlying, such as 0.5.
+    pub size: String,
+    /// In which market.
+    #[arg(long, default_value = "BTC-PERP")]
+    pub market: String,
+    /// No worse than this price.
+    #[arg(long, group = "limit")]
+    pub price: Option<String>,
+    /// What the market gives, close to the mark, at once or not at all.
+    #[arg(long, group = "limit")]
+    pub market_order: bool,
+    /// gtc, ioc, post-only, gtt:60s (or 5m, 2h), gtt:BLOCK.
+    #[arg(long, value_name = "TIF")]
+    pub tif: Option<Tif>,
+    /// Only ever bring the position nearer to zero.
+    #[arg(long)]
+    pub reduce_only: bool,
+    /// Which order gives way rather than trade with yourself.
+    #[arg(long, default_value = "cancel-newest")]
+    pub stp: Stp,
+    /// Your own number for it, unique among your open orders; the clock's milliseconds if not given.
+    #[arg(long)]
+    pub client_id: Option<u64>,
+    /// Return once the pool has it, without waiting for a block.
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+/// Buy or sell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BuySell {
+    /// Bid.
+    Buy,
+    /// Ask.
+    Sell,
+}
+
+impl From<BuySell> for Side {
+    fn from(side: BuySell) -> Self {
+        match side {
+            BuySell::Buy => Side::Bid,
+            BuySell::Sell => Side::Ask,
+        }
+    }
+}
+
+/// Which of two orders of one owner gives way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Stp {
+    /// The incoming one.
+    CancelNewest,
+    /// The resting one.
+    CancelOldest,
+}
+
+impl From<Stp> for SelfTradePrevention {
+    fn from(stp: Stp) -> Self {
+        match stp {
+            Stp::CancelNewest => SelfTradePrevention::CancelNewest,
+            Stp::CancelOldest => SelfTradePrevention::CancelOldest,
+        }
+    }
+}
+
+/// How long an order stands, with the time not yet turned into a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tif {
+    /// Until it fills or is cancelled.
+    Gtc,
+    /// At once or not at all.
+    Ioc,
+    /// Never takes.
+    PostOnly,
+    /// Until this block.
+    UntilBlock(BlockNumber),
+    /// For this many seconds; a block is a second.
+    ForSeconds(u32),
+}
+
+impl Tif {
+    /// As the chain knows it, counted from the block `now`.
+    pub fn at(self, now: BlockNumber) -> TimeInForce {
+        match self {
+            Self::Gtc => TimeInForce::GoodTilCancelled,
+            Self::Ioc => TimeInForce::ImmediateOrCancel,
+            Self::PostOnly => TimeInForce::PostOnly,
+            Self::UntilBlock(block) => TimeInForce::GoodTilBlock(block),
+            Self::ForSeconds(seconds) => TimeInForce::GoodTilBlock(now.saturating_add(seconds)),
+        }
+    }
+}
+
+impl FromStr for Tif {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = |why: &str, near: &str| Err(format!("{why}; try {near}"));
+        let text = text.to_ascii_lowercase();
+        let until = match text.as_str() {
+            "gtc" => return Ok(Self::Gtc),
+            "ioc" => return Ok(Self::Ioc),
+            "post-only" => return Ok(Self::PostOnly),
+            other => match other.strip_prefix("gtt:") {
+                Some(until) => until,
+                None => {
+                    return wrong(
+                        "it is none of gtc, ioc, post-only, gtt:TIME",
+                        "gtc or gtt:60s",
+                    )
+                }
+            },
+        };
+        let (digits, seconds_each) = match until.strip_suffix(['s', 'm', 'h']) {
+            Some(digits) if until.ends_with('h') => (digits, Some(3_600)),
+            Some(digits) if until.ends_with('m') => (digits, Some(60)),
+            Some(digits) => (digits, Some(1)),
+            None => (until, None),
+        };
+        let Ok(number) = digits.parse::<u32>() else {
+            return wrong(
+                "gtt needs a duration or a block",
+                "gtt:60s, gtt:5m or gtt:12345",
+            );
+        };
+        match seconds_each {
+            _ if number == 0 => wrong("gtt of zero is past already", "gtt:1s"),
+            None => Ok(Self::UntilBlock(number)),
+            Some(each) => match number.checked_mul(each) {
+                Some(seconds) => Ok(Self::ForSeconds(seconds)),
+                None => wrong("gtt lies beyond the last block there can be", "gtc"),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<Args, clap::Error> {
+        Args::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn command_line_is_well_formed() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn order_takes_every_option() {
+        let args = parse(
+            "novate --account //Bob --sub 3 order sell 0.5 --price 20000.5 --tif gtt:5m --reduce-only \
+             --stp cancel-oldest --client-id 9 --json --url ws://x",
+        )
+        .unwrap();
+        assert_eq!(
+            (args.sub, args.json, args.url.as_deref()),
+            (3, true, Some("ws://x"))
+        );
+        let Command::Order(order) = args.command else {
+            panic!("an order")
+        };
+        assert_eq!(Side::from(order.side), Side::Ask);
+        assert_eq!(order.tif, Some(Tif::ForSeconds(300)));
+        assert_eq!(
+            SelfTradePrevention::from(order.stp),
+            SelfTradePrevention::CancelOldest
+        );
+        assert_eq!((order.reduce_only, order.client_id), (true, Some(9)));
+    }
+
+    #[test]
+    fn order_is_refused_when_it_has_no_limit_or_two() {
+        assert!(parse("novate order buy 1").is_err());
+        assert!(parse("novate order buy 1 --price 5 --market-order").is_err());
+        assert!(parse("novate order buy 1 --market-order").is_ok());
+        assert!(parse("novate order hold 1 --price 5").is_err());
+    }
+
+    #[test]
+    fn cancel_is_refused_when_it_does_not_say_which() {
+        assert!(parse("novate cancel").is_err());
+        assert!(parse("novate cancel --sequence 1 --all").is_err());
+        assert!(parse("novate cancel --market BTC-PERP --sequence 1").is_err());
+        assert!(parse("novate cancel --all --market BTC-PERP").is_ok());
+        assert!(parse("novate cancel --client-id 4").is_ok());
+    }
+
+    #[test]
+    fn time_in_force_reads_durations_and_blocks() {
+        for (text, tif) in [
+            ("gtc", Tif::Gtc),
+            ("IOC", Tif::Ioc),
+            ("post-only", Tif::PostOnly),
+            ("gtt:60s", Tif::ForSeconds(60)),
+            ("gtt:5m", Tif::ForSeconds(300)),
+            ("gtt:2h", Tif::ForSeconds(7_200)),
+            ("gtt:12345", Tif::UntilBlock(12_345)),
+        ] {
+            assert_eq!(text.parse(), Ok(tif), "{text}");
+        }
+        for text in [
+            "",
+            "fok",
+            "gtt",
+            "gtt:",
+            "gtt:0s",
+            "gtt:-5",
+            "gtt:9999999999",
+            "gtt:4000000h",
+        ] {
+            let error = text.parse::<Tif>().unwrap_err();
+            assert!(error.contains("; try "), "{text}: {error}");
+        }
+        assert_eq!(Tif::ForSeconds(60).at(100), TimeInForce::GoodTilBlock(160));
+        assert_eq!(
+            Tif::ForSeconds(60).at(u32::MAX),
+            TimeInForce::GoodTilBlock(u32::MAX)
+        );
+    }
+}

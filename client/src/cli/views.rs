@@ -1,0 +1,456 @@
+//! Answers of the chain, as tables and as JSON with exact decimal strings.
+
+use super::{table::Table, Report};
+use novate_client::{
+    decimal::{cash, cash_floor, signed_units},
+    market::{price_floor, price_text},
+    Account, Asset, Market,
+};
+use novate_runtime_api::{
+    AccountInfo, Book, BookLevel, FeedInfo, NoLiquidationPrice, PositionInfo,
+};
+use novate_types::{AssetId, MarketId, MarketStatus, Side, Standing};
+use serde_json::{json, Value};
+
+/// What a market admits, in a word.
+pub fn status(status: MarketStatus) -> &'static str {
+    match status {
+        MarketStatus::Open => "open",
+        MarketStatus::ReduceOnly => "reduce-only",
+        MarketStatus::Halted => "halted",
+    }
+}
+
+/// A funding rate of parts per 10¹² as percent, exact.
+fn rate(ppt: i64) -> String {
+    format!("{} %", signed_units(i128::from(ppt), 10))
+}
+
+fn ppm(ppm: u32) -> String {
+    format!("{} %", signed_units(i128::from(ppm), 4))
+}
+
+/// A market's book.
+pub fn book(block: u32, market: &Market, book: &Book) -> Report {
+    let level = |l: &BookLevel| json!({ "price": market.price(l.ticks), "size": market.size(l.lots), "orders": l.orders });
+    let json = json!({
+        "market": market.symbol,
+        "block": block,
+        "mark": market.mark().map(price_text),
+        "bids": book.bids.iter().map(level).collect::<Vec<_>>(),
+        "asks": book.asks.iter().map(level).collect::<Vec<_>>(),
+    });
+    let mut table = Table::new(&["side", "price", "size", "orders"]);
+    let mut row = |side: &str, l: &BookLevel| {
+        table.row([
+            side.into(),
+            market.price(l.ticks),
+            market.size(l.lots),
+            l.orders.to_string(),
+        ]);
+    };
+    book.asks.iter().rev().for_each(|l| row("ask", l));
+    book.bids.iter().for_each(|l| row("bid", l));
+    let mark = market
+        .mark()
+        .map_or("no mark".into(), |m| format!("mark {}", price_floor(m, 2)));
+    let spread = book
+        .asks
+        .first()
+        .zip(book.bids.first())
+        .map_or(String::new(), |(ask, bid)| {
+            format!(
+                ", spread {}",
+                market.price(ask.ticks.saturating_sub(bid.ticks))
+            )
+        });
+    let empty = if table.is_empty() {
+        "nobody quotes\n"
+    } else {
+        ""
+    };
+    Report::new(
+        json,
+        format!(
+            "{} at block {block}: {mark}{spread}\n{table}{empty}",
+            market.symbol
+        ),
+    )
+}
+
+/// Every market.
+pub fn markets(block: u32, markets: &[Market]) -> Report {
+    let json = markets
+        .iter()
+        .map(|m| {
+            let view = m.info.view.as_ref();
+            json!({
+                "market": m.symbol,
+                "id": m.id,
+                "status": status(m.status()),
+                "tick": m.tick().to_string(),
+                "lot": m.lot().to_string(),
+                "min_notional": cash(m.info.instrument.params.min_notional),
+                "mark": m.mark().map(price_text),
+                "index": view.map(|v| price_text(v.index)),
+                "fresh": view.map(|v| v.fresh),
+                "initial_margin_ppm": view.map_or(m.info.tier.imf, |v| v.imf),
+                "maintenance_margin_ppm": m.info.tier.mmf,
+                "price_band_ppm": m.info.tier.price_band,
+                "open_interest": m.size(m.info.open_interest),
+                "open_interest_cap": m.size(m.info.instrument.params.open_interest_cap),
+                "funding_rate_8h_ppt": m.info.funding_rate_8h,
+                "last_price": m.info.last_trade.map(|(ticks, _)| m.price(ticks)),
+                "last_time_ms": m.info.last_trade.map(|(_, time)| time),
+            })
+        })
+        .collect::<Vec<_>>();
+    let mut table = Table::new(&[
+        "market",
+        "status",
+        "mark",
+        "index",
+        "last",
+        "tick",
+        "lot",
+        "IM",
+        "MM",
+        "open interest",
+        "funding 8h",
+    ]);
+    for m in markets {
+        let view = m.info.view.as_ref();
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
+        table.row([
+            m.symbol.clone(),
+            status(m.status()).into(),
+            or_dash(m.mark().map(|p| price_floor(p, 2))),
+            or_dash(view.map(|v| price_floor(v.index, 2))),
+            or_dash(m.info.last_trade.map(|(ticks, _)| m.price(ticks))),
+            m.tick().to_string(),
+            m.lot().to_string(),
+            ppm(view.map_or(m.info.tier.imf, |v| v.imf)),
+            ppm(m.info.tier.mmf),
+            m.size(m.info.open_interest),
+            rate(m.info.funding_rate_8h),
+        ]);
+    }
+    Report::new(
+        json!({ "block": block, "markets": json }),
+        table.to_string(),
+    )
+}
+
+/// The oracle's feeds.
+pub fn prices(block: u32, feeds: &[FeedInfo]) -> Report {
+    let json = feeds
+        .iter()
+        .map(|f| {
+            json!({
+                "feed": f.feed,
+                "symbol": String::from_utf8_lossy(&f.symbol),
+                "price": f.price.map(price_text),
+                "confidence": price_text(f.confidence),
+                "observed_at_ms": f.observed_at,
+                "age_ms": f.age,
+            })
+        })
+        .collect::<Vec<_>>();
+    let mut table = Table::new(&["feed", "price", "+/-", "age"]);
+    for f in feeds {
+        let (price, spread, age) = match f.price {
+            Some(price) => (
+                price_floor(price, 4),
+                price_floor(f.confidence, 4),
+                format!("{}.{} s", f.age / 1_000, f.age % 1_000 / 100),
+            ),
+            None => ("no price yet".into(), "-".into(), "-".into()),
+        };
+        table.row([
+            String::from_utf8_lossy(&f.symbol).into_owned(),
+            price,
+            spread,
+            age,
+        ]);
+    }
+    Report::new(json!({ "block": block, "prices": json }), table.to_string())
+}
+
+/// What an account's numbers need to be read: its markets and assets.
+pub struct View<'a> {
+    /// Whose.
+    pub account: Account,
+    /// Listed markets.
+    pub markets: &'a [Market],
+    /// Assets.
+    pub assets: &'a [Asset],
+}
+
+impl View<'_> {
+    fn market(&self, id: MarketId) -> Option<&Market> {
+        self.markets.iter().find(|m| m.id == id)
+    }
+
+    fn symbol(&self, id: MarketId) -> String {
+        self.market(id)
+            .map_or_else(|| format!("market {id}"), |m| m.symbol.clone())
+    }
+
+    fn asset(&self, id: AssetId, amount: u128) -> (String, String) {
+        match self.assets.iter().find(|a| a.id == id) {
+            Some(asset) => (asset.symbol.clone(), asset.text(amount)),
+            None => (format!("asset {id}"), amount.to_string()),
+        }
+    }
+
+    fn position(&self, p: &PositionInfo) -> Value {
+        let market = self.market(p.market);
+        json!({
+            "market": self.symbol(p.market),
+            "size": market.map(|m| m.signed_size(p.lots)),
+            "lots": p.lots,
+            "entry_price": market.and_then(|m| m.entry_price(p.lots, p.cost)),
+            "mark": market.and_then(|m| m.mark()).map(price_text),
+            "cost": cash(p.cost),
+            "value": cash(p.value),
+            "funding": cash(p.funding),
+            "funding_index": p.funding_index.to_string(),
+            "unrealised": cash(p.unrealised),
+            "liquidation_price": p.liquidation_price.ok().map(price_text),
+            "no_liquidation_price": p.liquidation_price.err().map(|why| json!({
+                "reason": why, "words": absence(why),
+            })),
+        })
+    }
+
+    fn account_json(&self, block: u32, info: &AccountInfo) -> Value {
+        let a = &info.assessment;
+        json!({
+            "account": self.account.owner,
+            "sub": self.account.sub,
+            "block": block,
+            "standing": match info.standing {
+                Standing::Good => "good",
+                Standing::Liquidating { .. } => "liquidating",
+                Standing::Frozen => "frozen",
+            },
+            "liquidating_since": match info.standing {
+                Standing::Liquidating { since, .. } => Some(since),
+                _ => None,
+            },
+            "fee_tier": info.account.fee_tier,
+            "cash": cash(info.account.cash),
+            "equity": cash(a.equity),
+            "initial_equity": cash(a.initial_equity),
+            "initial_margin": cash(a.initial),
+            "initial_margin_with_orders": cash(a.initial_with_orders),
+            "maintenance_margin": cash(a.maintenance),
+            "withdrawable": cash(a.withdrawable),
+            "notional": cash(a.notional),
+            "fresh": a.fresh,
+            "collateral": info.account.collateral.iter().map(|(id, amount)| {
+                let (asset, amount) = self.asset(*id, *amount);
+                json!({ "asset": asset, "amount": amount })
+            }).collect::<Vec<_>>(),
+            "positions": info.positions.iter().map(|p| self.position(p)).collect::<Vec<_>>(),
+            "open_orders": info.open_orders.iter().map(|o| {
+                let market = self.market(o.market);
+                json!({
+                    "market": self.symbol(o.market),
+                    "sequence": o.sequence,
+                    "client_id": o.client_id,
+                    "side": o.side,
+                    "price": market.map(|m| m.price(o.ticks)),
+                    "size": market.map(|m| m.size(o.lots)),
+                    "time_in_force": o.time_in_force,
+                    "reduce_only": o.reduce_only,
+                    "block": o.block,
+                    "reserve": cash(o.reserve),
+                })
+            }).collect::<Vec<_>>(),
+        })
+    }
+
+    /// An account.
+    pub fn account(&self, block: u32, info: &AccountInfo) -> Report {
+        let a = &info.assessment;
+        let standing = match info.standing {
+            Standing::Good => "good".into(),
+            Standing::Liquidating { since, .. } => format!("being liquidated since block {since}"),
+            Standing::Frozen => "frozen while it is deleveraged".into(),
+        };
+        let mut text = format!(
+            "{} / {} at block {block}, standing {standing}\n",
+            self.account.owner, self.account.sub
+        );
+        for (name, value) in [
+            ("equity", a.equity),
+            ("cash", info.account.cash),
+            ("initial margin", a.initial),
+            ("  with orders", a.initial_with_orders),
+            ("maintenance", a.maintenance),
+            ("withdrawable", a.withdrawable),
+            ("notional", a.notional),
+        ] {
+            text += &format!("{name:<16}{:>18}\n", cash_floor(value));
+        }
+        for (id, amount) in &info.account.collateral {
+            let (asset, amount) = self.asset(*id, *amount);
+            text += &format!("{:<16}{amount:>18}\n", format!("collateral {asset}"));
+        }
+        if !a.fresh {
+            text += "some of its prices are stale\n";
+        }
+        let mut positions = Table::new(&[
+            "position",
+            "size",
+            "entry",
+            "mark",
+            "unrealised",
+            "funding",
+            "liquidation",
+        ]);
+        for p in &info.positions {
+            let market = self.market(p.market);
+            let dash = || "-".to_owned();
+            positions.row([
+                self.symbol(p.market),
+                market.map_or_else(|| p.lots.to_string(), |m| m.signed_size(p.lots)),
+                market
+                    .and_then(|m| m.entry_price(p.lots, p.cost))
+                    .unwrap_or_else(dash),
+                market
+                    .and_then(Market::mark)
+                    .map_or_else(dash, |m| price_floor(m, 2)),
+                cash_floor(p.unrealised),
+                cash_floor(p.funding),
+                match p.liquidation_price {
+                    Ok(price) => price_floor(price, 2),
+                    Err(why) => format!("none: {}", absence(why)),
+                },
+            ]);
+        }
+        if !positions.is_empty() {
+            text += &format!("\n{positions}");
+        }
+        let mut orders = Table::new(&[
+            "order",
+            "client id",
+            "market",
+            "side",
+            "price",
+            "size",
+            "stands",
+            "reduces",
+        ]);
+        for o in &info.open_orders {
+            let market = self.market(o.market);
+            orders.row([
+                o.sequence.to_string(),
+                o.client_id.to_string(),
+                self.symbol(o.market),
+                if o.side == Side::Bid {
+                    "buy".into()
+                } else {
+                    "sell".into()
+                },
+                market.map_or_else(|| o.ticks.to_string(), |m| m.price(o.ticks)),
+                market.map_or_else(|| o.lots.to_string(), |m| m.size(o.lots)),
+                stands(o.time_in_force),
+                if o.reduce_only {
+                    "only".into()
+                } else {
+                    String::new()
+                },
+            ]);
+        }
+        if !orders.is_empty() {
+            text += &format!("\n{orders}");
+        }
+        Report::new(self.account_json(block, info), text)
+    }
+
+    /// An account before and after hypothetical trades.
+    pub fn simulation(&self, block: u32, before: &AccountInfo, after: &AccountInfo) -> Report {
+        let allowed = after.assessment.covers_orders();
+        let json = json!({
+            "before": self.account_json(block, before),
+            "after": self.account_json(block, after),
+            "covers_initial_margin": allowed,
+        });
+        let mut table = Table::new(&["", "before", "after"]);
+        let (b, a) = (&before.assessment, &after.assessment);
+        for (name, before, after) in [
+            ("equity", b.equity, a.equity),
+            ("initial margin", b.initial, a.initial),
+            ("with orders", b.initial_with_orders, a.initial_with_orders),
+            ("maintenance", b.maintenance, a.maintenance),
+            ("withdrawable", b.withdrawable, a.withdrawable),
+        ] {
+            table.row([name.into(), cash_floor(before), cash_floor(after)]);
+        }
+        let size = |info: &AccountInfo, p: &PositionInfo| {
+            let held = info.positions.iter().find(|o| o.market == p.market)?;
+            Some(self.market(p.market)?.signed_size(held.lots))
+        };
+        let liquidation = |info: &AccountInfo, p: &PositionInfo| {
+            let held = info.positions.iter().find(|o| o.market == p.market)?;
+            Some(
+                held.liquidation_price
+                    .map_or_else(|why| absence(why).into(), |p| price_floor(p, 2)),
+            )
+        };
+        for p in &after.positions {
+            let none = || "-".to_owned();
+            table.row([
+                self.symbol(p.market),
+                size(before, p).unwrap_or_else(none),
+                size(after, p).unwrap_or_else(none),
+            ]);
+            table.row([
+                "liquidation at".into(),
+                liquidation(before, p).unwrap_or_else(none),
+                liquidation(after, p).unwrap_or_else(none),
+            ]);
+        }
+        let verdict = if allowed {
+            "initial margin would be covered"
+        } else {
+            "initial margin would not be covered: the chain would refuse it unless it reduces risk"
+        };
+        Report::new(json, format!("{table}{verdict}\n"))
+    }
+}
+
+/// Why there is no liquidation price.
+fn absence(why: NoLiquidationPrice) -> &'static str {
+    match why {
+        NoLiquidationPrice::NoPosition => "no position",
+        NoLiquidationPrice::Covered => "covered at every price",
+        NoLiquidationPrice::AlreadyBelow => "below maintenance margin already",
+        NoLiquidationPrice::NoPrice => "no price yet",
+    }
+}
+
+fn stands(time_in_force: novate_types::TimeInForce) -> String {
+    use novate_types::TimeInForce as Tif;
+    match time_in_force {
+        Tif::GoodTilCancelled => "until cancelled".into(),
+        Tif::GoodTilBlock(block) => format!("until block {block}"),
+        Tif::ImmediateOrCancel => "at once".into(),
+        Tif::PostOnly => "post-only".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_and_fractions_print_as_percent_exactly() {
+        assert_eq!(rate(100_000_000), "0.01 %");
+        assert_eq!(rate(-1), "-0.0000000001 %");
+        assert_eq!(ppm(50_000), "5 %");
+        assert_eq!(ppm(12_345), "1.2345 %");
+    }
+}

@@ -1,0 +1,571 @@
+//! What blocks report, in the client's own types. Pallets of the chain's frame and events added later are named, not read.
+
+use crate::{chain::decode_all, Account, AccountId, Refusal};
+use codec::{Decode, Encode};
+use novate_types::{
+    AssetId, CancelReason, Cash, FeedId, Fill, FundingIndex, LedgerError, Lots, MarketId,
+    MarketStatus, Price, RiskError, Sequence, Side, SubaccountId, Ticks,
+};
+
+/// When in its block an event was deposited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// While the transaction of this place was applied.
+    Extrinsic(u32),
+    /// At the block's start or in its close.
+    Block,
+}
+
+/// An event and when it was deposited.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventRecord {
+    /// When.
+    pub phase: Phase,
+    /// What.
+    pub event: Event,
+}
+
+/// What an accepted order operation did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Accepted {
+    /// An order was taken in under this number.
+    Placed(Sequence),
+    /// An order got smaller and kept its time.
+    Reduced,
+    /// This many orders were cancelled.
+    Cancelled(u32),
+}
+
+/// Why an order operation was refused; it changed nothing. [`crate::refusal::of_order`] says what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[allow(missing_docs)]
+pub enum OrderError {
+    UnknownMarket,
+    MarketHalted,
+    MarketReduceOnly,
+    NoPrice,
+    ZeroLots,
+    ZeroPrice,
+    OutOfRange,
+    BelowMinNotional,
+    DuplicateClientId,
+    ClientIdCancelled,
+    TooManyOrders,
+    TooManyMarkets,
+    QuotaExceeded,
+    NotTrading,
+    InsufficientMargin,
+    ExpiryPast,
+    ExpiryTooFar,
+    Contradiction,
+    NoSuchOrder,
+    NothingToChange,
+    Risk(RiskError),
+}
+
+/// Part of an order that left without having filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct CancelledOrder {
+    /// Whose.
+    pub account: Account,
+    /// Which of its orders.
+    pub sequence: Sequence,
+    /// Lots that left.
+    pub lots: Lots,
+    /// Why.
+    pub reason: CancelReason,
+}
+
+/// What a request of the close asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Action {
+    /// From a margin account to its owner's wallet.
+    Withdraw {
+        /// The owner's account.
+        sub: SubaccountId,
+    },
+    /// Between margin accounts.
+    Transfer {
+        /// The owner's account.
+        sub: SubaccountId,
+        /// The account credited.
+        to: Account,
+    },
+    /// From the owner's wallet to somebody's margin account.
+    DepositFor {
+        /// The account credited.
+        to: Account,
+    },
+}
+
+/// A movement of assets that waits for the close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Request {
+    /// Who asked.
+    pub owner: AccountId,
+    /// For what.
+    pub action: Action,
+    /// The asset.
+    pub asset: AssetId,
+    /// How much, in its smallest unit.
+    pub amount: u128,
+}
+
+/// Why the close dropped a request; nothing has moved. [`crate::refusal::of_request`] says what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[allow(missing_docs)]
+pub enum RequestRefusal {
+    UnderLiquidation,
+    Paused,
+    StalePrice,
+    InsufficientCash { held: Cash },
+    InsufficientCollateral { held: u128 },
+    InsufficientMargin { at_most: Cash },
+    NoRecipient,
+    RecipientFrozen,
+    Ledger(LedgerError),
+    Storage,
+}
+
+/// Why an account goes from the market to the vault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Escalation {
+    /// Equity is below two thirds of maintenance margin.
+    DeepShortfall,
+    /// Too many lots are queued in one of its markets.
+    Backlog,
+    /// It has been offered to the market long enough, or closing there would cost more than it frees.
+    MarketExhausted,
+    /// It is being deleveraged already.
+    Frozen,
+}
+
+/// A feed's aggregate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct AggregatedPrice {
+    /// The feed.
+    pub feed: FeedId,
+    /// Stake-weighted median.
+    pub price: Price,
+    /// Half its confidence interval.
+    pub confidence: Price,
+    /// Validators whose observations counted.
+    pub observers: u32,
+}
+
+/// An event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// What an order extrinsic's operations did, in their order.
+    Submitted {
+        /// The account.
+        account: Account,
+        /// One outcome an operation.
+        outcomes: Vec<Result<Accepted, OrderError>>,
+    },
+    /// Orders left without having filled, for other reasons than their owner's request.
+    Cancelled {
+        /// The market.
+        market: MarketId,
+        /// Which, how much of them, and why.
+        orders: Vec<CancelledOrder>,
+    },
+    /// A market's match was novated.
+    Cleared {
+        /// The market.
+        market: MarketId,
+        /// Price of the last trade.
+        price: Ticks,
+        /// Lots traded, each counted once.
+        volume: Lots,
+        /// Every order's fills.
+        fills: Vec<Fill<AccountId>>,
+    },
+    /// A match was done again because accounts would not have covered their fills.
+    CheckFailed {
+        /// The market.
+        market: MarketId,
+        /// Accounts whose orders in it were cancelled.
+        cancelled: u32,
+    },
+    /// What a market admits has changed.
+    StatusChanged {
+        /// The market.
+        market: MarketId,
+        /// Before.
+        from: MarketStatus,
+        /// From this close on.
+        to: MarketStatus,
+    },
+    /// Funding, once a minute.
+    FundingAccrued {
+        /// The market.
+        market: MarketId,
+        /// Rate per eight hours in 10⁻¹²; above zero longs pay.
+        rate: i64,
+        /// Owed by a long lot since the listing.
+        index: FundingIndex,
+    },
+    /// A request waits for the close.
+    Requested {
+        /// Its number.
+        id: u64,
+        /// What it asks for.
+        request: Request,
+    },
+    /// A request was executed.
+    Executed {
+        /// Its number.
+        id: u64,
+        /// What moved.
+        request: Request,
+    },
+    /// A request was dropped.
+    Dropped {
+        /// Its number.
+        id: u64,
+        /// Who asked.
+        owner: AccountId,
+        /// Why.
+        reason: RequestRefusal,
+    },
+    /// An asset went from the owner's wallet into a margin account.
+    Deposited {
+        /// Which account.
+        account: Account,
+        /// The asset.
+        asset: AssetId,
+        /// In its smallest unit.
+        amount: u128,
+    },
+    /// An account is below maintenance margin.
+    LiquidationStarted {
+        /// Which.
+        account: Account,
+        /// Its equity.
+        equity: Cash,
+        /// Its maintenance margin.
+        maintenance: Cash,
+    },
+    /// Remedy 1: its open orders are gone.
+    OrdersCancelled {
+        /// Which.
+        account: Account,
+        /// How many.
+        orders: u32,
+    },
+    /// Remedy 2: an order that reduces it goes into this close's match.
+    LiquidationOrderPlaced {
+        /// For which account.
+        account: Account,
+        /// The market.
+        market: MarketId,
+        /// The side that reduces its position.
+        side: Side,
+        /// Size.
+        lots: Lots,
+        /// No worse than this.
+        limit: Ticks,
+        /// Equity before it.
+        equity: Cash,
+        /// Maintenance margin before it.
+        maintenance: Cash,
+    },
+    /// Remedy 4: the vault holds everything it held.
+    TakenOver {
+        /// Which.
+        account: Account,
+        /// Why the market was not enough.
+        why: Escalation,
+        /// Equity that went with it.
+        equity: Cash,
+        /// Maintenance margin that went with it.
+        maintenance: Cash,
+    },
+    /// Remedy 4: the vault paid a debt and took collateral for it.
+    DebtPaid {
+        /// Whose.
+        account: Account,
+        /// Quantums paid.
+        paid: Cash,
+    },
+    /// Remedy 5: the insurance fund paid.
+    InsurancePaid {
+        /// For which account.
+        account: Account,
+        /// Quantums paid.
+        paid: Cash,
+        /// What its equity still is below zero.
+        left: Cash,
+    },
+    /// Remedy 6: a counterparty's position was closed against the account's.
+    Deleveraged {
+        /// The bankrupt account.
+        account: Account,
+        /// Whose position was reduced with it.
+        counterparty: Account,
+        /// The market.
+        market: MarketId,
+        /// Lots closed on both sides.
+        lots: Lots,
+        /// Quantums the bankrupt account paid; below zero, received.
+        value: Cash,
+    },
+    /// An account is out of the queue, and trades again.
+    Recovered {
+        /// Which.
+        account: Account,
+        /// Its equity.
+        equity: Cash,
+        /// Its maintenance margin.
+        maintenance: Cash,
+    },
+    /// Nothing covered an account this time.
+    DeficitUncovered {
+        /// Which.
+        account: Account,
+        /// Quantums below zero.
+        deficit: Cash,
+    },
+    /// Feeds have new prices.
+    PricesAggregated {
+        /// Those that changed.
+        prices: Vec<AggregatedPrice>,
+    },
+    /// A transaction failed as a whole.
+    Failed(Refusal),
+    /// An event the client does not read.
+    Other {
+        /// Of which pallet.
+        pallet: String,
+        /// Its name.
+        name: String,
+    },
+}
+
+impl Event {
+    /// Reads an event's fields. One whose name is known must have the fields known: silence would lose a fill.
+    pub(crate) fn decode(pallet: &str, name: &str, fields: &[u8]) -> Result<Self, codec::Error> {
+        Ok(match (pallet, name) {
+            ("OrderBook", "Submitted") => {
+                let (account, outcomes) = decode_all(fields)?;
+                Self::Submitted { account, outcomes }
+            }
+            ("OrderBook", "Cancelled") => {
+                let (market, orders) = decode_all(fields)?;
+                Self::Cancelled { market, orders }
+            }
+            ("Clearing", "Cleared") => {
+                let (market, price, volume, _part, fills): (_, _, _, u32, _) = decode_all(fields)?;
+                Self::Cleared {
+                    market,
+                    price,
+                    volume,
+                    fills,
+                }
+            }
+            ("Clearing", "CheckFailed") => {
+                let (market, _rounds, cancelled, _tightened): (_, u32, _, u32) =
+                    decode_all(fields)?;
+                Self::CheckFailed { market, cancelled }
+            }
+            ("Clearing", "StatusChanged") => {
+                let (market, from, to) = decode_all(fields)?;
+                Self::StatusChanged { market, from, to }
+            }
+            ("Clearing", "FundingAccrued") => {
+                let (market, rate, index) = decode_all(fields)?;
+                Self::FundingAccrued {
+                    market,
+                    rate,
+                    index,
+                }
+            }
+            ("Clearing", "Requested") => {
+                let (id, request) = decode_all(fields)?;
+                Self::Requested { id, request }
+            }
+            ("Clearing", "Executed") => {
+                let (id, request) = decode_all(fields)?;
+                Self::Executed { id, request }
+            }
+            ("Clearing", "Dropped") => {
+                let (id, owner, reason) = decode_all(fields)?;
+                Self::Dropped { id, owner, reason }
+            }
+            ("Margin", "Deposited") => {
+                let (account, asset, amount) = decode_all(fields)?;
+                Self::Deposited {
+                    account,
+                    asset,
+                    amount,
+                }
+            }
+            ("Liquidation", "LiquidationStarted") => {
+                let (account, equity, maintenance) = decode_all(fields)?;
+                Self::LiquidationStarted {
+                    account,
+                    equity,
+                    maintenance,
+                }
+            }
+            ("Liquidation", "OrdersCancelled") => {
+                let (account, orders) = decode_all(fields)?;
+                Self::OrdersCancelled { account, orders }
+            }
+            ("Liquidation", "LiquidationOrderPlaced") => {
+                let (account, market, side, lots, limit, equity, maintenance) = decode_all(fields)?;
+                Self::LiquidationOrderPlaced {
+                    account,
+                    market,
+                    side,
+                    lots,
+                    limit,
+                    equity,
+                    maintenance,
+                }
+            }
+            ("Liquidation", "TakenOver") => {
+                let (account, why, equity, maintenance) = decode_all(fields)?;
+                Self::TakenOver {
+                    account,
+                    why,
+                    equity,
+                    maintenance,
+                }
+            }
+            ("Liquidation", "DebtPaid") => {
+                let (account, paid) = decode_all(fields)?;
+                Self::DebtPaid { account, paid }
+            }
+            ("Liquidation", "InsurancePaid") => {
+                let (account, paid, left) = decode_all(fields)?;
+                Self::InsurancePaid {
+                    account,
+                    paid,
+                    left,
+                }
+            }
+            ("Liquidation", "Deleveraged") => {
+                let (account, counterparty, market, lots, value) = decode_all(fields)?;
+                Self::Deleveraged {
+                    account,
+                    counterparty,
+                    market,
+                    lots,
+                    value,
+                }
+            }
+            ("Liquidation", "Recovered") => {
+                let (account, equity, maintenance) = decode_all(fields)?;
+                Self::Recovered {
+                    account,
+                    equity,
+                    maintenance,
+                }
+            }
+            ("Liquidation", "DeficitUncovered") => {
+                let (account, deficit) = decode_all(fields)?;
+                Self::DeficitUncovered { account, deficit }
+            }
+            ("Oracle", "PricesAggregated") => Self::PricesAggregated {
+                prices: decode_all(fields)?,
+            },
+            _ => Self::Other {
+                pallet: pallet.to_owned(),
+                name: name.to_owned(),
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use codec::Encode;
+    use novate_types::Role;
+
+    fn account(byte: u8) -> Account {
+        Account::new(AccountId::from([byte; 32]), 2)
+    }
+
+    fn fill() -> Fill<AccountId> {
+        Fill {
+            account: account(1),
+            sequence: 7,
+            side: Side::Ask,
+            role: Role::Taker,
+            ticks: 40_000,
+            lots: 3,
+            fee: -5,
+            liquidation: true,
+        }
+    }
+
+    #[test]
+    fn fills_are_read_from_the_bytes_of_a_match() {
+        let bytes = (1u16, 40_000u64, 3u64, 0u32, vec![fill()]).encode();
+        let event = Event::decode("Clearing", "Cleared", &bytes).unwrap();
+        assert_eq!(
+            event,
+            Event::Cleared {
+                market: 1,
+                price: 40_000,
+                volume: 3,
+                fills: vec![fill()]
+            }
+        );
+    }
+
+    #[test]
+    fn outcomes_are_read_in_their_order() {
+        let outcomes: Vec<Result<Accepted, OrderError>> = vec![
+            Ok(Accepted::Placed(9)),
+            Err(OrderError::InsufficientMargin),
+            Err(OrderError::Risk(RiskError::UnknownMarket(4))),
+        ];
+        let bytes = (account(3), outcomes.clone()).encode();
+        let event = Event::decode("OrderBook", "Submitted", &bytes).unwrap();
+        assert_eq!(
+            event,
+            Event::Submitted {
+                account: account(3),
+                outcomes
+            }
+        );
+        // The chain numbers its refusals as the client does.
+        assert_eq!(OrderError::UnknownMarket.encode(), [0]);
+        assert_eq!(OrderError::InsufficientMargin.encode(), [14]);
+        assert_eq!(RequestRefusal::Storage.encode(), [9]);
+    }
+
+    #[test]
+    fn unknown_events_are_named_and_known_ones_with_other_fields_are_refused() {
+        let other = Event::decode("Balances", "Transfer", &[1, 2, 3]).unwrap();
+        assert_eq!(
+            other,
+            Event::Other {
+                pallet: "Balances".into(),
+                name: "Transfer".into()
+            }
+        );
+        let bytes = (1u16, 40_000u64, 3u64, 0u32, vec![fill()], 1u8).encode();
+        assert!(Event::decode("Clearing", "Cleared", &bytes).is_err());
+        assert!(Event::decode("Clearing", "Cleared", &bytes[..20]).is_err());
+        assert!(Event::decode("Liquidation", "TakenOver", &[]).is_err());
+    }
+
+    #[test]
+    fn liquidation_is_read_with_its_reason() {
+        let bytes = (account(1), Escalation::Backlog, -5i128, 6i128).encode();
+        assert_eq!(
+            Event::decode("Liquidation", "TakenOver", &bytes).unwrap(),
+            Event::TakenOver {
+                account: account(1),
+                why: Escalation::Backlog,
+                equity: -5,
+                maintenance: 6
+            }
+        );
+    }
+}
