@@ -1,0 +1,214 @@
+//! Recorded minutes, and the clock that plays them faster than they happened.
+
+use anyhow::{Context, Result};
+use flate2::read::GzDecoder;
+use serde::Deserialize;
+use std::{
+    collections::BTreeMap,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+/// One-minute bars of the night USDC lost its peg; `data/README.md` names their sources.
+const RECORDING: &[u8] = include_bytes!("../data/usdc_depeg_2023-03-11_1m.csv.gz");
+/// Seconds a bar covers.
+pub const BAR: u64 = 60;
+
+/// A minute's prices, as the venue wrote them: text, so that nothing is rounded on the way.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct Bar {
+    /// Its opening, Unix seconds.
+    pub ts: u64,
+    exchange: String,
+    symbol: String,
+    /// Lowest trade.
+    pub low: String,
+    /// Highest trade.
+    pub high: String,
+    /// Last trade.
+    pub close: String,
+}
+
+impl Bar {
+    /// When it was complete.
+    pub fn end(&self) -> u64 {
+        self.ts + BAR
+    }
+}
+
+/// Bars by venue and `BASE-QUOTE` symbol, in order.
+pub struct Tape {
+    series: BTreeMap<(String, String), Vec<Bar>>,
+}
+
+impl Tape {
+    /// The recording in this repository.
+    pub fn recorded() -> Result<Self> {
+        Self::read(GzDecoder::new(RECORDING)).context("the recording in demo/data cannot be read")
+    }
+
+    /// The same with every price ten times as high: what a source that lies says.
+    pub fn tenfold(mut self) -> Self {
+        for bar in self.series.values_mut().flatten() {
+            for price in [&mut bar.low, &mut bar.high, &mut bar.close] {
+                let (whole, fraction) = price.split_once('.').unwrap_or((price, "0"));
+                let (tenth, rest) = fraction.split_at(1);
+                *price = format!("{whole}{tenth}.{rest}0");
+            }
+        }
+        self
+    }
+
+    fn read(csv: impl std::io::Read) -> Result<Self> {
+        let mut series: BTreeMap<_, Vec<Bar>> = BTreeMap::new();
+        for bar in csv::Reader::from_reader(csv).deserialize() {
+            let bar: Bar = bar?;
+            series
+                .entry((bar.exchange.clone(), bar.symbol.clone()))
+                .or_default()
+                .push(bar);
+        }
+        for bars in series.values_mut() {
+            bars.sort_by_key(|b| b.ts);
+        }
+        Ok(Self { series })
+    }
+
+    /// The last bar complete at `at`. A minute without a trade leaves the one before it standing, as on the venue.
+    pub fn bar(&self, exchange: &str, symbol: &str, at: u64) -> Option<&Bar> {
+        let bars = self.series.get(&(exchange.to_owned(), symbol.to_owned()))?;
+        let complete = bars.partition_point(|b| b.end() <= at);
+        bars.get(complete.checked_sub(1)?)
+    }
+
+    /// A venue's symbols.
+    pub fn symbols<'a>(&'a self, exchange: &'a str) -> impl Iterator<Item = &'a str> {
+        self.series
+            .keys()
+            .filter(move |(e, _)| e == exchange)
+            .map(|(_, symbol)| symbol.as_str())
+    }
+}
+
+/// Where the replay stands: still at its start until it is let go, then `speed` times as fast as the world, still again at
+/// its end.
+pub struct Clock {
+    start: u64,
+    end: u64,
+    speed: u64,
+    released: Mutex<Option<Instant>>,
+}
+
+impl Clock {
+    /// Held at `start`, to run until `end` (Unix seconds).
+    pub fn held(start: u64, end: u64, speed: u64) -> Self {
+        Self {
+            start,
+            end,
+            speed: speed.max(1),
+            released: Mutex::new(None),
+        }
+    }
+
+    /// How long the replay takes once it is let go.
+    pub fn length(&self) -> Duration {
+        self.age(self.start, self.end)
+    }
+
+    /// Lets it go; once.
+    pub fn release(&self) {
+        self.released
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .get_or_insert_with(Instant::now);
+    }
+
+    /// The replayed time, Unix seconds.
+    pub fn now(&self) -> u64 {
+        let released = *self.released.lock().unwrap_or_else(|e| e.into_inner());
+        self.after(released.map_or(Duration::ZERO, |since| since.elapsed()))
+    }
+
+    fn after(&self, elapsed: Duration) -> u64 {
+        let replayed = elapsed.as_millis().saturating_mul(u128::from(self.speed)) / 1_000;
+        self.start
+            .saturating_add(u64::try_from(replayed).unwrap_or(u64::MAX))
+            .min(self.end)
+    }
+
+    /// How long ago, in the world, something of the replayed time `then` happened: ages are compressed as time is.
+    pub fn age(&self, then: u64, now: u64) -> Duration {
+        Duration::from_millis(now.saturating_sub(then).saturating_mul(1_000) / self.speed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: u64 = 1_678_500_000;
+
+    fn tape(rows: &str) -> Tape {
+        Tape::read(format!("ts,exchange,symbol,low,high,close\n{rows}").as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_liar_moves_the_decimal_point() {
+        let tape = tape("60,kraken,BTC-USD,1.25,30,0.5\n").tenfold();
+        let bar = tape.bar("kraken", "BTC-USD", 120).unwrap();
+        assert_eq!(
+            (&*bar.low, &*bar.high, &*bar.close),
+            ("12.50", "300.0", "05.0")
+        );
+    }
+
+    #[test]
+    fn bar_is_served_only_once_it_is_complete() {
+        let tape = tape("60,kraken,BTC-USD,1,3,2\n120,kraken,BTC-USD,4,6,5\n");
+        assert_eq!(tape.bar("kraken", "BTC-USD", 119), None);
+        assert_eq!(tape.bar("kraken", "BTC-USD", 120).unwrap().close, "2");
+        assert_eq!(tape.bar("kraken", "BTC-USD", 179).unwrap().close, "2");
+        assert_eq!(tape.bar("kraken", "BTC-USD", 180).unwrap().close, "5");
+    }
+
+    #[test]
+    fn last_bar_stands_when_minutes_have_no_trade() {
+        let tape = tape("60,kraken,BTC-USD,1,3,2\n600,kraken,BTC-USD,4,6,5\n");
+        let standing = tape.bar("kraken", "BTC-USD", 650).unwrap();
+        assert_eq!((standing.close.as_str(), standing.end()), ("2", 120));
+        assert_eq!(tape.bar("kraken", "ETH-USD", 650), None);
+        assert_eq!(tape.bar("okx", "BTC-USD", 650), None);
+    }
+
+    #[test]
+    fn clock_stands_until_released_and_compresses_ages() {
+        let clock = Clock::held(START, START + 3_600, 240);
+        assert_eq!(clock.now(), START);
+        assert_eq!(clock.after(Duration::from_millis(1_500)), START + 360);
+        assert_eq!(clock.after(Duration::from_secs(1_000)), START + 3_600);
+        assert_eq!(clock.length(), Duration::from_secs(15));
+        assert_eq!(clock.age(START, START + 240), Duration::from_secs(1));
+        assert_eq!(clock.age(START + 1, START), Duration::ZERO);
+        clock.release();
+        let released = clock.released.lock().unwrap().unwrap();
+        clock.release();
+        assert_eq!(clock.released.lock().unwrap().unwrap(), released);
+    }
+
+    #[test]
+    fn recording_holds_the_night_with_its_gaps_and_prices_in_order() {
+        let tape = Tape::recorded().unwrap();
+        let bars = || tape.series.values().flatten();
+        let first = bars().map(|b| b.ts).min().unwrap();
+        let last = bars().map(Bar::end).max().unwrap();
+        assert_eq!((last - first) / BAR, 540);
+        assert_eq!(tape.series.len(), 16);
+        let gaps = tape.series.values().filter(|bars| bars.len() < 540).count();
+        assert!(gaps >= 5, "the recording must keep its gaps");
+        for bar in bars() {
+            let [low, close, high] =
+                [&bar.low, &bar.close, &bar.high].map(|p| p.parse::<f64>().unwrap());
+            assert!(0.0 < low && low <= close && close <= high, "{bar:?}");
+        }
+    }
+}
