@@ -7,8 +7,8 @@ use frame_support::{
     weights::Weight,
 };
 use novate_runtime_api::{
-    AccountInfo, Book, Candidate, Conservation, FeedInfo, HypotheticalTrade, MarketInfo, QueryError,
-    StatusInfo,
+    AccountInfo, Book, Candidate, Conservation, FeedInfo, HypotheticalTrade, MarketInfo,
+    QueryError, StatusInfo,
 };
 use novate_types::{AccountRef, MarketId};
 use sp_api::impl_runtime_apis;

@@ -3,17 +3,15 @@
 //! repository holds (`demo/data`), at the venues' own addresses; `--oracle-source` points a node elsewhere.
 
 use crate::{
-    configs::exchange::{
-        InsuranceFund, Vault, BTC, BTC_FEED, USDC, USDC_FEED, USDT, USDT_FEED,
-    },
-    AccountId, AssetsConfig, Balance, BalancesConfig, InstrumentsConfig, MarginConfig, OracleConfig,
-    RuntimeGenesisConfig, SessionConfig, SessionKeys, SudoConfig, UNIT,
+    configs::exchange::{InsuranceFund, Vault, BTC, BTC_FEED, USDC, USDC_FEED, USDT, USDT_FEED},
+    AccountId, AssetsConfig, Balance, BalancesConfig, InstrumentsConfig, MarginConfig,
+    OracleConfig, RuntimeGenesisConfig, SessionConfig, SessionKeys, SudoConfig, UNIT,
 };
 use alloc::{vec, vec::Vec};
 use frame_support::build_struct_json_patch;
 use novate_types::{
-    math, CollateralParams, FeeTier, FeedId, Instrument, InstrumentKind, MarketParams, MarketStatus,
-    Price, RiskTier, Symbol, QUANTUMS,
+    math, CollateralParams, FeeTier, FeedId, Instrument, InstrumentKind, MarketParams,
+    MarketStatus, Price, RiskTier, Symbol, QUANTUMS,
 };
 use pallet_price_oracle::{venues, Feed, Source, SourceName};
 use sp_genesis_builder::PresetId;
@@ -73,9 +71,18 @@ fn btc_perpetual() -> Option<Instrument> {
 
 fn fee_tiers() -> Vec<FeeTier> {
     vec![
-        FeeTier { maker_ppm: 100, taker_ppm: 500 },
-        FeeTier { maker_ppm: 50, taker_ppm: 400 },
-        FeeTier { maker_ppm: -50, taker_ppm: 300 },
+        FeeTier {
+            maker_ppm: 100,
+            taker_ppm: 500,
+        },
+        FeeTier {
+            maker_ppm: 50,
+            taker_ppm: 400,
+        },
+        FeeTier {
+            maker_ppm: -50,
+            taker_ppm: 300,
+        },
     ]
 }
 
@@ -147,7 +154,9 @@ fn sources() -> Vec<(SourceName, Source)> {
 }
 
 fn genesis(validators: Vec<(Sr25519Keyring, Ed25519Keyring)>) -> serde_json::Value {
-    let endowed: Vec<AccountId> = Sr25519Keyring::well_known().map(|k| k.to_account_id()).collect();
+    let endowed: Vec<AccountId> = Sr25519Keyring::well_known()
+        .map(|k| k.to_account_id())
+        .collect();
     let governor = Sr25519Keyring::Alice.to_account_id();
     let (insurance, vault) = (InsuranceFund::get(), Vault::get());
 
@@ -161,10 +170,16 @@ fn genesis(validators: Vec<(Sr25519Keyring, Ed25519Keyring)>) -> serde_json::Val
 
     build_struct_json_patch!(RuntimeGenesisConfig {
         balances: BalancesConfig {
-            balances: endowed.iter().cloned().map(|who| (who, ENDOWMENT)).collect::<Vec<_>>(),
+            balances: endowed
+                .iter()
+                .cloned()
+                .map(|who| (who, ENDOWMENT))
+                .collect::<Vec<_>>(),
         },
         assets: AssetsConfig {
-            assets: [USDC, USDT, BTC].map(|id| (id, governor.clone(), true, 1u128)).to_vec(),
+            assets: [USDC, USDT, BTC]
+                .map(|id| (id, governor.clone(), true, 1u128))
+                .to_vec(),
             metadata: vec![
                 (USDC, b"USD Coin".to_vec(), b"USDC".to_vec(), 6),
                 (USDT, b"Tether USD".to_vec(), b"USDT".to_vec(), 6),
@@ -178,13 +193,18 @@ fn genesis(validators: Vec<(Sr25519Keyring, Ed25519Keyring)>) -> serde_json::Val
                 .map(|(v, f)| (v.to_account_id(), v.to_account_id(), session_keys(v, f)))
                 .collect::<Vec<_>>(),
         },
-        sudo: SudoConfig { key: Some(governor) },
+        sudo: SudoConfig {
+            key: Some(governor)
+        },
         instruments: InstrumentsConfig {
             tiers: vec![(0, deep_tier())],
             markets: btc_perpetual().into_iter().collect::<Vec<_>>(),
             fee_tiers: fee_tiers(),
         },
-        oracle: OracleConfig { feeds: feeds(), sources: sources() },
+        oracle: OracleConfig {
+            feeds: feeds(),
+            sources: sources()
+        },
         margin: MarginConfig {
             accounts: vec![
                 (insurance.owner, insurance.sub, INSURANCE * 1_000_000),

@@ -59,7 +59,11 @@ pub fn markets() -> Vec<(MarketId, MarketInfo)> {
 
 /// A market's best levels.
 pub fn book(market: MarketId, depth: u32) -> Book {
-    let level = |(ticks, lots, orders)| BookLevel { ticks, lots, orders };
+    let level = |(ticks, lots, orders)| BookLevel {
+        ticks,
+        lots,
+        orders,
+    };
     let (bids, asks) = OrderBook::book(market, depth.min(MAX_DEPTH));
     Book {
         bids: bids.into_iter().map(level).collect(),
@@ -102,7 +106,10 @@ pub fn simulate(
     let mut account = Margin::account(of).ok_or(QueryError::NoAccount)?;
     let view = Clearing::view();
     let taker_ppm = view.fee_tier(account.fee_tier).taker_ppm;
-    for trade in trades.get(..MAX_TRADES.min(trades.len())).unwrap_or_default() {
+    for trade in trades
+        .get(..MAX_TRADES.min(trades.len()))
+        .unwrap_or_default()
+    {
         let market = view.market(trade.market)?;
         if market.mark.is_zero() {
             return Err(QueryError::NoPrice);
@@ -137,8 +144,7 @@ fn describe(
             let market = view.market(position.market)?;
             let value = math::position_value_floor(position.lots, market.mark, market.lot_size)
                 .map_err(out_of_range)?;
-            let owed =
-                novate_risk::funding_owed_ceil(position, market).map_err(out_of_range)?;
+            let owed = novate_risk::funding_owed_ceil(position, market).map_err(out_of_range)?;
             let funding = math::neg(owed).map_err(out_of_range)?;
             let unrealised = math::sub(value, position.cost)
                 .and_then(|profit| math::add(profit, funding))
@@ -155,7 +161,13 @@ fn describe(
             })
         })
         .collect::<Result<_, QueryError>>()?;
-    Ok(AccountInfo { standing: account.standing, account, assessment, positions, open_orders })
+    Ok(AccountInfo {
+        standing: account.standing,
+        account,
+        assessment,
+        positions,
+        open_orders,
+    })
 }
 
 fn liquidation_price(
@@ -170,8 +182,10 @@ fn liquidation_price(
     if assessment.is_below_maintenance() {
         return Ok(Err(NoLiquidationPrice::AlreadyBelow));
     }
-    Ok(novate_risk::liquidation_price(assessment, account, view, market)?
-        .ok_or(NoLiquidationPrice::Covered))
+    Ok(
+        novate_risk::liquidation_price(assessment, account, view, market)?
+            .ok_or(NoLiquidationPrice::Covered),
+    )
 }
 
 /// Accounts by nearness to their maintenance margin.
@@ -196,11 +210,18 @@ pub fn liquidation_candidates(from: u32, count: u32) -> Vec<Candidate<AccountId>
 /// The equalities, computed over the whole state.
 pub fn conservation() -> Result<Conservation, QueryError> {
     let sums = Margin::conservation().map_err(out_of_range)?;
-    let equality = |e: pallet_margin::Equality| Equality { ledger: e.ledger, custody: e.custody };
+    let equality = |e: pallet_margin::Equality| Equality {
+        ledger: e.ledger,
+        custody: e.custody,
+    };
     Ok(Conservation {
         lots: sums.lots,
         settlement: equality(sums.settlement),
-        collateral: sums.collaterals.into_iter().map(|(asset, e)| (asset, equality(e))).collect(),
+        collateral: sums
+            .collaterals
+            .into_iter()
+            .map(|(asset, e)| (asset, equality(e)))
+            .collect(),
         pots: sums.pots,
         accounts: sums.accounts,
     })

@@ -43,6 +43,12 @@ pub fn average(basis: i128, sample: i128, elapsed: Millis, span: Millis) -> Resu
     math::add(basis, step)
 }
 
+/// What a quote says. One beyond the range of prices says nothing: nobody's order halts a market.
+fn priced(ticks: Option<Ticks>, tick_size: Price) -> Option<Price> {
+    let price = math::price_of(ticks?, tick_size).ok()?;
+    inner(price).is_ok().then_some(price)
+}
+
 /// Mid less index, limited to the band, so that one absurd quote does not stay in the average.
 /// Without both sides the index stands in for the mid.
 pub fn basis_sample(
@@ -51,11 +57,11 @@ pub fn basis_sample(
     tick_size: Price,
     band: Ppm,
 ) -> Result<i128> {
-    let (Some(bid), Some(ask)) = (quotes.bid, quotes.ask) else {
+    let priced = |ticks: Option<Ticks>| priced(ticks, tick_size);
+    let (Some(bid), Some(ask)) = (priced(quotes.bid), priced(quotes.ask)) else {
         return Ok(0);
     };
-    let bid = inner(math::price_of(bid, tick_size)?)?;
-    let ask = inner(math::price_of(ask, tick_size)?)?;
+    let (bid, ask) = (inner(bid)?, inner(ask)?);
     let mid = math::add(bid, ask)?
         .checked_div(2)
         .ok_or(MathError::DivisionByZero)?;
@@ -73,13 +79,8 @@ pub fn mark(
     tick_size: Price,
     band: Ppm,
 ) -> Result<Price> {
-    let or_index =
-        |ticks: Option<Ticks>| ticks.map_or(Ok(index), |ticks| math::price_of(ticks, tick_size));
-    let quoted = median(
-        or_index(quotes.bid)?,
-        or_index(quotes.ask)?,
-        or_index(last)?,
-    );
+    let or_index = |ticks: Option<Ticks>| priced(ticks, tick_size).unwrap_or(index);
+    let quoted = median(or_index(quotes.bid), or_index(quotes.ask), or_index(last));
     let based = u128::try_from(math::add(inner(index)?, basis)?).unwrap_or(0);
     let mark = median(Price::from_inner(based), quoted, index);
     let lower = math::shift_ceil(index, i64::from(band).saturating_neg())?;
@@ -271,8 +272,18 @@ impl<T: Config> Pallet<T> {
             impact_notional: tier.impact_notional,
             open_interest_cap: instrument.params.open_interest_cap,
         };
-        if let Some(feed) = feed {
-            Self::price_market(&mut view, &feed, instrument, &tier, state, clock)?;
+        match (feed, previous) {
+            (Some(feed), _) => {
+                Self::price_market(&mut view, &feed, instrument, &tier, state, clock)?;
+            }
+            // The feed is gone: what was held at its last price is not suddenly worth nothing.
+            (None, Some(last)) => {
+                view.mark = last.mark;
+                view.index = last.index;
+                view.observed_at = last.observed_at;
+                view.imf = last.imf;
+            }
+            (None, None) => {}
         }
         if let Some(from) = previous
             .map(|market| market.status)
@@ -295,7 +306,12 @@ impl<T: Config> Pallet<T> {
         state: &mut MarketState,
         clock: &Clock,
     ) -> Result<()> {
-        let quotes = T::Book::rested(state.id);
+        // Where only reductions match, most quotes are suspended: what cannot be hit says nothing.
+        let quotes = if view.status.allows_risk() {
+            T::Book::rested(state.id)
+        } else {
+            RestedQuotes::default()
+        };
         // Until it runs again the mark is the index: quotes from before a gap say nothing.
         state.basis = if state.phase.is_running() {
             let sample = basis_sample(feed.price, &quotes, view.tick_size, tier.mark_band)?;

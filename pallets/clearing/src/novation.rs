@@ -53,6 +53,8 @@ struct Check<'a, T: Config> {
     market: &'a MarketView,
     liquidated: BTreeSet<Account<T>>,
     open_interest: Lots,
+    /// Whether makers get their rebates: while the match's other fees cover them.
+    rebates: bool,
     parties: BTreeMap<Account<T>, Option<Party>>,
 }
 
@@ -104,6 +106,7 @@ impl<'a, T: Config> Check<'a, T> {
                 .map(|order| order.account.clone())
                 .collect(),
             open_interest: T::Ledger::open_interest(market.id),
+            rebates: true,
             parties: BTreeMap::new(),
         }
     }
@@ -121,7 +124,23 @@ impl<'a, T: Config> Check<'a, T> {
     }
 
     /// Applies a match's fills to copies of the accounts and says who fails.
+    ///
+    /// A liquidation may pay no fee, and post-only orders that meet each other pay the maker's on both sides: where rebates
+    /// exceed what the match pays, there are none. They come out of fees, never out of what others deposited.
     fn check(&mut self, tentative: &Tentative<T::AccountId>) -> Checked<T> {
+        let checked = self.check_fills(tentative);
+        let fees = checked
+            .traded
+            .values()
+            .fold(0, |sum: Cash, traded| sum.saturating_add(traded.to_fees));
+        if checked.passes() && fees < 0 {
+            self.rebates = false;
+            return self.check_fills(tentative);
+        }
+        checked
+    }
+
+    fn check_fills(&mut self, tentative: &Tentative<T::AccountId>) -> Checked<T> {
         let mut by_account = BTreeMap::<_, Vec<_>>::new();
         for fill in &tentative.fills {
             by_account
@@ -158,12 +177,12 @@ impl<'a, T: Config> Check<'a, T> {
         of: &Account<T>,
         fills: Vec<Fill<T::AccountId>>,
     ) -> Option<Traded<T::AccountId>> {
-        let (view, market) = (self.view, self.market);
+        let (view, market, rebates) = (self.view, self.market, self.rebates);
         let party = self.party(of)?;
         if !above_bankruptcy(&party.account, view, market, &fills).ok()? {
             return None;
         }
-        let traded = trade::<T>(&party.account, view, market, fills).ok()?;
+        let traded = trade::<T>(&party.account, view, market, rebates, fills).ok()?;
         let after = T::Risk::assess(&traded.account, view).ok()?;
         novate_risk::passes_check(&party.assessed, &after).then_some(traded)
     }
@@ -413,11 +432,13 @@ fn trade<T: Config>(
     before: &MarginAccount,
     view: &RiskView,
     market: &MarketView,
+    rebates: bool,
     mut fills: Vec<Fill<T::AccountId>>,
 ) -> Result<Traded<T::AccountId>, RiskError> {
     let tier = view.fee_tier(before.fee_tier);
     let liquidation_ppm =
         i32::try_from(T::LiquidationFee::get()).map_err(|_| MathError::Overflow)?;
+    let vault = T::Vault::get();
     let mut room = liquidation_room(before, view, market, &fills)?;
     let mut account = before.clone();
     let (mut to_fees, mut to_fund, mut to_funding) = (0, 0, 0);
@@ -431,9 +452,15 @@ fn trade<T: Config>(
             novate_types::Role::Maker => tier.maker_ppm,
             novate_types::Role::Taker => tier.taker_ppm,
         };
-        let mut trading = novate_risk::fee(value, ppm)?;
+        let mut trading = novate_risk::fee(value, if rebates { ppm } else { ppm.max(0) })?;
         if fill.liquidation {
-            let penalty = novate_risk::fee(value, liquidation_ppm)?;
+            // The vault works off what it took over: it is not liquidated.
+            let penalty_ppm = if fill.account == vault {
+                0
+            } else {
+                liquidation_ppm
+            };
+            let penalty = novate_risk::fee(value, penalty_ppm)?;
             trading = trading.min(room);
             let penalty = penalty.min(math::sub(room, trading)?);
             to_fund = math::add(to_fund, penalty)?;

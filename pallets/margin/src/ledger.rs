@@ -12,6 +12,7 @@ use frame_support::{
         tokens::Preservation,
         Get,
     },
+    Hashable,
 };
 use novate_types::{
     math, AccountRef, AssetId, BlockNumber, Cash, CollateralParams, Ledger, LedgerError, Lots,
@@ -73,8 +74,18 @@ impl<T: Config> Pallet<T> {
         let next_sequence = Sequence::from(Self::now()).saturating_mul(SEQUENCES_PER_BLOCK);
         Ok(MarginAccount {
             next_sequence,
+            next_generation: Self::first_generation(of),
             ..Default::default()
         })
+    }
+
+    /// Where the numbers of an account's index entries begin. Entries outlive their account, and one that is closed and opened
+    /// again must not bring them back to life: nobody knows the number before the parent block is known.
+    fn first_generation(of: &AccountRef<T::AccountId>) -> u32 {
+        let parent = frame_system::Pallet::<T>::parent_hash();
+        let hash = (parent, of.clone()).blake2_128();
+        let (low, _) = hash.split_at(4);
+        low.try_into().map_or(0, u32::from_le_bytes)
     }
 
     /// One account of `owner` less; with the last goes the provider reference.

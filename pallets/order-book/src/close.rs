@@ -123,13 +123,14 @@ pub struct Market<T: Config> {
 /// What the last run would do.
 struct Settled<AccountId: Ord> {
     banned: BTreeSet<AccountRef<AccountId>>,
+    max_fills: u32,
     filled: BTreeMap<u32, Lots>,
     cancelled: Vec<(u32, Lots, CancelReason)>,
     joined: Vec<(u32, Ticks, Lots)>,
 }
 
 /// A hash of parent block, account and sequence number: what breaks ties, known to nobody before the parent block is.
-fn tie<T: Config>(of: &AccountRef<T::AccountId>, sequence: Sequence) -> u64 {
+pub(crate) fn tie<T: Config>(of: &AccountRef<T::AccountId>, sequence: Sequence) -> u64 {
     let parent = frame_system::Pallet::<T>::parent_hash();
     let hash = sp_io::hashing::blake2_128(&(parent, of, sequence).encode());
     let (low, _) = hash.split_at(8);
@@ -561,17 +562,21 @@ impl<T: Config> OrderBook<T::AccountId> for Pallet<T> {
         market.settle(limits, refused, outcome)
     }
 
+    /// Of the resting orders only the first that a run's fills reach on each side: reading the accounts behind a whole book
+    /// would be paid for by nobody. Who rests deeper is simply not admitted.
     fn candidates(market: &Self::Market) -> Vec<(AccountRef<T::AccountId>, Vec<OpenOrder>)> {
-        let read = market
-            .bids
-            .levels
-            .iter()
-            .chain(&market.asks.levels)
-            .flatten();
+        let reach = market.settled.as_ref().map_or(0, |s| s.max_fills);
+        let reach = usize::try_from(reach).unwrap_or(usize::MAX);
+        let side = |side: &'_ Resting| {
+            let orders = side.levels.iter().flatten().take(reach);
+            orders.map(|o| o.account).collect::<Vec<u32>>()
+        };
         let new = market.new.iter().filter(|o| !market.is_liquidation(o.id));
         let accounts: BTreeSet<&AccountRef<T::AccountId>> = new
-            .chain(read)
-            .filter_map(|o| market.parties.account(o.account))
+            .map(|o| o.account)
+            .chain(side(&market.bids))
+            .chain(side(&market.asks))
+            .filter_map(|account| market.parties.account(account))
             .collect();
         let banned = market.settled.as_ref().map(|s| &s.banned);
         accounts
@@ -682,13 +687,19 @@ impl<T: Config> Market<T> {
         let best_ask = self.best_standing(Side::Ask, &gone);
         let mut joined = Vec::new();
         for (id, ticks, lots) in outcome.joined {
-            let side = self.party(id).map(|(known, _)| known.side);
-            let touches = match side {
+            let party = self.party(id);
+            // Its own limit might cross the book, and the one it was held to is not its owner's.
+            let held = party.is_some_and(|(known, of)| {
+                known.reduce_only && limits.tightened.get(of) == Some(&ticks)
+            });
+            let touches = match party.map(|(known, _)| known.side) {
                 Some(Side::Bid) => best_ask.is_some_and(|ask| ask <= ticks),
                 Some(Side::Ask) => best_bid.is_some_and(|bid| bid >= ticks),
                 None => true,
             };
-            if touches {
+            if held {
+                cancelled.push((id, lots, CancelReason::InsufficientMargin));
+            } else if touches {
                 cancelled.push((id, lots, CancelReason::Touching));
             } else {
                 joined.push((id, ticks, lots));
@@ -697,6 +708,7 @@ impl<T: Config> Market<T> {
 
         self.settled = Some(Settled {
             banned: limits.cancelled.clone(),
+            max_fills: limits.max_fills,
             filled,
             cancelled,
             joined,

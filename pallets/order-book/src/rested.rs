@@ -27,7 +27,8 @@ pub(crate) fn rested<T: Config>(market: MarketId) -> RestedQuotes {
     }
 }
 
-/// Stores the quotes of a book that the close of block `now` changed.
+/// Stores the quotes of a book that the close of block `now` changed. Reduce-only orders are left out: beyond their account's
+/// position nobody can hit them, and it may be gone tomorrow while they stay.
 pub(crate) fn refresh<T: Config>(view: &MarketView, now: BlockNumber, books: &mut Books<T>) {
     let mut seasoned = RestedQuotes::default();
     let mut standing = RestedQuotes::default();
@@ -35,6 +36,9 @@ pub(crate) fn refresh<T: Config>(view: &MarketView, now: BlockNumber, books: &mu
         let mut all = Impact::new(view, side);
         let mut old = Impact::new(view, side);
         walk(view.id, side, now, books, |slot| {
+            if slot.reduce_only {
+                return true;
+            }
             all.add(slot);
             if slot.block < now {
                 old.add(slot);

@@ -20,6 +20,9 @@ pub const MAX_GROUPS: u32 = 512;
 pub const MAX_EVICTED: u32 = 64;
 /// Client ids of one account's orders cancelled in one block.
 pub const MAX_CANCELLED: u32 = 512;
+/// New orders of a market that wait for a later close, such as while it reopens. They prepaid their match in the block they came
+/// in with: the close that takes them all up has to bear it.
+pub const MAX_WAITING: usize = 2_048;
 /// Expiries in one page of the expiry index.
 pub const EXPIRY_PAGE: u32 = 64;
 
@@ -284,7 +287,17 @@ impl Directory {
 
 /// What extrinsics leave for the close of a market, in any order.
 #[derive(
-    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+    Clone,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
 )]
 pub enum Note<AccountId> {
     /// An order came in. It is alive if its account's list still holds it in the intake; its content is there.

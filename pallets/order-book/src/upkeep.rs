@@ -3,9 +3,9 @@
 
 use crate::{
     changes::{clear_intake, clear_quotas, new_orders, recount_touched, Changes},
-    close::matches,
+    close::{matches, tie},
     rested,
-    types::{PageKey, EXPIRY_PAGE},
+    types::{Note, PageKey, EXPIRY_PAGE, MAX_WAITING},
     Config, Evicting, Expiries, ExpiryCounts, ExpiryCursor, Intake, Pallet,
 };
 use alloc::{collections::BTreeSet, vec::Vec};
@@ -22,13 +22,17 @@ pub(crate) fn housekeep<T: Config>(view: &RiskView) -> Vec<(MarketId, Release<T:
         if notes.is_empty() {
             continue;
         }
-        let new = new_orders::<T>(market.id, &notes, &mut changes);
-        if matches(market) && !new.is_empty() {
-            // This close had no fills left for the market: its orders wait for the next.
+        let came_in = notes.iter().filter(|note| is_new(note)).count();
+        if matches(market) && came_in > 0 {
+            // The market had no turn in this close: its orders wait for the next.
             clear_quotas::<T>(&notes);
+            if came_in > MAX_WAITING {
+                let kept = keep_the_first::<T>(market.id, notes, &mut changes);
+                Intake::<T>::insert(market.id, kept);
+            }
             continue;
         }
-        for (of, order) in new {
+        for (of, order) in new_orders::<T>(market.id, &notes, &mut changes) {
             changes.cancel(&of, order.sequence, CancelReason::MarketRestricted);
         }
         if recount_touched::<T>(market.id, &notes, &mut changes.books) {
@@ -43,6 +47,33 @@ pub(crate) fn housekeep<T: Config>(view: &RiskView) -> Vec<(MarketId, Release<T:
         rested::refresh::<T>(market, now, &mut changes.books);
     }
     changes.write()
+}
+
+const fn is_new<AccountId>(note: &Note<AccountId>) -> bool {
+    matches!(note, Note::New { .. })
+}
+
+/// Cancels the orders that wait beyond [`MAX_WAITING`], those of the latest blocks first and by hash within a block. Returns
+/// the notes of those that go on waiting, and of touched pages, each once.
+fn keep_the_first<T: Config>(
+    market: MarketId,
+    mut notes: Vec<Note<T::AccountId>>,
+    changes: &mut Changes<T>,
+) -> Vec<Note<T::AccountId>> {
+    let mut waiting = new_orders::<T>(market, &notes, changes);
+    waiting.sort_by_cached_key(|(of, order)| (order.block, tie::<T>(of, order.sequence)));
+    let beyond = waiting.split_off(MAX_WAITING.min(waiting.len()));
+    for (of, order) in beyond {
+        changes.cancel(&of, order.sequence, CancelReason::MarketRestricted);
+    }
+    notes.retain(|note| !is_new(note));
+    notes.sort();
+    notes.dedup();
+    notes.extend(waiting.into_iter().map(|(account, order)| Note::New {
+        account,
+        sequence: order.sequence,
+    }));
+    notes
 }
 
 /// Orders whose block of expiry has come leave, a few pages a close.

@@ -9,8 +9,8 @@ use frame_support::{
 };
 use frame_system::EnsureRoot;
 use novate_risk::{Linear, LiquidationParams};
-use pallet_liquidation::AllAccounts;
 use novate_types::{AccountRef, AssetId, Cash, FeedId, Ppm, QUANTUMS};
+use pallet_liquidation::AllAccounts;
 use sp_runtime::traits::AccountIdConversion;
 
 /// The settlement currency.
@@ -177,7 +177,9 @@ impl AllAccounts<AccountId> for EveryAccount {
             None => Accounts::<Runtime>::iter_keys().take(most).collect(),
             Some(last) => {
                 let key = Accounts::<Runtime>::hashed_key_for(last);
-                Accounts::<Runtime>::iter_keys_from(key).take(most).collect()
+                Accounts::<Runtime>::iter_keys_from(key)
+                    .take(most)
+                    .collect()
             }
         }
     }

@@ -284,6 +284,49 @@ fn a_market_halts_as_it_stood_when_its_numbers_are_out_of_range() {
 }
 
 #[test]
+fn a_market_halts_at_its_last_mark_when_its_feed_is_removed() {
+    new_test_ext().execute_with(|| {
+        let before = market_view();
+        Feeds::remove(BTC_FEED);
+        run(1);
+        let after = market_view();
+        assert_eq!((after.status, after.fresh), (MarketStatus::Halted, false));
+        assert_eq!((after.mark, after.index), (before.mark, before.index));
+        assert_eq!(
+            (after.observed_at, after.imf),
+            (before.observed_at, before.imf)
+        );
+    });
+}
+
+#[test]
+fn quotes_say_nothing_when_the_market_admits_only_reductions() {
+    new_test_ext().execute_with(|| {
+        Quotes::insert(BTC, quotes(Some(ticks(20_049)), Some(ticks(20_051))));
+        run(50);
+        assert!(market_view().mark > usd(20_000));
+        Instruments::mutate(BTC, |i| {
+            i.as_mut().unwrap().status = MarketStatus::ReduceOnly;
+        });
+        run(1);
+        assert_eq!(market_view().mark, usd(20_000));
+        assert!(market_view().fresh);
+    });
+}
+
+#[test]
+fn a_quote_beyond_the_range_of_prices_is_no_quote() {
+    let tick = Price::from_inner(u128::MAX / 4);
+    let index = usd(20_000);
+    let absurd = quotes(Some(1), Some(Ticks::MAX));
+    assert_eq!(basis_sample(index, &absurd, tick, 10_000), Ok(0));
+    assert_eq!(
+        mark(index, 0, &absurd, Some(Ticks::MAX), tick, 10_000),
+        Ok(index)
+    );
+}
+
+#[test]
 fn mark_follows_quotes_only_as_the_average_does_when_they_persist() {
     new_test_ext().execute_with(|| {
         Quotes::insert(BTC, quotes(Some(ticks(20_049)), Some(ticks(20_051))));

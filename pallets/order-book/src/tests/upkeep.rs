@@ -1,6 +1,6 @@
 //! Expiry and halts.
 
-use crate::{mock::*, Expiries, ExpiryCounts, Orders, Pallet};
+use crate::{mock::*, Expiries, ExpiryCounts, Intake, Orders, Pallet, MAX_WAITING};
 use novate_types::{OrderBook as _, *};
 
 fn until(block: BlockNumber, order: NewOrder) -> NewOrder {
@@ -114,5 +114,52 @@ fn orders_wait_when_their_market_has_no_turn_in_a_close() {
             .all(|o| o.block == 2));
         assert_eq!(Pallet::<Test>::rested(BTC), RestedQuotes::default());
         IntakeQuota::set(256);
+    });
+}
+
+#[test]
+fn no_more_orders_wait_than_one_close_can_take_up_and_the_latest_leave_first() {
+    new_test_ext().execute_with(|| {
+        let keep_house = || {
+            let kept = Pallet::<Test>::housekeep(&MockView::view());
+            for (market, release) in &kept {
+                MockLedger::update::<_, LedgerError>(&release.account, |a| {
+                    let Release {
+                        bid_lots,
+                        ask_lots,
+                        reserve,
+                        ..
+                    } = *release;
+                    Ok(novate_risk::release_order(
+                        a, *market, bid_lots, ask_lots, reserve,
+                    )?)
+                })
+                .unwrap();
+            }
+            Pallet::<Test>::do_try_state().unwrap();
+            System::set_block_number(System::block_number() + 1);
+        };
+        let owners = MAX_WAITING as u64 / 128;
+        let submit_128 = |owner| {
+            fund(&account(owner), 1_000_000);
+            for first in [0, 64] {
+                let batch = (first..first + 64)
+                    .map(|n| Operation::Place(limit(n, Side::Bid, 1, MARK - 10)))
+                    .collect();
+                assert!(submit(owner, batch).iter().all(Result::is_ok));
+            }
+        };
+        (0..owners).for_each(|n| submit_128(1_000 + n));
+        keep_house();
+        assert_eq!(cancellations(), vec![]);
+        submit_128(2_000);
+        keep_house();
+        assert!(cancellations()
+            .iter()
+            .all(|c| *c == (2_000, 1, CancelReason::MarketRestricted)));
+        assert_eq!(cancellations().len(), 128);
+        assert_eq!(Intake::<Test>::get(BTC).len(), MAX_WAITING);
+        close();
+        assert_eq!(book().0[0].2 as usize, 256);
     });
 }
