@@ -1,4 +1,4 @@
-# What a person types: `make test` to know that it works.
+# What a person types: `make run` to see the exchange work, `make test` to know that it does. The rest serves these two.
 
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/novate-target
 BIN := $(CARGO_TARGET_DIR)/release
@@ -13,20 +13,36 @@ CONSENSUS := novate-types novate-matching novate-risk novate-runtime-api pallet-
 
 DEBIAN := build-essential ca-certificates clang cmake git libssl-dev pkg-config protobuf-compiler
 
-.PHONY: help test check setup build fmt lint node
+.PHONY: help run dev test check format lint build setup fmt
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
 
-test: check build ## everything; the last part is a run on the real node
-	@echo "== tests of every crate, on the WASM runtime where it matters"
+run: build ## two minutes of the whole chain on recorded prices: trades, a fall, a liquidation, the books checked
+	@$(BIN)/novate-demo run
+
+dev: build ## the same, and it stays up for you to trade on
+	@$(BIN)/novate-demo dev
+
+test: format lint build ## everything; the last part is runs on the real node
+	@echo "== tests of every crate, on the WASM runtime and the node's binary where it matters"
 	cargo test $(ALL)
 	cargo test --manifest-path vendor/wasm-opt/Cargo.toml --release
+	@echo "== four validators: one with lying sources, one stopped (two minutes)"
+	$(BIN)/novate-demo network
+	@echo "== the real node on recorded prices (two minutes)"
+	$(BIN)/novate-demo run
 
-check: setup ## format, lints, and the tests of the pure crates
+check: format lint ## format, lints, and the tests beside the code
+	@echo "== tests beside the code"
+	cargo test --workspace --release --locked --lib
+
+format: setup
 	@echo "== format"
 	cargo fmt --all -- --check
-	@echo "== lints"
+
+lint: setup
+	@echo "== lints of the consensus crates"
 	SKIP_WASM_BUILD=1 cargo clippy --release --locked --no-deps $(addprefix -p ,$(CONSENSUS)) -- -D warnings
 
 build: setup ## every binary and every test
