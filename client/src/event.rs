@@ -122,7 +122,6 @@ pub enum RequestRefusal {
     InsufficientCollateral { held: u128 },
     InsufficientMargin { at_most: Cash },
     NoRecipient,
-    RecipientFrozen,
     Ledger(LedgerError),
     Storage,
 }

@@ -212,11 +212,6 @@ pub fn of_request(refusal: &RequestRefusal, text: impl Fn(u128) -> String) -> Re
             "the account credited was never opened",
             "after its owner's first deposit",
         ),
-        R::RecipientFrozen => Refusal::new(
-            "recipient_frozen",
-            "the account credited is being deleveraged",
-            "again in some blocks",
-        ),
         R::Ledger(e) => Refusal::plain("ledger", format!("the ledger refused it: {e:?}")),
         R::Storage => Refusal::plain("storage", "the chain could not write it"),
     }

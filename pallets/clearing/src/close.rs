@@ -46,7 +46,8 @@ impl<T: Config> Pallet<T> {
         Self::housekeep(&view);
     }
 
-    /// Matches markets one after another, by id, beginning with another one in every block.
+    /// Matches markets one after another: first those that liquidation orders go into, as these are good for this close only,
+    /// then the others; each by id, beginning with another one in every block.
     fn match_markets(
         view: &RiskView,
         matching: &[MarketId],
@@ -59,7 +60,9 @@ impl<T: Config> Pallet<T> {
             .ok()
             .and_then(|block| block.checked_rem(count));
         let rotated = matching.iter().cycle().skip(first.unwrap_or(0)).take(count);
-        for id in rotated {
+        let (urgent, others): (Vec<&MarketId>, Vec<_>) =
+            rotated.partition(|id| orders.contains_key(id));
+        for id in urgent.into_iter().chain(others) {
             // Without a resting order left to execute it waits for the next close as it stands.
             if budget == 0 {
                 break;

@@ -109,7 +109,7 @@ fn add<T: Config>(
 }
 
 /// Moves the market's cumulative index on by the time that really passed since the last close, at
-/// most [`Config::MaxFundingSpan`]. Called only for a market that runs on a fresh price.
+/// most [`Config::MaxFundingSpan`]. Called only for a market that runs, on a fresh price: none accrues while it is halted.
 pub fn accrue<T: Config>(
     view: &mut MarketView,
     quotes: &RestedQuotes,

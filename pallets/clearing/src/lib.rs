@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! parameters due → oracle round → marks, funding → thresholds
-//!     → markets by rotated id: (match → check) ≤ 3 → novation
+//!     → markets, those with liquidation orders first, by rotated id: (match → check) ≤ 3 → novation
 //!     → waterfall → withdrawals, transfers → the book's housekeeping
 //! ```
 //!
@@ -55,12 +55,26 @@ pub use pallet::*;
 pub use types::*;
 pub use weights::WeightInfo;
 
+use frame_support::weights::Weight;
+use sp_runtime::Perbill;
+
 /// What benchmarks need from the runtime around the pallet.
 #[cfg(any(feature = "runtime-benchmarks", test))]
 pub trait BenchmarkHelper<AccountId> {
     /// Opens the account with cash.
     fn fund(account: &novate_types::AccountRef<AccountId>);
 }
+
+/// What the other pallets' parts of the close cost. The runtime, which alone knows them, adds up their own functions.
+pub trait CloseReserve {
+    /// At most in this block, as the chain stands at its start.
+    fn reserve() -> Weight;
+    /// At most in any block.
+    fn worst() -> Weight;
+}
+
+/// Part of a block that the close leaves to extrinsics even at its worst.
+pub const LEFT_FOR_EXTRINSICS: Perbill = Perbill::from_percent(20);
 
 /// Target of the log.
 pub const LOG_TARGET: &str = "novate::clearing";
@@ -73,7 +87,10 @@ pub const EVENT_FILLS: u32 = 512;
 #[allow(clippy::expect_used)] // What the macro generates has some; ours has none.
 #[frame_support::pallet]
 pub mod pallet {
-    use crate::{Action, MarketStates, PremiumMinute, Refusal, Request, WeightInfo, EVENT_FILLS};
+    use crate::{
+        Action, CloseReserve, MarketStates, PremiumMinute, Refusal, Request, WeightInfo,
+        EVENT_FILLS, LEFT_FOR_EXTRINSICS,
+    };
     use frame_support::{
         migrations::MultiStepMigrator,
         pallet_prelude::*,
@@ -138,7 +155,8 @@ pub mod pallet {
         /// Resting orders that execute in one market and round, at most.
         #[pallet::constant]
         type MaxFillsPerMarket: Get<u32>;
-        /// Resting orders that execute in a block over all markets and rounds, at most.
+        /// Resting orders that execute in a block over all markets and rounds, at most. Orders whose accounts are looked at
+        /// before a last round count too.
         #[pallet::constant]
         type MaxFillsTotal: Get<u32>;
         /// Requests in the queue, at most.
@@ -150,15 +168,9 @@ pub mod pallet {
         /// Requests executed in one close, at most.
         #[pallet::constant]
         type MaxRequestsPerClose: Get<u32>;
-        /// Reserved for liquidation in every block.
-        #[pallet::constant]
-        type LiquidationBase: Get<Weight>;
-        /// Reserved for each account in liquidation's queue.
-        #[pallet::constant]
-        type LiquidationPerAccount: Get<Weight>;
-        /// Most that is reserved for liquidation's queue.
-        #[pallet::constant]
-        type LiquidationCap: Get<Weight>;
+        /// What the other pallets' parts of the close cost: parameters that come into force, the oracle's round, liquidation,
+        /// the book's reading, matching and housekeeping.
+        type Others: CloseReserve;
 
         /// Weights of this pallet.
         type WeightInfo: WeightInfo;
@@ -309,12 +321,12 @@ pub mod pallet {
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         /// Reserves the close's worst case: a fixed part, the fills of all markets and rounds, requests
-        /// left over from earlier blocks (those of this block prepay), and liquidation's budget.
+        /// left over from earlier blocks (those of this block prepay), and what the other pallets need.
         fn on_initialize(_: BlockNumberFor<T>) -> Weight {
             T::DbWeight::get().reads(4).saturating_add(Self::reserve(
-                u32::try_from(States::<T>::decode_len().unwrap_or(0)).unwrap_or(u32::MAX),
+                Self::known_markets(),
                 Self::queued_requests(),
-                T::Liquidations::queued(),
+                T::Others::reserve(),
             ))
         }
 
@@ -332,15 +344,12 @@ pub mod pallet {
                 T::MaxFillsPerMarket::get() <= T::MaxFillsTotal::get(),
                 "a market's fills must fit the block's"
             );
-            let worst = Self::reserve(
-                novate_types::MAX_MARKETS,
-                u64::from(T::MaxQueue::get()),
-                u32::MAX,
-            );
+            let worst = Self::worst_close();
             let block = <T as frame_system::Config>::BlockWeights::get().max_block;
+            let room = block.saturating_sub(LEFT_FOR_EXTRINSICS * block);
             assert!(
-                worst.all_lte(block),
-                "the close's worst case, {worst:?}, must fit a block of {block:?}"
+                worst.all_lte(room),
+                "the close's worst case, {worst:?}, must fit {room:?} of a block of {block:?}"
             );
         }
 
@@ -444,18 +453,32 @@ pub mod pallet {
 
     impl<T: Config> Pallet<T> {
         /// What the close of one block may cost, at most.
-        pub(crate) fn reserve(markets: u32, requests: u64, liquidations: u32) -> Weight {
+        pub(crate) fn reserve(markets: u32, requests: u64, others: Weight) -> Weight {
             let requests = requests.min(u64::from(T::MaxRequestsPerClose::get()));
-            let queue = T::LiquidationPerAccount::get()
-                .saturating_mul(u64::from(liquidations))
-                .min(T::LiquidationCap::get());
             T::WeightInfo::close(markets)
-                .saturating_add(
-                    T::WeightInfo::fill().saturating_mul(u64::from(T::MaxFillsTotal::get())),
-                )
+                .saturating_add(T::WeightInfo::fill().saturating_mul(u64::from(Self::most_fills())))
                 .saturating_add(T::WeightInfo::request().saturating_mul(requests))
-                .saturating_add(T::LiquidationBase::get())
-                .saturating_add(queue)
+                .saturating_add(others)
+        }
+
+        /// What a close may cost, at most, in any block.
+        pub fn worst_close() -> Weight {
+            Self::reserve(
+                novate_types::MAX_MARKETS,
+                u64::from(T::MaxQueue::get()),
+                T::Others::worst(),
+            )
+        }
+
+        /// Resting orders that one close executes or looks behind, at most: the last market may look behind its own number
+        /// of them although fewer were left.
+        pub fn most_fills() -> u32 {
+            T::MaxFillsTotal::get().saturating_add(T::MaxFillsPerMarket::get())
+        }
+
+        /// Markets that the last close knew. One listed since has no price before its first close.
+        pub fn known_markets() -> u32 {
+            u32::try_from(States::<T>::decode_len().unwrap_or(0)).unwrap_or(u32::MAX)
         }
     }
 

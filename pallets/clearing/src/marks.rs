@@ -1,7 +1,7 @@
 //! From a feed's aggregate and rested quotes to the mark, and from the price's age to what a market
 //! still admits (protocol, section 3).
 
-use crate::{funding, Config, LastTrade, MarketState, Pallet};
+use crate::{funding, Config, LastTrade, MarketState, Pallet, Phase};
 use alloc::vec::Vec;
 use frame_support::traits::{Defensive, Get};
 use novate_types::{
@@ -174,7 +174,7 @@ impl<T: Config> Pallet<T> {
                 halted => {
                     let error = halted.err();
                     log::error!(target: crate::LOG_TARGET, "market {id} has no view: {error:?}");
-                    state.phase = Default::default();
+                    (state.phase, state.price) = Default::default();
                     markets.extend(previous.cloned().map(|market| MarketView {
                         status: MarketStatus::Halted,
                         fresh: false,
@@ -243,10 +243,15 @@ impl<T: Config> Pallet<T> {
             Self::admitted_at(age(clock.now, feed.observed_at))
         });
         let admitted = instrument.status.strictest(by_age);
-        state.phase = state
-            .phase
-            .next(admitted, fresh, clock.block, T::ReopeningBlocks::get());
-        let status = if state.phase == Default::default() {
+        let advance = |phase: Phase, admitted| {
+            phase.next(admitted, fresh, clock.block, T::ReopeningBlocks::get())
+        };
+        state.phase = advance(state.phase, admitted);
+        state.price = advance(state.price, by_age);
+        // Governance's halt does not make a price stale, or whoever holds a position in the market could neither be liquidated
+        // nor withdraw elsewhere. Reopening, whoever halted, has one order: orders, a match, then liquidations.
+        let reopening = matches!(state.phase, Phase::Reopening { .. });
+        let status = if state.phase == Phase::Closed {
             MarketStatus::Halted
         } else {
             admitted
@@ -262,7 +267,7 @@ impl<T: Config> Pallet<T> {
             mark: Price::default(),
             index: Price::default(),
             observed_at: 0,
-            fresh: fresh && state.phase.is_running(),
+            fresh: fresh && state.price.is_running() && !reopening,
             funding_index: previous.map_or(0, |market| market.funding_index),
             imf: tier.imf,
             mmf: tier.mmf,
@@ -334,7 +339,7 @@ impl<T: Config> Pallet<T> {
         view.index = feed.price;
         view.observed_at = feed.observed_at;
 
-        if view.fresh {
+        if view.fresh && state.phase.is_running() {
             funding::accrue::<T>(view, &quotes, instrument, tier, state, clock)?;
         }
 

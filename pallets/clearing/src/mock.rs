@@ -93,8 +93,6 @@ pub type Sequences = StorageValue<Mock, u64>;
 #[storage_alias]
 pub type Liquidating = StorageValue<Mock, Vec<LiquidationOrder<AccountId>>>;
 #[storage_alias]
-pub type Queue = StorageValue<Mock, u32>;
-#[storage_alias]
 pub type Paused = StorageValue<Mock, bool>;
 #[storage_alias]
 pub type Now = StorageValue<Mock, Millis>;
@@ -537,7 +535,7 @@ impl Liquidations<AccountId> for MockLiquidations {
         trace("waterfall", 0);
     }
     fn queued() -> u32 {
-        Queue::get().unwrap_or(0)
+        0
     }
     fn withdrawals_paused() -> bool {
         Paused::get().unwrap_or(false)
@@ -600,11 +598,21 @@ parameter_types! {
     pub const Vault: Account = VAULT;
     pub const SettlementFeed: FeedId = USDC_FEED;
     pub const LiquidationFee: Ppm = 10_000;
-    pub LiquidationBase: Weight = Weight::from_parts(20_000_000_000, 0);
-    pub LiquidationPerAccount: Weight = Weight::from_parts(1_000_000_000, 0);
-    pub LiquidationCap: Weight = Weight::from_parts(400_000_000_000, 0);
     pub static MaxFillsTotal: u32 = 2_048;
     pub static MaxRequestsPerClose: u32 = 16;
+    pub static OthersNow: Weight = Weight::from_parts(20_000_000_000, 0);
+    pub static OthersWorst: Weight = Weight::from_parts(100_000_000_000, 0);
+}
+
+pub struct MockReserve;
+
+impl crate::CloseReserve for MockReserve {
+    fn reserve() -> Weight {
+        OthersNow::get()
+    }
+    fn worst() -> Weight {
+        OthersWorst::get()
+    }
 }
 
 impl crate::Config for Test {
@@ -631,9 +639,7 @@ impl crate::Config for Test {
     type MaxQueue = ConstU32<64>;
     type MaxPendingPerOwner = ConstU32<8>;
     type MaxRequestsPerClose = MaxRequestsPerClose;
-    type LiquidationBase = LiquidationBase;
-    type LiquidationPerAccount = LiquidationPerAccount;
-    type LiquidationCap = LiquidationCap;
+    type Others = MockReserve;
     type WeightInfo = ();
     type BenchmarkHelper = Helper;
 }

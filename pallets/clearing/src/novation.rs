@@ -63,6 +63,13 @@ fn failed(what: LedgerError) -> DispatchError {
     DispatchError::Corruption
 }
 
+/// What a match pays in trading fees, rebates taken off.
+fn total_fees<'a, AccountId: 'a>(
+    mut traded: impl Iterator<Item = &'a Traded<AccountId>>,
+) -> Result<Cash, MathError> {
+    traded.try_fold(0, |sum, traded| math::add(sum, traded.to_fees))
+}
+
 fn long(lots: SignedLots) -> i128 {
     i128::from(lots.max(0))
 }
@@ -127,17 +134,18 @@ impl<'a, T: Config> Check<'a, T> {
     ///
     /// A liquidation may pay no fee, and post-only orders that meet each other pay the maker's on both sides: where rebates
     /// exceed what the match pays, there are none. They come out of fees, never out of what others deposited.
-    fn check(&mut self, tentative: &Tentative<T::AccountId>) -> Checked<T> {
+    ///
+    /// # Errors
+    ///
+    /// If the match's fees have no sum: the market is left as it was.
+    fn check(&mut self, tentative: &Tentative<T::AccountId>) -> Result<Checked<T>, DispatchError> {
         let checked = self.check_fills(tentative);
-        let fees = checked
-            .traded
-            .values()
-            .fold(0, |sum: Cash, traded| sum.saturating_add(traded.to_fees));
+        let fees = total_fees(checked.traded.values()).map_err(|e| failed(e.into()))?;
         if checked.passes() && fees < 0 {
             self.rebates = false;
-            return self.check_fills(tentative);
+            return Ok(self.check_fills(tentative));
         }
-        checked
+        Ok(checked)
     }
 
     fn check_fills(&mut self, tentative: &Tentative<T::AccountId>) -> Checked<T> {
@@ -521,12 +529,16 @@ impl<T: Config> Pallet<T> {
         limits.reducing_only = !market.status.allows_risk();
         for round in 1..=MAX_ROUNDS.saturating_add(1) {
             if round == MAX_ROUNDS {
-                check.narrow(T::Book::candidates(&book), &mut limits);
+                let candidates = T::Book::candidates(&book);
+                // Looking behind a resting order costs what its execution does; a new one prepaid.
+                let looked = u32::try_from(candidates.len()).unwrap_or(u32::MAX);
+                *budget = budget.saturating_sub(looked.min(T::MaxFillsPerMarket::get()));
+                check.narrow(candidates, &mut limits);
             }
             limits.max_fills = T::MaxFillsPerMarket::get().min(*budget);
             let tentative = T::Book::run(&mut book, &limits);
             *budget = budget.saturating_sub(tentative.executed);
-            let checked = check.check(&tentative);
+            let checked = check.check(&tentative)?;
             if checked.passes() {
                 if round > 1 {
                     Self::report(market.id, round, &limits);
@@ -538,7 +550,7 @@ impl<T: Config> Pallet<T> {
         log::error!(target: crate::LOG_TARGET, "market {}: nothing passes the check", market.id);
         check.nothing(&mut limits);
         let tentative = T::Book::run(&mut book, &limits);
-        let checked = check.check(&tentative);
+        let checked = check.check(&tentative)?;
         ensure!(tentative.fills.is_empty(), Error::<T>::UncheckedMatch);
         Self::report(market.id, MAX_ROUNDS.saturating_add(2), &limits);
         Self::novate(view, market, book, tentative, checked)
@@ -635,4 +647,28 @@ fn release_all<AccountId>(
         novate_risk::release_order(account, market, *bid_lots, *ask_lots, *reserve)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fees_without_a_sum_are_an_error() {
+        let paying = |to_fees| Traded::<u64> {
+            account: MarginAccount::default(),
+            fills: Vec::new(),
+            to_fees,
+            to_fund: 0,
+            to_funding: 0,
+            opened: 0,
+        };
+        let sum = |fees: &[Cash]| {
+            let traded: Vec<_> = fees.iter().copied().map(paying).collect();
+            total_fees(traded.iter())
+        };
+        assert_eq!(sum(&[5, -7, 1]), Ok(-1));
+        assert_eq!(sum(&[Cash::MAX, 1, -2]), Err(MathError::Overflow));
+        assert_eq!(sum(&[Cash::MIN, -1]), Err(MathError::Overflow));
+    }
 }

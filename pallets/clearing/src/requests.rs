@@ -10,7 +10,7 @@ use crate::{
     Action, Config, Error, Event, NextRequest, OldestRequest, Pallet, Pending, Refusal, Request,
     Requests,
 };
-use alloc::collections::BTreeMap;
+use alloc::{collections::BTreeMap, vec::Vec};
 use frame_support::{ensure, storage::with_storage_layer, traits::Get};
 use novate_types::{
     math, AccountRef, AssetId, Cash, Ledger, LedgerError, Liquidations, MarginAccount, MathError,
@@ -154,11 +154,14 @@ impl<T: Config> Pallet<T> {
         if oldest >= end {
             return;
         }
+        let mut due: Vec<_> = (oldest..end)
+            .filter_map(|id| Some((id, Requests::<T>::take(id)?)))
+            .collect();
+        // Each owner's in the order of asking, the owners in an order that no block author chooses: what an account goes
+        // through on the way is then the same however a block's extrinsics were ordered.
+        due.sort_by(|(a, x), (b, y)| x.owner.cmp(&y.owner).then(a.cmp(b)));
         let mut credits = Credits::<T>::new();
-        for id in oldest..end {
-            let Some(request) = Requests::<T>::take(id) else {
-                continue;
-            };
+        for (id, request) in due {
             Pending::<T>::mutate_exists(&request.owner, |pending| {
                 *pending = pending.and_then(|n| n.checked_sub(1)).filter(|n| *n > 0);
             });
@@ -289,7 +292,10 @@ impl<T: Config> Pallet<T> {
         // Nobody opens an account for somebody else: it would be theirs to keep, and to pay for.
         let opens = to.owner == *owner || *to == T::InsuranceFund::get() || *to == T::Vault::get();
         ensure!(standing.is_some() || opens, Refusal::NoRecipient);
-        ensure!(standing != Some(Standing::Frozen), Refusal::RecipientFrozen);
+        // An asset without a fresh price would shield whoever is under margin from the remedies. Cash only ever helps.
+        let shields = asset != settlement && !view.collateral(asset).is_ok_and(|c| c.fresh);
+        let good = standing.is_none_or(|standing| standing == Standing::Good);
+        ensure!(good || !shields, Refusal::StalePrice);
         T::Ledger::settle(to, view, opens, |account| {
             add(account, settlement, asset, amount)
         })?;

@@ -6,7 +6,7 @@ use crate::{
 };
 use alloc::collections::{BTreeMap, BTreeSet};
 use frame_support::{ensure, traits::Get};
-use novate_types::{math, Listing, MarketStatus};
+use novate_types::{math, Listing};
 use sp_runtime::TryRuntimeError;
 
 impl<T: Config> Pallet<T> {
@@ -59,8 +59,8 @@ impl<T: Config> Pallet<T> {
                 "a market has a mark without an index"
             );
             ensure!(
-                !market.fresh || market.status != MarketStatus::Halted,
-                "a halted market calls its price fresh"
+                !market.fresh || market.mark != Default::default(),
+                "a market without a mark calls its price fresh"
             );
         }
         for collateral in &view.collaterals {

@@ -9,7 +9,7 @@ use novate_types::{
 use scale_info::TypeInfo;
 use sp_runtime::DispatchError;
 
-/// How far a market is from trading freely. It leaves [`Phase::Closed`] only through
+/// How far a market, or its price, is from normal. It leaves [`Phase::Closed`] only through
 /// [`Phase::Reopening`], so that nobody is liquidated on the first price after a gap.
 #[derive(
     Clone,
@@ -25,7 +25,7 @@ use sp_runtime::DispatchError;
     TypeInfo,
 )]
 pub enum Phase {
-    /// Halted by governance, without a price, or with one that is too old.
+    /// Halted.
     #[default]
     Closed,
     /// Deposits and orders are taken. Nothing matches before the close of block `at`; nothing is
@@ -39,9 +39,8 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// The phase of the close of `block`, after the phase of the close before it. `admitted` is the
-    /// stricter of governance's status and the price's age; a price that comes and goes while
-    /// reopening starts the wait again.
+    /// The phase of the close of `block`, after the phase of the close before it. A price that comes and
+    /// goes while reopening starts the wait again.
     pub fn next(
         self,
         admitted: MarketStatus,
@@ -69,7 +68,7 @@ impl Phase {
         }
     }
 
-    /// Whether its price may liquidate, fund and pay out, if it is fresh.
+    /// Whether it is neither halted nor reopening.
     pub const fn is_running(self) -> bool {
         matches!(self, Self::Running)
     }
@@ -156,8 +155,10 @@ pub struct PremiumMinute {
 pub struct MarketState {
     /// The market.
     pub id: MarketId,
-    /// How far it is from trading freely.
+    /// How far it is from trading freely, by the stricter of governance's status and the price's age.
     pub phase: Phase,
+    /// How far its price is from being trusted again, by its age alone: governance's halt does not make a price stale.
+    pub price: Phase,
     /// Moving average of mid less index, in 10⁻¹⁸ USD.
     pub basis: i128,
     /// The last trade.
@@ -226,7 +227,8 @@ pub enum Refusal {
     UnderLiquidation,
     /// An uncovered deficit exceeds the insurance fund; ask again when it is covered.
     Paused,
-    /// Something the account holds has no fresh price; ask again when it has.
+    /// Something the account debited holds has no fresh price, or the asset has none and the account credited is under
+    /// margin; ask again when it has.
     StalePrice,
     /// The account holds less cash.
     InsufficientCash {
@@ -245,8 +247,6 @@ pub enum Refusal {
     },
     /// The account credited was never opened; its owner deposits first.
     NoRecipient,
-    /// The account credited is being deleveraged.
-    RecipientFrozen,
     /// The wallet or custody does not hold that much, or an account cannot take it.
     Ledger(LedgerError),
     /// Storage layers are nested too deep; cannot happen in the close.

@@ -47,9 +47,10 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         Self::withdraw()
     }
     fn close(markets: u32) -> Weight {
-        // Per market: feed, quotes, open interest and directory read; quotes, premiums and book written.
+        // Per market: feed, quotes, open interest and directory read; quotes, premiums and book written. What the match reads
+        // and executes is counted apart.
         micros(5_000)
-            .saturating_add(micros(500).saturating_mul(u64::from(markets)))
+            .saturating_add(micros(150).saturating_mul(u64::from(markets)))
             .saturating_add(T::DbWeight::get().reads_writes(16, 8))
             .saturating_add(
                 T::DbWeight::get()
@@ -79,7 +80,7 @@ impl WeightInfo for () {
         micros(500)
     }
     fn close(markets: u32) -> Weight {
-        micros(5_000).saturating_add(micros(500).saturating_mul(u64::from(markets)))
+        micros(5_000).saturating_add(micros(150).saturating_mul(u64::from(markets)))
     }
     fn fill() -> Weight {
         micros(80)

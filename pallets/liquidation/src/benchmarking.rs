@@ -174,5 +174,25 @@ mod benchmarks {
         Ok(())
     }
 
+    #[benchmark]
+    fn rank() -> Result<(), BenchmarkError> {
+        let view = T::BenchmarkHelper::view();
+        let of = T::BenchmarkHelper::account(0);
+        hold::<T>(&of, &view, LOTS, 120_000);
+        let shelf = crate::pages::Shelf::Rank(MARKET, novate_types::Side::Bid);
+        let bucket = T::Ledger::account(&of).unwrap().positions[0].rank.bucket;
+        let bucket = u32::from(bucket);
+        let mut live = 0;
+        #[block]
+        {
+            for entry in Pallet::<T>::take(shelf, bucket, 1) {
+                live += u32::from(Pallet::<T>::is_live(shelf, bucket, &entry));
+                Pallet::<T>::append(shelf, bucket, entry).unwrap();
+            }
+        }
+        assert_eq!(live, 1);
+        Ok(())
+    }
+
     impl_benchmark_test_suite!(Pallet, crate::mock::new_test_ext(), crate::mock::Test);
 }

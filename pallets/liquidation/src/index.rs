@@ -1,9 +1,12 @@
 //! The threshold index: accounts near their maintenance margin are found without scanning the others (section 7).
 //!
-//! Every account stands in a bucket of each axis on which its equity can fall. While no axis has moved past the account's
+//! Every account stands in a bucket of each axis on which its equity can fall, drawn with the stricter of the parameters in
+//! force and those that are coming ([`crate::ahead`]). While no axis has moved past the account's
 //! bucket, it cannot have come below maintenance margin (`novate_risk::safe_moves` says why); when one has, the account is
 //! taken out, assessed exactly, and put back or queued. Which buckets are crossed depends on where the price is now, not on
-//! where it was: what one close has no budget for stays crossed, and the directory itself is the cursor.
+//! where it was: what one close has no budget for stays crossed, and the directory itself is the cursor. The bucket of the
+//! price itself is crossed in every close, so accounts near the line are looked at again and again: large ones come first, and
+//! none of the classes (`crate::scale`) gets more than half of what the larger ones left while another waits.
 //!
 //! An account that is below maintenance margin goes to the queue at once. If something it holds has no usable price,
 //! nothing may be done to it: it waits in a bucket that is crossed at any price, on the axis that is missing, and is the first to
@@ -13,10 +16,10 @@
 
 use crate::{
     pages::{Entry, Shelf},
-    scale, AllAccounts, Config, Event, Pallet, Queue, Refusal, RiskDirectory, RiskPage, RiskSpan,
-    SweepState, Sweeping,
+    scale, AllAccounts, Config, Event, Pallet, Queue, Refusal, RiskDirectory, RiskSpan, SweepState,
+    Sweeping, Tightenings,
 };
-use alloc::vec::Vec;
+use alloc::{collections::BTreeSet, vec::Vec};
 use frame_support::{storage::with_storage_layer, traits::Get};
 use novate_risk::{safe_moves, Move, RELATIVE_ONE};
 use novate_types::{
@@ -24,6 +27,11 @@ use novate_types::{
     AccountRef, Assessment, BlockNumber, Direction, Ledger, MarginAccount, Position, RankSlot,
     RiskAxis, RiskError, RiskIndex, RiskModel, RiskSlot, RiskView, Side, Standing, ThresholdSweep,
 };
+
+/// Accounts that [`Pallet::candidates`] looks for at most.
+pub const MOST_CANDIDATES: u32 = 4_096;
+/// Entries it reads for each of them: one account has several, and some are stale.
+const ENTRIES_PER_CANDIDATE: usize = 4;
 
 /// A threshold an account needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +45,30 @@ pub(crate) struct Threshold {
 pub(crate) enum Place {
     /// In the queue: below maintenance margin, not yet let go, or in debt that its collateral can pay.
     Queue,
+    /// In this bucket until a price is back: it would belong into the queue.
+    Waits(Threshold),
     /// In these buckets.
     Thresholds(Vec<Threshold>),
+}
+
+impl Place {
+    /// The thresholds it asks for; none for the queue.
+    fn thresholds(&self) -> Option<&[Threshold]> {
+        match self {
+            Self::Queue => None,
+            Self::Waits(at) => Some(core::slice::from_ref(at)),
+            Self::Thresholds(needed) => Some(needed),
+        }
+    }
+}
+
+/// Crossed buckets of one axis and class.
+struct Crossed {
+    axis: RiskAxis,
+    direction: Direction,
+    class: u32,
+    /// The farthest crossed last.
+    buckets: Vec<u32>,
 }
 
 /// An entry taken from the index.
@@ -47,7 +77,7 @@ struct Popped<AccountId> {
     entry: Entry<AccountId>,
 }
 
-/// Whether a stored bucket is found no later than a needed one.
+/// Whether a stored step is found no later than a needed one.
 fn is_as_near(direction: Direction, stored: u32, needed: u32) -> bool {
     match direction {
         Direction::Down => stored >= needed,
@@ -58,7 +88,17 @@ fn is_as_near(direction: Direction, stored: u32, needed: u32) -> bool {
 fn covers(slot: &RiskSlot, needed: &Threshold) -> bool {
     slot.axis == needed.axis
         && slot.direction == needed.direction
-        && is_as_near(needed.direction, slot.bucket, needed.bucket)
+        && scale::class(slot.bucket) >= scale::class(needed.bucket)
+        && is_as_near(
+            needed.direction,
+            scale::step(slot.bucket),
+            scale::step(needed.bucket),
+        )
+}
+
+/// Whether whoever stands in the bucket waits for a price.
+pub(crate) fn is_waiting(bucket: u32) -> bool {
+    scale::step(bucket) == scale::ALWAYS
 }
 
 /// A number for an entry; zero is never given.
@@ -87,7 +127,8 @@ pub(crate) fn entry_bucket(position: &Position) -> u16 {
     u16::try_from(scale::floor(entry)).unwrap_or(u16::MAX)
 }
 
-/// The axis that keeps an account from being touched, if any: a price that is not fresh, or a halted market.
+/// The axis that keeps an account from being touched, if any: a price that is not fresh. A halt does not: it stops the market,
+/// not the losses.
 pub(crate) fn missing_axis(
     account: &MarginAccount,
     view: &RiskView,
@@ -112,16 +153,18 @@ pub(crate) fn missing_axis(
 /// Whether accounts may be liquidated on what the axis says.
 fn is_usable(axis: RiskAxis, view: &RiskView) -> bool {
     match axis {
-        RiskAxis::Mark(market) | RiskAxis::Funding(market) => view
-            .market(market)
-            .is_ok_and(|m| m.fresh && m.status.allows_matching()),
+        RiskAxis::Mark(market) | RiskAxis::Funding(market) => {
+            view.market(market).is_ok_and(|m| m.fresh)
+        }
         RiskAxis::Collateral(asset) => view.collateral(asset).is_ok_and(|c| c.fresh),
+        RiskAxis::Parameters => true,
     }
 }
 
-/// Where the axis stands, on its scale. `None` if the view does not hold it.
-fn position_on(axis: RiskAxis, direction: Direction, view: &RiskView) -> Option<u32> {
+/// Where the axis stands: a step of its scale. `None` if the view does not hold it.
+fn position_on<T: Config>(axis: RiskAxis, direction: Direction, view: &RiskView) -> Option<u32> {
     let price = match axis {
+        RiskAxis::Parameters => return Some(Tightenings::<T>::get()),
         RiskAxis::Mark(market) => view.market(market).ok()?.mark,
         RiskAxis::Collateral(asset) => view.collateral(asset).ok()?.price,
         RiskAxis::Funding(market) => {
@@ -138,9 +181,9 @@ fn position_on(axis: RiskAxis, direction: Direction, view: &RiskView) -> Option<
     })
 }
 
-/// Every axis and direction that can be crossed now, with the bucket of the price, rotated by block so that none always
+/// Every axis and direction that can be crossed now, with the step where it stands, rotated by block so that none always
 /// comes first.
-fn crossings(view: &RiskView) -> Vec<(RiskAxis, Direction, u32)> {
+fn crossings<T: Config>(view: &RiskView) -> Vec<(RiskAxis, Direction, u32)> {
     let marks = view.markets.iter().flat_map(|m| {
         [RiskAxis::Mark(m.id), RiskAxis::Funding(m.id)]
             .into_iter()
@@ -152,9 +195,10 @@ fn crossings(view: &RiskView) -> Vec<(RiskAxis, Direction, u32)> {
         .map(|c| (RiskAxis::Collateral(c.asset), Direction::Down));
     let mut all: Vec<_> = marks
         .chain(collaterals)
+        .chain([(RiskAxis::Parameters, Direction::Up)])
         .filter(|(axis, _)| is_usable(*axis, view))
         .filter_map(|(axis, direction)| {
-            position_on(axis, direction, view).map(|at| (axis, direction, at))
+            position_on::<T>(axis, direction, view).map(|at| (axis, direction, at))
         })
         .collect();
     let turn = usize::try_from(view.block)
@@ -165,8 +209,8 @@ fn crossings(view: &RiskView) -> Vec<(RiskAxis, Direction, u32)> {
     all
 }
 
-/// The bucket for a threshold `move_` away from where its axis is, rounded towards it. `None` if it lies out of reach.
-fn bucket_of(
+/// The step for a threshold `move_` away from where its axis is, rounded towards it. `None` if it lies out of reach.
+fn step_of(
     axis: RiskAxis,
     direction: Direction,
     move_: Move,
@@ -227,23 +271,41 @@ impl<T: Config> Pallet<T> {
         let needs_remedies = assessment.is_below_maintenance()
             || account.standing != Standing::Good
             || Self::is_in_debt(of, account);
+        let class = scale::class_by_notional(assessment.notional.unsigned_abs());
         if needs_remedies {
             return Ok(match missing_axis(account, view)? {
                 None => Place::Queue,
-                Some(axis) => Place::Thresholds(alloc::vec![Threshold {
+                Some(axis) => Place::Waits(Threshold {
                     axis,
                     direction: Direction::Down,
-                    bucket: scale::ALWAYS,
-                }]),
+                    bucket: scale::bucket(class, scale::ALWAYS),
+                }),
             });
         }
         let mut needed = Vec::new();
-        for safe in safe_moves(account, view, assessment)? {
-            if let Some(bucket) = bucket_of(safe.axis, safe.direction, safe.move_, view)? {
+        let safe_moves = match Self::view_ahead(account, view)? {
+            None => safe_moves(account, view, assessment)?,
+            Some(ahead) => {
+                let coming = T::Risk::assess(account, &ahead)?;
+                if coming.is_below_maintenance() {
+                    let next = Tightenings::<T>::get().saturating_add(1).min(scale::LAST);
+                    needed.push(Threshold {
+                        axis: RiskAxis::Parameters,
+                        direction: Direction::Up,
+                        bucket: scale::bucket(class, next),
+                    });
+                    safe_moves(account, view, assessment)?
+                } else {
+                    safe_moves(account, &ahead, &coming)?
+                }
+            }
+        };
+        for safe in safe_moves {
+            if let Some(step) = step_of(safe.axis, safe.direction, safe.move_, view)? {
                 needed.push(Threshold {
                     axis: safe.axis,
                     direction: safe.direction,
-                    bucket,
+                    bucket: scale::bucket(class, step),
                 });
             }
         }
@@ -361,49 +423,91 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Takes the accounts behind every crossed threshold, the farthest crossed first on each axis, page by page from axis to
-    /// axis while the budget lasts, and puts each where it belongs now.
+    /// Takes the accounts behind crossed thresholds, class by class while the budget lasts, and puts each where it belongs now.
     pub(crate) fn pop_crossed(now: &RiskView) {
         let mut budget = T::MaxPops::get();
-        let mut open = crossings(now);
+        let mut open = Self::crossed(now);
         let mut popped = Vec::new();
-        while budget > 0 && !open.is_empty() {
-            open.retain(|(axis, direction, price)| {
-                if budget == 0 {
-                    return false;
-                }
-                let shelf = Shelf::Threshold(*axis, *direction);
-                let Some(bucket) = Self::farthest_crossed(shelf, *direction, *price) else {
-                    return false;
-                };
-                let entries = Self::take(shelf, bucket, budget);
-                budget = budget.saturating_sub(u32::try_from(entries.len()).unwrap_or(u32::MAX));
-                let at = Threshold {
-                    axis: *axis,
-                    direction: *direction,
-                    bucket,
-                };
-                popped.extend(entries.into_iter().map(|entry| Popped { at, entry }));
-                true
-            });
+        // At first half of what is left for each class, so that none starves; then whatever remains.
+        for part in [2, 1] {
+            for class in (0..scale::CLASSES).rev() {
+                let of_class = open.iter_mut().filter(|crossed| crossed.class == class);
+                let ration = budget.div_ceil(part);
+                let left = Self::pop_class(of_class.collect(), ration, &mut popped);
+                budget = budget.saturating_sub(ration.saturating_sub(left));
+            }
         }
         for one in popped {
             Self::recheck(one, now);
         }
     }
 
-    fn farthest_crossed(shelf: Shelf, direction: Direction, price: u32) -> Option<u32> {
-        let directory = RiskDirectory::<T>::get(shelf);
-        match direction {
-            Direction::Down => directory.buckets().next_back().filter(|b| *b >= price),
-            Direction::Up => directory.buckets().next().filter(|b| *b <= price),
+    /// Takes the accounts of one class, the farthest crossed first on each axis, page by page from axis to axis. Returns what
+    /// is left of the budget.
+    fn pop_class(
+        mut open: Vec<&mut Crossed>,
+        mut budget: u32,
+        popped: &mut Vec<Popped<T::AccountId>>,
+    ) -> u32 {
+        while budget > 0 && !open.is_empty() {
+            open.retain_mut(|crossed| {
+                let Some(bucket) = crossed.buckets.last().copied().filter(|_| budget > 0) else {
+                    return false;
+                };
+                let shelf = Shelf::Threshold(crossed.axis, crossed.direction);
+                let entries = Self::take(shelf, bucket, budget);
+                budget = budget.saturating_sub(u32::try_from(entries.len()).unwrap_or(u32::MAX));
+                let at = Threshold {
+                    axis: crossed.axis,
+                    direction: crossed.direction,
+                    bucket,
+                };
+                popped.extend(entries.into_iter().map(|entry| Popped { at, entry }));
+                if !RiskSpan::<T>::contains_key((shelf, bucket)) {
+                    crossed.buckets.pop();
+                }
+                true
+            });
         }
+        budget
+    }
+
+    /// The crossed buckets of every axis and class.
+    fn crossed(now: &RiskView) -> Vec<Crossed> {
+        let mut all = Vec::new();
+        for (axis, direction, at) in crossings::<T>(now) {
+            let directory = RiskDirectory::<T>::get(Shelf::Threshold(axis, direction));
+            for class in 0..scale::CLASSES {
+                let within = |first, last| {
+                    directory.within(scale::bucket(class, first), scale::bucket(class, last))
+                };
+                let buckets: Vec<u32> = match direction {
+                    Direction::Down => within(at, scale::ALWAYS).collect(),
+                    Direction::Up => within(0, at).rev().collect(),
+                };
+                if !buckets.is_empty() {
+                    all.push(Crossed {
+                        axis,
+                        direction,
+                        class,
+                        buckets,
+                    });
+                }
+            }
+        }
+        all
     }
 
     fn recheck(popped: Popped<T::AccountId>, now: &RiskView) {
         let Popped { at, entry } = popped;
         let shelf = Shelf::Threshold(at.axis, at.direction);
         if !Self::is_live(shelf, at.bucket, &entry) {
+            if is_waiting(at.bucket) && T::Ledger::account(&entry.account).is_none() {
+                // Its owner closed it: it lacks nothing any more.
+                if let Err(error) = Self::resume(&entry.account) {
+                    log::error!(target: crate::LOG, "a deficit stays counted: {error:?}");
+                }
+            }
             return;
         }
         let moved = with_storage_layer(|| Self::reindex(&at, &entry, now));
@@ -422,12 +526,16 @@ impl<T: Config> Pallet<T> {
             return Ok(());
         };
         let assessment = T::Risk::assess(&account, now)?;
-        if let Place::Thresholds(needed) = Self::place(of, &account, now, &assessment)? {
-            let stays = needed.contains(at) && Self::is_covered(&account, &needed);
+        let place = Self::place(of, &account, now, &assessment)?;
+        if let Some(needed) = place.thresholds() {
+            let stays = needed.contains(at) && Self::is_covered(&account, needed);
             if stays {
                 let shelf = Shelf::Threshold(at.axis, at.direction);
                 return Ok(Self::append(shelf, at.bucket, entry.clone())?);
             }
+        }
+        if is_waiting(at.bucket) && !matches!(place, Place::Waits(_)) {
+            Self::resume(of)?;
         }
         T::Ledger::settle(of, now, false, |account| {
             account
@@ -473,10 +581,12 @@ impl<T: Config> Pallet<T> {
             return Ok(());
         }
         let assessment = T::Risk::assess(&account, now)?;
-        if let Place::Thresholds(needed) = Self::place(of, &account, now, &assessment)? {
-            if Self::is_covered(&account, &needed) {
-                return Ok(());
-            }
+        let place = Self::place(of, &account, now, &assessment)?;
+        if place
+            .thresholds()
+            .is_some_and(|needed| Self::is_covered(&account, needed))
+        {
+            return Ok(());
         }
         if assessment.is_below_maintenance() && !Self::is_crossed(&account, now) {
             Self::deposit_event(Event::FoundBySweep {
@@ -487,38 +597,41 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Accounts by nearness to their maintenance margin, `count` from the `from`-th: the queue, largest notional first,
-    /// then the thresholds on marks and collateral by their distance from the price. For queries, not for the close.
+    /// then the thresholds on marks and collateral by their distance from the price. For queries, not for the close: at most
+    /// the nearest [`MOST_CANDIDATES`], and fewer where many entries are stale.
     pub fn candidates(view: &RiskView, from: u32, count: u32) -> Vec<AccountRef<T::AccountId>> {
-        let most = usize::try_from(from.saturating_add(count)).unwrap_or(usize::MAX);
+        let most = from.saturating_add(count).min(MOST_CANDIDATES);
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
         let mut near: Vec<(u32, Shelf, u32)> = Vec::new();
-        for (axis, direction, price) in crossings(view) {
-            if matches!(axis, RiskAxis::Funding(_)) {
+        for (axis, direction, price) in crossings::<T>(view) {
+            if matches!(axis, RiskAxis::Funding(_) | RiskAxis::Parameters) {
                 continue;
             }
             let shelf = Shelf::Threshold(axis, direction);
             for bucket in RiskDirectory::<T>::get(shelf).buckets() {
                 let distance = match direction {
-                    Direction::Down => price.saturating_sub(bucket),
-                    Direction::Up => bucket.saturating_sub(price),
+                    Direction::Down => price.saturating_sub(scale::step(bucket)),
+                    Direction::Up => scale::step(bucket).saturating_sub(price),
                 };
                 near.push((distance, shelf, bucket));
             }
         }
-        near.sort();
+        near.sort_unstable();
         let mut found: Vec<_> = Self::queue(most).into_iter().map(|(of, _)| of).collect();
-        'buckets: for (_, shelf, bucket) in near {
-            let Some(span) = RiskSpan::<T>::get((shelf, bucket)) else {
-                continue;
-            };
-            for page in span.first..=span.last {
-                for entry in RiskPage::<T>::get((shelf, bucket, page)) {
-                    if found.len() >= most {
-                        break 'buckets;
-                    }
-                    if Self::is_live(shelf, bucket, &entry) && !found.contains(&entry.account) {
-                        found.push(entry.account);
-                    }
-                }
+        let mut known: BTreeSet<_> = found.iter().cloned().collect();
+        let entries = near
+            .into_iter()
+            .flat_map(|(_, shelf, bucket)| {
+                Self::entries(shelf, bucket).map(move |entry| (shelf, bucket, entry))
+            })
+            .take(most.saturating_mul(ENTRIES_PER_CANDIDATE));
+        for (shelf, bucket, entry) in entries {
+            if found.len() >= most {
+                break;
+            }
+            if !known.contains(&entry.account) && Self::is_live(shelf, bucket, &entry) {
+                known.insert(entry.account.clone());
+                found.push(entry.account);
             }
         }
         found
@@ -530,9 +643,9 @@ impl<T: Config> Pallet<T> {
     /// Whether an account's own entries are crossed at `view`: the next close looks at it.
     pub(crate) fn is_crossed(account: &MarginAccount, view: &RiskView) -> bool {
         account.risk.iter().any(|slot| {
-            slot.bucket == scale::ALWAYS
-                || position_on(slot.axis, slot.direction, view)
-                    .is_some_and(|price| is_as_near(slot.direction, slot.bucket, price))
+            is_waiting(slot.bucket)
+                || position_on::<T>(slot.axis, slot.direction, view)
+                    .is_some_and(|at| is_as_near(slot.direction, scale::step(slot.bucket), at))
         })
     }
 }
@@ -545,11 +658,16 @@ impl<T: Config> RiskIndex<T::AccountId> for Pallet<T> {
     ) -> Result<(), RiskError> {
         Self::rank(of, account)?;
         let assessment = T::Risk::assess(account, view)?;
-        match Self::place(of, account, view, &assessment)? {
-            Place::Queue => Self::enqueue(of, &assessment, view.block),
-            Place::Thresholds(needed) => needed
+        let place = Self::place(of, account, view, &assessment)?;
+        let waited = account.risk.iter().any(|slot| is_waiting(slot.bucket));
+        if waited && !matches!(place, Place::Waits(_)) {
+            Self::resume(of)?;
+        }
+        match place.thresholds() {
+            None => Self::enqueue(of, &assessment, view.block),
+            Some(needed) => needed
                 .iter()
-                .try_for_each(|at| Self::set_threshold(of, account, &needed, *at)),
+                .try_for_each(|at| Self::set_threshold(of, account, needed, *at)),
         }
     }
 }

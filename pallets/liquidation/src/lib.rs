@@ -36,6 +36,7 @@
 
 extern crate alloc;
 
+pub mod ahead;
 #[cfg(any(test, feature = "runtime-benchmarks"))]
 mod benchmarking;
 mod index;
@@ -51,9 +52,10 @@ mod try_state;
 pub mod types;
 pub mod weights;
 
+pub use index::MOST_CANDIDATES;
 pub use pallet::*;
 pub use types::*;
-pub use weights::WeightInfo;
+pub use weights::{WeightInfo, Work};
 
 use alloc::vec::Vec;
 use frame_support::{traits::Get, weights::Weight};
@@ -66,13 +68,16 @@ pub(crate) const LOG: &str = "runtime::liquidation";
 #[frame_support::pallet]
 pub mod pallet {
     use super::*;
-    use crate::pages::{Entry, Occupancy, Shelf, Span, PAGE};
+    use crate::{
+        ahead::Stricter,
+        pages::{Entry, Occupancy, Shelf, Span, PAGE},
+    };
     use frame_support::pallet_prelude::*;
     use frame_system::pallet_prelude::*;
     use novate_risk::LiquidationParams;
     use novate_types::{
-        AccountRef, BlockNumber, Cash, CurrentView, Ledger, Lots, MarketId, OrderBook, Ppm,
-        RiskModel, Side, Ticks,
+        AccountRef, BlockNumber, Cash, CurrentView, Ledger, Lots, MarketId, OrderBook,
+        ParametersAhead, Ppm, RiskModel, Side, Ticks,
     };
 
     const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
@@ -93,6 +98,8 @@ pub mod pallet {
         type View: CurrentView;
         /// Every margin account, for the sweep.
         type Accounts: AllAccounts<Self::AccountId>;
+        /// Parameters that are scheduled: thresholds are drawn with the stricter of these and those in force.
+        type Ahead: ParametersAhead;
         /// Sets loss caps. Section 8 asks for a timelock: it belongs into this origin.
         type GovernanceOrigin: EnsureOrigin<Self::RuntimeOrigin>;
         /// The account that takes over others (remedy 4). Anyone funds it by a deposit.
@@ -163,7 +170,11 @@ pub mod pallet {
     pub type Working<T: Config> =
         StorageValue<_, BoundedVec<AccountRef<T::AccountId>, T::MaxLiquidations>, ValueQuery>;
 
-    /// Sum of the queue's deficits, in quantums.
+    /// What accounts lacked that left the queue because a price is missing, in quantums above zero.
+    #[pallet::storage]
+    pub type Suspended<T: Config> = StorageMap<_, Blake2_128Concat, AccountRef<T::AccountId>, Cash>;
+
+    /// Sum of the deficits of the queue and of those who wait for a price, in quantums.
     #[pallet::storage]
     pub type UncoveredDeficit<T: Config> = StorageValue<_, Cash, ValueQuery>;
 
@@ -178,6 +189,14 @@ pub mod pallet {
     /// How far the sweep has come.
     #[pallet::storage]
     pub type Sweeping<T: Config> = StorageValue<_, SweepState<T::AccountId>>;
+
+    /// Parameters that thresholds are drawn with because they are coming.
+    #[pallet::storage]
+    pub type Coming<T: Config> = StorageValue<_, Stricter, ValueQuery>;
+
+    /// In how many closes a parameter in force became stricter: where [`novate_types::RiskAxis::Parameters`] stands.
+    #[pallet::storage]
+    pub type Tightenings<T: Config> = StorageValue<_, u32, ValueQuery>;
 
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
@@ -282,7 +301,7 @@ pub mod pallet {
             deficit: Cash,
         },
         /// The sweep found an account below maintenance margin that no threshold would have found: parameters changed under
-        /// it. Without a change of parameters this never happens.
+        /// it that [`Config::Ahead`] had not announced. Otherwise this never happens.
         FoundBySweep {
             /// Which.
             account: AccountRef<T::AccountId>,
@@ -377,18 +396,29 @@ impl<T: Config> Pallet<T> {
     /// Weight to reserve for this pallet's part of a close, given the queue as it stands: a long queue crowds out orders,
     /// up to the bounds of [`Config`].
     pub fn budget() -> Weight {
-        T::WeightInfo::budget(
-            Queue::<T>::count(),
-            T::MaxPops::get(),
-            T::MaxLiquidations::get(),
-            T::MaxDeleveraged::get(),
-            T::SweepPerClose::get(),
-        )
+        Self::budget_with(Queue::<T>::count())
+    }
+
+    /// The most that [`Self::budget`] ever is: with a full queue, and every bound of [`Config`] used up.
+    pub fn worst_budget() -> Weight {
+        Self::budget_with(u32::MAX)
+    }
+
+    fn budget_with(queue: u32) -> Weight {
+        T::WeightInfo::budget(Work {
+            queue,
+            pops: T::MaxPops::get(),
+            liquidations: T::MaxLiquidations::get(),
+            deleveraged: T::MaxDeleveraged::get(),
+            ranks: T::MaxRankReads::get(),
+            swept: T::SweepPerClose::get(),
+        })
     }
 }
 
 impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
     fn on_marks(before: &RiskView, now: &RiskView) -> Vec<LiquidationOrder<T::AccountId>> {
+        Self::note_parameters(before, now);
         Self::count_vault_loss(before, now);
         Self::pop_crossed(now);
         Self::sweep(now);

@@ -4,7 +4,7 @@
 //! be worked out by hand. Asset 7 has 6 decimals and a haircut of 10 %.
 
 use crate::{self as pallet_liquidation, pages::Shelf, AllAccounts, Event, Queue, RiskPage};
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use frame_support::{
     derive_impl, parameter_types,
     storage::{transactional::with_transaction_unchecked, TransactionOutcome},
@@ -89,6 +89,7 @@ impl pallet_liquidation::Config for Test {
     type Risk = Linear;
     type View = StoredView;
     type Accounts = StoredLedger;
+    type Ahead = ScriptedAhead;
     type GovernanceOrigin = EnsureRoot<u64>;
     type Vault = Vault;
     type InsuranceFund = InsuranceFund;
@@ -208,6 +209,36 @@ impl CurrentView for StoredView {
 
 thread_local! {
     static DEPTH: RefCell<BTreeMap<MarketId, Lots>> = const { RefCell::new(BTreeMap::new()) };
+    static DEPTH_READS: Cell<u32> = const { Cell::new(0) };
+    static AHEAD: RefCell<(BTreeMap<MarketId, Ppm>, Option<CollateralParams>)> =
+        const { RefCell::new((BTreeMap::new(), None)) };
+}
+
+/// What a test has scheduled.
+pub struct ScriptedAhead;
+
+impl ParametersAhead for ScriptedAhead {
+    fn maintenance(market: MarketId) -> Option<Ppm> {
+        AHEAD.with(|a| a.borrow().0.get(&market).copied())
+    }
+    fn collateral(asset: AssetId) -> Option<CollateralParams> {
+        AHEAD.with(|a| a.borrow().1.filter(|_| asset == ASSET))
+    }
+}
+
+/// Schedules maintenance margin fractions of markets.
+pub fn schedule(fractions: &[(MarketId, Ppm)]) {
+    AHEAD.with(|a| a.borrow_mut().0 = fractions.iter().copied().collect());
+}
+
+/// Schedules parameters of [`ASSET`].
+pub fn schedule_asset(params: Option<CollateralParams>) {
+    AHEAD.with(|a| a.borrow_mut().1 = params);
+}
+
+/// How often depth was read since the last call.
+pub fn depth_reads() -> u32 {
+    DEPTH_READS.with(|reads| reads.take())
 }
 
 /// Lots that rest on either side of a market, at any limit.
@@ -251,6 +282,7 @@ impl OrderBook<u64> for ScriptedBook {
         RestedQuotes::default()
     }
     fn depth(market: MarketId, _: Side, _: Ticks) -> Lots {
+        DEPTH_READS.with(|reads| reads.set(reads.get() + 1));
         DEPTH.with(|d| d.borrow().get(&market).copied().unwrap_or(1_000_000))
     }
     fn housekeep(_: &RiskView) -> Vec<(MarketId, Release<u64>)> {
@@ -325,6 +357,9 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
         System::set_block_number(1);
         View::put(a_view());
         DEPTH.with(|d| d.borrow_mut().clear());
+        depth_reads();
+        schedule(&[]);
+        schedule_asset(None);
         BacklogShare::set(1_000_000);
         MaxPops::set(1_000);
         MaxLiquidations::set(50);

@@ -5,7 +5,7 @@
 //! account no longer carries. Such leftovers would pile up in buckets that are never taken, so each page opened sweeps the
 //! bucket's two oldest: leftovers never outnumber live entries for long.
 
-use crate::{Config, Pallet, RiskDirectory, RiskPage, RiskSpan};
+use crate::{scale, Config, Pallet, RiskDirectory, RiskPage, RiskSpan};
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::{pallet_prelude::TypeInfo, BoundedVec};
@@ -16,6 +16,8 @@ use sp_core::ConstU32;
 pub const PAGE: u32 = 128;
 /// Bits of one word of a directory.
 const WORD: u32 = 64;
+/// Words of a directory at most: those of all classes' scales, so that it is never full.
+const WORDS: u32 = scale::CLASSES * (scale::ALWAYS + 1) / WORD;
 /// Oldest pages swept whenever one is opened.
 const SWEPT: u32 = 2;
 
@@ -65,7 +67,7 @@ pub struct Span {
 
 /// Which buckets of a shelf hold pages: a bit map of which only the words that are not zero are kept, sorted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
-pub struct Occupancy(BoundedVec<(u16, u64), ConstU32<1024>>);
+pub struct Occupancy(BoundedVec<(u16, u64), ConstU32<WORDS>>);
 
 impl Occupancy {
     fn place(bucket: u32) -> Option<(u16, u64)> {
@@ -100,11 +102,27 @@ impl Occupancy {
 
     /// Occupied buckets, lowest first.
     pub fn buckets(&self) -> impl DoubleEndedIterator<Item = u32> + '_ {
-        self.0.iter().flat_map(|(word, bits)| {
-            (0..WORD)
-                .filter(move |bit| bits.checked_shr(*bit).is_some_and(|b| b & 1 == 1))
-                .map(move |bit| u32::from(*word).saturating_mul(WORD).saturating_add(bit))
-        })
+        self.within(0, u32::MAX)
+    }
+
+    /// Occupied buckets from `first` to `last`, both included, lowest first.
+    pub fn within(&self, first: u32, last: u32) -> impl DoubleEndedIterator<Item = u32> + '_ {
+        let word_of = |bucket: u32| bucket.checked_div(WORD).unwrap_or(0);
+        let begin = self
+            .0
+            .partition_point(|(word, _)| u32::from(*word) < word_of(first));
+        let end = self
+            .0
+            .partition_point(|(word, _)| u32::from(*word) <= word_of(last));
+        let words = self.0.get(begin..end).unwrap_or_default();
+        words
+            .iter()
+            .flat_map(|(word, bits)| {
+                (0..WORD)
+                    .filter(move |bit| bits.checked_shr(*bit).is_some_and(|b| b & 1 == 1))
+                    .map(move |bit| u32::from(*word).saturating_mul(WORD).saturating_add(bit))
+            })
+            .filter(move |bucket| (first..=last).contains(bucket))
     }
 }
 
@@ -167,6 +185,14 @@ impl<T: Config> Pallet<T> {
             }
         }
         Ok(())
+    }
+
+    /// The entries of a bucket, oldest first, read page by page.
+    pub(crate) fn entries(shelf: Shelf, bucket: u32) -> impl Iterator<Item = Entry<T::AccountId>> {
+        RiskSpan::<T>::get((shelf, bucket))
+            .into_iter()
+            .flat_map(|span| span.first..=span.last)
+            .flat_map(move |page| RiskPage::<T>::get((shelf, bucket, page)))
     }
 
     /// Takes at most `most` entries from the oldest page of a bucket.

@@ -6,7 +6,7 @@
 
 use crate::{
     pages::{Entry, Shelf},
-    Config, Pallet, Queue, Queued, RiskDirectory, UncoveredDeficit, Working,
+    Config, Pallet, Queue, Queued, RiskDirectory, Suspended, UncoveredDeficit, Working,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -46,6 +46,7 @@ impl<T: Config> Pallet<T> {
         if Queue::<T>::contains_key(of) {
             return Ok(());
         }
+        Self::resume(of)?;
         let deficit = deficit_of(assessment)?;
         let priority = priority_of(assessment, deficit);
         Self::append(Shelf::Queue, priority.into(), Self::queue_entry(of))?;
@@ -107,6 +108,22 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
+    /// Lets an account go that waits for a price. What it lacked when it was last assessed stays counted: an old price covers
+    /// nothing.
+    pub(crate) fn suspend(of: &AccountRef<T::AccountId>) {
+        if let Some(queued) = Queue::<T>::take(of).filter(|queued| queued.deficit > 0) {
+            Suspended::<T>::insert(of, queued.deficit);
+        }
+    }
+
+    /// Stops counting what an account lacked when its price went missing: it can be assessed again.
+    pub(crate) fn resume(of: &AccountRef<T::AccountId>) -> Result<(), RiskError> {
+        if let Some(deficit) = Suspended::<T>::take(of) {
+            UncoveredDeficit::<T>::put(sub(UncoveredDeficit::<T>::get(), deficit)?);
+        }
+        Ok(())
+    }
+
     fn queue_entry(of: &AccountRef<T::AccountId>) -> Entry<T::AccountId> {
         Entry {
             account: of.clone(),
@@ -159,16 +176,17 @@ impl<T: Config> Pallet<T> {
             .collect()
     }
 
-    /// At most `most` accounts of the queue and their places in it, greatest notional first. For queries.
+    /// At most `most` accounts of the queue and their places in it, in the order in which they are worked on. For queries.
     pub fn queue(most: usize) -> Vec<(AccountRef<T::AccountId>, Queued)> {
-        let mut all: Vec<_> = Queue::<T>::iter().collect();
-        all.sort_by(|(a, x), (b, y)| {
-            y.priority
-                .cmp(&x.priority)
-                .then(x.since.cmp(&y.since))
-                .then(a.cmp(b))
-        });
-        all.truncate(most);
-        all
+        let mut found = Vec::new();
+        for bucket in RiskDirectory::<T>::get(Shelf::Queue).buckets().rev() {
+            for entry in Self::entries(Shelf::Queue, bucket) {
+                if found.len() >= most {
+                    return found;
+                }
+                found.extend(Queue::<T>::get(&entry.account).map(|place| (entry.account, place)));
+            }
+        }
+        found
     }
 }

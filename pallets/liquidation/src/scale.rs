@@ -3,6 +3,9 @@
 //! A bucket `128·e + s` begins at `2^e·(1 + s/128)`. Boundaries are exact integers computed by shifts, so that rounding a
 //! threshold towards a price means the same on every machine. Cumulative funding has a sign and mirrors the scale around
 //! zero: its buckets are narrow while little funding has accrued, and stay below a hundredth of what has.
+//!
+//! Thresholds stand in four copies of the scale, one a *class* of accounts by notional, so that many small accounts cannot
+//! stand in front of a large one: a bucket number is its class times 2¹⁶ plus the step on the scale.
 
 /// Steps an octave, as a power of two.
 const STEP_BITS: u32 = 7;
@@ -13,6 +16,37 @@ const ZERO: u32 = 1 << 15;
 
 /// A bucket beyond every other: a threshold there is crossed at any price.
 pub const ALWAYS: u32 = u16::MAX as u32;
+/// The last step that is not [`ALWAYS`].
+pub const LAST: u32 = ALWAYS - 1;
+
+/// Classes of accounts.
+pub const CLASSES: u32 = 4;
+/// Buckets of one class.
+const SCALE: u32 = ALWAYS + 1;
+
+/// Class of an account by its notional in quantums: the bounds are 2³⁰, 2³⁵ and 2⁴⁰, about 1,000, 34,000 and 1,100,000 USD.
+pub fn class_by_notional(notional: u128) -> u32 {
+    let octave = notional.checked_ilog2().unwrap_or(0);
+    [30, 35, 40]
+        .into_iter()
+        .map(|bound| u32::from(octave >= bound))
+        .sum()
+}
+
+/// The bucket of a step in a class.
+pub const fn bucket(class: u32, step: u32) -> u32 {
+    class.saturating_mul(SCALE).saturating_add(step)
+}
+
+/// A bucket's class.
+pub fn class(bucket: u32) -> u32 {
+    bucket.checked_div(SCALE).unwrap_or(0)
+}
+
+/// A bucket's step on the scale.
+pub const fn step(bucket: u32) -> u32 {
+    bucket & ALWAYS
+}
 
 /// The bucket whose beginning is the last at or below `x`; zero for zero.
 pub fn floor(x: u128) -> u32 {
@@ -108,6 +142,24 @@ mod tests {
             // What the index relies on: a value at or beyond a threshold is at or beyond its rounded bucket.
             prop_assert!(signed_ceil(b) >= signed_ceil(a) && signed_floor(b) >= signed_floor(a));
             prop_assert!(signed_ceil(b) < ALWAYS);
+        }
+    }
+
+    #[test]
+    fn a_bucket_number_keeps_class_and_step_apart() {
+        for (notional, expected) in [
+            (0, 0),
+            ((1 << 30) - 1, 0),
+            (1 << 30, 1),
+            ((1 << 40) - 1, 2),
+            (1 << 40, 3),
+            (u128::MAX, CLASSES - 1),
+        ] {
+            assert_eq!(class_by_notional(notional), expected);
+            for at in [0, 1, ALWAYS] {
+                let number = bucket(expected, at);
+                assert_eq!((class(number), step(number)), (expected, at));
+            }
         }
     }
 

@@ -1,10 +1,10 @@
 //! What must hold between blocks, as equalities where there are two sides. Always compiled; the hook is behind `try-runtime`.
 
 use crate::{
-    index::{entry_bucket, side_of},
+    index::{entry_bucket, is_waiting, side_of},
     pages::{Entry, Shelf},
-    scale, AllAccounts, Config, Pallet, Queue, RiskDirectory, RiskPage, RiskSpan, UncoveredDeficit,
-    Working,
+    AllAccounts, Config, Pallet, Queue, RiskDirectory, RiskPage, RiskSpan, Suspended,
+    UncoveredDeficit, Working,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -80,7 +80,8 @@ impl<T: Config> Pallet<T> {
         Ok(entries)
     }
 
-    /// Every queued account is in the queue's pages or being worked on, once; the deficits add up.
+    /// Every queued account is in the queue's pages or being worked on, once; the deficits, of those who wait for a price too, add
+    /// up.
     fn check_queue(entries: &Entries<T::AccountId>) -> Result<(), TryRuntimeError> {
         let mut paged: Vec<_> = entries
             .iter()
@@ -115,6 +116,15 @@ impl<T: Config> Pallet<T> {
             deficit = deficit
                 .checked_add(place.deficit)
                 .ok_or("the deficits overflow")?;
+        }
+        for (of, lacked) in Suspended::<T>::iter() {
+            let waits = T::Ledger::account(&of)
+                .is_none_or(|account| account.risk.iter().any(|s| is_waiting(s.bucket)));
+            ensure!(
+                lacked > 0 && waits && !Queue::<T>::contains_key(&of),
+                "a suspended deficit is nobody's who waits for a price"
+            );
+            deficit = deficit.checked_add(lacked).ok_or("the deficits overflow")?;
         }
         ensure!(
             deficit == UncoveredDeficit::<T>::get(),
@@ -172,7 +182,7 @@ impl<T: Config> Pallet<T> {
         view: &RiskView,
     ) -> Result<(), TryRuntimeError> {
         let is_queued = Queue::<T>::contains_key(of);
-        let waits = account.risk.iter().any(|slot| slot.bucket == scale::ALWAYS);
+        let waits = account.risk.iter().any(|slot| is_waiting(slot.bucket));
         ensure!(
             account.standing == Standing::Good || is_queued || waits,
             "an account in remedies is neither queued nor waiting"

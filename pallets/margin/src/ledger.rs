@@ -15,14 +15,15 @@ use frame_support::{
     Hashable,
 };
 use novate_types::{
-    math, AccountRef, AssetId, BlockNumber, Cash, CollateralParams, Ledger, LedgerError, Lots,
-    MarginAccount, MarketId, MathError, Pot, RiskError, RiskIndex, RiskView, Sequence, SignedLots,
-    Standing,
+    math, AccountRef, AssetId, BlockNumber, Cash, CollateralParams, CurrentView, Ledger,
+    LedgerError, Lots, MarginAccount, MarketId, MathError, Pot, RiskError, RiskIndex, RiskView,
+    Sequence, SignedLots, Standing,
 };
 use sp_runtime::{traits::AccountIdConversion, SaturatedConversion};
 
 /// Order numbers that an account can use up in one block, with room to spare. An account starts at its opening block
-/// times this, so that one that is closed and opened again never gives a number twice.
+/// times this, so that one that is closed and opened again never gives a number twice, and at one at the least: zero is that of
+/// liquidation orders.
 const SEQUENCES_PER_BLOCK: Sequence = 1 << 16;
 
 /// Runs `change` in a storage layer of its own: nothing it wrote stays if it fails.
@@ -71,7 +72,9 @@ impl<T: Config> Pallet<T> {
         Self::deposit_event(Event::AccountOpened {
             account: of.clone(),
         });
-        let next_sequence = Sequence::from(Self::now()).saturating_mul(SEQUENCES_PER_BLOCK);
+        let next_sequence = Sequence::from(Self::now())
+            .saturating_mul(SEQUENCES_PER_BLOCK)
+            .max(1);
         Ok(MarginAccount {
             next_sequence,
             next_generation: Self::first_generation(of),
@@ -110,9 +113,12 @@ impl<T: Config> Pallet<T> {
         amount: u128,
     ) -> Result<(), Error<T>> {
         let deposit = |account: &mut MarginAccount| {
+            let is_priced = || T::View::view().collateral(asset).is_ok_and(|c| c.fresh);
             ensure!(
-                account.standing != Standing::Frozen,
-                Error::<T>::AccountFrozen
+                account.standing == Standing::Good
+                    || asset == T::SettlementAsset::get()
+                    || is_priced(),
+                Error::<T>::NoFreshPrice
             );
             if amount == 0 {
                 return Ok(());

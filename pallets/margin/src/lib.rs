@@ -99,7 +99,7 @@ pub mod pallet {
         type PalletId: Get<PalletId>;
         /// The threshold and deleveraging indices, refreshed after every settlement.
         type RiskIndex: novate_types::RiskIndex<Self::AccountId>;
-        /// Parameters in force, for the number of fee tiers.
+        /// Prices and parameters in force: whether collateral has a fresh price, and the number of fee tiers.
         type View: CurrentView;
         /// The oracle's feeds: collateral is priced by one of them.
         type Feeds: Contains<FeedId>;
@@ -240,8 +240,9 @@ pub mod pallet {
         GlobalCapReached,
         /// The wallet cannot spend that much of the asset: it holds less, or the asset is frozen.
         NotSpendable,
-        /// The account is being deleveraged; deposit when that is done.
-        AccountFrozen,
+        /// The account is under margin and the asset has no fresh price: it would only keep the account from being liquidated.
+        /// Deposit the settlement currency.
+        NoFreshPrice,
         /// No such margin account; a deposit opens it.
         NoAccount,
         /// The account still holds cash, collateral, positions or orders, or owes something; settle and withdraw first.
@@ -361,12 +362,13 @@ pub mod pallet {
         /// ## Details
         ///
         /// The settlement currency becomes cash, anything else collateral, at once. The wallet may be emptied. The
-        /// owner's first margin account keeps the owner's system account alive. An account under margin may deposit.
+        /// owner's first margin account keeps the owner's system account alive. An account under margin may deposit, and one
+        /// that is being deleveraged too: it only gains equity, and each step is priced at what it has then.
         ///
         /// ## Errors
         ///
         /// - [`Error::ZeroAmount`], [`Error::UnknownAsset`], [`Error::NotSpendable`], [`Error::GlobalCapReached`].
-        /// - [`Error::AccountFrozen`], [`Error::ListFull`], [`Error::NotMoved`], [`Error::OutOfRange`].
+        /// - [`Error::NoFreshPrice`], [`Error::ListFull`], [`Error::NotMoved`], [`Error::OutOfRange`].
         ///
         /// ## Events
         ///

@@ -10,9 +10,9 @@ use frame_support::{
 };
 use frame_system::{mocking::MockBlockU32, EnsureRoot, EnsureSigned, EnsureSignedBy};
 use novate_types::{
-    AccountRef, AssetId, BlockNumber, Cash, CollateralParams, CurrentView, FeeTier, FeedId,
-    FundingIndex, LedgerError, MarginAccount, MarketId, Position, RankSlot, RiskError, RiskIndex,
-    RiskView, SignedLots, ThresholdSweep, QUANTUMS,
+    AccountRef, AssetId, BlockNumber, Cash, CollateralParams, CollateralView, CurrentView, FeeTier,
+    FeedId, FundingIndex, LedgerError, MarginAccount, MarketId, Position, RankSlot, RiskError,
+    RiskIndex, RiskView, SignedLots, ThresholdSweep, QUANTUMS,
 };
 use sp_runtime::BuildStorage;
 
@@ -95,6 +95,7 @@ impl pallet_assets::Config for Test {
 thread_local! {
     static REFRESHED: RefCell<Vec<AccountRef<u64>>> = const { RefCell::new(Vec::new()) };
     static INDEX_FULL: Cell<bool> = const { Cell::new(false) };
+    static IS_FRESH: Cell<bool> = const { Cell::new(true) };
     static SWEPT: Cell<BlockNumber> = const { Cell::new(BlockNumber::MAX) };
 }
 
@@ -106,6 +107,11 @@ pub fn refreshed() -> Vec<AccountRef<u64>> {
 /// Lets the index refuse.
 pub fn index_fails(fails: bool) {
     INDEX_FULL.with(|f| f.set(fails));
+}
+
+/// Whether [`WETH`] has a fresh price in the view. Before any call, it has.
+pub fn price_is_fresh(fresh: bool) {
+    IS_FRESH.with(|f| f.set(fresh));
 }
 
 /// The last completed sweep began at this block. Before any call, every sweep has.
@@ -138,7 +144,14 @@ impl CurrentView for View {
             maker_ppm: 0,
             taker_ppm: 500,
         };
+        let collateral = CollateralView {
+            asset: WETH,
+            price: Default::default(),
+            fresh: IS_FRESH.with(|f| f.get()),
+            params: weth(),
+        };
         RiskView {
+            collaterals: vec![collateral].try_into().unwrap(),
             fee_tiers: vec![tier, tier, tier].try_into().unwrap(),
             ..Default::default()
         }

@@ -29,8 +29,9 @@ impl<T: frame_system::Config> SubstrateWeight<T> {
 
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     fn deposit() -> Weight {
-        // The account, its owner's count, both system accounts; the asset and both its accounts; the custody record.
-        Self::estimate(300, 10, 8)
+        // The account, its owner's count, both system accounts; the asset and both its accounts; the custody record;
+        // the view.
+        Self::estimate(300, 11, 8)
     }
     fn close_account() -> Weight {
         Self::estimate(150, 3, 3)

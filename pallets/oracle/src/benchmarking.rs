@@ -6,7 +6,7 @@ use crate::{
     types::*,
     venues,
 };
-use alloc::{format, vec::Vec};
+use alloc::{boxed::Box, format, vec::Vec};
 use frame_benchmarking::v2::*;
 use frame_support::{
     pallet_prelude::{Authorize, TransactionSource},
@@ -16,14 +16,32 @@ use frame_support::{
 use novate_types::{FeedId, Price, PriceFeeds};
 use sp_runtime::RuntimeAppPublic;
 
+#[cfg(feature = "runtime-benchmarks")]
+fn origins<T: Config>() -> Result<(T::RuntimeOrigin, T::RuntimeOrigin), BenchmarkError> {
+    use frame_support::traits::EnsureOrigin;
+    let of = |o: Result<_, ()>| o.map_err(|()| BenchmarkError::Weightless);
+    Ok((
+        of(T::GovernanceOrigin::try_successful_origin())?,
+        of(T::EmergencyOrigin::try_successful_origin())?,
+    ))
+}
+
+#[cfg(not(feature = "runtime-benchmarks"))]
+fn origins<T: Config>() -> Result<(T::RuntimeOrigin, T::RuntimeOrigin), BenchmarkError> {
+    let root = || frame_system::RawOrigin::Root.into();
+    Ok((root(), root()))
+}
+
+fn put<T: Config>(change: Change) {
+    Pallet::<T>::apply(change).map_err(|_| ()).unwrap();
+}
+
 /// As many feeds as there can be, in place of those of the genesis.
 fn fill_feeds<T: Config>() {
     let _ = Sources::<T>::clear(u32::MAX, None);
     Feeds::<T>::kill();
     for feed in 0..MAX_FEEDS as FeedId {
-        Pallet::<T>::change_feed(feed, Some(Feed::new("LONGSYMBOL12")))
-            .map_err(|_| ())
-            .unwrap();
+        put::<T>(Change::Feed(feed, Some(Feed::new("LONGSYMBOL12"))));
     }
 }
 
@@ -47,11 +65,28 @@ fn source_name(index: u32) -> SourceName {
 fn fill_sources<T: Config>() {
     fill_feeds::<T>();
     for index in 1..MAX_SOURCES {
-        Pallet::<T>::change_source(source_name(index), Some(full_source()))
-            .map_err(|_| ())
-            .unwrap();
+        put::<T>(Change::Source(
+            source_name(index),
+            Some(Box::new(full_source())),
+        ));
     }
 }
+
+/// Schedules new sources, the largest there can be, until `free` places are left. They take no source's place before
+/// they are due.
+fn fill_pending<T: Config>(free: u32) {
+    for index in 0..T::MaxPending::get().saturating_sub(free) {
+        let name = Text::truncated(&format!("scheduled-{index}"));
+        schedule::<T>(Change::Source(name, Some(Box::new(full_source()))));
+    }
+}
+
+fn schedule<T: Config>(change: Change) {
+    Pallet::<T>::schedule(change).map_err(|_| ()).unwrap();
+}
+
+/// The last feed: no source refers to it.
+const UNUSED: FeedId = MAX_FEEDS as FeedId - 1;
 
 fn observation<T: Config>(validator: u32, feeds: u32) -> Observation {
     let prices: Vec<ObservedPrice> = (0..feeds as FeedId)
@@ -151,47 +186,85 @@ mod benchmarks {
     }
 
     #[benchmark]
-    fn set_source() {
+    fn schedule_source() -> Result<(), BenchmarkError> {
+        let (governance, _) = origins::<T>()?;
         fill_sources::<T>();
+        fill_pending::<T>(1);
 
-        #[block]
-        {
-            Pallet::<T>::change_source(source_name(0), Some(full_source()))
-                .map_err(|_| ())
-                .unwrap();
-        }
+        #[extrinsic_call]
+        _(
+            governance as T::RuntimeOrigin,
+            source_name(0),
+            Some(Box::new(full_source())),
+        );
 
-        assert_eq!(Sources::<T>::count(), MAX_SOURCES);
+        assert_eq!(Pending::<T>::get().len() as u32, T::MaxPending::get());
+        Ok(())
+    }
+
+    /// A removal is the worst: every source is read, and whoever may be priced by the feed.
+    #[benchmark]
+    fn schedule_feed() -> Result<(), BenchmarkError> {
+        let (governance, _) = origins::<T>()?;
+        fill_sources::<T>();
+        fill_pending::<T>(1);
+
+        #[extrinsic_call]
+        _(governance as T::RuntimeOrigin, UNUSED, None);
+
+        assert_eq!(Pending::<T>::get().len() as u32, T::MaxPending::get());
+        Ok(())
     }
 
     #[benchmark]
-    fn remove_source() {
+    fn cancel_change() -> Result<(), BenchmarkError> {
+        let (governance, _) = origins::<T>()?;
         fill_sources::<T>();
+        fill_pending::<T>(1);
+        schedule::<T>(Change::Source(source_name(1), None));
 
-        #[block]
-        {
-            Pallet::<T>::change_source(source_name(1), None)
-                .map_err(|_| ())
-                .unwrap();
-        }
+        #[extrinsic_call]
+        _(
+            governance as T::RuntimeOrigin,
+            Subject::Source(source_name(1)),
+        );
 
-        assert_eq!(Sources::<T>::count(), MAX_SOURCES - 2);
+        assert_eq!(Pending::<T>::get().len() as u32 + 1, T::MaxPending::get());
+        Ok(())
     }
 
-    /// Removing one is the worst: every source is read.
     #[benchmark]
-    fn set_feed() {
+    fn disable_source() -> Result<(), BenchmarkError> {
+        let (_, emergency) = origins::<T>()?;
         fill_sources::<T>();
-        let unused = MAX_FEEDS as FeedId - 1;
+        fill_pending::<T>(1);
+        schedule::<T>(Change::Source(source_name(1), None));
+
+        #[extrinsic_call]
+        _(emergency as T::RuntimeOrigin, source_name(1));
+
+        assert!(!Sources::<T>::contains_key(source_name(1)));
+        assert_eq!(Pending::<T>::get().len() as u32 + 1, T::MaxPending::get());
+        Ok(())
+    }
+
+    /// Removals of feeds, the last first.
+    #[benchmark]
+    fn apply_due(n: Linear<0, { T::MaxAppliedPerBlock::get() }>) {
+        fill_sources::<T>();
+        for index in 0..n as FeedId {
+            schedule::<T>(Change::Feed(UNUSED - index, None));
+        }
+        let due = Pallet::<T>::block() + T::Timelock::get();
+        frame_system::Pallet::<T>::set_block_number(due.into());
 
         #[block]
         {
-            Pallet::<T>::change_feed(unused, None)
-                .map_err(|_| ())
-                .unwrap();
+            Pallet::<T>::apply_due();
         }
 
-        assert!(!Feeds::<T>::get().contains_key(&unused));
+        assert!(Pending::<T>::get().is_empty());
+        assert_eq!(Feeds::<T>::get().len() as u32, MAX_FEEDS - n);
     }
 
     impl_benchmark_test_suite!(Pallet, crate::mock::new_test_ext(), crate::mock::Test);

@@ -4,10 +4,10 @@ use crate::{
     aggregate::{aggregate, Aggregate, Vote},
     crypto::{AuthorityId, AuthoritySignature},
     pallet::*,
-    types::{AggregatedPrice, Feed, Observation, Source, SourceName, MAX_FEEDS, MAX_SOURCES},
+    types::{AggregatedPrice, Observation, MAX_FEEDS},
     ValidatorWeights, WeightInfo,
 };
-use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
+use alloc::{collections::BTreeMap, vec::Vec};
 use codec::Encode;
 use frame_support::{
     pallet_prelude::{
@@ -64,11 +64,16 @@ impl<T: Config> Pallet<T> {
         T::Heartbeat::get().saturating_mul(2)
     }
 
-    /// The close's worst case with the feeds there are, for whoever reserves it at the block's start.
+    /// The close's worst case with the feeds there are and the changes that wait; reserved at the block's start. A change
+    /// scheduled in the block itself is not due at its close, and nobody has observed a feed that this close adds.
     pub fn close_weight() -> Weight {
         let feeds = u32::try_from(Feeds::<T>::get().len()).unwrap_or(MAX_FEEDS);
+        let changes = u32::try_from(Pending::<T>::decode_len().unwrap_or(0))
+            .unwrap_or(u32::MAX)
+            .min(T::MaxAppliedPerBlock::get());
         T::WeightInfo::close_round(T::MaxValidators::get(), feeds)
-            .saturating_add(T::DbWeight::get().reads(1))
+            .saturating_add(T::WeightInfo::apply_due(changes))
+            .saturating_add(T::DbWeight::get().reads(2))
     }
 
     /// What a validator of the set `set` signs.
@@ -176,66 +181,6 @@ impl<T: Config> Pallet<T> {
             .collect()
     }
 
-    pub(crate) fn change_source(name: SourceName, new: Option<Source>) -> Result<(), Error<T>> {
-        let old = Sources::<T>::get(&name);
-        match &new {
-            Some(source) => {
-                let named = !name.as_str().is_empty()
-                    && name
-                        .as_str()
-                        .bytes()
-                        .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-                if !named {
-                    return Err(Error::BadText);
-                }
-                source.check()?;
-                let feeds = Feeds::<T>::get();
-                if !source.feeds().all(|feed| feeds.contains_key(&feed)) {
-                    return Err(Error::UnknownFeed);
-                }
-                if old.is_none() && Sources::<T>::count() >= MAX_SOURCES {
-                    return Err(Error::TooManySources);
-                }
-                Sources::<T>::insert(&name, source);
-            }
-            None if old.is_none() => return Err(Error::UnknownSource),
-            None => Sources::<T>::remove(&name),
-        }
-        Self::deposit_event(Event::SourceChanged {
-            name,
-            old_value: old.map(Box::new),
-            new_value: new.map(Box::new),
-        });
-        Ok(())
-    }
-
-    pub(crate) fn change_feed(feed: FeedId, new: Option<Feed>) -> Result<(), Error<T>> {
-        let mut feeds = Feeds::<T>::get();
-        let old = match &new {
-            Some(policy) => {
-                policy.check()?;
-                feeds
-                    .try_insert(feed, policy.clone())
-                    .map_err(|_| Error::TooManyFeeds)?
-            }
-            None => {
-                let old = feeds.remove(&feed).ok_or(Error::UnknownFeed)?;
-                if Sources::<T>::iter_values().any(|source| source.feeds().any(|f| f == feed)) {
-                    return Err(Error::FeedInUse);
-                }
-                Prices::<T>::mutate(|prices| prices.remove(&feed));
-                Some(old)
-            }
-        };
-        Feeds::<T>::put(feeds);
-        Self::deposit_event(Event::FeedChanged {
-            feed,
-            old_value: old,
-            new_value: new,
-        });
-        Ok(())
-    }
-
     /// Puts a session's keys in force. Observations of another set are cleared, and signatures made for it are void.
     pub(crate) fn set_observers(keys: Vec<AuthorityId>) {
         let old = Observers::<T>::get();
@@ -263,6 +208,7 @@ impl<T: Config> Pallet<T> {
 
 impl<T: Config> PriceFeeds for Pallet<T> {
     fn close_round(now: Millis) {
+        Self::apply_due();
         let aggregates = Self::aggregates(now);
         if aggregates.is_empty() {
             return;

@@ -12,8 +12,10 @@
 //! stake-weighted median of those that are fresh ([`aggregate::aggregate`]). Without a quorum of more than two thirds of
 //! stake a feed has no new price; the last one stays with the time at which it was observed, for its reader to judge.
 //!
-//! What is asked of whom is on-chain configuration ([`Source`], [`Feed`]) in the hands of
-//! [`Config::GovernanceOrigin`]. A validator can put its own gateway before a source ([`worker::SOURCE_PREFIX`]).
+//! What is asked of whom is on-chain configuration ([`Source`], [`Feed`]), and decides solvency: [`Config::GovernanceOrigin`]
+//! schedules its changes, and after [`Config::Timelock`] the close puts them in force, in the order in which they were
+//! scheduled, if they are still valid. [`Config::EmergencyOrigin`] can have a source no longer asked at once, and nothing
+//! else. A validator can put its own gateway before a source ([`worker::SOURCE_PREFIX`]).
 //!
 //! [`PriceFeeds::close_round`]: novate_types::PriceFeeds::close_round
 
@@ -41,6 +43,7 @@ pub mod venues;
 pub mod weights;
 pub mod worker;
 
+mod changes;
 mod impls;
 mod try_state;
 
@@ -88,11 +91,15 @@ pub mod pallet {
     use super::*;
     use crate::crypto::{AuthorityId, AuthoritySignature};
     use alloc::{boxed::Box, vec::Vec};
-    use frame_support::{pallet_prelude::*, traits::Time, BoundedBTreeMap};
+    use frame_support::{
+        pallet_prelude::*,
+        traits::{Contains, Time},
+        BoundedBTreeMap,
+    };
     use frame_system::{
         ensure_authorized, offchain::CreateAuthorizedTransaction, pallet_prelude::*,
     };
-    use novate_types::{FeedId, FeedPrice, Millis, Ppm};
+    use novate_types::{BlockNumber, FeedId, FeedPrice, Millis, Ppm};
     use sp_runtime::SaturatedConversion;
 
     #[pallet::pallet]
@@ -104,8 +111,21 @@ pub mod pallet {
         frame_system::Config<RuntimeEvent: From<Event<Self>>>
         + CreateAuthorizedTransaction<Call<Self>>
     {
-        /// Who configures sources and feeds. They decide solvency: behind it stands a timelock.
+        /// Schedules and cancels changes of sources and feeds.
         type GovernanceOrigin: EnsureOrigin<Self::RuntimeOrigin>;
+        /// Has sources no longer asked; nothing else.
+        type EmergencyOrigin: EnsureOrigin<Self::RuntimeOrigin>;
+        /// The feeds that a market, a collateral asset or the settlement currency is priced by: they cannot be removed.
+        type InUse: Contains<FeedId>;
+        /// Blocks from scheduling a change to the first close that can put it in force; at least one.
+        #[pallet::constant]
+        type Timelock: Get<BlockNumber>;
+        /// Changes scheduled at once.
+        #[pallet::constant]
+        type MaxPending: Get<u32>;
+        /// Changes put in force by one close; the others wait for the next.
+        #[pallet::constant]
+        type MaxAppliedPerBlock: Get<u32>;
         /// The block's time, in milliseconds.
         type Time: Time<Moment = Millis>;
         /// Stakes.
@@ -165,6 +185,10 @@ pub mod pallet {
     pub type Prices<T> =
         StorageValue<_, BoundedBTreeMap<FeedId, FeedPrice, ConstU32<MAX_FEEDS>>, ValueQuery>;
 
+    /// Scheduled changes, in the order in which they were scheduled, at most one per subject.
+    #[pallet::storage]
+    pub type Pending<T: Config> = StorageValue<_, BoundedVec<Scheduled, T::MaxPending>, ValueQuery>;
+
     #[pallet::genesis_config]
     #[derive(frame_support::DefaultNoBound)]
     pub struct GenesisConfig<T: Config> {
@@ -179,14 +203,15 @@ pub mod pallet {
 
     #[pallet::genesis_build]
     impl<T: Config> BuildGenesisConfig for GenesisConfig<T> {
-        /// A genesis that the calls would refuse is refused whole.
+        /// In force at once. A genesis that the calls would refuse is refused whole.
         fn build(&self) {
             for (feed, config) in &self.feeds {
-                let done = Pallet::<T>::change_feed(*feed, Some(config.clone()));
+                let done = Pallet::<T>::apply(Change::Feed(*feed, Some(config.clone())));
                 assert!(done.is_ok(), "feed {feed} of the genesis: {done:?}");
             }
             for (name, source) in &self.sources {
-                let done = Pallet::<T>::change_source(name.clone(), Some(source.clone()));
+                let change = Change::Source(name.clone(), Some(Box::new(source.clone())));
+                let done = Pallet::<T>::apply(change);
                 assert!(done.is_ok(), "source {name} of the genesis: {done:?}");
             }
         }
@@ -199,6 +224,32 @@ pub mod pallet {
         PricesAggregated {
             /// The feeds whose price or confidence changed, by id.
             prices: Vec<AggregatedPrice>,
+        },
+        /// A change was scheduled.
+        ChangeScheduled {
+            /// What it will be.
+            change: Change,
+            /// The first block whose close can put it in force.
+            due: BlockNumber,
+        },
+        /// A scheduled change was withdrawn.
+        ChangeCancelled {
+            /// What it would have changed.
+            subject: Subject,
+        },
+        /// A scheduled change was due and no longer allowed, because what it started from had changed meanwhile.
+        ChangeDropped {
+            /// What it would have changed.
+            subject: Subject,
+            /// The rule it breaks now.
+            error: DispatchError,
+        },
+        /// The emergency origin had a source no longer asked.
+        SourceDisabled {
+            /// Its name.
+            name: SourceName,
+            /// What it was.
+            old_value: Box<Source>,
         },
         /// A source was added, changed or removed.
         SourceChanged {
@@ -228,6 +279,8 @@ pub mod pallet {
         UnknownSource,
         /// Sources still refer to the feed; change or remove them first.
         FeedInUse,
+        /// A market, a collateral asset or the settlement currency is priced by the feed: it stays as long as they do.
+        FeedNeeded,
         /// There are as many feeds as there can be; remove one first.
         TooManyFeeds,
         /// There are as many sources as there can be; remove one first.
@@ -246,6 +299,16 @@ pub mod pallet {
         BadInterval,
         /// The feed's minima are not in the order `0 < US dollar ≤ accepted ≤ configured`.
         BadPolicy,
+        /// The new value is what is in force.
+        Unchanged,
+        /// A change of the same subject is scheduled already; wait for it or cancel it first.
+        ChangePending,
+        /// `MaxPending` changes are scheduled; wait for one or cancel one.
+        TooManyChanges,
+        /// No change of this subject is scheduled.
+        NoSuchChange,
+        /// A number is out of range.
+        OutOfRange,
     }
 
     impl<T> From<ConfigError> for Error<T> {
@@ -288,7 +351,74 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Adds a source, or replaces the one of that name.
+        /// Schedules a source: added or, if there is one of that name, replaced; with none, removed.
+        ///
+        /// ## Dispatch Origin
+        ///
+        /// [`Config::GovernanceOrigin`].
+        ///
+        /// ## Details
+        ///
+        /// In force at the first close after the timelock; validators ask it from the next block on. The feeds that it
+        /// quotes, and quotes in, must be in force when it is scheduled and when it is due. A feed left with fewer quotes
+        /// than its `min_configured` has no new price until there are enough again.
+        ///
+        /// ## Errors
+        ///
+        /// - [`Error::BadText`], [`Error::BadUrl`], [`Error::BadPointer`], [`Error::BadQuotes`],
+        ///   [`Error::QuotedInItself`], [`Error::BadInterval`]: it could not be asked.
+        /// - [`Error::UnknownFeed`]: a quote prices, or is quoted in, a feed that is not configured.
+        /// - [`Error::UnknownSource`], [`Error::TooManySources`], [`Error::Unchanged`].
+        /// - [`Error::ChangePending`], [`Error::TooManyChanges`], [`Error::OutOfRange`].
+        ///
+        /// ## Events
+        ///
+        /// - [`Event::ChangeScheduled`]; later [`Event::SourceChanged`] or [`Event::ChangeDropped`].
+        #[pallet::call_index(1)]
+        #[pallet::weight(T::WeightInfo::schedule_source())]
+        pub fn schedule_source(
+            origin: OriginFor<T>,
+            name: SourceName,
+            new_value: Option<Box<Source>>,
+        ) -> DispatchResult {
+            T::GovernanceOrigin::ensure_origin(origin)?;
+            Self::schedule(Change::Source(name, new_value)).map_err(Into::into)
+        }
+
+        /// Schedules a feed: added, or its policy changed; with none, removed together with its price.
+        ///
+        /// ## Dispatch Origin
+        ///
+        /// [`Config::GovernanceOrigin`].
+        ///
+        /// ## Details
+        ///
+        /// In force at the first close after the timelock. A feed to which a source refers, or by which a market, a
+        /// collateral asset or the settlement currency is priced, cannot be removed; that is looked at when the removal is
+        /// scheduled and again when it is due.
+        ///
+        /// ## Errors
+        ///
+        /// - [`Error::BadText`], [`Error::BadPolicy`]: the policy makes no sense.
+        /// - [`Error::TooManyFeeds`], [`Error::Unchanged`].
+        /// - [`Error::UnknownFeed`], [`Error::FeedInUse`], [`Error::FeedNeeded`]: it cannot be removed.
+        /// - [`Error::ChangePending`], [`Error::TooManyChanges`], [`Error::OutOfRange`].
+        ///
+        /// ## Events
+        ///
+        /// - [`Event::ChangeScheduled`]; later [`Event::FeedChanged`] or [`Event::ChangeDropped`].
+        #[pallet::call_index(2)]
+        #[pallet::weight(T::WeightInfo::schedule_feed())]
+        pub fn schedule_feed(
+            origin: OriginFor<T>,
+            feed: FeedId,
+            new_value: Option<Feed>,
+        ) -> DispatchResult {
+            T::GovernanceOrigin::ensure_origin(origin)?;
+            Self::schedule(Change::Feed(feed, new_value)).map_err(Into::into)
+        }
+
+        /// Withdraws a scheduled change.
         ///
         /// ## Dispatch Origin
         ///
@@ -296,30 +426,34 @@ pub mod pallet {
         ///
         /// ## Errors
         ///
-        /// - [`Error::BadText`], [`Error::BadUrl`], [`Error::BadPointer`], [`Error::BadQuotes`],
-        ///   [`Error::QuotedInItself`], [`Error::BadInterval`]: it could not be asked.
-        /// - [`Error::UnknownFeed`]: a quote prices, or is quoted in, a feed that is not configured.
-        /// - [`Error::TooManySources`].
+        /// - [`Error::NoSuchChange`].
         ///
         /// ## Events
         ///
-        /// - [`Event::SourceChanged`].
-        #[pallet::call_index(1)]
-        #[pallet::weight(T::WeightInfo::set_source())]
-        pub fn set_source(
-            origin: OriginFor<T>,
-            name: SourceName,
-            source: Box<Source>,
-        ) -> DispatchResult {
+        /// - [`Event::ChangeCancelled`].
+        #[pallet::call_index(3)]
+        #[pallet::weight(T::WeightInfo::cancel_change())]
+        pub fn cancel_change(origin: OriginFor<T>, subject: Subject) -> DispatchResult {
             T::GovernanceOrigin::ensure_origin(origin)?;
-            Self::change_source(name, Some(*source)).map_err(Into::into)
+            ensure!(Self::withdraw_change(subject), Error::<T>::NoSuchChange);
+            Ok(())
         }
 
-        /// Removes a source.
+        /// Has a source no longer asked, from the next block on.
         ///
         /// ## Dispatch Origin
         ///
-        /// [`Config::GovernanceOrigin`].
+        /// [`Config::EmergencyOrigin`].
+        ///
+        /// ## Details
+        ///
+        /// The source is removed, and a change scheduled for it is cancelled, lest it come back; [`Pallet::schedule_source`]
+        /// brings it back after the timelock. Observations made with it count until they are two heartbeats old.
+        ///
+        /// The feeds' minima stand. A feed left with fewer quotes than its `min_configured` is one for which the
+        /// validators abstain: it has no new price, and what is priced by it, quotes in its currency included, fails closed
+        /// as under any outage. So the call never leaves a price to fewer sources than governance asked for; what it can
+        /// do to a feed beyond that, the emergency origin can do to its markets anyway: bring them to a halt.
         ///
         /// ## Errors
         ///
@@ -327,43 +461,28 @@ pub mod pallet {
         ///
         /// ## Events
         ///
-        /// - [`Event::SourceChanged`].
-        #[pallet::call_index(2)]
-        #[pallet::weight(T::WeightInfo::remove_source())]
-        pub fn remove_source(origin: OriginFor<T>, name: SourceName) -> DispatchResult {
-            T::GovernanceOrigin::ensure_origin(origin)?;
-            Self::change_source(name, None).map_err(Into::into)
-        }
-
-        /// Adds a feed or changes its policy; with none, removes it together with its price.
-        ///
-        /// ## Dispatch Origin
-        ///
-        /// [`Config::GovernanceOrigin`].
-        ///
-        /// ## Errors
-        ///
-        /// - [`Error::BadText`], [`Error::BadPolicy`]: the policy makes no sense.
-        /// - [`Error::TooManyFeeds`].
-        /// - [`Error::UnknownFeed`], [`Error::FeedInUse`]: it cannot be removed.
-        ///
-        /// ## Events
-        ///
-        /// - [`Event::FeedChanged`].
-        #[pallet::call_index(3)]
-        #[pallet::weight(T::WeightInfo::set_feed())]
-        pub fn set_feed(
-            origin: OriginFor<T>,
-            feed: FeedId,
-            policy: Option<Feed>,
-        ) -> DispatchResult {
-            T::GovernanceOrigin::ensure_origin(origin)?;
-            Self::change_feed(feed, policy).map_err(Into::into)
+        /// - [`Event::SourceDisabled`], after [`Event::ChangeCancelled`] if a change was scheduled.
+        #[pallet::call_index(4)]
+        #[pallet::weight(T::WeightInfo::disable_source())]
+        pub fn disable_source(origin: OriginFor<T>, name: SourceName) -> DispatchResult {
+            T::EmergencyOrigin::ensure_origin(origin)?;
+            let old_value = Sources::<T>::take(&name).ok_or(Error::<T>::UnknownSource)?;
+            Self::withdraw_change(Subject::Source(name.clone()));
+            Self::deposit_event(Event::SourceDisabled {
+                name,
+                old_value: Box::new(old_value),
+            });
+            Ok(())
         }
     }
 
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+        /// Reserves the close, which returns no weight of its own.
+        fn on_initialize(_: BlockNumberFor<T>) -> Weight {
+            Self::close_weight()
+        }
+
         fn offchain_worker(block: BlockNumberFor<T>) {
             worker::run::<T>(block.saturated_into());
         }
@@ -376,6 +495,14 @@ pub mod pallet {
             assert!(
                 T::Deviation::get() > 0,
                 "else every block brings an observation of everybody"
+            );
+            assert!(
+                T::Timelock::get() > 0,
+                "a change waits for a later close than its own block's, which has not reserved its weight"
+            );
+            assert!(
+                T::MaxPending::get() > 0 && T::MaxAppliedPerBlock::get() > 0,
+                "else no change comes into force"
             );
         }
 

@@ -1,4 +1,5 @@
-//! A chain of nothing but the oracle, and venues that answer as a test tells them.
+//! A chain of nothing but the oracle, and venues that answer as a test tells them. Governance is root, the emergency
+//! origin is account 7 (or root, for the benchmarks).
 
 use crate::{
     self as pallet_price_oracle,
@@ -10,12 +11,13 @@ use codec::{Decode, Encode};
 use frame_support::{
     derive_impl,
     dispatch::GetDispatchInfo,
-    parameter_types,
-    traits::{ConstU32, ConstU64, OneSessionHandler, Time},
+    ord_parameter_types, parameter_types,
+    traits::{ConstU32, ConstU64, Contains, EitherOfDiverse, OneSessionHandler, Time},
     BoundedVec,
 };
-use frame_system::offchain::{
-    CreateAuthorizedTransaction, CreateTransaction, CreateTransactionBase,
+use frame_system::{
+    offchain::{CreateAuthorizedTransaction, CreateTransaction, CreateTransactionBase},
+    EnsureRoot, EnsureSignedBy,
 };
 use novate_types::{FeedId, FeedPrice, Millis, Price, PriceFeeds};
 use sp_core::offchain::{
@@ -70,9 +72,28 @@ impl frame_system::Config for Test {
     type Block = Block;
 }
 
+pub const EMERGENCY: u64 = 7;
+pub const TIMELOCK: u32 = 10;
+pub const MAX_PENDING: u32 = 4;
+pub const MAX_APPLIED: u32 = 2;
+
+ord_parameter_types! {
+    pub const Emergency: u64 = EMERGENCY;
+}
+
 parameter_types! {
     /// The block's time.
     pub static BlockMillis: Millis = NOW;
+    /// Feeds that a market is priced by.
+    pub static Needed: Vec<FeedId> = vec![];
+}
+
+pub struct InUse;
+
+impl Contains<FeedId> for InUse {
+    fn contains(feed: &FeedId) -> bool {
+        Needed::get().contains(feed)
+    }
 }
 
 pub struct BlockTime;
@@ -86,7 +107,12 @@ impl Time for BlockTime {
 }
 
 impl crate::Config for Test {
-    type GovernanceOrigin = frame_system::EnsureRoot<u64>;
+    type GovernanceOrigin = EnsureRoot<u64>;
+    type EmergencyOrigin = EitherOfDiverse<EnsureRoot<u64>, EnsureSignedBy<Emergency, u64>>;
+    type InUse = InUse;
+    type Timelock = ConstU32<TIMELOCK>;
+    type MaxPending = ConstU32<MAX_PENDING>;
+    type MaxAppliedPerBlock = ConstU32<MAX_APPLIED>;
     type Time = BlockTime;
     type Weights = EqualWeights;
     type MaxValidators = ConstU32<16>;
@@ -458,6 +484,7 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
     ext.register_extension(KeystoreExt(Arc::new(MemoryKeystore::new())));
     ext.execute_with(|| {
         BlockMillis::set(NOW);
+        Needed::set(vec![]);
         System::set_block_number(BLOCK);
     });
     ext
@@ -625,4 +652,26 @@ pub fn next_block(millis: Millis) {
 pub fn close() {
     Oracle::close_round(BlockMillis::get());
     Oracle::do_try_state().unwrap();
+}
+
+/// Puts a change in force at once, as the genesis does.
+pub fn put(change: Change) {
+    Oracle::apply(change).unwrap();
+}
+
+/// The close of the block in which what is scheduled now is due.
+pub fn close_when_due() {
+    System::set_block_number(System::block_number() + TIMELOCK);
+    close();
+}
+
+/// The pallet's events of this block.
+pub fn events() -> Vec<crate::Event<Test>> {
+    System::events()
+        .into_iter()
+        .filter_map(|record| match record.event {
+            RuntimeEvent::Oracle(event) => Some(event),
+            _ => None,
+        })
+        .collect()
 }

@@ -1,6 +1,7 @@
 //! What holds of the pallet's storage between blocks.
 
 use crate::{aggregate::Aggregate, pallet::*, types::MAX_SOURCES};
+use alloc::collections::BTreeSet;
 use frame_support::{ensure, traits::Time};
 use sp_runtime::{traits::Zero, TryRuntimeError};
 
@@ -11,7 +12,8 @@ impl<T: Config> Pallet<T> {
     ///    begun, its feeds ascend and its prices are above zero;
     /// 2. every feed and source is one that the calls would take, and their number is the one counted;
     /// 3. every price is of a feed, above zero, of a block that has been, and not observed after the block's time;
-    /// 4. every price written in this block *equals* the aggregate of the observations that stand.
+    /// 4. every price written in this block *equals* the aggregate of the observations that stand;
+    /// 5. a subject has one change scheduled at most, none of them due before the block after it was scheduled.
     pub fn do_try_state() -> Result<(), TryRuntimeError> {
         let block = Self::block();
         let validators = Observers::<T>::get().keys.len();
@@ -41,14 +43,14 @@ impl<T: Config> Pallet<T> {
         let feeds = Feeds::<T>::get();
         ensure!(
             feeds.values().all(|f| f.check().is_ok()),
-            "a feed that set_feed would refuse"
+            "a feed that schedule_feed would refuse"
         );
         let mut sources = 0u32;
         for source in Sources::<T>::iter_values() {
             sources = sources.saturating_add(1);
             ensure!(
                 source.check().is_ok(),
-                "a source that set_source would refuse"
+                "a source that schedule_source would refuse"
             );
             ensure!(
                 source.feeds().all(|f| feeds.contains_key(&f)),
@@ -60,6 +62,18 @@ impl<T: Config> Pallet<T> {
             "the sources' count differs from their number"
         );
         ensure!(sources <= MAX_SOURCES, "too many sources");
+
+        let mut subjects = BTreeSet::new();
+        for scheduled in Pending::<T>::get() {
+            ensure!(
+                subjects.insert(scheduled.change.subject()),
+                "two changes of one subject"
+            );
+            ensure!(
+                scheduled.since < scheduled.due,
+                "a change is due when it is scheduled"
+            );
+        }
 
         let now = T::Time::now();
         let aggregates = Self::aggregates(now);

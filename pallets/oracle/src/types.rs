@@ -1,7 +1,7 @@
 //! What is configured, observed and reported.
 
 use crate::json;
-use alloc::{format, string::String, vec::Vec};
+use alloc::{boxed::Box, format, string::String, vec::Vec};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use core::fmt;
 use frame_support::{traits::ConstU32, BoundedVec};
@@ -194,7 +194,8 @@ pub struct Timestamp {
     pub max_age: Millis,
 }
 
-/// A venue's HTTP interface, and what of it is asked.
+/// A venue's HTTP interface, and what of it is asked. Two sources are two venues: one venue must not be configured twice
+/// for a feed, or it counts twice.
 #[derive(
     Clone,
     Debug,
@@ -345,7 +346,10 @@ pub fn is_base_url(url: &str) -> bool {
     })
 }
 
-/// A feed: one underlying or collateral asset, priced in US dollars. A source of it is one quote of one venue.
+/// A feed: one underlying or collateral asset, priced in US dollars.
+///
+/// A venue, that is a [`Source`], may quote it several times, in several currencies. Each of its quotes enters the median,
+/// but however many are left of them, it is one venue of those that must be left.
 #[derive(
     Clone,
     Debug,
@@ -362,16 +366,16 @@ pub fn is_base_url(url: &str) -> bool {
 pub struct Feed {
     /// What people call it, such as `BTC`.
     pub symbol: Text<12>,
-    /// Sources that must be configured.
+    /// Quotes that must be configured.
     pub min_configured: u8,
-    /// Sources that must be left after filtering.
+    /// Venues of which a quote must be left after filtering.
     pub min_accepted: u8,
-    /// How many of those must quote in US dollars.
+    /// How many of those venues must have a quote in US dollars left.
     pub min_usd: u8,
 }
 
 impl Feed {
-    /// A feed with the usual minima: five configured, three accepted, two of them in US dollars.
+    /// A feed with the usual minima: five quotes configured, three venues left, two of them in US dollars.
     pub fn new(symbol: &str) -> Self {
         Self {
             symbol: Text::truncated(symbol),
@@ -381,8 +385,8 @@ impl Feed {
         }
     }
 
-    /// A stablecoin's feed. Few venues quote one against US dollars, so its minima are lower: two configured, two
-    /// accepted, one of them in US dollars. Whoever converts through it inherits that.
+    /// A stablecoin's feed. Few venues quote one against US dollars, so its minima are lower: two quotes configured, two
+    /// venues left, one of them in US dollars. Whoever converts through it inherits that.
     pub fn stablecoin(symbol: &str) -> Self {
         Self {
             symbol: Text::truncated(symbol),
@@ -402,6 +406,63 @@ impl Feed {
             && self.min_accepted <= self.min_configured;
         ordered.then_some(()).ok_or(ConfigError::BadPolicy)
     }
+}
+
+/// A change of configuration, complete: the new value, or none to remove what is there.
+#[derive(
+    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+pub enum Change {
+    /// A source.
+    #[codec(index = 0)]
+    Source(SourceName, Option<Box<Source>>),
+    /// A feed.
+    #[codec(index = 1)]
+    Feed(FeedId, Option<Feed>),
+}
+
+impl Change {
+    /// What it changes.
+    pub fn subject(&self) -> Subject {
+        match self {
+            Self::Source(name, _) => Subject::Source(name.clone()),
+            Self::Feed(feed, _) => Subject::Feed(*feed),
+        }
+    }
+}
+
+/// What a change is about. At most one is scheduled for each.
+#[derive(
+    Clone,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub enum Subject {
+    /// A source.
+    #[codec(index = 0)]
+    Source(SourceName),
+    /// A feed.
+    #[codec(index = 1)]
+    Feed(FeedId),
+}
+
+/// A change that waits.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct Scheduled {
+    /// The change.
+    pub change: Change,
+    /// Block in which it was scheduled.
+    pub since: BlockNumber,
+    /// The first block whose close can put it in force.
+    pub due: BlockNumber,
 }
 
 /// What a validator saw of one feed.

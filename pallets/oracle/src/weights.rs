@@ -1,11 +1,13 @@
 //! Provisional weights, not measured: they err high. A multiple of what an sr25519 verification (50 µs), an overlay
 //! access (1 µs), a dirty key at the block's end (60 µs) and sorting are known to cost.
 
+use crate::types::MAX_SOURCES;
 use core::marker::PhantomData;
 use frame_support::{
     traits::Get,
     weights::{constants::WEIGHT_REF_TIME_PER_MICROS, Weight},
 };
+use novate_types::MAX_MARKETS;
 
 /// Weights of the pallet's calls and hooks.
 pub trait WeightInfo {
@@ -15,12 +17,16 @@ pub trait WeightInfo {
     fn observe() -> Weight;
     /// Aggregating `v` validators' observations of `f` feeds each.
     fn close_round(v: u32, f: u32) -> Weight;
-    /// Adding a source.
-    fn set_source() -> Weight;
-    /// Removing a source.
-    fn remove_source() -> Weight;
-    /// Changing or removing a feed.
-    fn set_feed() -> Weight;
+    /// Scheduling a source.
+    fn schedule_source() -> Weight;
+    /// Scheduling a feed, or its removal.
+    fn schedule_feed() -> Weight;
+    /// Withdrawing what is scheduled.
+    fn cancel_change() -> Weight;
+    /// Disabling a source.
+    fn disable_source() -> Weight;
+    /// The close's part: `n` changes come into force.
+    fn apply_due(n: u32) -> Weight;
 }
 
 fn micros(time: u64, proof: u64) -> Weight {
@@ -29,6 +35,16 @@ fn micros(time: u64, proof: u64) -> Weight {
 
 /// Provisional figures on the runtime's database weights.
 pub struct SubstrateWeight<T>(PhantomData<T>);
+
+impl<T: frame_system::Config> SubstrateWeight<T> {
+    /// Who refers to a feed: every source and every market is read, a step of the iterator and the read behind it counting
+    /// as two, and a few values beside them.
+    fn references() -> Weight {
+        let listed = u64::from(MAX_SOURCES).saturating_add(u64::from(MAX_MARKETS));
+        micros(1_000, 262_144)
+            .saturating_add(T::DbWeight::get().reads(listed.saturating_mul(2).saturating_add(8)))
+    }
+}
 
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     fn authorize_observe() -> Weight {
@@ -50,16 +66,31 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
             .saturating_add(T::DbWeight::get().reads_writes(6, 4))
     }
 
-    fn set_source() -> Weight {
-        micros(200, 16_384).saturating_add(T::DbWeight::get().reads_writes(6, 5))
+    fn schedule_source() -> Weight {
+        micros(300, 32_768).saturating_add(T::DbWeight::get().reads_writes(6, 1))
     }
 
-    fn remove_source() -> Weight {
-        micros(150, 8_192).saturating_add(T::DbWeight::get().reads_writes(5, 5))
+    fn schedule_feed() -> Weight {
+        micros(300, 32_768)
+            .saturating_add(Self::references())
+            .saturating_add(T::DbWeight::get().reads_writes(4, 1))
     }
 
-    fn set_feed() -> Weight {
-        micros(1_000, 163_840).saturating_add(T::DbWeight::get().reads_writes(40, 5))
+    fn cancel_change() -> Weight {
+        micros(200, 32_768).saturating_add(T::DbWeight::get().reads_writes(1, 1))
+    }
+
+    fn disable_source() -> Weight {
+        micros(300, 32_768).saturating_add(T::DbWeight::get().reads_writes(4, 3))
+    }
+
+    fn apply_due(n: u32) -> Weight {
+        let each = micros(300, 8_192)
+            .saturating_add(Self::references())
+            .saturating_add(T::DbWeight::get().reads_writes(6, 5));
+        micros(100, 32_768)
+            .saturating_add(T::DbWeight::get().reads_writes(1, 1))
+            .saturating_add(each.saturating_mul(u64::from(n)))
     }
 }
 
@@ -74,13 +105,19 @@ impl WeightInfo for () {
         micros(200, 0)
             .saturating_add(micros(30, 0).saturating_mul(u64::from(v).saturating_mul(u64::from(f))))
     }
-    fn set_source() -> Weight {
+    fn schedule_source() -> Weight {
+        micros(300, 0)
+    }
+    fn schedule_feed() -> Weight {
+        micros(1_300, 0)
+    }
+    fn cancel_change() -> Weight {
         micros(200, 0)
     }
-    fn remove_source() -> Weight {
-        micros(150, 0)
+    fn disable_source() -> Weight {
+        micros(300, 0)
     }
-    fn set_feed() -> Weight {
-        micros(1_000, 0)
+    fn apply_due(n: u32) -> Weight {
+        micros(100, 0).saturating_add(micros(1_300, 0).saturating_mul(u64::from(n)))
     }
 }

@@ -447,23 +447,26 @@ fn judge(id: FeedId, feed: &Feed, readings: &[Reading], rates: &Rates) -> Report
         .as_ref()
         .map(|c| c.outliers.clone())
         .unwrap_or_default();
-    let (mut accepted, mut dollars) = (0usize, 0usize);
+    let mut accepted = 0usize;
+    // Each venue that has a quote left, and whether one of these is in US dollars.
+    let mut venues: BTreeMap<&SourceName, bool> = BTreeMap::new();
     for (reading, outlier) in quotes.into_iter().zip(outliers) {
         match outlier {
             Some(distance) => left_out.push((label(reading), Fault::Outlier(distance))),
             None => {
                 accepted = accepted.saturating_add(1);
-                let in_usd = reading.quote.currency == QuoteCurrency::Usd;
-                dollars = dollars.saturating_add(usize::from(in_usd));
+                *venues.entry(&reading.source).or_default() |=
+                    reading.quote.currency == QuoteCurrency::Usd;
             }
         }
     }
+    let dollars = venues.values().filter(|in_usd| **in_usd).count();
     let lacking = |what, have: usize, need: u8| {
-        (have < usize::from(need)).then(|| format!("{have} sources {what}, {need} needed"))
+        (have < usize::from(need)).then(|| format!("{have} {what}, {need} needed"))
     };
-    let lack = lacking("configured", own.len(), feed.min_configured)
-        .or_else(|| lacking("left", accepted, feed.min_accepted))
-        .or_else(|| lacking("left that quote in USD", dollars, feed.min_usd));
+    let lack = lacking("sources configured", own.len(), feed.min_configured)
+        .or_else(|| lacking("venues left", venues.len(), feed.min_accepted))
+        .or_else(|| lacking("venues left that quote in USD", dollars, feed.min_usd));
     let outcome = match (lack, combined) {
         (Some(lack), _) => Err(lack),
         (None, Some(combined)) => Ok((combined.price, combined.confidence)),
@@ -567,13 +570,59 @@ mod tests {
              bybit BTCUSD (HTTP 429), kraken XBTUSDC (outlier 3.1 %)"
         );
         let lacking = Report {
-            outcome: Err("2 sources left, 3 needed".into()),
+            outcome: Err("2 venues left, 3 needed".into()),
             left_out: vec![],
             ..report(None)
         };
         assert_eq!(
             lacking.to_string(),
-            "oracle: BTC no price (2 sources left, 3 needed) from 4 of 7 sources"
+            "oracle: BTC no price (2 venues left, 3 needed) from 4 of 7 sources"
+        );
+    }
+
+    /// What a feed of the usual minima comes to, when each venue quotes it at 20,000 in dollars or, else, in USDT.
+    fn outcome(quotes: &[(&str, bool)]) -> Result<(Price, Price), String> {
+        let readings: Vec<Reading> = quotes
+            .iter()
+            .enumerate()
+            .map(|(at, (venue, in_usd))| {
+                let symbol = format!("BTC{at}");
+                let quote = match in_usd {
+                    true => venues::usd(BTC, &symbol),
+                    false => venues::quoted_in(BTC, &symbol, USDT),
+                };
+                reading(venue, quote, Ok("20000"))
+            })
+            .collect();
+        let rates = [(USDT, (Text::truncated("USDT"), Some(Price::from_u32(1))))].into();
+        let report = judge(BTC, &Feed::new("BTC"), &readings, &rates);
+        assert_eq!(
+            (report.accepted, report.configured),
+            (quotes.len(), quotes.len())
+        );
+        report.outcome
+    }
+
+    #[test]
+    fn a_venue_counts_once_when_it_quotes_a_feed_several_times() {
+        let lack = |text: &str| Err(text.into());
+        let kraken = ("kraken", true);
+        assert_eq!(outcome(&[kraken; 6]), lack("1 venues left, 3 needed"));
+        let two = [kraken, kraken, kraken, ("okx", true), ("okx", false)];
+        assert_eq!(outcome(&two), lack("2 venues left, 3 needed"));
+        let one_in_dollars = [kraken, kraken, kraken, ("okx", false), ("bybit", false)];
+        assert_eq!(
+            outcome(&one_in_dollars),
+            lack("1 venues left that quote in USD, 2 needed")
+        );
+        let enough = [kraken, kraken, kraken, ("okx", false), ("bybit", true)];
+        assert_eq!(
+            outcome(&enough),
+            Ok((Price::from_u32(20_000), Price::zero()))
+        );
+        assert_eq!(
+            outcome(&enough[1..]),
+            lack("4 sources configured, 5 needed")
         );
     }
 

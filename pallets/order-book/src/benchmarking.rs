@@ -108,6 +108,30 @@ mod benchmarks {
         Ok(())
     }
 
+    /// An order comes to rest in front of `n` of as many accounts, which the match reads.
+    #[benchmark]
+    fn read(n: Linear<1, 128>) -> Result<(), BenchmarkError> {
+        let view = T::BenchmarkHelper::market();
+        for number in 0..n {
+            let of = trader::<T>(number.saturating_add(1));
+            let ask = Operation::Place(order(&view, 0, Side::Ask, 10));
+            Pallet::<T>::execute(&of, &[ask]).map_err(|_| BenchmarkError::Stop("refused"))?;
+        }
+        close::<T>(&view, 1);
+        crate::Reads::<T>::kill();
+        let bid = Operation::Place(order(&view, 0, Side::Bid, 10));
+        Pallet::<T>::execute(&trader::<T>(0), &[bid])
+            .map_err(|_| BenchmarkError::Stop("refused"))?;
+
+        #[block]
+        {
+            close::<T>(&view, 1);
+        }
+
+        assert_eq!(crate::Reads::<T>::get(), n);
+        Ok(())
+    }
+
     /// A page of orders expires.
     #[benchmark]
     fn housekeep() -> Result<(), BenchmarkError> {

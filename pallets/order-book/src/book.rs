@@ -13,7 +13,7 @@ use crate::{
 use alloc::{collections::BTreeMap, vec::Vec};
 use core::cmp::Ordering;
 use frame_support::{defensive, BoundedVec};
-use novate_types::{AccountRef, Lots, MarketId, Sequence, Side, Ticks};
+use novate_types::{AccountRef, BlockNumber, Lots, MarketId, Sequence, Side, Ticks};
 
 /// Groups of one order of magnitude (to base two): what ten binary digits after the leading one tell apart.
 const GROUPS: u64 = 1 << GROUP_DIGITS;
@@ -209,15 +209,16 @@ impl<T: Config> Books<T> {
         &self.page(key).slots
     }
 
-    /// The orders of one matching group that stand at the close of block `now`, best price first, then by cohort, account and
-    /// sequence.
+    /// The `most` best orders of one matching group that stand at the close of block `now`, best price first, then by cohort,
+    /// account and sequence; and how many orders were read for it, expired ones included.
     pub fn standing(
         &mut self,
         market: MarketId,
         side: Side,
         group: u16,
-        now: novate_types::BlockNumber,
-    ) -> Vec<Slot<T::AccountId>> {
+        now: BlockNumber,
+        most: u32,
+    ) -> (Vec<Slot<T::AccountId>>, u32) {
         let pages = {
             let groups = &self.directory(market, side).0.groups;
             groups
@@ -227,17 +228,25 @@ impl<T: Config> Books<T> {
                 .map_or(0, |g| g.pages.len())
         };
         let mut found = Vec::new();
+        let mut read = 0u32;
         for page in 0..u16::try_from(pages).unwrap_or(u16::MAX) {
             let slots = self.slots((market, side, group, page));
+            read = read.saturating_add(u32::try_from(slots.len()).unwrap_or(u32::MAX));
             found.extend(slots.iter().filter(|s| s.stands(now)).cloned());
         }
-        found.sort_by(|a, b| {
+        let priority = |a: &Slot<T::AccountId>, b: &Slot<T::AccountId>| {
             best_first(side, a.ticks, b.ticks)
                 .then_with(|| a.block.cmp(&b.block))
                 .then_with(|| a.account.cmp(&b.account))
                 .then_with(|| a.sequence.cmp(&b.sequence))
-        });
-        found
+        };
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        if found.len() > most {
+            found.select_nth_unstable_by(most, priority);
+            found.truncate(most);
+        }
+        found.sort_unstable_by(priority);
+        (found, read)
     }
 
     /// Counts a page again in its directory; a group without orders leaves it.

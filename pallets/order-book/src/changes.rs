@@ -5,7 +5,7 @@ use crate::{
     book::Books,
     intake::page_of,
     types::{AccountOrders, CancelledOrder, Locator, Note, Place},
-    Config, Event, Intake, Orders, Pallet, Quotas,
+    Config, Event, Intake, Orders, Pallet, Quotas, Waiting,
 };
 use alloc::{collections::BTreeMap, vec::Vec};
 use frame_support::defensive;
@@ -164,10 +164,10 @@ impl<T: Config> Changes<T> {
             releases,
             cancelled,
         } = self;
-        let now = Pallet::<T>::now();
         books.write();
         for (of, (orders, changed)) in orders {
-            if changed && orders.is_empty(now) {
+            // The block's extrinsics are over: client ids cancelled in it are free again.
+            if changed && orders.open.is_empty() {
                 Orders::<T>::remove(&of);
             } else if changed {
                 Orders::<T>::insert(&of, orders);
@@ -264,6 +264,7 @@ pub(crate) fn new_orders<T: Config>(
 
 /// Ends the intake of a market: its notes and the quotas of those who sent orders.
 pub(crate) fn clear_intake<T: Config>(market: MarketId) {
+    Waiting::<T>::remove(market);
     clear_quotas::<T>(&Intake::<T>::take(market));
 }
 

@@ -5,6 +5,10 @@
 //! might cross. Where only reductions are admitted (a reduce-only market, the open-interest cap) every order that faces its
 //! account's position takes part, capped at the position; all others are screened.
 //!
+//! **Work.** A match reads the book lazily, a side no deeper than `LoadLimit`, and all matches of a block together no more than
+//! `BlockReads`; where that ends the book ends for this close. A market for which not even the best groups are left keeps its
+//! intake for the next close.
+//!
 //! A suspended order still stands in the book, so a new order whose remainder would rest touching it is cancelled. With that the
 //! book of standing orders never crosses, whatever is suspended.
 
@@ -12,8 +16,8 @@ use crate::{
     book::{group_range, Books},
     changes::{cancel_all, clear_intake, new_orders, recount_touched, Changes},
     rested,
-    types::{Locator, Place, Slot},
-    Config, Evicting, Expiries, ExpiryCounts, Intake, Pallet,
+    types::{Locator, Place, Slot, GROUP_ORDERS, MAX_WAITING, POSITION_READS, WAITING_READS},
+    Config, Evicting, Expiries, ExpiryCounts, Intake, Pallet, Reads, Waiting,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -41,15 +45,18 @@ pub(crate) fn matches(view: &MarketView) -> bool {
 /// Accounts and owners by number, and the accounts' positions once asked for.
 struct Parties<AccountId> {
     market: MarketId,
+    /// What this match may still read of [`Config::BlockReads`].
+    left: u32,
     accounts: Vec<(AccountRef<AccountId>, Option<SignedLots>)>,
     by_account: BTreeMap<AccountRef<AccountId>, u32>,
     owners: BTreeMap<AccountId, u32>,
 }
 
 impl<AccountId: Ord + Clone> Parties<AccountId> {
-    fn new(market: MarketId) -> Self {
+    fn new(market: MarketId, left: u32) -> Self {
         Self {
             market,
+            left,
             accounts: Vec::new(),
             by_account: BTreeMap::new(),
             owners: BTreeMap::new(),
@@ -73,6 +80,16 @@ impl<AccountId: Ord + Clone> Parties<AccountId> {
         self.accounts
             .get(usize::try_from(number).ok()?)
             .map(|(of, _)| of)
+    }
+
+    /// The position, if it is known or there is enough left to look it up.
+    fn affordable_position<L: Ledger<AccountId>>(&mut self, number: u32) -> Option<SignedLots> {
+        let at = usize::try_from(number).ok()?;
+        let (_, known) = self.accounts.get(at)?;
+        if known.is_none() {
+            self.left = self.left.checked_sub(POSITION_READS)?;
+        }
+        Some(self.position::<L>(number))
     }
 
     fn position<L: Ledger<AccountId>>(&mut self, number: u32) -> SignedLots {
@@ -108,6 +125,8 @@ struct Resting {
 pub struct Market<T: Config> {
     view: MarketView,
     now: BlockNumber,
+    /// What was left of [`Config::BlockReads`] before it.
+    allowed: u32,
     changes: Changes<T>,
     parties: Parties<T::AccountId>,
     known: Vec<Known>,
@@ -142,6 +161,14 @@ impl<T: Config> Market<T> {
     #[cfg(test)]
     pub(crate) fn read(&self) -> usize {
         self.known.iter().filter(|k| k.resting).count()
+    }
+
+    /// Accounts whose position was looked up.
+    #[cfg(test)]
+    pub(crate) fn looked(&self) -> usize {
+        let known =
+            |(_, position): &&(AccountRef<T::AccountId>, Option<SignedLots>)| position.is_some();
+        self.parties.accounts.iter().filter(known).count()
     }
 
     fn learn(&mut self, known: Known) -> u32 {
@@ -283,17 +310,26 @@ struct Reader<'a, T: Config> {
 impl<T: Config> Reader<'_, T> {
     /// Reads the next group into levels; false if there is none, or if enough was read.
     fn read_group(self, resting: &mut Resting) -> bool {
-        if resting.loaded >= T::LoadLimit::get() {
+        if resting.loaded >= T::LoadLimit::get() || self.parties.left == 0 {
             return false;
         }
         let Some(group) = resting.ahead.pop() else {
             return false;
         };
-        let slots = self.books.standing(self.market, self.side, group, self.now);
-        resting.loaded = u32::try_from(slots.len())
+        let (slots, read) =
+            self.books
+                .standing(self.market, self.side, group, self.now, GROUP_ORDERS);
+        resting.loaded = read.max(1).saturating_add(resting.loaded);
+        // The matcher asks for the position behind every reduce-only order that it reaches.
+        let reducing = slots.iter().filter(|s| s.reduce_only).count();
+        let looks = u32::try_from(reducing)
             .unwrap_or(u32::MAX)
-            .max(1)
-            .saturating_add(resting.loaded);
+            .saturating_mul(POSITION_READS);
+        self.parties.left = self
+            .parties
+            .left
+            .saturating_sub(read.max(1))
+            .saturating_sub(looks);
         for slot in slots {
             let order = order_of::<T>(&slot, self.side, self.parties, self.known);
             match resting.levels.last_mut() {
@@ -380,7 +416,14 @@ impl<AccountId: Ord + Clone> Screen<'_, AccountId> {
             }
         }
         if self.reducing_only && !order.reduce_only {
-            let held = parties.position::<L>(order.account);
+            // Nobody prepaid for looking behind a resting order: those beyond the bound stay suspended.
+            let held = if resting {
+                parties
+                    .affordable_position::<L>(order.account)
+                    .ok_or(CancelReason::MarketRestricted)?
+            } else {
+                parties.position::<L>(order.account)
+            };
             let reduces = match order.side {
                 Side::Bid => held < 0,
                 Side::Ask => held > 0,
@@ -452,7 +495,8 @@ impl<T: Config> OrderBook<T::AccountId> for Pallet<T> {
     type Market = Market<T>;
 
     /// Reads the market's intake. `None` if it does not match at all, in which case the intake stays for
-    /// [`OrderBook::housekeep`] to cancel, or if no order came in and nothing is liquidated: resting orders alone never match.
+    /// [`OrderBook::housekeep`] to cancel; if no order came in and nothing is liquidated: resting orders alone never match; or if
+    /// the block's matches have read so much that it has to wait for the next close.
     fn load(
         view: &MarketView,
         liquidations: Vec<LiquidationOrder<T::AccountId>>,
@@ -465,6 +509,14 @@ impl<T: Config> OrderBook<T::AccountId> for Pallet<T> {
             return None;
         }
         let now = Self::now();
+        let waited = Waiting::<T>::get(view.id)
+            .min(MAX_WAITING)
+            .saturating_mul(WAITING_READS);
+        let allowed = T::BlockReads::get().saturating_sub(Reads::<T>::get());
+        // At least the best group of each side is read whole.
+        let left = allowed
+            .checked_sub(waited)
+            .filter(|left| *left >= GROUP_ORDERS.saturating_mul(2))?;
         let mut changes = Changes::<T>::default();
         let touched = recount_touched::<T>(view.id, &notes, &mut changes.books);
         let new = new_orders::<T>(view.id, &notes, &mut changes);
@@ -490,8 +542,9 @@ impl<T: Config> OrderBook<T::AccountId> for Pallet<T> {
         let mut market = Market {
             view: view.clone(),
             now,
+            allowed,
             changes,
-            parties: Parties::new(view.id),
+            parties: Parties::new(view.id, left),
             known: Vec::new(),
             new: Vec::new(),
             expired: Vec::new(),
@@ -541,7 +594,7 @@ impl<T: Config> OrderBook<T::AccountId> for Pallet<T> {
             band: market.view.price_band,
             max_fills: limits.max_fills,
         };
-        let empty = Parties::new(market.view.id);
+        let empty = Parties::new(market.view.id, 0);
         let parties = RefCell::new(core::mem::replace(&mut market.parties, empty));
         let outcome = match_block(
             &rules,
@@ -562,10 +615,13 @@ impl<T: Config> OrderBook<T::AccountId> for Pallet<T> {
         market.settle(limits, refused, outcome)
     }
 
-    /// Of the resting orders only the first that a run's fills reach on each side: reading the accounts behind a whole book
-    /// would be paid for by nobody. Who rests deeper is simply not admitted.
+    /// Of the resting orders only the first on each side, together as many as a run's fills: reading the accounts behind a whole
+    /// book would be paid for by nobody. Who rests deeper is simply not admitted.
     fn candidates(market: &Self::Market) -> Vec<(AccountRef<T::AccountId>, Vec<OpenOrder>)> {
-        let reach = market.settled.as_ref().map_or(0, |s| s.max_fills);
+        let reach = market
+            .settled
+            .as_ref()
+            .map_or(0, |s| s.max_fills.div_ceil(2));
         let reach = usize::try_from(reach).unwrap_or(usize::MAX);
         let side = |side: &'_ Resting| {
             let orders = side.levels.iter().flatten().take(reach);
@@ -766,9 +822,13 @@ impl<T: Config> Market<T> {
         let Self {
             view,
             now,
+            allowed,
             mut changes,
+            parties,
             ..
         } = self;
+        let read = allowed.saturating_sub(parties.left);
+        Reads::<T>::mutate(|sum| *sum = sum.saturating_add(read));
         rested::refresh::<T>(&view, now, &mut changes.books);
         clear_intake::<T>(view.id);
         changes

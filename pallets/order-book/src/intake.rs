@@ -3,7 +3,7 @@
 use crate::{
     book::{group_of, Books},
     types::{Accepted, AccountOrders, Locator, Note, OrderError, PageKey, Place},
-    Config, Error, Intake, Orders, Pallet, Quotas,
+    Config, Emptied, Error, Intake, Orders, Pallet, Quotas,
 };
 use alloc::vec::Vec;
 use frame_support::{ensure, traits::Get};
@@ -111,6 +111,9 @@ impl<'a, T: Config> Session<'a, T> {
         if orders.is_empty(now) {
             Orders::<T>::remove(of);
         } else {
+            if orders.open.is_empty() {
+                Emptied::<T>::append(of);
+            }
             Orders::<T>::insert(of, orders);
         }
         Ok(())

@@ -9,7 +9,8 @@
 //! What is stored:
 //!
 //! - `Orders`: an account's open orders, the single truth about each; the public id (account, sequence) leads there.
-//! - `Intake`: per market, notes of this block: which orders came in, which pages were touched.
+//! - `Intake`: per market, notes of this block: which orders came in, which pages were touched. `Waiting` counts what an earlier
+//!   close left there.
 //! - `Pages`: the resting orders as matching reads them, 64 to a page, found by market, side and tick group.
 //! - `Directories`: per side, which groups there are and how full their pages; written only in the close.
 //! - `Quotes`: best and impact prices after the last close that changed a book.
@@ -79,7 +80,8 @@ pub mod pallet {
         intake::Session,
         types::{
             Accepted, AccountOrders, CancelledOrder, Directory, Levels, Note, OrderError, Page,
-            PageKey, Quotes, MAX_CANCELLED,
+            PageKey, Quotes, GROUP_ORDERS, MAX_CANCELLED, MAX_WAITING, POSITION_READS,
+            WAITING_READS,
         },
         weights::WeightInfo,
     };
@@ -113,10 +115,16 @@ pub mod pallet {
         /// market, and one group is always read.
         #[pallet::constant]
         type LoadLimit: Get<u32>;
+        /// Resting orders that all matches of one block read. What costs more than reading one counts as several: see
+        /// [`crate::types::POSITION_READS`], [`crate::types::WAITING_READS`] and [`crate::types::NOTE_READS`]. A market for which
+        /// not enough is left waits for the next close.
+        #[pallet::constant]
+        type BlockReads: Get<u32>;
         /// Resting orders of one side that rested quotes and depth look at, from the best.
         #[pallet::constant]
         type QuoteDepth: Get<u32>;
-        /// Pages of expired orders, and as many of evicted groups, that one close removes.
+        /// Pages of expired orders, and as many of evicted groups, that one close removes. Of the expiry index it reads up to
+        /// [`crate::types::EXPIRY_READS`] times as many.
         #[pallet::constant]
         type UpkeepPages: Get<u32>;
         /// Weights.
@@ -137,6 +145,20 @@ pub mod pallet {
     #[pallet::unbounded]
     pub type Intake<T: Config> =
         StorageMap<_, Identity, MarketId, Vec<Note<T::AccountId>>, ValueQuery>;
+
+    /// New orders that an earlier close left in a market's intake, as many as were noted.
+    #[pallet::storage]
+    pub type Waiting<T: Config> = StorageMap<_, Identity, MarketId, u32, ValueQuery>;
+
+    /// Accounts of which only the client ids that they cancelled in this block are stored; the close forgets them. Appended
+    /// without reading, and prepaid like [`Intake`].
+    #[pallet::storage]
+    #[pallet::unbounded]
+    pub type Emptied<T: Config> = StorageValue<_, Vec<AccountRef<T::AccountId>>, ValueQuery>;
+
+    /// What this close's matches have read of [`Config::BlockReads`]; gone when it ends.
+    #[pallet::storage]
+    pub type Reads<T: Config> = StorageValue<_, u32, ValueQuery>;
 
     /// New orders that an owner sent into this block; gone after its close.
     #[pallet::storage]
@@ -234,6 +256,13 @@ pub mod pallet {
                 "a book nobody reads"
             );
             assert!(
+                T::BlockReads::get()
+                    >= WAITING_READS
+                        .saturating_mul(MAX_WAITING)
+                        .saturating_add(GROUP_ORDERS.saturating_mul(2)),
+                "a market whose orders waited would never match"
+            );
+            assert!(
                 T::UpkeepPages::get() > 0,
                 "expired orders would stay forever"
             );
@@ -302,6 +331,20 @@ pub mod pallet {
         pub fn book(market: MarketId, depth: u32) -> (Levels, Levels) {
             let side = |side| crate::rested::levels::<T>(market, side, depth);
             (side(Side::Bid), side(Side::Ask))
+        }
+
+        /// What this pallet's part of a close costs at most, with `markets` listed and if `fills` resting orders execute in all
+        /// of them: for whoever reserves it at the block's start. New orders prepay their part.
+        pub fn close_weight(markets: u32, fills: u32) -> Weight {
+            // Reading stops after the group in which the bound is reached, which may hold reduce-only orders alone.
+            let reads = GROUP_ORDERS
+                .saturating_mul(POSITION_READS.saturating_add(1))
+                .saturating_add(T::BlockReads::get());
+            let times = |weight: Weight, n: u32| weight.saturating_mul(u64::from(n));
+            times(T::WeightInfo::match_market(), markets)
+                .saturating_add(times(T::WeightInfo::match_order(), fills))
+                .saturating_add(times(T::WeightInfo::read(), reads))
+                .saturating_add(T::WeightInfo::housekeep(T::UpkeepPages::get(), markets))
         }
 
         /// The close's block number.

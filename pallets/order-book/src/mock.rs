@@ -48,6 +48,7 @@ impl frame_system::Config for Test {
 parameter_types! {
     pub static IntakeQuota: u32 = 256;
     pub static LoadLimit: u32 = 512;
+    pub static BlockReads: u32 = 20_480;
     pub static QuoteDepth: u32 = 256;
     pub static UpkeepPages: u32 = 2;
 }
@@ -59,6 +60,7 @@ impl Config for Test {
     type IntakeQuota = IntakeQuota;
     type MaxExpiry = ConstU32<1_000>;
     type LoadLimit = LoadLimit;
+    type BlockReads = BlockReads;
     type QuoteDepth = QuoteDepth;
     type UpkeepPages = UpkeepPages;
     type WeightInfo = ();

@@ -103,7 +103,8 @@ pub(crate) fn levels<T: Config>(market: MarketId, side: Side, count: u32) -> Lev
     levels
 }
 
-/// Visits standing orders best first while `visit` says so, at most `QuoteDepth` of them.
+/// Visits standing orders best first while `visit` says so, at most `QuoteDepth` of them. Whatever is read counts: an expired
+/// order that still waits to be removed, too.
 fn walk<T: Config>(
     market: MarketId,
     side: Side,
@@ -113,15 +114,16 @@ fn walk<T: Config>(
 ) {
     let mut left = T::QuoteDepth::get();
     for group in books.groups(market, side) {
-        for slot in books.standing(market, side, group, now) {
-            let Some(less) = left.checked_sub(1) else {
-                return;
-            };
-            left = less;
-            if !visit(&slot) {
+        if left == 0 {
+            return;
+        }
+        let (slots, read) = books.standing(market, side, group, now, left);
+        for slot in &slots {
+            if !visit(slot) {
                 return;
             }
         }
+        left = left.saturating_sub(read.max(1));
     }
 }
 

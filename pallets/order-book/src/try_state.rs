@@ -23,11 +23,17 @@ impl<T: Config> Pallet<T> {
     /// 3. orders in the intake and the intake's notes of them correspond one to one;
     /// 4. directories count every page, those that a note announces excepted;
     /// 5. no book is crossed;
-    /// 6. entries of the expiry index are as many as counted.
+    /// 6. entries of the expiry index are as many as counted;
+    /// 7. an account without open orders is stored only until the close that forgets it, and orders that wait are noted.
     pub fn do_try_state() -> Result<(), TryRuntimeError> {
         let mut rest = 0usize;
         let mut waiting = BTreeSet::new();
+        let emptied: BTreeSet<_> = crate::Emptied::<T>::get().into_iter().collect();
         for (of, orders) in Orders::<T>::iter() {
+            ensure!(
+                !orders.open.is_empty() || emptied.contains(&of),
+                "an account without open orders stays"
+            );
             let mut sums: BTreeMap<MarketId, OrderAggregate> = BTreeMap::new();
             for order in &orders.open {
                 ensure!(order.lots > 0, "an open order without lots");
@@ -114,6 +120,14 @@ impl<T: Config> Pallet<T> {
             noted == waiting,
             "orders in the intake are not those its notes name"
         );
+        for (market, waiting) in crate::Waiting::<T>::iter() {
+            let notes = Intake::<T>::get(market);
+            let new = notes.iter().filter(|n| matches!(n, Note::New { .. }));
+            ensure!(
+                u32::try_from(new.count()).is_ok_and(|n| n >= waiting),
+                "more orders wait than are noted"
+            );
+        }
         Ok(())
     }
 

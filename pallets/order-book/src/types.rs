@@ -12,8 +12,11 @@ use scale_info::TypeInfo;
 
 /// Orders in one page of the book.
 pub const PAGE_SLOTS: u32 = 64;
-/// Pages of one tick group: 2,048 orders, so that reading a group is bounded.
-pub const GROUP_PAGES: u32 = 32;
+/// Pages of one tick group. The best price of a group is known only when all of it was read, so this is the least that a match
+/// of the market may have to read of a side: an order that finds its group full is cancelled as [`CancelReason::BookFull`].
+pub const GROUP_PAGES: u32 = 8;
+/// Orders of one tick group.
+pub const GROUP_ORDERS: u32 = PAGE_SLOTS * GROUP_PAGES;
 /// Tick groups of one side of a market that match.
 pub const MAX_GROUPS: u32 = 512;
 /// Groups pushed out of a side that wait for their orders to be removed.
@@ -21,10 +24,19 @@ pub const MAX_EVICTED: u32 = 64;
 /// Client ids of one account's orders cancelled in one block.
 pub const MAX_CANCELLED: u32 = 512;
 /// New orders of a market that wait for a later close, such as while it reopens. They prepaid their match in the block they came
-/// in with: the close that takes them all up has to bear it.
-pub const MAX_WAITING: usize = 2_048;
+/// in with: the close that takes them all up has to bear it, [`WAITING_READS`] each.
+pub const MAX_WAITING: u32 = 512;
+/// What matching an order that waited costs, in resting orders read.
+pub const WAITING_READS: u32 = 32;
+/// What looking up an account's position costs, in resting orders read.
+pub const POSITION_READS: u32 = 16;
+/// What looking up an order that waits costs, in resting orders read.
+pub const NOTE_READS: u32 = 4;
 /// Expiries in one page of the expiry index.
 pub const EXPIRY_PAGE: u32 = 64;
+/// Pages of the expiry index that a close reads for each page of orders that it may remove. Entries of orders that left before
+/// cost only the look: faster than they can be made, so that cancelled orders do not hold up those that expire.
+pub const EXPIRY_READS: u32 = 8;
 
 /// Where an open order waits.
 #[derive(
@@ -198,7 +210,7 @@ impl AccountOrders {
         }
     }
 
-    /// Whether it need not be stored after block `now`.
+    /// Whether it need not be stored while block `now` lasts. After its close the cancelled client ids do not count either.
     pub fn is_empty(&self, now: BlockNumber) -> bool {
         self.open.is_empty() && (self.cancelled_in != now || self.cancelled.is_empty())
     }

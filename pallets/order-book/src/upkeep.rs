@@ -5,8 +5,9 @@ use crate::{
     changes::{clear_intake, clear_quotas, new_orders, recount_touched, Changes},
     close::{matches, tie},
     rested,
-    types::{Note, PageKey, EXPIRY_PAGE, MAX_WAITING},
-    Config, Evicting, Expiries, ExpiryCounts, ExpiryCursor, Intake, Pallet,
+    types::{Note, PageKey, EXPIRY_PAGE, EXPIRY_READS, MAX_WAITING, NOTE_READS},
+    Config, Emptied, Evicting, Expiries, ExpiryCounts, ExpiryCursor, Intake, Orders, Pallet, Reads,
+    Waiting,
 };
 use alloc::{collections::BTreeSet, vec::Vec};
 use frame_support::traits::Get;
@@ -17,19 +18,28 @@ pub(crate) fn housekeep<T: Config>(view: &RiskView) -> Vec<(MarketId, Release<T:
     let now = Pallet::<T>::now();
     let mut changes = Changes::<T>::default();
     let mut dirty = BTreeSet::new();
+    let mut left = T::BlockReads::get().saturating_sub(Reads::<T>::take());
     for market in &view.markets {
         let notes = Intake::<T>::get(market.id);
         if notes.is_empty() {
             continue;
         }
-        let came_in = notes.iter().filter(|note| is_new(note)).count();
+        let came_in = count_new(&notes);
         if matches(market) && came_in > 0 {
             // The market had no turn in this close: its orders wait for the next.
             clear_quotas::<T>(&notes);
-            if came_in > MAX_WAITING {
+            let cost = came_in.saturating_mul(NOTE_READS);
+            // What this close has no room to sort out, another will: each adds what one block's orders prepaid.
+            let waiting = if came_in > MAX_WAITING && cost <= left {
+                left = left.saturating_sub(cost);
                 let kept = keep_the_first::<T>(market.id, notes, &mut changes);
+                let waiting = count_new(&kept);
                 Intake::<T>::insert(market.id, kept);
-            }
+                waiting
+            } else {
+                came_in
+            };
+            Waiting::<T>::insert(market.id, waiting);
             continue;
         }
         for (of, order) in new_orders::<T>(market.id, &notes, &mut changes) {
@@ -46,7 +56,17 @@ pub(crate) fn housekeep<T: Config>(view: &RiskView) -> Vec<(MarketId, Release<T:
     for market in view.markets.iter().filter(|m| dirty.contains(&m.id)) {
         rested::refresh::<T>(market, now, &mut changes.books);
     }
-    changes.write()
+    let releases = changes.write();
+    for of in Emptied::<T>::take() {
+        if Orders::<T>::get(&of).open.is_empty() {
+            Orders::<T>::remove(&of);
+        }
+    }
+    releases
+}
+
+fn count_new<AccountId>(notes: &[Note<AccountId>]) -> u32 {
+    u32::try_from(notes.iter().filter(|note| is_new(note)).count()).unwrap_or(u32::MAX)
 }
 
 const fn is_new<AccountId>(note: &Note<AccountId>) -> bool {
@@ -62,7 +82,8 @@ fn keep_the_first<T: Config>(
 ) -> Vec<Note<T::AccountId>> {
     let mut waiting = new_orders::<T>(market, &notes, changes);
     waiting.sort_by_cached_key(|(of, order)| (order.block, tie::<T>(of, order.sequence)));
-    let beyond = waiting.split_off(MAX_WAITING.min(waiting.len()));
+    let most = usize::try_from(MAX_WAITING).unwrap_or(usize::MAX);
+    let beyond = waiting.split_off(most.min(waiting.len()));
     for (of, order) in beyond {
         changes.cancel(&of, order.sequence, CancelReason::MarketRestricted);
     }
@@ -76,14 +97,15 @@ fn keep_the_first<T: Config>(
     notes
 }
 
-/// Orders whose block of expiry has come leave, a few pages a close.
+/// Orders whose block of expiry has come leave, a few pages of them a close. An entry whose order left before counts only towards
+/// the greater bound of pages read.
 fn expire<T: Config>(now: BlockNumber, changes: &mut Changes<T>, dirty: &mut BTreeSet<MarketId>) {
     let (mut block, mut page) = ExpiryCursor::<T>::get();
     let start = (block, page);
-    let mut pages = T::UpkeepPages::get();
+    let mut orders = T::UpkeepPages::get().saturating_mul(EXPIRY_PAGE);
     // Each step ends a block or works off a page; the cursor keeps up with one block a close.
-    for _ in 0..pages.saturating_mul(2) {
-        if block > now || pages == 0 {
+    for _ in 0..T::UpkeepPages::get().saturating_mul(EXPIRY_READS) {
+        if block > now || orders < EXPIRY_PAGE {
             break;
         }
         let first = page.saturating_mul(EXPIRY_PAGE);
@@ -96,10 +118,10 @@ fn expire<T: Config>(now: BlockNumber, changes: &mut Changes<T>, dirty: &mut BTr
             if let Some(order) = changes.order(&of, sequence) {
                 dirty.insert(order.market);
                 changes.cancel(&of, sequence, CancelReason::Expired);
+                orders = orders.saturating_sub(1);
             }
         }
         page = page.saturating_add(1);
-        pages = pages.saturating_sub(1);
     }
     if (block, page) != start {
         ExpiryCursor::<T>::put((block, page));

@@ -7,7 +7,7 @@ use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use novate_types::{
     math::{
         add, mul_div_ceil, mul_div_floor, notional_ceil, notional_floor, position_value_floor,
-        ppm_ceil, ppm_floor, signed, signed_mul_div_floor, sub,
+        ppm_ceil, ppm_floor, signed, signed_mul_div_floor, sub, ticks_floor,
     },
     Assessment, Cash, Lots, MarginAccount, MarketId, MarketView, MathError, Ppm, Price, RiskError,
     RiskModel, RiskView, SignedLots, Ticks, MILLION,
@@ -277,4 +277,14 @@ pub fn liquidation_price(
 pub fn slice_to_depth(lots: Lots, depth: Lots, p: &LiquidationParams) -> Result<Lots, MathError> {
     let share = ppm_floor(u128::from(depth), p.depth_share)?.max(1);
     Ok(Lots::try_from(share).map_or(lots, |share| lots.min(share)))
+}
+
+/// Fewest lots of a slice: what the least notional of an order buys at the mark, rounded up, at least one. Smaller slices
+/// would only litter the book.
+pub fn least_slice(market: &MarketView) -> Result<Lots, MathError> {
+    let per_lot = u128::from(ticks_floor(market.mark, market.tick_size)?.max(1))
+        .checked_mul(u128::from(market.tick_value))
+        .ok_or(MathError::Overflow)?;
+    let least = mul_div_ceil(market.min_notional.max(0).unsigned_abs(), 1, per_lot)?.max(1);
+    Lots::try_from(least).map_err(|_| MathError::Overflow)
 }

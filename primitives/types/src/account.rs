@@ -173,6 +173,8 @@ pub enum RiskAxis {
     Funding(MarketId),
     /// The settlement value of a collateral asset.
     Collateral(AssetId),
+    /// The parameters in force: it moves up whenever one of them becomes stricter.
+    Parameters,
 }
 
 /// The direction in which an axis hurts the account.

@@ -54,7 +54,8 @@ pub enum MarketStatus {
     Open,
     /// Orders that reduce positions, and cancels. Resting orders that would raise risk are suspended.
     ReduceOnly,
-    /// Cancels only: nothing matches, nothing is liquidated, no funding accrues.
+    /// Cancels only: nothing matches, no funding accrues. Whoever falls below maintenance margin at a fresh price is
+    /// liquidated all the same, without the market.
     Halted,
 }
 

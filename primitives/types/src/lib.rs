@@ -90,5 +90,6 @@ pub const MAX_MARKETS: u32 = 64;
 pub const MAX_OPEN_ORDERS: u32 = 128;
 /// Operations in one order extrinsic.
 pub const MAX_OPERATIONS: u32 = 64;
-/// Entries of the threshold index one account can have: a mark and a funding entry per position, one per collateral.
-pub const MAX_RISK_SLOTS: u32 = 2 * MAX_POSITIONS + MAX_COLLATERALS;
+/// Entries of the threshold index one account can have: a mark and a funding entry per position, one per collateral, one
+/// for parameters.
+pub const MAX_RISK_SLOTS: u32 = 2 * MAX_POSITIONS + MAX_COLLATERALS + 1;

@@ -10,8 +10,8 @@
 
 use crate::{
     AccountRef, AssetId, BlockNumber, CancelReason, Cash, CollateralParams, FeeTier, FeedId, Fill,
-    Instrument, Lots, MarginAccount, MarketId, MarketStatus, MarketView, Millis, OpenOrder, Price,
-    RiskError, RiskTier, RiskView, Side, Ticks, TierId,
+    Instrument, Lots, MarginAccount, MarketId, MarketStatus, MarketView, Millis, OpenOrder, Ppm,
+    Price, RiskError, RiskTier, RiskView, Side, Ticks, TierId,
 };
 use alloc::{collections::BTreeMap, collections::BTreeSet, vec::Vec};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
@@ -188,6 +188,24 @@ pub trait ThresholdSweep {
 impl ThresholdSweep for () {
     fn completed_since(_: BlockNumber) -> bool {
         true
+    }
+}
+
+/// What parameters may become without another sweep of the threshold index: thresholds are drawn with the stricter of these
+/// and those in force. `()` knows of nothing that is coming.
+pub trait ParametersAhead {
+    /// The greatest maintenance margin fraction that a market has, or has once what is scheduled is in force.
+    fn maintenance(market: MarketId) -> Option<Ppm>;
+    /// A collateral asset's parameters, of each the one by which a holding counts for less: in force or scheduled.
+    fn collateral(asset: AssetId) -> Option<CollateralParams>;
+}
+
+impl ParametersAhead for () {
+    fn maintenance(_: MarketId) -> Option<Ppm> {
+        None
+    }
+    fn collateral(_: AssetId) -> Option<CollateralParams> {
+        None
     }
 }
 

@@ -3,13 +3,16 @@
 use crate::*;
 use frame_support::{
     parameter_types,
-    traits::{ConstU32, ConstU64, Contains},
-    weights::{constants::WEIGHT_REF_TIME_PER_MILLIS, Weight},
+    traits::{ConstU32, ConstU64, Contains, Get},
+    weights::Weight,
     PalletId,
 };
 use frame_system::EnsureRoot;
 use novate_risk::{Linear, LiquidationParams};
-use novate_types::{AccountRef, AssetId, Cash, FeedId, Ppm, QUANTUMS};
+use novate_types::{
+    AccountRef, AssetId, Cash, CollateralParams, FeedId, MarketId, ParametersAhead, Ppm,
+    MAX_MARKETS, QUANTUMS,
+};
 use pallet_liquidation::AllAccounts;
 use sp_runtime::traits::AccountIdConversion;
 
@@ -33,10 +36,6 @@ pub const INSURANCE_FUND: PalletId = PalletId(*b"nov/insu");
 /// Owner of the backstop vault's account.
 pub const VAULT: PalletId = PalletId(*b"nov/vaul");
 
-const fn millis(ms: u64) -> Weight {
-    Weight::from_parts(ms * WEIGHT_REF_TIME_PER_MILLIS, 0)
-}
-
 parameter_types! {
     pub const Custody: PalletId = CUSTODY;
     pub const SettlementAsset: AssetId = USDC;
@@ -58,9 +57,6 @@ parameter_types! {
     };
     pub const MaxFee: Ppm = 10_000;
     pub const Deviation: Ppm = 1_000;
-    pub const LiquidationBase: Weight = millis(20);
-    pub const LiquidationPerAccount: Weight = millis(1);
-    pub const LiquidationCap: Weight = millis(150);
     pub const LiquidationFee: Ppm = 5_000;
     // dYdX v4's defaults: BA 1, SMMR 0.1; its liquidation fee is at most 1.5 %.
     pub const Liquidating: LiquidationParams = LiquidationParams {
@@ -99,8 +95,31 @@ impl pallet_instruments::Config for Runtime {
     type WeightInfo = pallet_instruments::weights::SubstrateWeight<Runtime>;
 }
 
+/// Feeds that the settlement currency, a market or a collateral asset is priced by.
+pub struct PricedFeeds;
+
+impl Contains<FeedId> for PricedFeeds {
+    fn contains(feed: &FeedId) -> bool {
+        use pallet_margin::{Collaterals, PendingCollaterals};
+        *feed == SettlementFeed::get()
+            || pallet_instruments::Instruments::<Runtime>::iter_values()
+                .any(|market| market.underlying == *feed)
+            || Collaterals::<Runtime>::get()
+                .values()
+                .any(|params| params.feed == *feed)
+            || PendingCollaterals::<Runtime>::get()
+                .values()
+                .any(|change| change.params.feed == *feed)
+    }
+}
+
 impl pallet_price_oracle::Config for Runtime {
     type GovernanceOrigin = EnsureRoot<AccountId>;
+    type EmergencyOrigin = EnsureRoot<AccountId>;
+    type InUse = PricedFeeds;
+    type Timelock = ConstU32<DAYS>;
+    type MaxPending = ConstU32<16>;
+    type MaxAppliedPerBlock = ConstU32<4>;
     type Time = Timestamp;
     type Weights = pallet_price_oracle::EqualWeights;
     type MaxValidators = crate::configs::consensus::MaxValidators;
@@ -115,9 +134,10 @@ impl pallet_order_book::Config for Runtime {
     type View = Clearing;
     type IntakeQuota = ConstU32<256>;
     type MaxExpiry = ConstU32<{ 30 * DAYS }>;
-    type LoadLimit = ConstU32<1_024>;
-    type QuoteDepth = ConstU32<1_024>;
-    type UpkeepPages = ConstU32<4>;
+    type LoadLimit = ConstU32<512>;
+    type BlockReads = ConstU32<20_480>;
+    type QuoteDepth = ConstU32<256>;
+    type UpkeepPages = ConstU32<2>;
     type WeightInfo = ();
 }
 
@@ -134,6 +154,54 @@ impl pallet_margin::Config for Runtime {
     type Timelock = ConstU32<DAYS>;
     type MaxStep = MaxCollateralStep;
     type WeightInfo = pallet_margin::weights::SubstrateWeight<Runtime>;
+}
+
+/// What the pallets around clearing need of a close. The oracle's part is reserved by the oracle.
+pub struct OthersClose;
+
+impl OthersClose {
+    fn parameters() -> Weight {
+        use pallet_instruments::{Config, WeightInfo};
+        <Runtime as Config>::WeightInfo::apply_due(<Runtime as Config>::MaxAppliedPerBlock::get())
+    }
+
+    fn oracle() -> Weight {
+        use pallet_price_oracle::{Config, WeightInfo, MAX_FEEDS};
+        type Weights = <Runtime as Config>::WeightInfo;
+        Weights::close_round(<Runtime as Config>::MaxValidators::get(), MAX_FEEDS).saturating_add(
+            Weights::apply_due(<Runtime as Config>::MaxAppliedPerBlock::get()),
+        )
+    }
+}
+
+impl pallet_clearing::CloseReserve for OthersClose {
+    fn reserve() -> Weight {
+        Self::parameters()
+            .saturating_add(Liquidation::budget())
+            .saturating_add(OrderBook::close_weight(
+                Clearing::known_markets(),
+                Clearing::most_fills(),
+            ))
+    }
+
+    fn worst() -> Weight {
+        Self::parameters()
+            .saturating_add(Self::oracle())
+            .saturating_add(Liquidation::worst_budget())
+            .saturating_add(OrderBook::close_weight(MAX_MARKETS, Clearing::most_fills()))
+    }
+}
+
+/// Parameters in force or scheduled, the stricter of both: what thresholds are drawn with.
+pub struct Ahead;
+
+impl ParametersAhead for Ahead {
+    fn maintenance(market: MarketId) -> Option<Ppm> {
+        Instruments::maintenance_ahead(market)
+    }
+    fn collateral(asset: AssetId) -> Option<CollateralParams> {
+        Margin::collateral_ahead(asset)
+    }
 }
 
 impl pallet_clearing::Config for Runtime {
@@ -155,14 +223,13 @@ impl pallet_clearing::Config for Runtime {
     type LastTradeFor = ConstU64<60_000>;
     type MaxFundingSpan = ConstU64<60_000>;
     type LiquidationFee = LiquidationFee;
-    type MaxFillsPerMarket = ConstU32<512>;
-    type MaxFillsTotal = ConstU32<2_048>;
+    // What fits with provisional weights; measured ones will allow more.
+    type MaxFillsPerMarket = ConstU32<128>;
+    type MaxFillsTotal = ConstU32<384>;
     type MaxQueue = ConstU32<1_024>;
     type MaxPendingPerOwner = ConstU32<16>;
-    type MaxRequestsPerClose = ConstU32<128>;
-    type LiquidationBase = LiquidationBase;
-    type LiquidationPerAccount = LiquidationPerAccount;
-    type LiquidationCap = LiquidationCap;
+    type MaxRequestsPerClose = ConstU32<24>;
+    type Others = OthersClose;
     type WeightInfo = pallet_clearing::weights::SubstrateWeight<Runtime>;
 }
 
@@ -191,6 +258,7 @@ impl pallet_liquidation::Config for Runtime {
     type Risk = Linear;
     type View = Clearing;
     type Accounts = EveryAccount;
+    type Ahead = Ahead;
     type GovernanceOrigin = EnsureRoot<AccountId>;
     type Vault = Vault;
     type InsuranceFund = InsuranceFund;
@@ -198,10 +266,10 @@ impl pallet_liquidation::Config for Runtime {
     type BacklogShare = BacklogShare;
     type DefaultLossCap = LossCap;
     type LossWindow = ConstU32<DAYS>;
-    type MaxPops = ConstU32<512>;
-    type MaxLiquidations = ConstU32<64>;
-    type MaxDeleveraged = ConstU32<64>;
-    type MaxRankReads = ConstU32<512>;
+    type MaxPops = ConstU32<128>;
+    type MaxLiquidations = ConstU32<16>;
+    type MaxDeleveraged = ConstU32<16>;
+    type MaxRankReads = ConstU32<128>;
     type SweepPerClose = ConstU32<8>;
     type WeightInfo = pallet_liquidation::weights::SubstrateWeight<Runtime>;
 }

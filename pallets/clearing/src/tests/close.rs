@@ -1,8 +1,12 @@
 use crate::{
     mock::*, Error, Event, NextRequest, Pending, PremiumHistory, PremiumMinute, States, View,
 };
-use frame_support::{assert_noop, traits::Hooks, weights::Weight};
-use novate_types::{CurrentView, LiquidationOrder, MarketStatus, Side};
+use frame_support::{
+    assert_noop,
+    traits::{Get, Hooks},
+    weights::Weight,
+};
+use novate_types::{CurrentView, LiquidationOrder, Side};
 use sp_runtime::BoundedVec;
 
 fn listed(feeds: u16) {
@@ -120,20 +124,17 @@ fn liquidation_orders_meet_the_match_of_their_market() {
 }
 
 #[test]
-fn the_reserve_covers_fills_and_a_bounded_queue_when_the_block_begins() {
+fn the_reserve_covers_fills_requests_and_the_other_pallets_when_the_block_begins() {
     new_test_ext().execute_with(|| {
         let reserve = || <Clearing as Hooks<u32>>::on_initialize(2);
         let empty = reserve();
-        let fills = <() as crate::WeightInfo>::fill().saturating_mul(2_048);
-        assert!(empty.all_gte(fills.saturating_add(LiquidationBase::get())));
-        Queue::put(7);
-        assert_eq!(
-            reserve().saturating_sub(empty),
-            LiquidationPerAccount::get() * 7
-        );
-        Queue::put(u32::MAX);
-        assert_eq!(reserve().saturating_sub(empty), LiquidationCap::get());
-        Queue::kill();
+        let fills = <() as crate::WeightInfo>::fill().saturating_mul(2_048 + 512);
+        let own = fills.saturating_add(<() as crate::WeightInfo>::close(1));
+        assert!(empty.all_gte(own.saturating_add(OthersNow::get())));
+        let more = Weight::from_parts(7, 0);
+        OthersNow::mutate(|others| *others = others.saturating_add(more));
+        assert_eq!(reserve().saturating_sub(empty), more);
+        OthersNow::mutate(|others| *others = others.saturating_sub(more));
         deposit(ALICE, 1);
         Clearing::withdraw(RuntimeOrigin::signed(ALICE), 0, USDC, 1).unwrap();
         assert_eq!(
@@ -141,6 +142,64 @@ fn the_reserve_covers_fills_and_a_bounded_queue_when_the_block_begins() {
             <() as crate::WeightInfo>::request()
         );
         assert_ne!(empty, Weight::zero());
+    });
+}
+
+#[test]
+fn the_worst_close_leaves_extrinsics_their_part_of_a_block() {
+    new_test_ext().execute_with(|| {
+        let fits =
+            || std::panic::catch_unwind(|| <Clearing as Hooks<u32>>::integrity_test()).is_ok();
+        assert!(fits());
+        let weights: frame_system::limits::BlockWeights =
+            <Test as frame_system::Config>::BlockWeights::get();
+        let block = weights.max_block.ref_time();
+        let own = Clearing::worst_close().ref_time() - OthersWorst::get().ref_time();
+        let room = block / 5 * 4 - own;
+        let before = OthersWorst::get();
+        OthersWorst::set(Weight::from_parts(room, 0));
+        assert!(fits());
+        OthersWorst::set(Weight::from_parts(room + 1, 0));
+        assert!(!fits());
+        OthersWorst::set(before);
+    });
+}
+
+#[test]
+fn markets_with_liquidation_orders_go_first_when_fills_are_scarce() {
+    new_test_ext().execute_with(|| {
+        listed(2);
+        for owner in [ALICE, BOB, CHARLIE] {
+            deposit(owner, 100_000);
+        }
+        open(ALICE, BOB, 100, ticks(20_000));
+        place(CHARLIE, Side::Bid, ticks(19_990), 100);
+        run(1);
+        steps();
+        MaxFillsTotal::set(1);
+        // Whichever is first by rotation.
+        for n in 1..=3 {
+            for market in [10, 11] {
+                place_in(market, BOB, Side::Ask, ticks(20_000), 1);
+                place_in(market, CHARLIE, Side::Bid, ticks(20_000), 1);
+                Book::mutate(market, |book| {
+                    book.as_mut()
+                        .unwrap()
+                        .iter_mut()
+                        .for_each(|o| o.resting = o.side == Side::Ask)
+                });
+            }
+            Liquidating::put(vec![LiquidationOrder {
+                account: of(ALICE),
+                market: BTC,
+                side: Side::Ask,
+                lots: 10,
+                limit: ticks(19_900),
+            }]);
+            run(1);
+            assert_eq!(lots_of(ALICE), 100 - 10 * n);
+        }
+        MaxFillsTotal::set(2_048);
     });
 }
 
@@ -174,7 +233,11 @@ fn drift_is_detected_by_try_state() {
         })
     });
     detects(|| View::<Test>::mutate(|view| view.collaterals[0].fresh = false));
-    detects(|| View::<Test>::mutate(|view| view.markets[0].status = MarketStatus::Halted));
+    detects(|| {
+        View::<Test>::mutate(|view| {
+            view.markets[0].mark = Default::default();
+        })
+    });
     detects(|| View::<Test>::mutate(|view| view.markets[0].index = Default::default()));
 }
 

@@ -223,11 +223,54 @@ fn reopening_starts_again_when_the_price_goes_again() {
 }
 
 #[test]
+fn a_price_stays_fresh_and_funds_nothing_when_governance_halts_its_market() {
+    new_test_ext().execute_with(|| {
+        deposit(ALICE, 1_000);
+        deposit(BOB, 1_000);
+        open(ALICE, BOB, 100, ticks(20_000));
+        run(1);
+        let index = market_view().funding_index;
+        Instruments::mutate(BTC, |i| i.as_mut().unwrap().status = MarketStatus::Halted);
+        steps();
+        run(1);
+        assert!(!steps().contains(&("match".into(), BTC)));
+        assert_eq!(status(), (MarketStatus::Halted, true));
+        assert!(assess(ALICE).fresh);
+        Clearing::withdraw(RuntimeOrigin::signed(ALICE), 0, USDC, 1_000_000).unwrap();
+        run(3);
+        assert_eq!(market_view().funding_index, index);
+        assert_eq!(Wallets::get((ALICE, USDC)), Some(1_000_000));
+        // Its age counts as ever.
+        for _ in 0..7 {
+            next_block();
+            close();
+        }
+        assert_eq!(status(), (MarketStatus::Halted, false));
+    });
+}
+
+#[test]
+fn the_first_prices_after_a_gap_are_not_trusted_although_governance_halts_the_market() {
+    new_test_ext().execute_with(|| {
+        Instruments::mutate(BTC, |i| i.as_mut().unwrap().status = MarketStatus::Halted);
+        next_block();
+        Now::mutate(|now| *now = now.map(|now| now + 61_000));
+        close();
+        for _ in 0..4 {
+            run(1);
+            assert_eq!(status(), (MarketStatus::Halted, false));
+        }
+        run(1);
+        assert_eq!(status(), (MarketStatus::Halted, true));
+    });
+}
+
+#[test]
 fn governance_halts_and_reopens_by_the_same_steps() {
     new_test_ext().execute_with(|| {
         Instruments::mutate(BTC, |i| i.as_mut().unwrap().status = MarketStatus::Halted);
         run(1);
-        assert_eq!(status(), (MarketStatus::Halted, false));
+        assert_eq!(status(), (MarketStatus::Halted, true));
         Instruments::mutate(BTC, |i| {
             i.as_mut().unwrap().status = MarketStatus::ReduceOnly
         });

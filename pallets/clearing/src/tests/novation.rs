@@ -120,6 +120,49 @@ fn rebates_never_exceed_what_the_match_pays_when_a_liquidation_has_no_fee_to_giv
 }
 
 #[test]
+fn rebates_never_exceed_what_the_match_pays_when_post_only_meets_post_only() {
+    new_test_ext().execute_with(|| {
+        rich(&[ALICE, BOB]);
+        for owner in [ALICE, BOB] {
+            Accounts::mutate(of(owner), |a| a.as_mut().unwrap().fee_tier = 1);
+        }
+        place(BOB, Side::Ask, ticks(20_000), 10);
+        place(ALICE, Side::Bid, ticks(20_000), 10);
+        // Both pay the maker's fee: minus 100 ppm on both sides, and nobody else pays anything.
+        Book::mutate(BTC, |book| {
+            let orders = book.as_mut().unwrap();
+            orders.iter_mut().for_each(|order| order.resting = true);
+        });
+        run(1);
+        assert_eq!((lots_of(ALICE), lots_of(BOB)), (10, -10));
+        assert_eq!(MockLedger::pot(Pot::Fees), 0);
+        assert_eq!(cash_of(ALICE), cash(1_000_000));
+        assert_eq!(cash_of(BOB), cash(1_000_000));
+    });
+}
+
+#[test]
+fn accounts_looked_at_for_the_last_round_count_as_fills() {
+    new_test_ext().execute_with(|| {
+        rich(&[BOB, CHARLIE]);
+        for owner in [ALICE, DAVE, 5] {
+            deposit(owner, 100);
+        }
+        place(BOB, Side::Ask, ticks(20_000), 1_000);
+        for (owner, price) in [(ALICE, 20_003), (DAVE, 20_002), (5, 20_001)] {
+            place(owner, Side::Bid, ticks(price), 1_000);
+        }
+        place(CHARLIE, Side::Bid, ticks(20_000), 600);
+        let view = View::<crate::mock::Test>::get();
+        let mut budget = 100;
+        Clearing::match_market(&view, &view.markets[0], Vec::new(), &mut budget).unwrap();
+        assert_eq!(check_failed().map(|(rounds, ..)| rounds), Some(3));
+        // None of them rested; Bob, Charlie and the last of the three were looked at.
+        assert_eq!(budget, 100 - 5);
+    });
+}
+
+#[test]
 fn the_vault_pays_no_liquidation_fee_when_it_works_a_position_off() {
     new_test_ext().execute_with(|| {
         let vault = VAULT.owner;

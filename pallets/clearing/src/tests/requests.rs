@@ -254,13 +254,11 @@ fn a_transfer_is_undone_when_its_credit_is_refused() {
         deposit(BOB, 1);
         set_standing(BOB, Standing::Frozen);
         transfer(ALICE, of(CHARLIE), 10);
+        // Cash helps an account that is being deleveraged, and is let in.
         transfer(ALICE, of(BOB), 10);
         run(1);
-        assert_eq!(
-            outcomes(),
-            [Some(Refusal::NoRecipient), Some(Refusal::RecipientFrozen)]
-        );
-        assert_eq!(cash_of(ALICE), cash(100));
+        assert_eq!(outcomes(), [Some(Refusal::NoRecipient), None]);
+        assert_eq!(cash_of(ALICE), cash(90));
         assert_eq!(Accounts::get(of(CHARLIE)), None);
     });
 }
@@ -317,4 +315,36 @@ fn requests_are_carried_over_when_there_are_more_than_a_close_executes() {
         assert_eq!(left, [3, 1, 0]);
         assert_eq!(wallet(ALICE), 5_000_000);
     });
+}
+
+#[test]
+fn requests_execute_owner_by_owner_when_owners_asked_in_any_order() {
+    let executed = |first: u64, second: u64| {
+        new_test_ext().execute_with(|| {
+            deposit(ALICE, 100);
+            deposit(BOB, 100);
+            System::reset_events();
+            withdraw(first, 1);
+            withdraw(second, 2);
+            transfer(first, of(second), 3);
+            run(1);
+            events()
+                .into_iter()
+                .filter_map(|event| match event {
+                    Event::Executed { request, .. } => Some((request.owner, request.amount)),
+                    _ => None,
+                })
+                .collect::<Vec<_>>()
+        })
+    };
+    let units = |n: Cash| cash(n).unsigned_abs();
+    let alice_first = executed(ALICE, BOB);
+    assert_eq!(
+        alice_first,
+        vec![(ALICE, units(1)), (ALICE, units(3)), (BOB, units(2))]
+    );
+    assert_eq!(
+        executed(BOB, ALICE),
+        vec![(ALICE, units(2)), (BOB, units(1)), (BOB, units(3))]
+    );
 }

@@ -2,42 +2,69 @@
 //!
 //! One order an account and close, in the market of its largest notional in which closing frees margin. Orders of one
 //! market and side share the depth that one close may take, the largest account first: a hundred liquidations
-//! take no more of a book than one. The vault works its own positions off the same way, within the concession of the mark, as
+//! take no more of a book than one. Nothing is offered in a halted market, nor less than a market's least notional unless the
+//! position is smaller. The vault works its own positions off the same way, within the concession of the mark, as
 //! long as it is in good standing itself.
 
 use super::{escalation, MARKET_CLOSES};
 use crate::{index::missing_axis, types::opened, Config, Event, Pallet, Refusal, Working};
 use alloc::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{btree_map::Entry, BTreeMap, BTreeSet},
     vec::Vec,
 };
 use core::cmp::Reverse;
 use frame_support::{storage::with_storage_layer, traits::Get};
-use novate_risk::{liquidation_limit, liquidation_lots, slice_to_depth};
+use novate_risk::{least_slice, liquidation_limit, liquidation_lots, slice_to_depth};
 use novate_types::{
-    math::{position_value_floor, price_of, shift_ceil, shift_floor, ticks_ceil, ticks_floor},
+    math::{
+        position_value_floor, ppm_ceil, price_of, shift_ceil, shift_floor, ticks_ceil, ticks_floor,
+    },
     AccountRef, Assessment, CancelReason, Ledger, LiquidationOrder, Lots, MarginAccount, MarketId,
-    MarketView, MathError, OrderBook, RiskError, RiskModel, RiskView, Side, Standing, Ticks,
+    MarketView, MathError, OrderBook, Ppm, RiskError, RiskModel, RiskView, Side, Standing, Ticks,
+    MAX_OPEN_ORDERS, MILLION,
 };
 
-/// Lots that liquidation has put into this close's matches.
-#[derive(Default)]
-struct Slices(BTreeMap<(MarketId, Side), Lots>);
+/// Positions of one account, the largest first, that are tried in one close.
+const POSITIONS_TRIED: usize = 4;
+/// Orders of the vault in one close.
+const VAULT_ORDERS: u32 = 8;
+/// Orders cancelled in one close (remedy 1), for each account that it may work on; at least one account's are.
+const CANCELLED_PER_ACCOUNT: u32 = 16;
+
+/// Lots that liquidation may still put into this close's matches, by market and side, and the depths it may still read.
+struct Slices {
+    left: BTreeMap<(MarketId, Side), Lots>,
+    reads: u32,
+}
 
 impl Slices {
-    /// As much of `lots` as this close may still offer at `limit`.
+    /// As much of `lots` as this close may still offer; nothing rather than less than the least slice. The depth of a market
+    /// and side is read once, as far from the mark as any liquidation order there goes.
     fn claim<T: Config>(
         &mut self,
-        market: MarketId,
+        market: &MarketView,
         side: Side,
-        limit: Ticks,
         lots: Lots,
     ) -> Result<Lots, MathError> {
-        let depth = T::Book::depth(market, side.opposite(), limit);
-        let offered = self.0.entry((market, side)).or_default();
-        let share = slice_to_depth(Lots::MAX, depth, &T::Params::get())?;
-        let lots = lots.min(share.saturating_sub(*offered));
-        *offered = offered.checked_add(lots).ok_or(MathError::Overflow)?;
+        let least = least_slice(market)?;
+        let left = match self.left.entry((market.id, side)) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => {
+                let Some(reads) = self.reads.checked_sub(1) else {
+                    return Ok(0);
+                };
+                self.reads = reads;
+                let farthest = limit_at(market, side, reach::<T>(market)?)?;
+                let depth = T::Book::depth(market.id, side.opposite(), farthest);
+                let share = slice_to_depth(Lots::MAX, depth, &T::Params::get())?;
+                unknown.insert(share.max(least))
+            }
+        };
+        if *left < least.min(lots) {
+            return Ok(0);
+        }
+        let lots = lots.min(*left);
+        *left = left.saturating_sub(lots);
         Ok(lots)
     }
 }
@@ -64,11 +91,18 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn market_remedies(now: &RiskView) -> Vec<LiquidationOrder<T::AccountId>> {
         let working = Working::<T>::get();
         let backlogged = Self::backlogged(&working, now);
-        let mut slices = Slices::default();
+        let mut slices = Slices {
+            left: BTreeMap::new(),
+            reads: T::MaxLiquidations::get(),
+        };
+        let mut cancels = T::MaxLiquidations::get()
+            .saturating_mul(CANCELLED_PER_ACCOUNT)
+            .max(MAX_OPEN_ORDERS);
         let mut orders = Vec::new();
         for of in &working {
-            let done =
-                with_storage_layer(|| Self::market_remedy(of, now, &backlogged, &mut slices));
+            let done = with_storage_layer(|| {
+                Self::market_remedy(of, now, &backlogged, &mut slices, &mut cancels)
+            });
             match done {
                 Ok(order) => orders.extend(order),
                 Err(refusal) => {
@@ -76,6 +110,7 @@ impl<T: Config> Pallet<T> {
                 }
             }
         }
+        slices.reads = VAULT_ORDERS;
         match Self::vault_orders(now, &mut slices) {
             Ok(of_vault) => orders.extend(of_vault),
             Err(error) => log::error!(target: crate::LOG, "the vault offers nothing: {error:?}"),
@@ -88,6 +123,7 @@ impl<T: Config> Pallet<T> {
         now: &RiskView,
         backlogged: &BTreeSet<MarketId>,
         slices: &mut Slices,
+        cancels: &mut u32,
     ) -> Result<Option<LiquidationOrder<T::AccountId>>, Refusal> {
         let Some(account) = T::Ledger::account(of) else {
             return Ok(None);
@@ -98,7 +134,12 @@ impl<T: Config> Pallet<T> {
             return Ok(None);
         }
         if account.standing == Standing::Good {
-            Self::start(of, now, &assessment)?;
+            if !account.orders.is_empty() && *cancels < MAX_OPEN_ORDERS {
+                // Its orders may be too many for this close. It stays queued, and nothing else is done before.
+                return Ok(None);
+            }
+            let cancelled = Self::start(of, now, &assessment)?;
+            *cancels = cancels.saturating_sub(cancelled);
         }
         let account = opened(T::Ledger::account(of))?;
         if escalation(&account, &assessment, backlogged)?.is_some() {
@@ -130,12 +171,12 @@ impl<T: Config> Pallet<T> {
         Ok(Some(order))
     }
 
-    /// Remedy 1.
+    /// Remedy 1. Returns how many orders it cancelled.
     fn start(
         of: &AccountRef<T::AccountId>,
         now: &RiskView,
         assessment: &Assessment,
-    ) -> Result<(), Refusal> {
+    ) -> Result<u32, Refusal> {
         let orders = T::Ledger::update(of, |account| {
             account.standing = Standing::Liquidating {
                 since: now.block,
@@ -156,7 +197,7 @@ impl<T: Config> Pallet<T> {
                 orders,
             });
         }
-        Ok(())
+        Ok(orders)
     }
 
     fn offer(
@@ -167,9 +208,15 @@ impl<T: Config> Pallet<T> {
         slices: &mut Slices,
     ) -> Result<Offer<T::AccountId>, RiskError> {
         let params = T::Params::get();
+        let mut offer = Offer::Nothing;
         let mut positions = Vec::new();
         for position in &account.positions {
             let market = now.market(position.market)?;
+            if !market.status.allows_matching() {
+                // It may open again: the account spends its closes here all the same.
+                offer = Offer::Later;
+                continue;
+            }
             let value = position_value_floor(position.lots, market.mark, market.lot_size)?;
             positions.push((
                 Reverse(value.unsigned_abs()),
@@ -177,23 +224,23 @@ impl<T: Config> Pallet<T> {
                 position.lots,
             ));
         }
-        positions.sort();
+        positions.sort_unstable();
 
-        let mut offer = Offer::Nothing;
-        for (_, market, held) in positions {
-            let wanted = liquidation_lots(assessment, account, now, market, &params)?;
+        for (_, id, held) in positions.into_iter().take(POSITIONS_TRIED) {
+            let wanted = liquidation_lots(assessment, account, now, id, &params)?;
             let Some(wanted) = wanted.filter(|lots| *lots > 0) else {
                 continue;
             };
             offer = Offer::Later;
+            let market = now.market(id)?;
+            let wanted = wanted.max(least_slice(market)?).min(held.unsigned_abs());
             let side = reducing_side(held);
-            let limit = liquidation_limit(assessment, account, now, market, wanted, &params)?;
-            let lots = slices.claim::<T>(market, side, limit, wanted)?;
+            let lots = slices.claim::<T>(market, side, wanted)?;
             if lots > 0 {
-                let account = of.clone();
+                let limit = liquidation_limit(assessment, account, now, id, lots, &params)?;
                 return Ok(Offer::Order(LiquidationOrder {
-                    account,
-                    market,
+                    account: of.clone(),
+                    market: id,
                     side,
                     lots,
                     limit,
@@ -210,19 +257,23 @@ impl<T: Config> Pallet<T> {
         let of = T::Vault::get();
         let vault = T::Ledger::account(&of).filter(|vault| vault.standing == Standing::Good);
         let mut orders = Vec::new();
-        for position in vault.iter().flat_map(|vault| vault.positions.iter()) {
+        let mut positions: Vec<_> = vault.iter().flat_map(|vault| &vault.positions).collect();
+        // Another one first in every close: only so many are offered at once.
+        let turn = usize::try_from(now.block)
+            .ok()
+            .and_then(|block| block.checked_rem(positions.len()));
+        positions.rotate_left(turn.unwrap_or(0));
+        for position in positions {
             let market = now.market(position.market)?;
             if !market.fresh || !market.status.allows_matching() {
                 continue;
             }
             let side = reducing_side(position.lots);
-            let limit = concession_limit::<T>(market, side)?;
-            let lots = position.lots.unsigned_abs();
-            let lots = slices.claim::<T>(market.id, side, limit, lots)?;
+            let limit = limit_at(market, side, T::Params::get().concession)?;
+            let lots = slices.claim::<T>(market, side, position.lots.unsigned_abs())?;
             if lots > 0 {
-                let account = of.clone();
                 orders.push(LiquidationOrder {
-                    account,
+                    account: of.clone(),
                     market: market.id,
                     side,
                     lots,
@@ -234,16 +285,25 @@ impl<T: Config> Pallet<T> {
     }
 }
 
-/// The mark less the concession for a sale, plus it for a purchase, rounded to the tick that is better for the seller or buyer.
-fn concession_limit<T: Config>(market: &MarketView, side: Side) -> Result<Ticks, MathError> {
-    let concession = i64::from(T::Params::get().concession);
+/// The farthest from the mark that a liquidation order executes, in ppm: the concession, or the fillable price of an account
+/// without equity.
+fn reach<T: Config>(market: &MarketView) -> Result<Ppm, MathError> {
+    let params = T::Params::get();
+    let spread = ppm_ceil(market.mmf.into(), params.spread_to_maintenance)?;
+    let spread = Ppm::try_from(spread).unwrap_or(MILLION).min(MILLION);
+    Ok(params.concession.max(spread))
+}
+
+/// The mark less `distance` for a sale, plus it for a purchase, rounded to the tick that is better for the seller or buyer.
+fn limit_at(market: &MarketView, side: Side, distance: Ppm) -> Result<Ticks, MathError> {
+    let distance = i64::from(distance);
     match side {
         Side::Ask => {
-            let back = concession.checked_neg().ok_or(MathError::Overflow)?;
+            let back = distance.checked_neg().ok_or(MathError::Overflow)?;
             ticks_ceil(shift_ceil(market.mark, back)?, market.tick_size)
         }
         Side::Bid => {
-            let ticks = ticks_floor(shift_floor(market.mark, concession)?, market.tick_size)?;
+            let ticks = ticks_floor(shift_floor(market.mark, distance)?, market.tick_size)?;
             // A limit whose price is out of range would be refused by whoever values it.
             price_of(ticks, market.tick_size).map(|_| ticks)
         }

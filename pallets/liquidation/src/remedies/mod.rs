@@ -11,7 +11,9 @@ pub mod market;
 pub mod vault;
 
 use crate::{
-    index::missing_axis, types::opened, Config, Escalation, Event, Pallet, Refusal, Working,
+    index::{is_waiting, missing_axis},
+    types::opened,
+    Config, Escalation, Event, Pallet, Refusal, Working,
 };
 use alloc::collections::BTreeSet;
 use deleverage::Quota;
@@ -200,10 +202,19 @@ impl<T: Config> Pallet<T> {
     }
 
     /// An account that holds something without a usable price: nothing is done to it until the price is back, and the index
-    /// finds it then.
+    /// finds it then. What it lacked stays counted.
     fn let_wait(of: &AccountRef<T::AccountId>, view: &RiskView) -> Result<Outcome, Refusal> {
-        Self::dequeue(of)?;
         T::Ledger::settle(of, view, false, |_| Ok::<_, Refusal>(()))?;
+        let waits = opened(T::Ledger::account(of))?
+            .risk
+            .iter()
+            .any(|slot| is_waiting(slot.bucket));
+        if waits {
+            Self::suspend(of);
+        } else {
+            // Since it was queued it came above maintenance margin, by all that is known.
+            Self::dequeue(of)?;
+        }
         Ok(Outcome::Left)
     }
 }

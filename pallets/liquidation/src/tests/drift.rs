@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     pages::{Entry, Shelf, Span},
-    Queue, Queued, RiskDirectory, RiskPage, RiskSpan, UncoveredDeficit, Working,
+    Queue, Queued, RiskDirectory, RiskPage, RiskSpan, Suspended, UncoveredDeficit, Working,
 };
 use frame_support::assert_ok;
 
@@ -140,6 +140,16 @@ fn the_queue_is_noticed_when_map_and_pages_differ() {
         found(|| UncoveredDeficit::<Test>::put(1)),
         "the deficits do not add up"
     );
+}
+
+#[test]
+fn a_suspended_deficit_is_noticed_when_nobody_waits_for_a_price() {
+    let of_nobody = "a suspended deficit is nobody's who waits for a price";
+    assert_eq!(found(|| Suspended::<Test>::insert(of(LONG), 1)), of_nobody);
+    assert_eq!(found(|| Suspended::<Test>::insert(of(20), 1)), of_nobody);
+    // Its owner has closed it since: only the sum is wrong.
+    let sum = found(|| Suspended::<Test>::insert(of(99), 1));
+    assert_eq!(sum, "the deficits do not add up");
 }
 
 #[test]

@@ -331,3 +331,94 @@ fn an_account_below_maintenance_is_queued_where_it_is_settled() {
         waterfall();
     });
 }
+
+#[test]
+fn dust_at_the_line_does_not_delay_a_large_account() {
+    new_test_ext().execute_with(|| {
+        MaxPops::set(64);
+        deposit(SHORT, usd(10_000_000));
+        // 2,000 accounts of one lot, healthy by a cent, in the bucket of the price; and then a large one there.
+        for owner in 10_000..12_000 {
+            deposit(owner, 5_010_000);
+            trade(owner, SHORT, 0, 1, 100);
+        }
+        deposit(LONG, usd(501));
+        trade(LONG, SHORT, 0, 100, 100);
+        for _ in 0..3 {
+            close_at(100);
+        }
+        // 1 − 100·0.02 is below zero for the large one, and dust falls too.
+        marks(|view| view.markets[0].mark = Price::from_rational(9_998, 100));
+        assert!(is_queued(LONG));
+        // What the large ones leave goes to the others: all of them are looked at in turn.
+        for _ in 0..2_000 / 32 + 4 {
+            marks(|_| ());
+        }
+        for below in scanned() {
+            assert!(is_queued(below.owner), "{below:?} starved");
+        }
+    });
+}
+
+#[test]
+fn small_accounts_do_not_starve_when_large_ones_stand_at_the_line() {
+    new_test_ext().execute_with(|| {
+        MaxPops::set(8);
+        deposit(SHORT, usd(10_000_000));
+        for owner in 1_000..1_020 {
+            deposit(owner, usd(510));
+            trade(owner, SHORT, 0, 100, 100);
+        }
+        a_pair();
+        deposit(LONG, -49_500_000);
+        // The large ones stay healthy in the bucket of the price; the small one lacks a quantum or two.
+        for _ in 0..4 {
+            close_at(100);
+        }
+        marks(|view| view.markets[0].mark = Price::from_rational(9_994, 100));
+        marks(|_| ());
+        assert!(is_queued(LONG), "{:?}", assess(LONG));
+        assert!((1_000..1_020).all(|owner| !assess(owner).is_below_maintenance()));
+    });
+}
+
+#[test]
+fn an_account_changes_class_when_it_grows() {
+    new_test_ext().execute_with(|| {
+        let class = || {
+            let slot = account(LONG).risk[0];
+            crate::scale::class(slot.bucket)
+        };
+        deposit(SHORT, usd(1_000_000));
+        deposit(LONG, usd(100));
+        trade(LONG, SHORT, 0, 10, 100);
+        assert_eq!(class(), 0);
+        deposit(LONG, usd(10_000));
+        trade(LONG, SHORT, 0, 490, 100);
+        assert_eq!(class(), 2, "farther from the line, and yet a new entry");
+        trade(SHORT, LONG, 0, 490, 100);
+        assert_eq!(class(), 2, "it is found sooner than it needs");
+        Liquidation::do_try_state().unwrap();
+    });
+}
+
+#[test]
+fn candidates_are_bounded_when_much_is_asked_for() {
+    new_test_ext().execute_with(|| {
+        let view = StoredView::view();
+        a_pair();
+        for (from, count) in [(0, u32::MAX), (u32::MAX, u32::MAX), (u32::MAX, 1)] {
+            let found = Pallet::<Test>::candidates(&view, from, count);
+            assert_eq!(found.len(), if from == 0 { 2 } else { 0 });
+        }
+        deposit(SHORT, usd(10_000_000));
+        for owner in 10_000..10_000 + u64::from(crate::MOST_CANDIDATES) {
+            deposit(owner, usd(6));
+            trade(owner, SHORT, 0, 1, 100);
+        }
+        let at = |from, count| Pallet::<Test>::candidates(&view, from, count);
+        assert_eq!(at(0, u32::MAX).len(), crate::MOST_CANDIDATES as usize);
+        assert_eq!(at(crate::MOST_CANDIDATES, 10), vec![]);
+        assert_eq!(at(10, 5), at(0, 15)[10..]);
+    });
+}

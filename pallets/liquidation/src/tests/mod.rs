@@ -1,5 +1,6 @@
 //! What the remedies do, by hand-worked numbers; what the index never misses, by exhaustive scan; attacks; drift.
 
+mod ahead;
 mod attacks;
 mod drift;
 mod index;

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::{
-    Error, Escalation, Event, LossCaps, Pallet, Refusal, UncoveredDeficit, VaultLosses, Working,
+    Error, Escalation, Event, LossCaps, Pallet, Refusal, Suspended, UncoveredDeficit, VaultLosses,
+    Working,
 };
 use frame_support::{assert_noop, assert_ok};
 use proptest::prelude::*;
@@ -646,40 +647,382 @@ fn a_debt_waits_behind_the_others_when_the_vault_cannot_pay() {
 }
 
 #[test]
-fn nothing_is_done_when_a_price_is_old_or_a_market_is_halted() {
-    let stops: [fn(&mut RiskView, bool); 2] = [
-        |view, stop| view.markets[0].fresh = !stop,
-        |view, stop| {
-            view.markets[0].status = if stop {
-                MarketStatus::Halted
-            } else {
-                MarketStatus::Open
-            }
-        },
-    ];
-    for stop in stops {
-        new_test_ext().execute_with(|| {
-            deposit(VAULT, usd(1_000));
-            a_pair();
-            assert!(close(|view| {
+fn nothing_is_done_when_a_price_is_old() {
+    new_test_ext().execute_with(|| {
+        deposit(VAULT, usd(1_000));
+        a_pair();
+        // Halted or not: without a price nobody knows what the account is worth.
+        for status in [MarketStatus::ReduceOnly, MarketStatus::Halted] {
+            let orders = close(|view| {
                 set_mark(view, 0, 88);
-                stop(view, true);
-            })
-            .is_empty());
+                view.markets[0].fresh = false;
+                view.markets[0].status = status;
+            });
+            assert!(orders.is_empty());
             assert_eq!((standing(LONG), is_queued(LONG)), (Standing::Good, false));
             assert_eq!(account(LONG).lots(0), 10);
-            close(|view| stop(view, false));
-            // At once then: no fund, so the vault takes no account below zero, and the short pays.
+        }
+        close(|view| {
+            view.markets[0].fresh = true;
+            view.markets[0].status = MarketStatus::Open;
+        });
+        // At once then: no fund, so the vault takes no account below zero, and the short pays.
+        let lots = [LONG, SHORT, VAULT].map(|owner| account(owner).lots(0));
+        assert_eq!(lots, [0, 0, 0]);
+    });
+}
+
+#[test]
+fn an_account_is_liquidated_without_the_market_when_the_market_is_halted() {
+    new_test_ext().execute_with(|| {
+        deposit(VAULT, usd(1_000));
+        a_pair();
+        StoredLedger::update(&of(LONG), |a| {
+            novate_risk::add_order(a, 0, Side::Bid, 3, usd(1))?;
+            Ok::<_, LedgerError>(())
+        })
+        .unwrap();
+        let halt = |view: &mut RiskView| {
+            view.markets[0].status = MarketStatus::Halted;
+            set_mark(view, 0, 94);
+        };
+        // Remedy 1 acts; remedy 2 has no market, and lasts its five closes all the same.
+        for closes in 1..5 {
+            assert!(close(halt).is_empty());
+            assert_eq!(standing(LONG), Standing::Liquidating { since: 2, closes });
+            assert!(account(LONG).orders.is_empty());
+        }
+        close(halt);
+        assert_eq!((account(LONG).lots(0), account(VAULT).lots(0)), (0, 10));
+    });
+}
+
+#[test]
+fn the_other_market_is_used_when_one_is_halted() {
+    new_test_ext().execute_with(|| {
+        deposit(LONG, usd(140));
+        deposit(SHORT, usd(10_000));
+        trade(LONG, SHORT, 0, 15, 100);
+        trade(LONG, SHORT, 1, 5, 100);
+        // 140 − 45 = 95 against 72.75 + 25.
+        let orders = close(|view| {
+            view.markets[0].status = MarketStatus::Halted;
+            set_mark(view, 0, 97);
+        });
+        assert_eq!(orders.len(), 1);
+        assert_eq!(orders[0].market, 1);
+    });
+}
+
+#[test]
+fn counterparties_pay_when_the_market_is_halted_and_nobody_else_does() {
+    new_test_ext().execute_with(|| {
+        a_pair();
+        let sums = totals();
+        close(|view| {
+            view.markets[0].status = MarketStatus::Halted;
+            set_mark(view, 0, 88);
+        });
+        assert_eq!(totals(), sums);
+        assert_eq!((account(LONG).lots(0), account(SHORT).lots(0)), (0, 0));
+    });
+}
+
+#[test]
+fn a_deficit_stays_counted_when_its_price_goes_missing() {
+    new_test_ext().execute_with(|| {
+        deposit(LONG, usd(100));
+        // Nobody can be deleveraged: the other side is the vault's, and below maintenance margin after it.
+        deposit(20, usd(1_000));
+        trade(LONG, 20, 0, 10, 100);
+        MaxDeleveraged::set(0);
+        close_at(88);
+        assert_eq!(UncoveredDeficit::<Test>::get(), usd(20));
+        assert!(Pallet::<Test>::withdrawals_paused());
+
+        for _ in 0..2 {
+            close(|view| view.markets[0].fresh = false);
+            assert!(!is_queued(LONG));
+            assert_eq!(UncoveredDeficit::<Test>::get(), usd(20));
+            assert!(Pallet::<Test>::withdrawals_paused());
+        }
+        // Back, and lower: counted once, as it is now.
+        close(|view| {
+            view.markets[0].fresh = true;
+            set_mark(view, 0, 87);
+        });
+        assert_eq!(
+            (is_queued(LONG), UncoveredDeficit::<Test>::get()),
+            (true, usd(30))
+        );
+        assert_eq!(Suspended::<Test>::iter().count(), 0);
+        // Missing again, and back where nothing is lacking.
+        close(|view| view.markets[0].fresh = false);
+        assert_eq!(UncoveredDeficit::<Test>::get(), usd(30));
+        close(|view| {
+            view.markets[0].fresh = true;
+            set_mark(view, 0, 110);
+        });
+        assert_eq!(
+            (is_queued(LONG), UncoveredDeficit::<Test>::get()),
+            (false, 0)
+        );
+        assert!(!Pallet::<Test>::withdrawals_paused());
+    });
+}
+
+#[test]
+fn a_deficit_is_counted_no_longer_when_a_good_account_has_its_price_back() {
+    for recovers_before in [false, true] {
+        new_test_ext().execute_with(|| {
+            a_pair();
+            // Below zero where it was settled, and without a price before any remedy.
+            deposit(LONG, -usd(120));
+            assert_eq!(UncoveredDeficit::<Test>::get(), usd(20));
+            close(|view| view.markets[0].fresh = false);
+            assert_eq!((is_queued(LONG), standing(LONG)), (false, Standing::Good));
+            assert_eq!(UncoveredDeficit::<Test>::get(), usd(20));
+            if recovers_before {
+                deposit(LONG, usd(200));
+                assert_eq!(UncoveredDeficit::<Test>::get(), 0);
+            }
+            close(|view| {
+                view.markets[0].fresh = true;
+                set_mark(view, 0, 110);
+            });
             assert_eq!(
-                (
-                    account(LONG).lots(0),
-                    account(SHORT).lots(0),
-                    account(VAULT).lots(0)
-                ),
-                (0, 0, 0)
+                (is_queued(LONG), UncoveredDeficit::<Test>::get()),
+                (false, 0)
             );
         });
     }
+}
+
+#[test]
+fn a_deficit_is_dropped_when_trades_made_it_good_before_its_price_went_missing() {
+    new_test_ext().execute_with(|| {
+        a_pair();
+        deposit(LONG, -usd(120));
+        trade(LONG, SHORT, 0, 5, 50);
+        assert!(is_queued(LONG), "250 of profit later");
+        close(|view| view.markets[0].fresh = false);
+        assert_eq!(
+            (is_queued(LONG), UncoveredDeficit::<Test>::get()),
+            (false, 0)
+        );
+    });
+}
+
+#[test]
+fn a_frozen_account_is_priced_at_what_it_has_when_it_is_paid_into() {
+    new_test_ext().execute_with(|| {
+        MaxDeleveraged::set(1);
+        deposit(LONG, usd(100));
+        for owner in 20..25 {
+            deposit(owner, usd(1_000));
+            trade(LONG, owner, 0, 2, 100);
+        }
+        let pay = |cash| {
+            StoredLedger::update(&of(LONG), |a| {
+                a.cash += cash;
+                Ok::<_, LedgerError>(())
+            })
+            .unwrap()
+        };
+        let value = || {
+            events().into_iter().find_map(|event| match event {
+                Event::Deleveraged { value, .. } => Some(value),
+                _ => None,
+            })
+        };
+        close_at(88);
+        // −20 of 10 lots: two are sold for 176 and 4 more.
+        assert_eq!(
+            (value(), standing(LONG)),
+            (Some(-usd(180)), Standing::Frozen)
+        );
+        // −16 is left of 8; paid in 24 they have 8 to give, 2 of them for two lots.
+        pay(usd(24));
+        close_at(88);
+        assert_eq!(
+            (value(), standing(LONG)),
+            (Some(-usd(174)), Standing::Frozen)
+        );
+        assert_eq!(UncoveredDeficit::<Test>::get(), 0);
+        // 6 lots, 6 of equity against 26.40: with 21 more it is good again.
+        pay(usd(21));
+        let sums = totals();
+        close_at(88);
+        assert_eq!(
+            (value(), standing(LONG), is_queued(LONG)),
+            (None, Standing::Good, false)
+        );
+        assert_eq!((account(LONG).lots(0), assess(LONG).equity), (6, usd(27)));
+        assert_eq!(totals(), sums);
+    });
+}
+
+#[test]
+fn the_vault_recovers_when_it_is_recharged_while_frozen() {
+    new_test_ext().execute_with(|| {
+        MaxDeleveraged::set(1);
+        deposit(VAULT, usd(100));
+        for owner in 20..25 {
+            deposit(owner, usd(1_000));
+            trade(VAULT, owner, 0, 2, 100);
+        }
+        close_at(91);
+        assert_eq!(standing(VAULT), Standing::Frozen);
+        StoredLedger::update(&of(VAULT), |a| {
+            a.cash += usd(1_000);
+            Ok::<_, LedgerError>(())
+        })
+        .unwrap();
+        // Good again after the match, and working its book off in the next close.
+        assert!(close_at(91).is_empty());
+        assert_eq!(standing(VAULT), Standing::Good);
+        assert_eq!(close_at(91)[0].account, of(VAULT));
+    });
+}
+
+#[test]
+fn depth_is_read_once_a_side_and_few_positions_are_tried_when_many_accounts_sell() {
+    new_test_ext().execute_with(|| {
+        set_depth(0, 25);
+        for owner in 20..40 {
+            deposit(owner, usd(100));
+            deposit(SHORT, usd(10_000));
+            trade(owner, SHORT, 0, 10, 100);
+        }
+        let orders = marks(|view| set_mark(view, 0, 94));
+        assert_eq!((orders.len(), depth_reads()), (3, 1));
+    });
+    // Twelve markets of one lot each, in nine of which nothing can be sold any more.
+    new_test_ext().execute_with(|| {
+        View::mutate(|view| {
+            let view = view.as_mut().unwrap();
+            view.markets = (0..12)
+                .map(a_market)
+                .collect::<Vec<_>>()
+                .try_into()
+                .unwrap();
+        });
+        deposit(SHORT, usd(100_000));
+        for owner in [LONG, 20, 21] {
+            deposit(owner, usd(60));
+            for market in 0..12 {
+                trade(owner, SHORT, market, 1, 100);
+            }
+        }
+        for market in 0..12 {
+            set_depth(market, 0);
+        }
+        deposit(LONG, -usd(1));
+        deposit(20, -usd(1));
+        deposit(21, -usd(1));
+        let orders = marks(|_| ());
+        assert_eq!(orders.len(), 3);
+        assert_eq!(depth_reads(), 3);
+    });
+    // No more reads than accounts may be worked on.
+    new_test_ext().execute_with(|| {
+        MaxLiquidations::set(1);
+        a_pair();
+        deposit(VAULT, usd(10_000));
+        trade(VAULT, SHORT, 1, 2, 100);
+        deposit(LONG, -usd(60));
+        marks(|_| ());
+        assert!(depth_reads() <= 2);
+    });
+}
+
+#[test]
+fn slices_are_worth_an_order_when_depth_or_shortage_is_small() {
+    let min_of_5_lots = |view: &mut RiskView| {
+        view.markets[0].min_notional = usd(470);
+        set_mark(view, 0, 94);
+    };
+    new_test_ext().execute_with(|| {
+        // Two lots would do; at 94 an order is of five at least.
+        a_pair();
+        assert_eq!(close(min_of_5_lots)[0].lots, 5);
+    });
+    new_test_ext().execute_with(|| {
+        // A fifth of 30 lots is six: the first takes five, and one lot is not worth an order.
+        set_depth(0, 30);
+        for owner in 20..22 {
+            deposit(owner, usd(100));
+            deposit(SHORT, usd(10_000));
+            trade(owner, SHORT, 0, 10, 100);
+        }
+        let lots: Vec<_> = close(min_of_5_lots).iter().map(|o| o.lots).collect();
+        assert_eq!(lots, vec![5]);
+    });
+    new_test_ext().execute_with(|| {
+        // No depth at all, and a position smaller than an order: all of it.
+        set_depth(0, 0);
+        deposit(LONG, usd(30));
+        deposit(SHORT, usd(10_000));
+        trade(LONG, SHORT, 0, 3, 100);
+        assert_eq!(close(min_of_5_lots)[0].lots, 3, "30 − 18 against 14.10");
+    });
+    new_test_ext().execute_with(|| {
+        // The vault's orders too.
+        set_depth(0, 0);
+        deposit(VAULT, usd(1_000));
+        a_pair();
+        close_at(93);
+        assert_eq!(close(min_of_5_lots)[0].lots, 5);
+    });
+}
+
+#[test]
+fn orders_are_cancelled_over_several_closes_when_they_are_too_many() {
+    new_test_ext().execute_with(|| {
+        MaxLiquidations::set(4);
+        for owner in 20..22 {
+            deposit(owner, usd(100));
+            deposit(SHORT, usd(10_000));
+            trade(owner, SHORT, 0, 10, 100);
+            StoredLedger::update(&of(owner), |a| {
+                novate_risk::add_order(a, 0, Side::Bid, 3, usd(1))?;
+                Ok::<_, LedgerError>(())
+            })
+            .unwrap();
+        }
+        // 128 may be cancelled: after the first account's one, the second's might be too many.
+        assert_eq!(close_at(94).len(), 1);
+        let good = [20, 21].map(|owner| standing(owner) == Standing::Good);
+        assert_eq!(good.iter().filter(|g| **g).count(), 1);
+        assert!(is_queued(20) && is_queued(21));
+        assert_eq!(close_at(94).len(), 2);
+        assert!([20, 21]
+            .iter()
+            .all(|owner| account(*owner).orders.is_empty()));
+    });
+}
+
+#[test]
+fn the_worst_budget_fits_what_a_close_can_spare_and_is_never_exceeded() {
+    new_test_ext().execute_with(|| {
+        MaxPops::set(256);
+        MaxLiquidations::set(32);
+        MaxDeleveraged::set(32);
+        MaxRankReads::set(256);
+        SweepPerClose::set(8);
+        let worst = Pallet::<Test>::worst_budget();
+        let millis = worst.ref_time() / 1_000_000_000;
+        assert!((100..150).contains(&millis), "{millis} ms");
+        assert!(Pallet::<Test>::budget().all_lt(worst));
+        for owner in 1_000..1_040 {
+            deposit(owner, -usd(1));
+        }
+        assert_eq!(
+            Pallet::<Test>::budget(),
+            worst,
+            "more are queued than a close works on"
+        );
+    });
 }
 
 #[test]

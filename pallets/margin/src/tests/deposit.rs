@@ -132,21 +132,27 @@ fn gifts_to_custody_take_no_room_under_the_cap() {
 }
 
 #[test]
-fn deposit_is_taken_when_the_account_is_liquidated_and_refused_when_it_is_frozen() {
+fn deposit_is_taken_when_the_account_is_liquidated_or_frozen() {
     run(|| {
         assert_ok!(deposit(ALICE, 0, USDC, UNIT));
-        let stand = |standing| {
-            Accounts::<Test>::mutate(account(ALICE, 0), |a| {
-                a.as_mut().unwrap().standing = standing
-            })
-        };
-        stand(Standing::Liquidating {
+        let under = Standing::Liquidating {
             since: 1,
             closes: 0,
-        });
-        assert_ok!(deposit(ALICE, 0, USDC, UNIT));
-        stand(Standing::Frozen);
-        assert_noop!(deposit(ALICE, 0, USDC, UNIT), Error::<Test>::AccountFrozen);
+        };
+        for standing in [under, Standing::Frozen] {
+            Accounts::<Test>::mutate(account(ALICE, 0), |a| {
+                a.as_mut().unwrap().standing = standing
+            });
+            assert_ok!(deposit(ALICE, 0, USDC, UNIT));
+            price_is_fresh(true);
+            assert_ok!(deposit(ALICE, 0, WETH, ETHER));
+            // What has no price shields an account from liquidation; nobody under margin buys that with a grain of it.
+            price_is_fresh(false);
+            assert_noop!(deposit(ALICE, 0, WETH, 1), Error::<Test>::NoFreshPrice);
+            assert_eq!(held(ALICE, 0).standing, standing);
+        }
+        assert_eq!(cash(ALICE, 0), 3_000_000);
+        assert_ok!(deposit(BOB, 0, WETH, ETHER));
     });
 }
 

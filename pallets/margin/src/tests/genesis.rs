@@ -29,6 +29,8 @@ fn genesis_opens_accounts_without_a_wallet_when_nothing_goes_in() {
     let storage = genesis.build_storage().unwrap();
     sp_io::TestExternalities::new(storage).execute_with(|| {
         assert!(held(9, 3).is_plain() && held(9, 3).cash == 0);
+        // Order number zero is that of liquidation orders.
+        assert_eq!(held(9, 3).next_sequence, 1);
         Margin::do_try_state().unwrap();
     });
 }

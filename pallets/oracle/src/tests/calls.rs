@@ -1,11 +1,15 @@
-//! The configuration calls.
+//! The configuration calls, and what they refuse.
 
-use crate::{mock::*, types::*, venues, Error, Event, Feeds, Prices, Sources};
+use crate::{mock::*, types::*, venues, Error, Event, Feeds, Pending, Prices, Sources};
 use frame_support::{assert_noop, assert_ok, BoundedVec};
-use sp_runtime::DispatchError;
+use sp_runtime::{DispatchError, DispatchResult};
 
-fn set_source(source: Source) -> Result<(), DispatchError> {
-    Oracle::set_source(RuntimeOrigin::root(), name("new"), Box::new(source))
+fn schedule_source(called: &str, new_value: Option<Source>) -> DispatchResult {
+    Oracle::schedule_source(RuntimeOrigin::root(), name(called), new_value.map(Box::new))
+}
+
+fn schedule_feed(feed: u16, new_value: Option<Feed>) -> DispatchResult {
+    Oracle::schedule_feed(RuntimeOrigin::root(), feed, new_value)
 }
 
 fn sound() -> Source {
@@ -13,9 +17,30 @@ fn sound() -> Source {
 }
 
 #[test]
-fn set_source_adds_and_replaces_with_both_values_in_the_event() {
+fn schedule_source_says_what_will_be_and_when() {
     with_validators(1, |_| {
-        assert_ok!(set_source(sound()));
+        let change = Change::Source(name("new"), Some(Box::new(sound())));
+        assert_ok!(schedule_source("new", Some(sound())));
+        let due = BLOCK + TIMELOCK;
+        System::assert_last_event(RuntimeEvent::Oracle(Event::ChangeScheduled {
+            change: change.clone(),
+            due,
+        }));
+        let scheduled = Scheduled {
+            change,
+            since: BLOCK,
+            due,
+        };
+        assert_eq!(Pending::<Test>::get().into_inner(), vec![scheduled]);
+        assert_eq!(Sources::<Test>::get(name("new")), None);
+    });
+}
+
+#[test]
+fn schedule_source_adds_and_replaces_with_both_values_in_the_event() {
+    with_validators(1, |_| {
+        assert_ok!(schedule_source("new", Some(sound())));
+        close_when_due();
         System::assert_last_event(RuntimeEvent::Oracle(Event::SourceChanged {
             name: name("new"),
             old_value: None,
@@ -25,7 +50,8 @@ fn set_source_adds_and_replaces_with_both_values_in_the_event() {
             min_interval: 2_000,
             ..sound()
         };
-        assert_ok!(set_source(other.clone()));
+        assert_ok!(schedule_source("new", Some(other.clone())));
+        close_when_due();
         System::assert_last_event(RuntimeEvent::Oracle(Event::SourceChanged {
             name: name("new"),
             old_value: Some(Box::new(sound())),
@@ -36,7 +62,7 @@ fn set_source_adds_and_replaces_with_both_values_in_the_event() {
 }
 
 #[test]
-fn set_source_names_the_fault_when_the_source_cannot_be_asked() {
+fn schedule_source_names_the_fault_when_the_source_cannot_be_asked() {
     with_validators(1, |_| {
         let quote = |feed, symbol, currency| Quote {
             feed,
@@ -111,135 +137,321 @@ fn set_source_names_the_fault_when_the_source_cannot_be_asked() {
                 Error::BadInterval,
             ),
         ] {
-            assert_noop!(set_source(source), error);
+            assert_noop!(schedule_source("new", Some(source)), error);
         }
         for bad in ["", "a b", "a:b", "é"] {
-            let call = Oracle::set_source(RuntimeOrigin::root(), name(bad), Box::new(sound()));
-            assert_noop!(call, Error::<Test>::BadText);
+            assert_noop!(schedule_source(bad, Some(sound())), Error::<Test>::BadText);
         }
     });
 }
 
 #[test]
-fn set_source_is_refused_when_there_are_as_many_as_there_can_be() {
+fn schedule_source_is_refused_when_there_are_as_many_as_there_can_be() {
     with_validators(1, |_| {
         for i in Sources::<Test>::count()..MAX_SOURCES {
             let name = name(&format!("s{i}"));
-            assert_ok!(Oracle::set_source(
-                RuntimeOrigin::root(),
-                name,
-                Box::new(sound())
-            ));
+            put(Change::Source(name, Some(Box::new(sound()))));
         }
-        assert_noop!(set_source(sound()), Error::<Test>::TooManySources);
-        // One of them can still change.
-        assert_ok!(Oracle::set_source(
-            RuntimeOrigin::root(),
-            name("okx"),
-            Box::new(sound())
-        ));
-    });
-}
-
-#[test]
-fn remove_source_takes_only_what_is_there() {
-    with_validators(1, |_| {
-        assert_ok!(Oracle::remove_source(RuntimeOrigin::root(), name("okx")));
-        assert_eq!(Sources::<Test>::get(name("okx")), None);
         assert_noop!(
-            Oracle::remove_source(RuntimeOrigin::root(), name("okx")),
-            Error::<Test>::UnknownSource
+            schedule_source("new", Some(sound())),
+            Error::<Test>::TooManySources
         );
+        // One of them can still change.
+        assert_ok!(schedule_source("okx", Some(sound())));
     });
 }
 
 #[test]
-fn set_feed_changes_policy_with_both_values_in_the_event() {
+fn schedule_source_removes_only_what_is_there() {
+    with_validators(1, |_| {
+        let okx = Sources::<Test>::get(name("okx")).map(Box::new);
+        assert!(okx.is_some());
+        assert_ok!(schedule_source("okx", None));
+        close_when_due();
+        assert_eq!(Sources::<Test>::get(name("okx")), None);
+        System::assert_last_event(RuntimeEvent::Oracle(Event::SourceChanged {
+            name: name("okx"),
+            old_value: okx,
+            new_value: None,
+        }));
+        for unknown in ["okx", "", "a b", "é", "okx2"] {
+            assert_noop!(schedule_source(unknown, None), Error::<Test>::UnknownSource);
+        }
+    });
+}
+
+#[test]
+fn schedule_feed_changes_policy_with_both_values_in_the_event() {
     with_validators(1, |_| {
         let policy = Feed {
             min_configured: 7,
             ..Feed::new("BTC")
         };
-        assert_ok!(Oracle::set_feed(
-            RuntimeOrigin::root(),
-            BTC,
-            Some(policy.clone())
-        ));
+        assert_ok!(schedule_feed(BTC, Some(policy.clone())));
+        assert_eq!(Feeds::<Test>::get()[&BTC], Feed::new("BTC"));
+        close_when_due();
         System::assert_last_event(RuntimeEvent::Oracle(Event::FeedChanged {
             feed: BTC,
             old_value: Some(Feed::new("BTC")),
-            new_value: Some(policy),
+            new_value: Some(policy.clone()),
         }));
+        assert_eq!(Feeds::<Test>::get()[&BTC], policy);
     });
 }
 
 #[test]
-fn set_feed_names_the_fault_when_the_policy_makes_no_sense() {
+fn schedule_feed_names_the_fault_when_the_policy_makes_no_sense() {
     with_validators(1, |_| {
-        for (configured, accepted, usd) in [(5, 3, 0), (5, 2, 3), (2, 3, 1), (0, 0, 0)] {
+        for (configured, accepted, usd) in [
+            (5, 3, 0),
+            (5, 2, 3),
+            (2, 3, 1),
+            (0, 0, 0),
+            (254, 255, 1),
+            (0, 255, 255),
+        ] {
             let policy = Feed {
                 min_configured: configured,
                 min_accepted: accepted,
                 min_usd: usd,
                 ..Feed::new("BTC")
             };
-            assert_noop!(
-                Oracle::set_feed(RuntimeOrigin::root(), BTC, Some(policy)),
-                Error::<Test>::BadPolicy
-            );
+            assert_noop!(schedule_feed(BTC, Some(policy)), Error::<Test>::BadPolicy);
         }
-        for symbol in ["", "a b"] {
+        for symbol in ["", "a b", "\0", "é"] {
             assert_noop!(
-                Oracle::set_feed(RuntimeOrigin::root(), BTC, Some(Feed::new(symbol))),
+                schedule_feed(BTC, Some(Feed::new(symbol))),
                 Error::<Test>::BadText
             );
         }
         for feed in 10..10 + MAX_FEEDS as u16 - 3 {
-            assert_ok!(Oracle::set_feed(
-                RuntimeOrigin::root(),
-                feed,
-                Some(Feed::new("X"))
-            ));
+            put(Change::Feed(feed, Some(Feed::new("X"))));
         }
         assert_noop!(
-            Oracle::set_feed(RuntimeOrigin::root(), 9, Some(Feed::new("X"))),
+            schedule_feed(9, Some(Feed::new("X"))),
             Error::<Test>::TooManyFeeds
         );
+        // One of them can still change.
+        assert_ok!(schedule_feed(10, Some(Feed::new("Y"))));
     });
 }
 
 #[test]
-fn set_feed_removes_only_what_nothing_refers_to() {
+fn schedule_feed_removes_only_what_nothing_refers_to() {
     with_validators(1, |_| {
-        let remove = |feed| Oracle::set_feed(RuntimeOrigin::root(), feed, None);
-        assert_noop!(remove(99), Error::<Test>::UnknownFeed);
-        assert_noop!(remove(BTC), Error::<Test>::FeedInUse);
+        for unknown in [0, 99, u16::MAX] {
+            assert_noop!(schedule_feed(unknown, None), Error::<Test>::UnknownFeed);
+        }
+        assert_noop!(schedule_feed(BTC, None), Error::<Test>::FeedInUse);
         // USDT is still the currency of quotes.
-        assert_noop!(remove(USDT), Error::<Test>::FeedInUse);
-        assert_ok!(Oracle::set_feed(
-            RuntimeOrigin::root(),
-            9,
-            Some(Feed::new("ETH"))
-        ));
+        assert_noop!(schedule_feed(USDT, None), Error::<Test>::FeedInUse);
+        put(Change::Feed(9, Some(Feed::new("ETH"))));
+        Needed::set(vec![9]);
+        assert_noop!(schedule_feed(9, None), Error::<Test>::FeedNeeded);
+        // Its policy can change.
+        assert_ok!(schedule_feed(9, Some(Feed::stablecoin("ETH"))));
+        close_when_due();
+        Needed::set(vec![BTC]);
         set_price(9, "1500", NOW);
-        assert_ok!(remove(9));
+        assert_ok!(schedule_feed(9, None));
+        assert!(Prices::<Test>::get().contains_key(&9));
+        close_when_due();
         assert!(!Feeds::<Test>::get().contains_key(&9));
         assert!(!Prices::<Test>::get().contains_key(&9));
     });
 }
 
 #[test]
+fn scheduling_is_refused_when_it_changes_nothing() {
+    with_validators(1, |_| {
+        let okx = Sources::<Test>::get(name("okx"));
+        assert_noop!(schedule_source("okx", okx), Error::<Test>::Unchanged);
+        let same = Some(Feed::new("BTC"));
+        assert_noop!(schedule_feed(BTC, same), Error::<Test>::Unchanged);
+    });
+}
+
+#[test]
+fn scheduling_is_refused_when_a_change_of_the_subject_waits() {
+    with_validators(1, |_| {
+        assert_ok!(schedule_source("okx", Some(sound())));
+        for new in [None, Some(sound())] {
+            assert_noop!(schedule_source("okx", new), Error::<Test>::ChangePending);
+        }
+        assert_ok!(schedule_feed(BTC, Some(Feed::new("XBT"))));
+        assert_noop!(
+            schedule_feed(BTC, Some(Feed::new("X"))),
+            Error::<Test>::ChangePending
+        );
+        // Others are free, and so are these two once theirs are in force.
+        assert_ok!(schedule_source("bybit", None));
+        close_when_due();
+        assert_ok!(schedule_source("okx", None));
+        assert_ok!(schedule_feed(BTC, Some(Feed::new("BTC"))));
+    });
+}
+
+#[test]
+fn scheduling_is_refused_when_as_many_changes_wait_as_can() {
+    with_validators(1, |_| {
+        for feed in 10..10 + MAX_PENDING as u16 {
+            assert_ok!(schedule_feed(feed, Some(Feed::new("X"))));
+        }
+        assert_noop!(schedule_source("okx", None), Error::<Test>::TooManyChanges);
+        assert_noop!(
+            schedule_feed(9, Some(Feed::new("X"))),
+            Error::<Test>::TooManyChanges
+        );
+        assert_ok!(Oracle::cancel_change(
+            RuntimeOrigin::root(),
+            Subject::Feed(10)
+        ));
+        assert_ok!(schedule_source("okx", None));
+    });
+}
+
+#[test]
+fn scheduling_is_refused_when_the_timelock_ends_beyond_the_last_block() {
+    with_validators(1, |_| {
+        System::set_block_number(u32::MAX - TIMELOCK + 1);
+        assert_noop!(schedule_source("okx", None), Error::<Test>::OutOfRange);
+        System::set_block_number(u32::MAX - TIMELOCK);
+        assert_ok!(schedule_source("okx", None));
+    });
+}
+
+#[test]
+fn change_never_happens_when_it_was_cancelled() {
+    with_validators(1, |_| {
+        assert_ok!(schedule_source("okx", None));
+        assert_ok!(schedule_source("bybit", None));
+        let subject = Subject::Source(name("okx"));
+        assert_ok!(Oracle::cancel_change(
+            RuntimeOrigin::root(),
+            subject.clone()
+        ));
+        System::assert_last_event(RuntimeEvent::Oracle(Event::ChangeCancelled { subject }));
+        close_when_due();
+        assert!(Sources::<Test>::contains_key(name("okx")));
+        assert!(!Sources::<Test>::contains_key(name("bybit")));
+    });
+}
+
+#[test]
+fn cancelling_is_refused_when_nothing_is_scheduled() {
+    with_validators(1, |_| {
+        assert_ok!(schedule_feed(BTC, Some(Feed::new("XBT"))));
+        for subject in [
+            Subject::Source(name("okx")),
+            Subject::Source(name("")),
+            Subject::Source(name("BTC")),
+            Subject::Feed(USDC),
+            Subject::Feed(u16::MAX),
+        ] {
+            assert_noop!(
+                Oracle::cancel_change(RuntimeOrigin::root(), subject),
+                Error::<Test>::NoSuchChange
+            );
+        }
+        close_when_due();
+        assert_noop!(
+            Oracle::cancel_change(RuntimeOrigin::root(), Subject::Feed(BTC)),
+            Error::<Test>::NoSuchChange
+        );
+    });
+}
+
+fn disable(called: &str) -> DispatchResult {
+    Oracle::disable_source(RuntimeOrigin::signed(EMERGENCY), name(called))
+}
+
+#[test]
+fn disable_source_acts_at_once_and_says_what_was() {
+    with_validators(1, |_| {
+        let okx = Sources::<Test>::get(name("okx")).unwrap();
+        assert_ok!(disable("okx"));
+        assert_eq!(
+            events(),
+            [Event::SourceDisabled {
+                name: name("okx"),
+                old_value: Box::new(okx.clone()),
+            }]
+        );
+        assert_eq!(Sources::<Test>::get(name("okx")), None);
+        for unknown in ["okx", "", "a b", "novenue"] {
+            assert_noop!(disable(unknown), Error::<Test>::UnknownSource);
+        }
+        // It comes back as it went in: by governance, after the timelock.
+        assert_ok!(schedule_source("okx", Some(okx.clone())));
+        close();
+        assert_eq!(Sources::<Test>::get(name("okx")), None);
+        close_when_due();
+        assert_eq!(Sources::<Test>::get(name("okx")), Some(okx));
+    });
+}
+
+#[test]
+fn disable_source_cancels_what_would_bring_it_back() {
+    with_validators(1, |_| {
+        assert_ok!(schedule_source("okx", Some(sound())));
+        assert_ok!(schedule_source("bybit", Some(sound())));
+        System::reset_events();
+        assert_ok!(disable("okx"));
+        let subject = Subject::Source(name("okx"));
+        assert_eq!(events()[0], Event::ChangeCancelled { subject });
+        assert_eq!(events().len(), 2);
+        close_when_due();
+        assert!(!Sources::<Test>::contains_key(name("okx")));
+        assert_eq!(Sources::<Test>::get(name("bybit")), Some(sound()));
+    });
+}
+
+#[test]
+fn disable_source_cannot_stop_what_is_only_scheduled() {
+    with_validators(1, |_| {
+        assert_ok!(schedule_source("new", Some(sound())));
+        assert_noop!(disable("new"), Error::<Test>::UnknownSource);
+        close_when_due();
+        assert_ok!(disable("new"));
+    });
+}
+
+#[test]
 fn configuration_is_refused_when_the_origin_is_not_governance() {
     with_validators(1, |_| {
-        for origin in [RuntimeOrigin::signed(1), RuntimeOrigin::none()] {
-            let calls = [
-                Oracle::set_source(origin.clone(), name("new"), Box::new(sound())),
-                Oracle::remove_source(origin.clone(), name("okx")),
-                Oracle::set_feed(origin.clone(), BTC, None),
+        assert_ok!(schedule_source("bybit", None));
+        for origin in [
+            RuntimeOrigin::signed(1),
+            RuntimeOrigin::signed(EMERGENCY),
+            RuntimeOrigin::none(),
+            frame_system::RawOrigin::Authorized.into(),
+        ] {
+            let calls: [DispatchResult; 5] = [
+                Oracle::schedule_source(origin.clone(), name("new"), Some(Box::new(sound()))),
+                Oracle::schedule_source(origin.clone(), name("okx"), None),
+                Oracle::schedule_feed(origin.clone(), BTC, Some(Feed::new("X"))),
+                Oracle::schedule_feed(origin.clone(), BTC, None),
+                Oracle::cancel_change(origin.clone(), Subject::Source(name("bybit"))),
             ];
             for call in calls {
                 assert_noop!(call, DispatchError::BadOrigin);
             }
+        }
+    });
+}
+
+#[test]
+fn disable_source_is_refused_when_the_origin_is_not_for_emergencies() {
+    with_validators(1, |_| {
+        for origin in [
+            RuntimeOrigin::signed(1),
+            RuntimeOrigin::none(),
+            frame_system::RawOrigin::Authorized.into(),
+        ] {
+            assert_noop!(
+                Oracle::disable_source(origin, name("okx")),
+                DispatchError::BadOrigin
+            );
         }
     });
 }

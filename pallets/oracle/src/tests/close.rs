@@ -1,7 +1,9 @@
 //! The aggregate of a block, and what `try_state` finds.
 
-use crate::{mock::*, AggregatedPrice, Event, Observations, Observers, Prices, Sources};
-use frame_support::assert_ok;
+use crate::{
+    mock::*, AggregatedPrice, Change, Event, Observations, Observers, Pending, Prices, Scheduled,
+    Sources,
+};
 use novate_types::{FeedPrice, PriceFeeds};
 use sp_runtime::DispatchError;
 
@@ -188,9 +190,9 @@ fn close_ignores_a_feed_that_was_removed() {
         observe_all(keys, BTC, &["20000"]);
         close();
         for (name, _) in genesis_sources() {
-            assert_ok!(Oracle::remove_source(RuntimeOrigin::root(), name));
+            put(Change::Source(name, None));
         }
-        assert_ok!(Oracle::set_feed(RuntimeOrigin::root(), BTC, None));
+        put(Change::Feed(BTC, None));
         close();
         assert_eq!(btc(), None);
     });
@@ -199,7 +201,7 @@ fn close_ignores_a_feed_that_was_removed() {
 /// Each damage alone is found, and named.
 #[test]
 fn try_state_finds_drift() {
-    let damages: [(&str, fn()); 10] = [
+    let damages: [(&str, fn()); 12] = [
         ("an observation of nobody in the set", || {
             Observers::<Test>::mutate(|set| set.keys.truncate(2));
         }),
@@ -225,6 +227,25 @@ fn try_state_finds_drift() {
         ("the sources' count differs from their number", || {
             let key = Sources::<Test>::hashed_key_for(name("okx"));
             frame_support::storage::unhashed::kill(&key);
+        }),
+        ("two changes of one subject", || {
+            let twice = || Scheduled {
+                change: Change::Feed(BTC, None),
+                since: BLOCK,
+                due: BLOCK + TIMELOCK,
+            };
+            Pending::<Test>::put(frame_support::BoundedVec::truncate_from(vec![
+                twice(),
+                twice(),
+            ]));
+        }),
+        ("a change is due when it is scheduled", || {
+            let at_once = Scheduled {
+                change: Change::Feed(BTC, None),
+                since: BLOCK,
+                due: BLOCK,
+            };
+            Pending::<Test>::put(frame_support::BoundedVec::truncate_from(vec![at_once]));
         }),
         ("a price observed after the block's time", || {
             set_price(USDC, "1", NOW + 1);

@@ -1,5 +1,6 @@
 mod authorize;
 mod calls;
+mod changes;
 mod close;
 mod venues;
 mod worker;

@@ -368,6 +368,34 @@ fn worker_abstains_when_too_few_sources_are_configured() {
 }
 
 #[test]
+fn worker_asks_a_source_no_longer_when_it_is_disabled() {
+    let disable = |venue| {
+        let emergency = RuntimeOrigin::signed(EMERGENCY);
+        Oracle::disable_source(emergency, name(venue)).unwrap()
+    };
+    // Seven quotes of BTC, of which five must be configured: two can go.
+    with_venues(|venues, pool| {
+        disable("coinbase");
+        disable("bitstamp");
+        assert_eq!(btc(pool).as_deref(), Some("20000"));
+        let asked = venues.requests();
+        assert!(!asked.contains(&COINBASE.to_string()) && !asked.contains(&BITSTAMP.to_string()));
+        assert_eq!(asked.len(), URLS.len() - 3);
+    });
+    // Three leave four: they all answer, and still the validator abstains.
+    with_venues(|venues, pool| {
+        for venue in ["binance", "okx", "bybit"] {
+            disable(venue);
+        }
+        run::<Test>(ROUND);
+        assert_eq!(venues.requests().len(), URLS.len() - 3);
+        let observation = pool.observation().unwrap();
+        assert_eq!(price_in(observation.clone(), BTC), None);
+        assert_eq!(price_in(observation, USDT).as_deref(), Some("1"));
+    });
+}
+
+#[test]
 fn worker_submits_nothing_when_nobody_answers() {
     with_venues(|venues, pool| {
         for url in URLS {

@@ -2,8 +2,8 @@
 
 use crate::{
     mock::*,
-    types::{GROUP_PAGES, PAGE_SLOTS},
-    Pallet,
+    types::{GROUP_ORDERS, GROUP_PAGES, PAGE_SLOTS, POSITION_READS, WAITING_READS},
+    Pallet, Reads, Waiting,
 };
 use novate_types::{OrderBook as _, *};
 use std::collections::{BTreeMap, BTreeSet};
@@ -249,6 +249,134 @@ fn a_tightened_order_does_not_rest_at_a_limit_that_is_not_its_owners() {
     });
 }
 
+fn in_eth(order: NewOrder) -> NewOrder {
+    NewOrder {
+        market: ETH,
+        ..order
+    }
+}
+
+#[test]
+fn a_market_waits_for_the_next_close_when_the_blocks_reading_is_used_up() {
+    new_test_ext().execute_with(|| {
+        place(1, limit(1, Side::Ask, 10, MARK + 10)).unwrap();
+        place(1, in_eth(limit(2, Side::Ask, 10, MARK + 10))).unwrap();
+        close();
+        place(2, limit(1, Side::Bid, 4, MARK + 10)).unwrap();
+        place(2, in_eth(limit(2, Side::Bid, 4, MARK + 10))).unwrap();
+        // The best groups of one market, and no more.
+        BlockReads::set(2 * GROUP_ORDERS);
+        close();
+        let held = |id| MockLedger::account(&account(2)).unwrap().lots(id);
+        assert_eq!((held(BTC), held(ETH)), (4, 0));
+        assert_eq!(Waiting::<Test>::iter().collect::<Vec<_>>(), [(ETH, 1)]);
+        assert!(!Reads::<Test>::exists());
+        // It waited, which the close that takes it up has to bear too.
+        BlockReads::set(2 * GROUP_ORDERS + WAITING_READS - 1);
+        close();
+        assert_eq!(held(ETH), 0);
+        BlockReads::set(2 * GROUP_ORDERS + WAITING_READS);
+        close();
+        assert_eq!(held(ETH), 4);
+        assert_eq!(Waiting::<Test>::iter().count(), 0);
+        BlockReads::set(20_480);
+    });
+}
+
+#[test]
+fn a_match_stops_reading_when_the_blocks_bound_is_reached() {
+    new_test_ext().execute_with(|| {
+        // A group of 512, then groups of 100, each a percent further.
+        for (owner, ticks, lots) in (0..12).map(|n| (100 + n, MARK + 1_200 * (n / 4), 1)) {
+            fund(&account(owner), 1_000_000);
+            for first in [0, 64] {
+                let batch = (first..first + 64)
+                    .map(|n| Operation::Place(limit(n, Side::Ask, lots, ticks)))
+                    .collect();
+                assert!(submit(owner, batch).iter().all(Result::is_ok));
+            }
+        }
+        close();
+        place(1, limit(1, Side::Bid, 1_600, MARK + 2_400)).unwrap();
+        let read = |bound| {
+            BlockReads::set(bound);
+            LoadLimit::set(u32::MAX);
+            let mut loaded = Pallet::<Test>::load(&market(BTC), vec![]).unwrap();
+            Pallet::<Test>::run(&mut loaded, &MatchLimits::first(10_000));
+            LoadLimit::set(512);
+            BlockReads::set(20_480);
+            loaded.read() as u32
+        };
+        assert_eq!(read(20_480), 3 * GROUP_ORDERS);
+        assert_eq!(read(2 * GROUP_ORDERS), 2 * GROUP_ORDERS);
+    });
+}
+
+#[test]
+fn positions_behind_resting_orders_are_looked_up_within_the_bound_when_a_market_only_reduces() {
+    new_test_ext().execute_with(|| {
+        with_positions();
+        // Account 2 is short, its bid reduces, and it stands behind a hundred that do not.
+        for owner in 100..200 {
+            fund(&account(owner), 1_000);
+            place(owner, limit(1, Side::Bid, 2, MARK - 1)).unwrap();
+        }
+        place(2, limit(1, Side::Bid, 10, MARK - 2)).unwrap();
+        close();
+        MockView::change(BTC, |m| m.status = MarketStatus::ReduceOnly);
+        place(1, limit(1, Side::Ask, 10, MARK - 5)).unwrap();
+        let run = |bound| {
+            BlockReads::set(bound);
+            let view = MockView::view();
+            let mut loaded = Pallet::<Test>::load(&view.markets[0], vec![]).unwrap();
+            let tentative = Pallet::<Test>::run(&mut loaded, &MatchLimits::first(FILLS));
+            BlockReads::set(20_480);
+            (tentative.volume, loaded.looked())
+        };
+        assert_eq!(run(20_480), (10, 102));
+        // The group costs 101; what is left pays for (1,024 − 101) / 16, and account 1 sent its order in this block.
+        assert_eq!(run(2 * GROUP_ORDERS), (0, 57 + 1));
+    });
+}
+
+#[test]
+fn reduce_only_orders_count_with_their_position_when_they_are_read() {
+    new_test_ext().execute_with(|| {
+        with_positions();
+        let reducing = NewOrder {
+            reduce_only: true,
+            ..limit(1, Side::Bid, 10, MARK - 1)
+        };
+        place(2, reducing).unwrap();
+        close();
+        place(3, limit(1, Side::Ask, 1, MARK - 1)).unwrap();
+        let mut loaded = Pallet::<Test>::load(&market(BTC), vec![]).unwrap();
+        Pallet::<Test>::run(&mut loaded, &MatchLimits::first(FILLS));
+        Pallet::<Test>::commit(loaded);
+        assert_eq!(Reads::<Test>::get(), 1 + POSITION_READS);
+    });
+}
+
+#[test]
+fn the_reserve_covers_reading_matching_and_housekeeping() {
+    new_test_ext().execute_with(|| {
+        type W = ();
+        use crate::WeightInfo;
+        let weight = Pallet::<Test>::close_weight;
+        assert_eq!(
+            weight(1, 10) - weight(1, 9),
+            <W as WeightInfo>::match_order()
+        );
+        let market = <W as WeightInfo>::match_market() + <W as WeightInfo>::housekeep(0, 1)
+            - <W as WeightInfo>::housekeep(0, 0);
+        assert_eq!(weight(2, 9) - weight(1, 9), market);
+        let less = weight(1, 9);
+        BlockReads::mutate(|n| *n += 7);
+        assert_eq!(weight(1, 9) - less, <W as WeightInfo>::read() * 7);
+        BlockReads::mutate(|n| *n -= 7);
+    });
+}
+
 #[test]
 fn candidates_are_those_that_fills_reach_when_the_book_is_deep() {
     new_test_ext().execute_with(|| {
@@ -259,8 +387,8 @@ fn candidates_are_those_that_fills_reach_when_the_book_is_deep() {
         place(7, limit(1, Side::Bid, 10, MARK + 10)).unwrap();
         let view = market(BTC);
         let mut loaded = Pallet::<Test>::load(&view, vec![]).unwrap();
-        Pallet::<Test>::run(&mut loaded, &MatchLimits::first(2));
-        // Two resting orders and the new one.
+        // Half of what a run may fill on each side, and the new one.
+        Pallet::<Test>::run(&mut loaded, &MatchLimits::first(4));
         assert_eq!(Pallet::<Test>::candidates(&loaded).len(), 3);
         Pallet::<Test>::run(&mut loaded, &MatchLimits::first(0));
         assert_eq!(Pallet::<Test>::candidates(&loaded).len(), 1);

@@ -45,6 +45,14 @@ fn drift_is_noticed_when_the_ledger_disagrees() {
 }
 
 #[test]
+fn drift_is_noticed_when_an_account_without_orders_stays_or_a_waiting_one_is_not_noted() {
+    notices("without open orders stays", || {
+        Orders::<Test>::insert(account(8), AccountOrders::default())
+    });
+    notices("more orders wait", || Waiting::<Test>::insert(BTC, 2));
+}
+
+#[test]
 fn drift_is_noticed_when_slots_and_orders_part() {
     notices("slot is not there", || change_slots(|s| s[0].sequence = 77));
     notices("disagree", || change_slots(|s| s[0].lots += 1));

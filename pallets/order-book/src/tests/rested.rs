@@ -94,6 +94,30 @@ fn reduce_only_orders_are_no_quotes_when_they_rest() {
 }
 
 #[test]
+fn expired_orders_count_as_read_when_depth_is_looked_at() {
+    new_test_ext().execute_with(|| {
+        UpkeepPages::set(0);
+        for n in 0..2 {
+            let expiring = NewOrder {
+                time_in_force: TimeInForce::GoodTilBlock(2),
+                ..limit(n, Side::Bid, 10, MARK - 1)
+            };
+            place(1, expiring).unwrap();
+        }
+        place(2, limit(1, Side::Bid, 10, MARK / 2)).unwrap();
+        MockView::change(BTC, |m| m.price_band = 900_000);
+        close();
+        System::set_block_number(2);
+        let depth = || Pallet::<Test>::depth(BTC, Side::Bid, 0);
+        assert_eq!(depth(), 10);
+        QuoteDepth::set(2);
+        assert_eq!(depth(), 0);
+        QuoteDepth::set(256);
+        UpkeepPages::set(2);
+    });
+}
+
+#[test]
 fn depth_adds_up_what_a_limit_reaches_within_its_bound() {
     new_test_ext().execute_with(|| {
         for (owner, ticks) in [(1, MARK - 1), (2, MARK - 2), (3, MARK - 3)] {

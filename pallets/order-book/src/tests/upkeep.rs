@@ -1,6 +1,6 @@
 //! Expiry and halts.
 
-use crate::{mock::*, Expiries, ExpiryCounts, Intake, Orders, Pallet, MAX_WAITING};
+use crate::{mock::*, Expiries, ExpiryCounts, Intake, OrderError, Orders, Pallet, MAX_WAITING};
 use novate_types::{OrderBook as _, *};
 
 fn until(block: BlockNumber, order: NewOrder) -> NewOrder {
@@ -71,6 +71,76 @@ fn entry_of_the_index_is_harmless_when_the_order_left_before() {
         close();
         assert!(cancellations().is_empty());
         assert_eq!(book().0, vec![(MARK - 10, 10, 1)]);
+    });
+}
+
+#[test]
+fn orders_expire_in_time_when_many_that_left_before_share_their_block() {
+    new_test_ext().execute_with(|| {
+        for owner in 1..6 {
+            let batch = (0..64)
+                .map(|n| Operation::Place(until(3, limit(n, Side::Bid, 1, MARK - 10))))
+                .collect();
+            submit(owner, batch);
+        }
+        close();
+        place(9, until(3, limit(1, Side::Bid, 1, MARK - 10))).unwrap();
+        close();
+        for owner in 1..6 {
+            operate(owner, Operation::CancelAll { market: None }).unwrap();
+        }
+        System::reset_events();
+        // Five pages of what left before stand ahead of it.
+        close();
+        assert_eq!(cancellations(), vec![(9, 1, CancelReason::Expired)]);
+        assert_eq!(Expiries::<Test>::iter().count(), 0);
+    });
+}
+
+#[test]
+fn nothing_is_stored_of_an_account_when_all_its_orders_were_cancelled() {
+    new_test_ext().execute_with(|| {
+        place(1, limit(1, Side::Bid, 10, MARK - 10)).unwrap();
+        place(3, limit(1, Side::Ask, 10, MARK + 10)).unwrap();
+        close();
+        // A resting order, one of this block, and one that fills after another of its owner was cancelled.
+        operate(1, Operation::Cancel(OrderTarget::Client(1))).unwrap();
+        place(2, limit(1, Side::Bid, 10, MARK - 10)).unwrap();
+        operate(2, Operation::Cancel(OrderTarget::Client(1))).unwrap();
+        operate(3, Operation::CancelAll { market: None }).unwrap();
+        place(3, limit(2, Side::Ask, 10, MARK)).unwrap();
+        place(4, limit(1, Side::Bid, 10, MARK)).unwrap();
+        // Within the block the ids are remembered.
+        assert_eq!(
+            place(2, limit(1, Side::Bid, 10, MARK - 10)),
+            Err(OrderError::ClientIdCancelled)
+        );
+        assert_eq!(Orders::<Test>::iter().count(), 4);
+        assert_eq!(close().fills.len(), 2);
+        assert_eq!(Orders::<Test>::iter().count(), 0);
+        assert!(!crate::Emptied::<Test>::exists());
+    });
+}
+
+#[test]
+fn a_long_list_of_waiting_orders_is_sorted_out_later_when_a_close_has_no_room_for_it() {
+    new_test_ext().execute_with(|| {
+        let owners = u64::from(MAX_WAITING) / 128 + 1;
+        for owner in 1_000..1_000 + owners {
+            fund(&account(owner), 1_000_000);
+            for first in [0, 64] {
+                let batch = (first..first + 64)
+                    .map(|n| Operation::Place(limit(n, Side::Bid, 1, MARK - 10)))
+                    .collect();
+                assert!(submit(owner, batch).iter().all(Result::is_ok));
+            }
+        }
+        crate::Reads::<Test>::put(BlockReads::get());
+        assert!(Pallet::<Test>::housekeep(&MockView::view()).is_empty());
+        Pallet::<Test>::do_try_state().unwrap();
+        assert_eq!(crate::Waiting::<Test>::get(BTC), MAX_WAITING + 128);
+        assert!(!Pallet::<Test>::housekeep(&MockView::view()).is_empty());
+        assert_eq!(crate::Waiting::<Test>::get(BTC), MAX_WAITING);
     });
 }
 
@@ -158,7 +228,7 @@ fn no_more_orders_wait_than_one_close_can_take_up_and_the_latest_leave_first() {
             .iter()
             .all(|c| *c == (2_000, 1, CancelReason::MarketRestricted)));
         assert_eq!(cancellations().len(), 128);
-        assert_eq!(Intake::<Test>::get(BTC).len(), MAX_WAITING);
+        assert_eq!(Intake::<Test>::get(BTC).len() as u32, MAX_WAITING);
         close();
         assert_eq!(book().0[0].2 as usize, 256);
     });

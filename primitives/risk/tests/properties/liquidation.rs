@@ -157,6 +157,25 @@ fn slice_is_a_share_of_depth_but_never_nothing() {
 }
 
 #[test]
+fn least_slice_is_worth_the_least_notional() {
+    let least = |usd_: u32, min_notional| {
+        let market = MarketView {
+            min_notional,
+            ..bitcoin(Price::from_u32(usd_))
+        };
+        let lots = least_slice(&market).unwrap();
+        let worth = |lots| math::notional_floor(lots, market.mark, market.lot_size).unwrap();
+        assert!(worth(lots) >= min_notional.unsigned_abs());
+        assert!(lots == 1 || worth(lots - 1) < min_notional.unsigned_abs());
+        lots
+    };
+    // A lot is 0.0001 bitcoin: 5 USD at 50,000.
+    assert_eq!(least(50_000, usd(10)), 2);
+    assert_eq!(least(50_000, usd(11)), 3);
+    assert_eq!(least(50_000, 0), 1);
+}
+
+#[test]
 fn liquidation_price_is_where_equity_meets_margin_on_worked_numbers() {
     let view = view(vec![bitcoin(Price::from_u32(50_000))], vec![]);
     let price = |lots: SignedLots, cash: Cash| {

@@ -1,0 +1,149 @@
+//! Parameters that are coming. A change that raises what accounts need waits until every threshold has been drawn with it in
+//! sight: with the stricter of the parameters in force and those scheduled. Then it comes into force without anybody's
+//! threshold becoming wrong, and needs no scan.
+//!
+//! An account that the coming parameters put below maintenance margin, and the present ones do not, has no such threshold.
+//! Its thresholds are drawn with the present ones, and it waits on an axis of its own, [`RiskAxis::Parameters`], one step
+//! ahead. The axis moves a step whenever a parameter in force became stricter; then, and not before, whoever waits
+//! there is looked at, within the budget of all thresholds and carried over like them.
+
+use crate::{scale, Coming, Config, Pallet, Tightenings};
+use codec::{Decode, Encode, MaxEncodedLen};
+use frame_support::{pallet_prelude::TypeInfo, BoundedVec};
+use novate_types::{
+    AssetId, CollateralParams, MarginAccount, MarketId, ParametersAhead, Ppm, RiskError, RiskView,
+    MAX_MARKETS,
+};
+use sp_core::ConstU32;
+
+#[cfg(doc)]
+use novate_types::RiskAxis;
+
+/// Parameters that may come to be stricter than those in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct Stricter {
+    /// Maintenance margin fractions.
+    pub maintenance: BoundedVec<(MarketId, Ppm), ConstU32<MAX_MARKETS>>,
+    /// Collateral parameters.
+    pub collaterals: BoundedVec<(AssetId, CollateralParams), ConstU32<16>>,
+}
+
+impl Stricter {
+    fn maintenance(&self, market: MarketId) -> Option<Ppm> {
+        let found = self.maintenance.iter().find(|(id, _)| *id == market);
+        found.map(|(_, fraction)| *fraction)
+    }
+
+    fn collateral(&self, asset: AssetId) -> Option<CollateralParams> {
+        let found = self.collaterals.iter().find(|(id, _)| *id == asset);
+        found.map(|(_, params)| *params)
+    }
+
+    fn concerns(&self, account: &MarginAccount) -> bool {
+        let positions = &account.positions;
+        positions
+            .iter()
+            .any(|p| self.maintenance(p.market).is_some())
+            || account
+                .collateral
+                .iter()
+                .any(|(asset, _)| self.collateral(*asset).is_some())
+    }
+}
+
+/// Of each parameter the one by which a holding counts for less.
+fn lesser(now: CollateralParams, next: CollateralParams) -> CollateralParams {
+    CollateralParams {
+        haircut: now.haircut.max(next.haircut),
+        large_haircut: now.large_haircut.max(next.large_haircut),
+        large_value: now.large_value.min(next.large_value),
+        value_cap: now.value_cap.min(next.value_cap),
+        ..now
+    }
+}
+
+/// Whether any parameter that `before` holds is stricter in `now`.
+fn became_stricter(before: &RiskView, now: &RiskView) -> bool {
+    let of_market = now
+        .markets
+        .iter()
+        .any(|new| before.market(new.id).is_ok_and(|old| new.mmf > old.mmf));
+    let of_collateral = now.collaterals.iter().any(|new| {
+        before
+            .collateral(new.asset)
+            .is_ok_and(|old| lesser(old.params, new.params) != old.params)
+    });
+    of_market || of_collateral
+}
+
+/// What [`ParametersAhead`] says beyond what `now` has in force.
+fn coming<T: Config>(now: &RiskView) -> Stricter {
+    let maintenance = now.markets.iter().filter_map(|market| {
+        let fraction = T::Ahead::maintenance(market.id)?;
+        (fraction > market.mmf).then_some((market.id, fraction))
+    });
+    let collaterals = now.collaterals.iter().filter_map(|view| {
+        let params = lesser(view.params, T::Ahead::collateral(view.asset)?);
+        (params != view.params).then_some((view.asset, params))
+    });
+    // No more of either than the view holds.
+    Stricter {
+        maintenance: BoundedVec::truncate_from(maintenance.collect()),
+        collaterals: BoundedVec::truncate_from(collaterals.collect()),
+    }
+}
+
+impl<T: Config> Pallet<T> {
+    /// Notes once a close, before thresholds are drawn with them, which parameters came into force and which are coming.
+    pub(crate) fn note_parameters(before: &RiskView, now: &RiskView) {
+        if became_stricter(before, now) {
+            // At the end of the scale whoever waits is looked at in every close: dear, but nobody is missed.
+            Tightenings::<T>::mutate(|n| *n = n.saturating_add(1).min(scale::LAST));
+        }
+        let next = coming::<T>(now);
+        if next == Coming::<T>::get() {
+            return;
+        }
+        if next == Stricter::default() {
+            Coming::<T>::kill();
+        } else {
+            Coming::<T>::put(next);
+        }
+    }
+
+    /// `view` with the parameters that are coming, as far as the account's margin depends on it; none if that is the same.
+    pub(crate) fn view_ahead(
+        account: &MarginAccount,
+        view: &RiskView,
+    ) -> Result<Option<RiskView>, RiskError> {
+        let coming = Coming::<T>::get();
+        if !coming.concerns(account) {
+            return Ok(None);
+        }
+        let mut ahead = RiskView {
+            block: view.block,
+            now: view.now,
+            ..Default::default()
+        };
+        let is_held = |id| account.position(id).is_some() || account.order_aggregate(id).is_some();
+        for market in view.markets.iter().filter(|m| is_held(m.id)) {
+            let mut market = market.clone();
+            market.mmf = market.mmf.max(coming.maintenance(market.id).unwrap_or(0));
+            ahead
+                .markets
+                .try_push(market)
+                .map_err(|_| RiskError::Full)?;
+        }
+        for collateral in &view.collaterals {
+            let mut collateral = collateral.clone();
+            if let Some(params) = coming.collateral(collateral.asset) {
+                collateral.params = lesser(collateral.params, params);
+            }
+            ahead
+                .collaterals
+                .try_push(collateral)
+                .map_err(|_| RiskError::Full)?;
+        }
+        Ok(Some(ahead))
+    }
+}

@@ -1,0 +1,173 @@
+//! Scheduling changes of sources and feeds, and the close's part.
+
+use crate::{
+    pallet::*,
+    types::{Change, Feed, Scheduled, Source, SourceName, Subject, MAX_FEEDS, MAX_SOURCES},
+};
+use alloc::{boxed::Box, vec::Vec};
+use frame_support::{
+    ensure,
+    traits::{Contains, Get},
+};
+use novate_types::FeedId;
+
+impl<T: Config> Pallet<T> {
+    /// Checks a change against what is in force and starts its timelock.
+    pub(crate) fn schedule(change: Change) -> Result<(), Error<T>> {
+        Self::check(&change)?;
+        let (subject, since) = (change.subject(), Self::block());
+        let due = since
+            .checked_add(T::Timelock::get())
+            .ok_or(Error::<T>::OutOfRange)?;
+        Pending::<T>::try_mutate(|pending| {
+            ensure!(
+                pending.iter().all(|p| p.change.subject() != subject),
+                Error::<T>::ChangePending
+            );
+            pending
+                .try_push(Scheduled {
+                    change: change.clone(),
+                    since,
+                    due,
+                })
+                .map_err(|_| Error::<T>::TooManyChanges)
+        })?;
+        Self::deposit_event(Event::ChangeScheduled { change, due });
+        Ok(())
+    }
+
+    /// Withdraws the change scheduled for `subject`, if there is one.
+    pub(crate) fn withdraw_change(subject: Subject) -> bool {
+        let found = Pending::<T>::mutate(|pending| {
+            let before = pending.len();
+            pending.retain(|p| p.change.subject() != subject);
+            pending.len() < before
+        });
+        if found {
+            Self::deposit_event(Event::ChangeCancelled { subject });
+        }
+        found
+    }
+
+    /// Puts into force the changes whose time has come, in the order in which they were scheduled and as many as a block
+    /// may. What is no longer valid is dropped, and the event says why.
+    pub(crate) fn apply_due() {
+        let now = Self::block();
+        let most = usize::try_from(T::MaxAppliedPerBlock::get()).unwrap_or(usize::MAX);
+        let mut pending = Pending::<T>::get();
+        let mut due: Vec<Change> = Vec::new();
+        pending.retain(|p| {
+            let is_due = p.due <= now && due.len() < most;
+            if is_due {
+                due.push(p.change.clone());
+            }
+            !is_due
+        });
+        if due.is_empty() {
+            return;
+        }
+        Pending::<T>::put(pending);
+        for change in due {
+            let subject = change.subject();
+            if let Err(error) = Self::apply(change) {
+                Self::deposit_event(Event::ChangeDropped {
+                    subject,
+                    error: error.into(),
+                });
+            }
+        }
+    }
+
+    /// Puts a change in force that may follow what is in force now; changes nothing if it may not.
+    pub(crate) fn apply(change: Change) -> Result<(), Error<T>> {
+        Self::check(&change)?;
+        match change {
+            Change::Source(name, new_value) => {
+                let old_value = Sources::<T>::take(&name).map(Box::new);
+                if let Some(source) = new_value.as_deref() {
+                    Sources::<T>::insert(&name, source);
+                }
+                Self::deposit_event(Event::SourceChanged {
+                    name,
+                    old_value,
+                    new_value,
+                });
+            }
+            Change::Feed(feed, new_value) => {
+                let old_value = Feeds::<T>::try_mutate(|feeds| match &new_value {
+                    Some(policy) => feeds
+                        .try_insert(feed, policy.clone())
+                        .map_err(|_| Error::<T>::TooManyFeeds),
+                    None => Ok(feeds.remove(&feed)),
+                })?;
+                if new_value.is_none() {
+                    Prices::<T>::mutate(|prices| prices.remove(&feed));
+                }
+                Self::deposit_event(Event::FeedChanged {
+                    feed,
+                    old_value,
+                    new_value,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a change may follow what is in force now.
+    fn check(change: &Change) -> Result<(), Error<T>> {
+        match change {
+            Change::Source(name, Some(new)) => Self::check_source(name, new),
+            Change::Source(name, None) => {
+                ensure!(Sources::<T>::contains_key(name), Error::<T>::UnknownSource);
+                Ok(())
+            }
+            Change::Feed(feed, Some(new)) => Self::check_feed(*feed, new),
+            Change::Feed(feed, None) => Self::check_removal(*feed),
+        }
+    }
+
+    fn check_source(name: &SourceName, new: &Source) -> Result<(), Error<T>> {
+        let name_is_plain = !name.as_str().is_empty()
+            && name
+                .as_str()
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        ensure!(name_is_plain, Error::<T>::BadText);
+        new.check()?;
+        let feeds = Feeds::<T>::get();
+        ensure!(
+            new.feeds().all(|feed| feeds.contains_key(&feed)),
+            Error::<T>::UnknownFeed
+        );
+        match Sources::<T>::get(name) {
+            Some(old) => ensure!(*new != old, Error::<T>::Unchanged),
+            None => ensure!(
+                Sources::<T>::count() < MAX_SOURCES,
+                Error::<T>::TooManySources
+            ),
+        }
+        Ok(())
+    }
+
+    fn check_feed(feed: FeedId, new: &Feed) -> Result<(), Error<T>> {
+        new.check()?;
+        let feeds = Feeds::<T>::get();
+        let has_room = u32::try_from(feeds.len()).is_ok_and(|count| count < MAX_FEEDS);
+        match feeds.get(&feed) {
+            Some(old) => ensure!(new != old, Error::<T>::Unchanged),
+            None => ensure!(has_room, Error::<T>::TooManyFeeds),
+        }
+        Ok(())
+    }
+
+    fn check_removal(feed: FeedId) -> Result<(), Error<T>> {
+        ensure!(
+            Feeds::<T>::get().contains_key(&feed),
+            Error::<T>::UnknownFeed
+        );
+        let is_quoted = Sources::<T>::iter_values().any(|source| source.feeds().any(|f| f == feed));
+        ensure!(!is_quoted, Error::<T>::FeedInUse);
+        ensure!(!T::InUse::contains(&feed), Error::<T>::FeedNeeded);
+        Ok(())
+    }
+}
