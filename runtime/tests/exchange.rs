@@ -4,8 +4,14 @@
 mod common;
 
 use common::*;
-use novate_runtime::configs::exchange::{BTC, USDC};
-use novate_types::{MarketStatus, NewOrder, OrderPrice, Pot, Side, Standing, TimeInForce};
+use novate_runtime::{
+    configs::exchange::{BTC, USDC},
+    Margin,
+};
+use novate_types::{
+    Ledger, Liquidations, MarketStatus, NewOrder, OrderBook as _, OrderPrice, Pot, Side, Standing,
+    TimeInForce,
+};
 use pallet_clearing::Refusal;
 use pallet_liquidation::{Escalation, Event as Liquidation};
 use pallet_order_book::OrderError;
@@ -48,7 +54,10 @@ fn fill_moves_position_cash_and_fees_exactly_when_a_taker_meets_a_resting_order(
         // 4,000 lots at 40,010 ticks of 50 quantums: 8,002 USD, at the resting order's price.
         let value = 8_002 * USD;
         let (bob, charlie) = (held(Bob), held(Charlie));
-        assert_eq!((bob.lots(BTC_PERP), charlie.lots(BTC_PERP)), (-4_000, 4_000));
+        assert_eq!(
+            (bob.lots(BTC_PERP), charlie.lots(BTC_PERP)),
+            (-4_000, 4_000)
+        );
         assert_eq!(bob.position(BTC_PERP).unwrap().cost, -value);
         assert_eq!(charlie.position(BTC_PERP).unwrap().cost, value);
         assert_eq!(bob.cash, 10_000 * USD - 800_200);
@@ -130,15 +139,17 @@ fn funding_accrues_by_the_second_and_conserves_when_nothing_trades() {
     });
 }
 
-use novate_runtime::Margin;
-use novate_types::Ledger;
-
 #[test]
 fn liquidation_cancels_and_sells_into_the_book_when_equity_is_below_maintenance() {
     opened_at(usd(20_000)).execute_with(|| {
         charlie_buys_from_bob(10_000);
         let settled = held(Charlie).position(BTC_PERP).unwrap().funding_index;
+        // A market in which Charlie is less than a tenth of open interest: more would go to the vault at once.
         block(usd(20_000), || {
+            deposit(Eve, 200_000);
+            deposit(Ferdie, 200_000);
+            bid(Eve, 100_000, ticks(20_000)).unwrap();
+            ask(Ferdie, 100_000, ticks(20_000)).unwrap();
             deposit(Dave, 20_000);
             bid(Dave, 10_000, ticks(19_299)).unwrap();
             bid(Charlie, 100, ticks(19_000)).unwrap();
@@ -157,20 +168,24 @@ fn liquidation_cancels_and_sells_into_the_book_when_equity_is_below_maintenance(
             maintenance,
         }));
         // Remedy 1.
-        assert!(liquidations()
-            .contains(&Liquidation::OrdersCancelled { account: main_account(Charlie), orders: 1 }));
+        assert!(liquidations().contains(&Liquidation::OrdersCancelled {
+            account: main_account(Charlie),
+            orders: 1
+        }));
         assert!(held(Charlie).orders.is_empty());
         // Remedy 2: (1.25·463.20 − 432) / (19,300·(0.03·1.25 − 0.0055 − 0.001)) = 147 / 598.30 = 0.24570 BTC (funding is a
         // fraction of a cent). Fillable price: 19,300 − (1 − 432/463.2)·0.1·463.2/0.8 = 19,296.10, up to 19,296.5.
-        assert!(liquidations().contains(&Liquidation::LiquidationOrderPlaced {
-            account: main_account(Charlie),
-            market: BTC_PERP,
-            side: Side::Ask,
-            lots: 2_457,
-            limit: 38_593,
-            equity,
-            maintenance,
-        }));
+        assert!(
+            liquidations().contains(&Liquidation::LiquidationOrderPlaced {
+                account: main_account(Charlie),
+                market: BTC_PERP,
+                side: Side::Ask,
+                lots: 2_457,
+                limit: 38_593,
+                equity,
+                maintenance,
+            })
+        );
         // It met Dave's bid at 19,299: 4,741.7643 USD. Trading fee 0.05 %, liquidation fee 0.5 %, each rounded up.
         let value = 2_457 * 38_598 * TICK_VALUE;
         assert_eq!(value, 4_741_764_300);
@@ -184,12 +199,13 @@ fn liquidation_cancels_and_sells_into_the_book_when_equity_is_below_maintenance(
             992 * USD - owed + value - 4_914 * USD - fee - penalty
         );
         assert_eq!(held(Charlie).standing, Standing::Good);
-        assert_eq!(<novate_runtime::Liquidation as Liquidations<_>>::queued(), 0);
+        assert_eq!(
+            <novate_runtime::Liquidation as Liquidations<_>>::queued(),
+            0
+        );
         equalities();
     });
 }
-
-use novate_types::Liquidations;
 
 fn fund_vault(dollars: u128) {
     let call = pallet_clearing::Call::deposit_for {
@@ -300,12 +316,22 @@ fn withdrawal_is_dropped_when_profit_is_not_realised_or_margin_would_leave() {
             );
             withdraw(Charlie, USDC, 1_492_000_000).unwrap();
         });
-        // 5 % of 16,800 = 840 stays: at most 1,492 − 840 = 652 USD (the profit, funding included, counts for nothing).
-        assert_eq!(dropped(), vec![Refusal::InsufficientMargin { at_most: 652 * USD }]);
+        // 5 % of 16,800 = 840 stays, and the funding of one second at 21,000 that is due, 59 quantums: at most 1,492 − 840 =
+        // 652 USD less those. The profit counts for nothing.
+        let at_most = 652 * USD - 59;
+        assert_eq!(dropped(), vec![Refusal::InsufficientMargin { at_most }]);
         assert_eq!(held(Charlie).cash, 1_492 * USD);
-        block(usd(21_000), || withdraw(Charlie, USDC, 652_000_000).unwrap());
+        // By the next close two seconds are due, 116.7 quantums; by the one after it three, 175.
+        block(usd(21_000), || {
+            withdraw(Charlie, USDC, 651_999_884).unwrap()
+        });
+        let at_most = 652 * USD - 117;
+        assert_eq!(dropped(), vec![Refusal::InsufficientMargin { at_most }]);
+        block(usd(21_000), || {
+            withdraw(Charlie, USDC, 651_999_825).unwrap()
+        });
         assert_eq!(dropped(), vec![]);
-        assert_eq!(held(Charlie).cash, 840 * USD);
+        assert_eq!(held(Charlie).cash, 840 * USD + 175);
         block(usd(21_000), || withdraw(Charlie, USDC, 1).unwrap());
         assert_eq!(dropped(), vec![Refusal::InsufficientMargin { at_most: 0 }]);
 
@@ -313,7 +339,10 @@ fn withdrawal_is_dropped_when_profit_is_not_realised_or_margin_would_leave() {
         block(usd(21_000), || withdraw(Bob, USDC, 9_000_000_000).unwrap());
         match dropped()[..] {
             [Refusal::InsufficientMargin { at_most }] => {
-                assert!((8_358_400_000..8_358_410_000).contains(&at_most), "{at_most}")
+                assert!(
+                    (8_358_400_000..8_358_410_000).contains(&at_most),
+                    "{at_most}"
+                )
             }
             ref other => panic!("{other:?}"),
         }
@@ -370,7 +399,10 @@ fn market_narrows_in_steps_and_reopens_in_order_when_prices_stop_and_return() {
         silent(1);
         assert_eq!(market().status, MarketStatus::ReduceOnly);
         begin(1_000);
-        assert_eq!(bid(Charlie, 10, ticks(20_000)), Err(OrderError::MarketReduceOnly));
+        assert_eq!(
+            bid(Charlie, 10, ticks(20_000)),
+            Err(OrderError::MarketReduceOnly)
+        );
         assert!(ask(Charlie, 10, ticks(20_000)).is_ok());
         end();
         // Sixty-one: cancels only.
@@ -379,7 +411,10 @@ fn market_narrows_in_steps_and_reopens_in_order_when_prices_stop_and_return() {
         silent(1);
         assert_eq!(market().status, MarketStatus::Halted);
         begin(1_000);
-        assert_eq!(ask(Charlie, 10, ticks(20_000)), Err(OrderError::MarketHalted));
+        assert_eq!(
+            ask(Charlie, 10, ticks(20_000)),
+            Err(OrderError::MarketHalted)
+        );
         let open = novate_runtime::OrderBook::open_orders(&charlie);
         assert!(cancel(Charlie, open[0].sequence).is_ok());
         end();
@@ -411,8 +446,6 @@ fn market_narrows_in_steps_and_reopens_in_order_when_prices_stop_and_return() {
     });
 }
 
-use novate_types::OrderBook as _;
-
 #[test]
 fn account_equals_its_recomputation_when_many_orders_fill() {
     for seed in seeds(2) {
@@ -420,7 +453,9 @@ fn account_equals_its_recomputation_when_many_orders_fill() {
         opened_at(usd(20_000)).execute_with(|| {
             let mut random = Random::new(seed);
             let traders = [Bob, Charlie, Dave, Eve, Ferdie];
-            block(usd(20_000), || traders.iter().for_each(|who| deposit(*who, 100_000)));
+            block(usd(20_000), || {
+                traders.iter().for_each(|who| deposit(*who, 100_000))
+            });
             let mut price = 20_000;
             let mut filled = 0;
             for _ in 0..60 {

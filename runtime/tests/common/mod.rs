@@ -1,10 +1,11 @@
 //! The real runtime, executed natively block by block as a node would: genesis from the `development` preset, slots and
 //! inherents, signed extrinsics, the validator's own observations, and the close.
 
-#![allow(dead_code)] // Each test file uses its part of it.
+#![allow(dead_code, unused_imports)] // Each test file uses its part of it.
+
+pub mod crowd;
 
 use codec::Encode;
-use frame_support::traits::Get;
 use novate_risk::Linear;
 use novate_runtime::{
     configs::exchange::{InsuranceFund, Vault, BTC_FEED, USDC, USDC_FEED, USDT_FEED},
@@ -92,12 +93,18 @@ impl Random {
 
 /// A number from the environment, such as `PROPTEST_CASES`.
 pub fn configured(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
 }
 
 /// Seeds of a random test: `NOVATE_SEED` alone, or as many as `PROPTEST_CASES` says.
 pub fn seeds(default: u64) -> Vec<u64> {
-    match std::env::var("NOVATE_SEED").ok().and_then(|text| text.parse().ok()) {
+    match std::env::var("NOVATE_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok())
+    {
         Some(seed) => vec![seed],
         None => (1..=configured("PROPTEST_CASES", default)).collect(),
     }
@@ -123,7 +130,10 @@ pub fn development() -> TestExternalities {
     forget();
     let patch = get_preset(&DEVELOPMENT_PRESET.into()).expect("the preset exists");
     let mut genesis = serde_json::to_value(RuntimeGenesisConfig::default()).expect("plain data");
-    merge(&mut genesis, serde_json::from_slice(&patch).expect("the preset is JSON"));
+    merge(
+        &mut genesis,
+        serde_json::from_slice(&patch).expect("the preset is JSON"),
+    );
     let genesis: RuntimeGenesisConfig = serde_json::from_value(genesis).expect("the preset fits");
     genesis.build_storage().expect("the genesis builds").into()
 }
@@ -136,7 +146,7 @@ fn forget() {
 
 /// Hash that the harness gives block `number`: real ones would make every later tie depend on the whole history.
 fn hash_of(number: BlockNumber) -> H256 {
-    sp_core::blake2_256(&number.encode()).into()
+    sp_io::hashing::blake2_256(&number.encode()).into()
 }
 
 /// Time of the present block.
@@ -151,9 +161,13 @@ pub fn begin(millis: Millis) {
 
 /// Begins block `number`: a chain that skips numbers stands for one that waited.
 pub fn begin_at(number: BlockNumber, millis: Millis) {
+    System::set_block_number(number - 1);
     let time = now().max(GENESIS) + millis.max(SLOT_MILLIS);
     let digest = Digest {
-        logs: vec![DigestItem::PreRuntime(*b"aura", (time / SLOT_MILLIS).encode())],
+        logs: vec![DigestItem::PreRuntime(
+            *b"aura",
+            (time / SLOT_MILLIS).encode(),
+        )],
     };
     let parent = hash_of(number - 1);
     let header = Header::new(number, H256::zero(), H256::zero(), parent, digest);
@@ -210,7 +224,10 @@ pub fn opened_at(price: Price) -> TestExternalities {
 
 /// Events of the present block.
 pub fn events() -> Vec<RuntimeEvent> {
-    System::events().into_iter().map(|record| record.event).collect()
+    System::events()
+        .into_iter()
+        .map(|record| record.event)
+        .collect()
 }
 
 /// Fills of the present block.
@@ -253,7 +270,13 @@ thread_local! {
 }
 
 fn pair(who: Sr25519Keyring) -> sr25519::Pair {
-    PAIRS.with(|pairs| pairs.borrow_mut().entry(who).or_insert_with(|| who.pair()).clone())
+    PAIRS.with(|pairs| {
+        pairs
+            .borrow_mut()
+            .entry(who)
+            .or_insert_with(|| who.pair())
+            .clone()
+    })
 }
 
 /// `call`, signed by `who` with the next nonce.
@@ -262,11 +285,7 @@ pub fn signed(who: Sr25519Keyring, call: RuntimeCall) -> UncheckedExtrinsic {
 }
 
 /// `call`, signed by `who`.
-pub fn signed_with_nonce(
-    who: Sr25519Keyring,
-    call: RuntimeCall,
-    nonce: u32,
-) -> UncheckedExtrinsic {
+pub fn signed_with_nonce(who: Sr25519Keyring, call: RuntimeCall, nonce: u32) -> UncheckedExtrinsic {
     let extension: TxExtension = (
         frame_system::AuthorizeCall::new(),
         frame_system::CheckNonZeroSender::new(),
@@ -306,18 +325,25 @@ pub fn submit(who: Sr25519Keyring, call: impl Into<RuntimeCall>) -> DispatchResu
 
 /// Sends `call` by the root origin, as the development chain's governance does.
 pub fn govern(call: impl Into<RuntimeCall>) -> DispatchResult {
-    submit(Alice, pallet_sudo::Call::sudo { call: Box::new(call.into()) })?;
+    submit(
+        Alice,
+        pallet_sudo::Call::sudo {
+            call: Box::new(call.into()),
+        },
+    )?;
     let of = |event| match event {
         RuntimeEvent::Sudo(pallet_sudo::Event::Sudid { sudo_result }) => Some(sudo_result),
         _ => None,
     };
-    events().into_iter().rev().find_map(of).expect("sudo reports")
+    events()
+        .into_iter()
+        .rev()
+        .find_map(of)
+        .expect("sudo reports")
 }
 
 /// The validator's observation of `prices`, as its worker sends it.
 pub fn observation(prices: &[(FeedId, Price)]) -> UncheckedExtrinsic {
-    use frame_system::offchain::CreateAuthorizedTransaction;
-    use pallet_price_oracle::Call;
     let observation = Observation {
         validator: 0,
         round: System::block_number() - 1,
@@ -335,8 +361,17 @@ pub fn observation(prices: &[(FeedId, Price)]) -> UncheckedExtrinsic {
     };
     let set = pallet_price_oracle::Observers::<Runtime>::get().id;
     let signature = AuthorityPair::from(pair(Alice)).sign(&Oracle::payload(set, &observation));
-    let call = Call::<Runtime>::observe { observation, signature };
-    let extension = <Runtime as CreateAuthorizedTransaction<Call<Runtime>>>::create_extension();
+    general(pallet_price_oracle::Call::observe {
+        observation,
+        signature,
+    })
+}
+
+/// An observation as a transaction: general, without a signer.
+pub fn general(call: pallet_price_oracle::Call<Runtime>) -> UncheckedExtrinsic {
+    use frame_system::offchain::CreateAuthorizedTransaction;
+    type Call = pallet_price_oracle::Call<Runtime>;
+    let extension = <Runtime as CreateAuthorizedTransaction<Call>>::create_extension();
     UncheckedExtrinsic::new_transaction(call.into(), extension)
 }
 
@@ -385,7 +420,14 @@ pub fn deposit_into(
 
 /// Asks for a withdrawal.
 pub fn withdraw(who: Sr25519Keyring, asset: u32, amount: u128) -> DispatchResult {
-    submit(who, pallet_clearing::Call::withdraw { sub: 0, asset, amount })
+    submit(
+        who,
+        pallet_clearing::Call::withdraw {
+            sub: 0,
+            asset,
+            amount,
+        },
+    )
 }
 
 /// A good-til-cancelled order of BTC-PERP with a client id of its own.
@@ -426,7 +468,11 @@ pub fn outcomes() -> Vec<Result<Accepted, OrderError>> {
         }
         _ => None,
     };
-    events().into_iter().rev().find_map(of).expect("operations are reported")
+    events()
+        .into_iter()
+        .rev()
+        .find_map(of)
+        .expect("operations are reported")
 }
 
 /// Places one order of the first account of `who`.
@@ -617,12 +663,21 @@ pub fn recompute() {
     LEDGER.with(|ledger| {
         let mut ledger = ledger.borrow_mut();
         for fill in fills() {
-            ledger.entry(fill.account.encode()).or_default().fill(&fill, index);
+            ledger
+                .entry(fill.account.encode())
+                .or_default()
+                .fill(&fill, index);
         }
     });
 }
 
 /// What an account's fills come to.
 pub fn recomputed(of: &Account) -> Recomputed {
-    LEDGER.with(|ledger| ledger.borrow().get(&of.encode()).cloned().unwrap_or_default())
+    LEDGER.with(|ledger| {
+        ledger
+            .borrow()
+            .get(&of.encode())
+            .cloned()
+            .unwrap_or_default()
+    })
 }
