@@ -346,7 +346,11 @@ pub mod pallet {
             );
             let worst = Self::worst_close();
             let block = <T as frame_system::Config>::BlockWeights::get().max_block;
-            let room = block.saturating_sub(LEFT_FOR_EXTRINSICS * block);
+            let left = Weight::from_parts(
+                LEFT_FOR_EXTRINSICS.mul_floor(block.ref_time()),
+                LEFT_FOR_EXTRINSICS.mul_floor(block.proof_size()),
+            );
+            let room = block.saturating_sub(left);
             assert!(
                 worst.all_lte(room),
                 "the close's worst case, {worst:?}, must fit {room:?} of a block of {block:?}"
