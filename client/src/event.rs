@@ -535,7 +535,7 @@ mod tests {
         // The chain numbers its refusals as the client does.
         assert_eq!(OrderError::UnknownMarket.encode(), [0]);
         assert_eq!(OrderError::InsufficientMargin.encode(), [14]);
-        assert_eq!(RequestRefusal::Storage.encode(), [9]);
+        assert_eq!(RequestRefusal::Storage.encode(), [8]);
     }
 
     #[test]
