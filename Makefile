@@ -8,12 +8,18 @@ BIN := $(CARGO_TARGET_DIR)/release
 ALL := --workspace --release --all-targets --locked
 
 # Code that takes part in consensus, and is linted strictly.
-CONSENSUS := novate-types novate-matching novate-risk novate-runtime-api pallet-instruments pallet-price-oracle \
+CONSENSUS := novate-types novate-heap novate-matching novate-risk novate-runtime-api pallet-instruments pallet-price-oracle \
 	pallet-margin pallet-order-book pallet-clearing pallet-liquidation
+
+# The runtime's blob for measuring weights, compiled as substrate-wasm-builder compiles the node's, with a directory of its own
+# because `runtime-benchmarks` is a feature of all of FRAME.
+WEIGHTS := $(CARGO_TARGET_DIR)/weights
+BLOB := $(WEIGHTS)/wasm32v1-none/production/novate_runtime.wasm
+BLOB_FLAGS := -C link-arg=--export-table -C link-arg=--export=__heap_base -C link-arg=--import-memory --cfg substrate_runtime
 
 DEBIAN := build-essential ca-certificates clang cmake git libssl-dev pkg-config protobuf-compiler
 
-.PHONY: help run dev test check format lint build setup fmt
+.PHONY: help run dev test check format lint build setup fmt bench bench-check weights
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -49,8 +55,35 @@ build: setup ## every binary and every test
 	@echo "== build (from nothing about 25 minutes on two cores; afterwards what changed)"
 	cargo build $(ALL)
 
+weights: build ## measure what calls, hooks and the database cost, and write it into the source (eight minutes once built)
+	@echo "== the runtime's WASM with its benchmarks, and nothing else"
+	RUSTFLAGS="$(BLOB_FLAGS)" CARGO_PROFILE_PRODUCTION_OVERFLOW_CHECKS=false CARGO_TARGET_DIR=$(WEIGHTS) \
+		cargo rustc --locked --package novate-runtime --lib --crate-type cdylib --profile production \
+		--target wasm32v1-none --no-default-features --features runtime-benchmarks
+	$(BIN)/novate-weights db
+	$(BIN)/novate-weights overhead --wasm $(BLOB)
+	$(BIN)/novate-weights calls --wasm $(BLOB)
+
 setup: ## what a fresh Debian lacks: packages and the WebAssembly target
 	@scripts/setup.sh $(DEBIAN)
 
 fmt: ## format the code
 	cargo fmt --all
+
+# Which scenario `make bench` runs; all of them if it is not set.
+SCENARIO ?=
+FIGURES := $(CARGO_TARGET_DIR)/bench.json
+
+bench: build ## throughput and crashes, measured; SCENARIO=n for one of them
+ifeq ($(SCENARIO),)
+	$(BIN)/novate-bench --json $(FIGURES)
+	$(BIN)/novate-bench rpc
+else ifeq ($(SCENARIO),9)
+	$(BIN)/novate-bench rpc
+else
+	$(BIN)/novate-bench --scenario $(SCENARIO)
+endif
+
+bench-check: build ## measures, and compares the ratios with the committed table
+	$(BIN)/novate-bench --json $(FIGURES)
+	$(BIN)/novate-bench check --baseline bench/baseline.json $(FIGURES)

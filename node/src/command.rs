@@ -14,8 +14,13 @@ impl SubstrateCli for Cli {
         "Novate".into()
     }
 
+    /// The package's version, and the commit where the build was told it in `NOVATE_COMMIT`, as a release's is. Asking git in
+    /// a build script would build the node again at every commit.
     fn impl_version() -> String {
-        env!("SUBSTRATE_CLI_IMPL_VERSION").into()
+        match option_env!("NOVATE_COMMIT") {
+            Some(commit) => format!("{}-{commit}", env!("CARGO_PKG_VERSION")),
+            None => env!("CARGO_PKG_VERSION").into(),
+        }
     }
 
     fn description() -> String {

@@ -25,7 +25,8 @@ const JUSTIFICATION_PERIOD: u32 = 512;
 /// hardware's speed, and then some. See `docs/architecture.md`.
 const CLOSE_RESERVE: Duration = Duration::from_millis(300);
 
-type HostFunctions = sp_io::SubstrateHostFunctions;
+/// What the runtime's blob can call.
+pub type HostFunctions = sp_io::SubstrateHostFunctions;
 
 /// The client.
 pub type FullClient =

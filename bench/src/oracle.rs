@@ -1,0 +1,100 @@
+//! The validators' observations, as their workers would send them.
+
+use codec::Encode;
+use frame_system::offchain::CreateAuthorizedTransaction;
+use novate_runtime::{Hash, Oracle as OraclePallet, Runtime, UncheckedExtrinsic};
+use novate_types::{BlockNumber, FeedId, Millis, Price};
+use pallet_price_oracle::{crypto::AuthorityPair, Call, Observation, ObservedPrice};
+use sp_core::{sr25519, Pair};
+use sp_runtime::OpaqueExtrinsic;
+use sp_state_machine::BasicExternalities;
+use sp_storage::Storage;
+use std::collections::BTreeMap;
+
+/// A price in cents.
+pub fn cents(cents: u64) -> Price {
+    Price::from_inner(u128::from(cents) * 10_000_000_000_000_000)
+}
+
+/// Who observes what.
+pub struct Oracle {
+    validators: Vec<AuthorityPair>,
+    /// Number of the validators' set.
+    set: u64,
+    /// Prices that all of them see.
+    pub prices: BTreeMap<FeedId, Price>,
+    signing: Storage,
+}
+
+impl Oracle {
+    /// Observers of set `set`, by their numbers in it.
+    pub fn new(validators: Vec<sr25519::Pair>, set: u64, prices: BTreeMap<FeedId, Price>) -> Self {
+        Self {
+            validators: validators.into_iter().map(AuthorityPair::from).collect(),
+            set,
+            prices,
+            signing: Storage::default(),
+        }
+    }
+
+    /// Observers of the chain that begins with `genesis`.
+    pub fn on(mut self, genesis: Hash) -> Self {
+        self.signing = signing(genesis);
+        self
+    }
+
+    /// How many observe.
+    pub fn validators(&self) -> usize {
+        self.validators.len()
+    }
+
+    /// What they send into the block after `round`.
+    pub fn observe(&mut self, round: BlockNumber, observed_at: Millis) -> Vec<OpaqueExtrinsic> {
+        let prices: Vec<_> = self
+            .prices
+            .iter()
+            .map(|(feed, price)| ObservedPrice {
+                feed: *feed,
+                price: *price,
+                confidence: Price::from_inner(0),
+            })
+            .collect();
+        let (set, validators) = (self.set, &self.validators);
+        BasicExternalities::execute_with_storage(&mut self.signing, || {
+            (0..)
+                .zip(validators)
+                .map(|(validator, pair)| {
+                    let observation = Observation {
+                        validator,
+                        round,
+                        observed_at,
+                        prices: prices.clone().try_into().expect("at most 64 feeds"),
+                    };
+                    let signature = pair.sign(&OraclePallet::payload(set, &observation));
+                    let call = Call::<Runtime>::observe {
+                        observation,
+                        signature,
+                    };
+                    let extension =
+                        <Runtime as CreateAuthorizedTransaction<Call<Runtime>>>::create_extension();
+                    let extrinsic = UncheckedExtrinsic::new_transaction(call.into(), extension);
+                    opaque(&extrinsic)
+                })
+                .collect()
+        })
+    }
+}
+
+/// An extrinsic as clients pass it on.
+pub fn opaque(extrinsic: &UncheckedExtrinsic) -> OpaqueExtrinsic {
+    OpaqueExtrinsic::try_from_encoded_extrinsic(&extrinsic.encode()).expect("it is bytes")
+}
+
+/// A state that knows no more than what signatures are bound to.
+pub fn signing(genesis: Hash) -> Storage {
+    let mut state = Storage::default();
+    BasicExternalities::execute_with_storage(&mut state, || {
+        frame_system::BlockHash::<Runtime>::insert(0, genesis)
+    });
+    state
+}
