@@ -116,7 +116,7 @@ pub fn of_order(error: &OrderError, market: Option<&Market>, order: Option<&NewO
             Some("leaving one first".into()),
         ),
         E::QuotaExceeded => (
-            "the owner's quota of new orders for this block is used up".into(),
+            "the account's quota of new orders for this block is used up".into(),
             Some("the rest in the next block".into()),
         ),
         E::NotTrading => (

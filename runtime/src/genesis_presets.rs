@@ -238,6 +238,8 @@ pub fn get_preset(id: &PresetId) -> Option<Vec<u8>> {
     let patch = match id.as_ref() {
         DEVELOPMENT_PRESET => development(),
         LOCAL_PRESET | "local" => local(),
+        #[cfg(feature = "runtime-benchmarks")]
+        "benchmarks" => crate::benchmarks::genesis(development()),
         _ => return None,
     };
     serde_json::to_vec(&patch).ok()

@@ -229,6 +229,24 @@ async fn deposit(session: &Session, amount: &str, asset: &str) -> Result<Report>
         .execute(&Call::deposit(session.account.sub, asset.id, units))
         .await?;
     let block = included.block.number;
+    // Cash arrives at once, collateral at the block's close if it then still may.
+    let arrived = included.own().chain(included.close()).any(|event| {
+        matches!(event, Event::Deposited { account, asset: id, amount }
+            if *account == session.account && *id == asset.id && *amount == units)
+    });
+    if !arrived {
+        return Err(Refusal {
+            rule: "deposit_dropped".into(),
+            message: format!(
+                "the close of block {block} did not take {} {}: others' deposits of the block filled the room under its cap, its \
+                 price went stale, or the wallet was emptied; it is still where it was",
+                asset.text(units),
+                asset.symbol
+            ),
+            suggestion: None,
+        }
+        .into());
+    }
     let json = json!({ "deposited": asset.text(units), "asset": asset.symbol, "block": block,
         "account": session.account });
     let text = format!(

@@ -1,15 +1,42 @@
-//! Benchmarks: the calls at intake, the execution of requests, and the close as it stands. They run
-//! as tests too.
+//! Calls with the execution of what they ask for, and the parts of the close. They run as tests too.
+//!
+//! Every account is as full as the runtime's helper makes it, and whoever executes something has one of its own.
+
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::expect_used
+)]
 
 use super::*;
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
 use frame_benchmarking::v2::*;
+use frame_support::{traits::Get, BoundedVec};
 use frame_system::RawOrigin;
-use novate_types::{AccountRef, Ledger};
+use novate_types::{AccountRef, AssetId, Ledger};
 
-fn funded<T: Config>(owner: &T::AccountId) -> AccountRef<T::AccountId> {
+type Account<T> = AccountRef<<T as frame_system::Config>::AccountId>;
+
+/// What moves, of the settlement currency.
+const AMOUNT: u128 = 1_000;
+
+fn funded<T: Config>(owner: &T::AccountId) -> Account<T> {
     let account = AccountRef::new(owner.clone(), 0);
     T::BenchmarkHelper::fund(&account);
     account
+}
+
+/// An owner with an account, another's account, and the asset.
+fn two<T: Config>() -> (T::AccountId, Account<T>, AssetId) {
+    let caller: T::AccountId = whitelisted_caller();
+    funded::<T>(&caller);
+    let to = funded::<T>(&account("to", 0, 0));
+    (caller, to, T::Ledger::settlement_asset())
+}
+
+fn cash<T: Config>(of: &Account<T>) -> i128 {
+    T::Ledger::account(of).map_or(0, |account| account.cash)
 }
 
 #[benchmarks]
@@ -17,75 +44,104 @@ mod benches {
     use super::*;
 
     #[benchmark]
-    fn withdraw() {
-        let caller: T::AccountId = whitelisted_caller();
-        funded::<T>(&caller);
-        #[extrinsic_call]
-        _(
-            RawOrigin::Signed(caller),
-            0,
-            T::Ledger::settlement_asset(),
-            1,
-        );
-        assert_eq!(Pallet::<T>::queued_requests(), 1);
+    fn withdraw() -> Result<(), BenchmarkError> {
+        let (caller, _, asset) = two::<T>();
+        let from = AccountRef::new(caller.clone(), 0);
+        let (before, view) = (cash::<T>(&from), View::<T>::get());
+        #[block]
+        {
+            Pallet::<T>::withdraw(RawOrigin::Signed(caller).into(), 0, asset, AMOUNT)?;
+            Pallet::<T>::execute_requests(&view);
+        }
+        assert_eq!(cash::<T>(&from) + AMOUNT as i128, before);
+        Ok(())
     }
 
     #[benchmark]
-    fn transfer() {
-        let caller: T::AccountId = whitelisted_caller();
-        funded::<T>(&caller);
-        let to = AccountRef::new(caller.clone(), 1);
-        #[extrinsic_call]
-        _(
-            RawOrigin::Signed(caller),
-            0,
-            to,
-            T::Ledger::settlement_asset(),
-            1,
-        );
-        assert_eq!(Pallet::<T>::queued_requests(), 1);
+    fn transfer() -> Result<(), BenchmarkError> {
+        let (caller, to, asset) = two::<T>();
+        let (before, view) = (cash::<T>(&to), View::<T>::get());
+        #[block]
+        {
+            let origin = RawOrigin::Signed(caller).into();
+            Pallet::<T>::transfer(origin, 0, to.clone(), asset, AMOUNT)?;
+            Pallet::<T>::execute_requests(&view);
+        }
+        assert_eq!(cash::<T>(&to), before + AMOUNT as i128);
+        Ok(())
     }
 
     #[benchmark]
-    fn deposit_for() {
-        let caller: T::AccountId = whitelisted_caller();
-        let to = funded::<T>(&caller);
-        #[extrinsic_call]
-        _(
-            RawOrigin::Signed(caller),
-            to,
-            T::Ledger::settlement_asset(),
-            1,
-        );
-        assert_eq!(Pallet::<T>::queued_requests(), 1);
+    fn deposit_for() -> Result<(), BenchmarkError> {
+        let (caller, to, asset) = two::<T>();
+        let (before, view) = (cash::<T>(&to), View::<T>::get());
+        #[block]
+        {
+            let origin = RawOrigin::Signed(caller).into();
+            Pallet::<T>::deposit_for(origin, to.clone(), asset, AMOUNT)?;
+            Pallet::<T>::execute_requests(&view);
+        }
+        assert_eq!(cash::<T>(&to), before + AMOUNT as i128);
+        Ok(())
     }
 
+    /// Withdrawals, of as many owners.
     #[benchmark]
-    fn request() {
-        let caller: T::AccountId = whitelisted_caller();
-        funded::<T>(&caller);
-        let to = AccountRef::new(caller.clone(), 1);
+    fn request(n: Linear<1, { T::MaxRequestsPerClose::get() }>) {
         let asset = T::Ledger::settlement_asset();
-        let action = Action::Transfer {
-            sub: 0,
-            to: to.clone(),
-        };
-        assert_eq!(Pallet::<T>::enqueue(caller, action, asset, 1), Ok(()));
+        for number in 0..n {
+            let owner: T::AccountId = account("owner", number, 0);
+            funded::<T>(&owner);
+            let action = Action::Withdraw { sub: 0 };
+            assert_eq!(Pallet::<T>::enqueue(owner, action, asset, AMOUNT), Ok(()));
+        }
         let view = View::<T>::get();
         #[block]
         {
             Pallet::<T>::execute_requests(&view);
         }
-        assert_eq!(T::Ledger::account(&to).map(|account| account.cash), Some(1));
+        assert_eq!(Pallet::<T>::queued_requests(), 0);
+        let first: Account<T> = AccountRef::new(account("owner", 0, 0), 0);
+        let untouched = funded::<T>(&account("untouched", 0, 0));
+        assert_eq!(cash::<T>(&first) + AMOUNT as i128, cash::<T>(&untouched));
     }
 
+    /// Marks and funding at the end of a minute, the view, and markets in which there is nothing to match.
     #[benchmark]
-    fn close() {
+    fn close(m: Linear<1, { novate_types::MAX_MARKETS }>) {
+        T::BenchmarkHelper::list(m);
+        let (block, now) = Pallet::<T>::now();
         #[block]
         {
-            Pallet::<T>::close();
+            let before = View::<T>::get();
+            let mut states = States::<T>::get().into_inner();
+            let (view, matching) = Pallet::<T>::advance(&before, &mut states, block, now);
+            View::<T>::put(&view);
+            for market in matching.iter().filter_map(|id| view.market(*id).ok()) {
+                let (mut budget, mut traded) = (T::MaxFillsTotal::get(), BTreeSet::new());
+                let none = Vec::new();
+                Pallet::<T>::match_market(&view, market, none, &mut budget, &mut traded);
+            }
+            States::<T>::put(BoundedVec::truncate_from(states));
+            Pallet::<T>::execute_requests(&view);
         }
-        assert_eq!(View::<T>::get().markets.len(), States::<T>::get().len());
+        assert_eq!(View::<T>::get().markets.len(), m as usize);
+    }
+
+    /// What an execution costs in the book is in it.
+    #[benchmark]
+    fn fill(n: Linear<1, { T::MaxFillsPerMarket::get() }>) {
+        let view = T::BenchmarkHelper::cross(n);
+        let market = view.markets.first().expect("it is listed");
+        let most = T::MaxFillsTotal::get();
+        let (mut budget, mut traded) = (most, BTreeSet::new());
+        #[block]
+        {
+            let none = Vec::new();
+            Pallet::<T>::match_market(&view, market, none, &mut budget, &mut traded);
+            Pallet::<T>::index_traded(&view, traded);
+        }
+        assert_eq!(most - budget, n);
     }
 
     impl_benchmark_test_suite!(Pallet, crate::mock::new_test_ext(), crate::mock::Test);

@@ -1,15 +1,17 @@
 //! The close of a block (protocol, section 4): everything that happens once a block, in its order.
 
 use crate::{Config, MarketState, Pallet, States, View};
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
 use frame_support::{
     defensive,
     traits::{Get, UnixTime},
     BoundedVec,
 };
 use novate_types::{
-    BlockNumber, Ledger, LedgerError, Liquidations, Listing, MarketId, Millis, OrderBook,
-    PriceFeeds, RiskView,
+    BlockNumber, Liquidations, Listing, MarketId, Millis, OrderBook, PriceFeeds, RiskView,
 };
 use sp_runtime::traits::UniqueSaturatedInto;
 
@@ -55,6 +57,7 @@ impl<T: Config> Pallet<T> {
         states: &mut [MarketState],
     ) {
         let mut budget = T::MaxFillsTotal::get();
+        let mut traded = BTreeSet::new();
         let count = matching.len();
         let first = usize::try_from(view.block)
             .ok()
@@ -71,28 +74,19 @@ impl<T: Config> Pallet<T> {
                 continue;
             };
             let orders = orders.remove(id).unwrap_or_default();
-            let last = Self::match_market(view, market, orders, &mut budget);
+            let last = Self::match_market(view, market, orders, &mut budget, &mut traded);
             if let Some(state) = states.iter_mut().find(|state| state.id == *id) {
                 state.last = last.or(state.last);
             }
         }
+        Self::index_traded(view, traded);
     }
 
     /// The book's own work, and the margin it sets free.
     fn housekeep(view: &RiskView) {
-        for (market, release) in T::Book::housekeep(view) {
-            let released = T::Ledger::update(&release.account, |account| {
-                novate_risk::release_order(
-                    account,
-                    market,
-                    release.bid_lots,
-                    release.ask_lots,
-                    release.reserve,
-                )
-                .map_err(LedgerError::from)
-            });
-            if let Err(error) = released {
-                defensive!("an order left whose margin was not held", (market, error));
+        for release in T::Book::housekeep(view) {
+            if let Err(error) = Self::take_release(&release) {
+                defensive!("an order left whose margin was not held", error);
             }
         }
     }

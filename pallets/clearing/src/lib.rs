@@ -63,6 +63,11 @@ use sp_runtime::Perbill;
 pub trait BenchmarkHelper<AccountId> {
     /// Opens the account with cash.
     fn fund(account: &novate_types::AccountRef<AccountId>);
+    /// So many markets are listed and run, and a minute of funding ends in each.
+    fn list(markets: u32);
+    /// Orders of the first market, of which so many rest and are going to execute against as many new ones, each of an account
+    /// of its own. The view that they match at.
+    fn cross(fills: u32) -> novate_types::RiskView;
 }
 
 /// What the other pallets' parts of the close cost. The runtime, which alone knows them, adds up their own functions.

@@ -15,8 +15,8 @@ use novate_types::{
     FeeTier, FeedId, FeedPrice, Fill, Instrument, InstrumentKind, Ledger, LedgerError,
     LiquidationOrder, Liquidations, Listing, Lots, MarginAccount, MarketId, MarketParams,
     MarketStatus, MarketView, MatchLimits, Millis, OpenOrder, OrderBook, Position, Pot, Ppm, Price,
-    PriceFeeds, Release, RestedQuotes, RiskTier, RiskView, Role, Side, SignedLots, Size, Tentative,
-    Ticks, TierId, TimeInForce, QUANTUMS,
+    PriceFeeds, Release, ReleasedMargin, RestedQuotes, RiskTier, RiskView, Role, Side, SignedLots,
+    Size, Tentative, Ticks, TierId, TimeInForce, QUANTUMS,
 };
 use sp_runtime::{traits::IdentityLookup, BuildStorage, FixedPointNumber};
 use std::collections::BTreeMap;
@@ -229,10 +229,16 @@ impl Ledger<AccountId> for MockLedger {
     fn account(of: &Account) -> Option<MarginAccount> {
         Accounts::get(of)
     }
+    fn accounts_after(_: Option<&Account>, _: u32) -> Vec<Account> {
+        unreachable!("clearing looks at no account that nothing leads to")
+    }
     fn update<R, E: From<LedgerError>>(
         of: &Account,
         change: impl FnOnce(&mut MarginAccount) -> Result<R, E>,
     ) -> Result<R, E> {
+        if Sabotage::get().unwrap_or(false) {
+            return Err(LedgerError::Custody.into());
+        }
         Self::change(of, false, change)
     }
     fn settle<R, E: From<LedgerError>>(
@@ -241,9 +247,6 @@ impl Ledger<AccountId> for MockLedger {
         open: bool,
         change: impl FnOnce(&mut MarginAccount) -> Result<R, E>,
     ) -> Result<R, E> {
-        if Sabotage::get().unwrap_or(false) {
-            return Err(LedgerError::Custody.into());
-        }
         Self::change(of, open, change)
     }
     fn pot(pot: Pot) -> Cash {
@@ -469,7 +472,7 @@ impl OrderBook<AccountId> for MockBook {
     }
 
     fn commit(market: MockMarket) -> Vec<Release<AccountId>> {
-        let mut releases = Vec::new();
+        let mut released = BTreeMap::<Account, ReleasedMargin>::new();
         let mut rest = Vec::new();
         for mut order in market.orders.into_iter().filter(|o| !o.liquidation) {
             let gone = if market.cancelled.contains(&order.sequence) {
@@ -488,12 +491,17 @@ impl OrderBook<AccountId> for MockBook {
                 } else {
                     (0, gone)
                 };
-                releases.push(Release {
-                    account: order.account,
-                    bid_lots,
-                    ask_lots,
-                    reserve,
-                });
+                let sum = released
+                    .entry(order.account)
+                    .or_insert_with(|| ReleasedMargin {
+                        market: market.id,
+                        bid_lots: 0,
+                        ask_lots: 0,
+                        reserve: 0,
+                    });
+                sum.bid_lots += bid_lots;
+                sum.ask_lots += ask_lots;
+                sum.reserve += reserve;
             }
             order.lots -= gone;
             order.reserve -= reserve;
@@ -503,7 +511,12 @@ impl OrderBook<AccountId> for MockBook {
             }
         }
         Book::insert(market.id, rest);
-        releases
+        let release = |(account, margin)| Release {
+            account,
+            margin: vec![margin],
+            open: Default::default(),
+        };
+        released.into_iter().map(release).collect()
     }
 
     fn cancel_all(_: &Account, _: &mut MarginAccount, _: CancelReason) -> u32 {
@@ -518,7 +531,7 @@ impl OrderBook<AccountId> for MockBook {
     fn depth(_: MarketId, _: Side, _: Ticks) -> Lots {
         0
     }
-    fn housekeep(_: &RiskView) -> Vec<(MarketId, Release<AccountId>)> {
+    fn housekeep(_: &RiskView) -> Vec<Release<AccountId>> {
         trace("housekeeping", 0);
         Vec::new()
     }
@@ -649,6 +662,32 @@ pub struct Helper;
 impl crate::BenchmarkHelper<AccountId> for Helper {
     fn fund(account: &Account) {
         deposit(account.owner, 1_000_000);
+        Wallets::insert((account.owner, USDC), 1_000_000);
+    }
+    fn list(markets: u32) {
+        begin();
+        let _ = Instruments::clear(u32::MAX, None);
+        for id in 0..markets as MarketId {
+            Instruments::insert(id, instrument(&format!("MARKET-{id}"), BTC_FEED));
+        }
+        run(12);
+    }
+    fn cross(fills: u32) -> RiskView {
+        begin();
+        let ticks = math::ticks_nearest(market_view().mark, market_view().tick_size).unwrap();
+        for n in 0..u64::from(fills) {
+            let (maker, taker) = (10_000 + n, 20_000 + n);
+            deposit(maker, 1_000_000);
+            deposit(taker, 1_000_000);
+            place(maker, Side::Ask, ticks, 1);
+            place(taker, Side::Bid, ticks, 1);
+        }
+        let mut orders = Book::get(BTC).unwrap();
+        for order in &mut orders {
+            order.resting = order.side == Side::Ask;
+        }
+        Book::insert(BTC, orders);
+        View::<Test>::get()
     }
 }
 
@@ -661,18 +700,20 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
         .build_storage()
         .unwrap();
     let mut ext = sp_io::TestExternalities::new(storage);
-    ext.execute_with(|| {
-        System::set_block_number(1);
-        Now::put(START);
-        Instruments::insert(BTC, instrument("BTC-PERP", BTC_FEED));
-        set_price(BTC_FEED, usd(20_000));
-        set_price(USDC_FEED, usd(1));
-        set_price(GOLD_FEED, usd(100));
-        run(6);
-        System::reset_events();
-        steps();
-    });
+    ext.execute_with(begin);
     ext
+}
+
+fn begin() {
+    System::set_block_number(1);
+    Now::put(START);
+    Instruments::insert(BTC, instrument("BTC-PERP", BTC_FEED));
+    set_price(BTC_FEED, usd(20_000));
+    set_price(USDC_FEED, usd(1));
+    set_price(GOLD_FEED, usd(100));
+    run(6);
+    System::reset_events();
+    steps();
 }
 
 /// A fresh price without uncertainty.

@@ -137,18 +137,22 @@ impl<'a, T: Config> Check<'a, T> {
     ///
     /// # Errors
     ///
-    /// If the match's fees have no sum: the market is left as it was.
+    /// If the match's fees or lots have no sum: the market is left as it was.
     fn check(&mut self, tentative: &Tentative<T::AccountId>) -> Result<Checked<T>, DispatchError> {
-        let checked = self.check_fills(tentative);
-        let fees = total_fees(checked.traded.values()).map_err(|e| failed(e.into()))?;
+        let no_sum = |e: MathError| failed(e.into());
+        let checked = self.check_fills(tentative).map_err(no_sum)?;
+        let fees = total_fees(checked.traded.values()).map_err(no_sum)?;
         if checked.passes() && fees < 0 {
             self.rebates = false;
-            return Ok(self.check_fills(tentative));
+            return self.check_fills(tentative).map_err(no_sum);
         }
         Ok(checked)
     }
 
-    fn check_fills(&mut self, tentative: &Tentative<T::AccountId>) -> Checked<T> {
+    fn check_fills(
+        &mut self,
+        tentative: &Tentative<T::AccountId>,
+    ) -> Result<Checked<T>, MathError> {
         let mut by_account = BTreeMap::<_, Vec<_>>::new();
         for fill in &tentative.fills {
             by_account
@@ -161,11 +165,11 @@ impl<'a, T: Config> Check<'a, T> {
             failing: Vec::new(),
             over_cap: false,
         };
-        let mut opened = 0i128;
+        let mut opened = 0;
         for (account, fills) in by_account {
             match self.admit(&account, fills) {
                 Some(traded) => {
-                    opened = opened.saturating_add(traded.opened);
+                    opened = math::add(opened, traded.opened)?;
                     checked.traded.insert(account, traded);
                 }
                 None => checked.failing.push(account),
@@ -174,9 +178,9 @@ impl<'a, T: Config> Check<'a, T> {
         // Whoever fails is matched again, so the cap is judged only on a match that would stand.
         checked.over_cap = checked.failing.is_empty()
             && opened > 0
-            && i128::from(self.open_interest).saturating_add(opened)
+            && math::add(self.open_interest.into(), opened)?
                 > i128::from(self.market.open_interest_cap);
-        checked
+        Ok(checked)
     }
 
     /// The account after its fills, if they may be novated.
@@ -258,11 +262,16 @@ impl<'a, T: Config> Check<'a, T> {
 
     /// Limits of the last round: beside reduce-only and liquidation orders, which are held to prices
     /// at which they pass, only accounts take part that pass whatever of their orders fills.
+    ///
+    /// # Errors
+    ///
+    /// If the orders' lots have no sum.
     fn narrow(
         &mut self,
         candidates: Vec<(Account<T>, Vec<OpenOrder>)>,
         limits: &mut MatchLimits<T::AccountId>,
-    ) {
+    ) -> Result<(), MathError> {
+        let sum = |a: u128, b: u64| a.checked_add(b.into()).ok_or(MathError::Overflow);
         let mut admitted = BTreeSet::new();
         let (mut bid, mut ask) = (0u128, 0u128);
         let others: Vec<_> = self
@@ -281,7 +290,7 @@ impl<'a, T: Config> Check<'a, T> {
                         Side::Bid => &mut bid,
                         Side::Ask => &mut ask,
                     };
-                    *lots = lots.saturating_add(u128::from(order.lots));
+                    *lots = sum(*lots, order.lots)?;
                 }
                 admitted.insert(of);
             } else if !limits.tightened.contains_key(&of) {
@@ -289,9 +298,10 @@ impl<'a, T: Config> Check<'a, T> {
             }
         }
         // Open interest grows by no more than the smaller side of those that may open.
-        limits.reducing_only |= bid.min(ask).saturating_add(u128::from(self.open_interest))
-            > u128::from(self.market.open_interest_cap);
+        limits.reducing_only |=
+            sum(bid.min(ask), self.open_interest)? > u128::from(self.market.open_interest_cap);
         limits.admitted = Some(admitted);
+        Ok(())
     }
 
     /// Whether the account covers its positions' initial margin after any subset of its orders has
@@ -480,7 +490,7 @@ fn trade<T: Config>(
         to_fees = math::add(to_fees, trading)?;
         account.cash = math::sub(account.cash, fill.fee)?;
     }
-    let opened = long(account.lots(market.id)).saturating_sub(long(before.lots(market.id)));
+    let opened = math::sub(long(account.lots(market.id)), long(before.lots(market.id)))?;
     Ok(Traded {
         account,
         fills,
@@ -493,15 +503,18 @@ fn trade<T: Config>(
 
 impl<T: Config> Pallet<T> {
     /// Matches, checks and novates one market, or leaves it as it was and says so. `budget` is how
-    /// many resting orders may still execute in this block; every round counts.
+    /// many resting orders may still execute in this block; every round counts. Who traded is added to
+    /// `traded`, and still to be indexed.
     pub(crate) fn match_market(
         view: &RiskView,
         market: &MarketView,
         liquidations: Vec<LiquidationOrder<T::AccountId>>,
         budget: &mut u32,
+        traded: &mut BTreeSet<Account<T>>,
     ) -> Option<LastTrade> {
         // All of a market's match is written, or nothing.
-        let matched = with_storage_layer(|| Self::try_match(view, market, liquidations, budget));
+        let matched =
+            with_storage_layer(|| Self::try_match(view, market, liquidations, budget, traded));
         match matched {
             Ok(last) => last.map(|ticks| LastTrade {
                 ticks,
@@ -520,6 +533,7 @@ impl<T: Config> Pallet<T> {
         market: &MarketView,
         liquidations: Vec<LiquidationOrder<T::AccountId>>,
         budget: &mut u32,
+        traded: &mut BTreeSet<Account<T>>,
     ) -> Result<Option<Ticks>, DispatchError> {
         let mut check = Check::<T>::new(view, market, &liquidations);
         let Some(mut book) = T::Book::load(market, liquidations) else {
@@ -533,7 +547,9 @@ impl<T: Config> Pallet<T> {
                 // Looking behind a resting order costs what its execution does; a new one prepaid.
                 let looked = u32::try_from(candidates.len()).unwrap_or(u32::MAX);
                 *budget = budget.saturating_sub(looked.min(T::MaxFillsPerMarket::get()));
-                check.narrow(candidates, &mut limits);
+                check
+                    .narrow(candidates, &mut limits)
+                    .map_err(|e| failed(e.into()))?;
             }
             limits.max_fills = T::MaxFillsPerMarket::get().min(*budget);
             let tentative = T::Book::run(&mut book, &limits);
@@ -543,7 +559,7 @@ impl<T: Config> Pallet<T> {
                 if round > 1 {
                     Self::report(market.id, round, &limits);
                 }
-                return Self::novate(view, market, book, tentative, checked);
+                return Self::novate(view, market, book, tentative, checked, traded);
             }
             check.heed(&checked, &mut limits);
         }
@@ -553,7 +569,25 @@ impl<T: Config> Pallet<T> {
         let checked = check.check(&tentative)?;
         ensure!(tentative.fills.is_empty(), Error::<T>::UncheckedMatch);
         Self::report(market.id, MAX_ROUNDS.saturating_add(2), &limits);
-        Self::novate(view, market, book, tentative, checked)
+        Self::novate(view, market, book, tentative, checked, traded)
+    }
+
+    /// Puts accounts that traded where the risk indices find them: once a close, in however many markets they did. One that the
+    /// check could assess and the index cannot take ("cannot happen") keeps its trade, and is looked for by the sweep.
+    pub(crate) fn index_traded(view: &RiskView, traded: BTreeSet<Account<T>>) {
+        for of in traded {
+            let settled = T::Ledger::settle(&of, view, false, |_| Ok::<_, LedgerError>(()));
+            if let Err(error) = settled {
+                defensive!("an account that traded cannot be indexed", error);
+            }
+        }
+    }
+
+    /// Lets an account take over what a close did to its orders.
+    pub(crate) fn take_release(release: &Release<T::AccountId>) -> Result<(), LedgerError> {
+        T::Ledger::update(&release.account, |account| {
+            novate_risk::take_release(account, release).map_err(LedgerError::from)
+        })
     }
 
     fn report(market: MarketId, rounds: u32, limits: &MatchLimits<T::AccountId>) {
@@ -571,22 +605,23 @@ impl<T: Config> Pallet<T> {
         book: <T::Book as OrderBook<T::AccountId>>::Market,
         tentative: Tentative<T::AccountId>,
         checked: Checked<T>,
+        index: &mut BTreeSet<Account<T>>,
     ) -> Result<Option<Ticks>, DispatchError> {
-        let mut releases = BTreeMap::<Account<T>, Vec<Release<T::AccountId>>>::new();
-        for release in T::Book::commit(book) {
-            releases
-                .entry(release.account.clone())
-                .or_default()
-                .push(release);
-        }
+        let mut releases: BTreeMap<Account<T>, Release<T::AccountId>> = T::Book::commit(book)
+            .into_iter()
+            .map(|release| (release.account.clone(), release))
+            .collect();
         let (mut to_fees, mut to_fund, mut to_funding) = (0, 0, 0);
         let mut fills = Vec::new();
         for (of, mut traded) in checked.traded {
-            let released = releases.remove(&of).unwrap_or_default();
-            T::Ledger::settle(&of, view, false, |account| {
+            let released = releases.remove(&of);
+            T::Ledger::update(&of, |account| {
                 account.cash = traded.account.cash;
                 account.positions = core::mem::take(&mut traded.account.positions);
-                release_all(account, market.id, &released)
+                released
+                    .iter()
+                    .try_for_each(|release| novate_risk::take_release(account, release))
+                    .map_err(LedgerError::from)
             })
             .map_err(failed)?;
             for (sum, part) in [
@@ -597,10 +632,10 @@ impl<T: Config> Pallet<T> {
                 *sum = math::add(*sum, part).map_err(|e| failed(e.into()))?;
             }
             fills.append(&mut traded.fills);
+            index.insert(of);
         }
-        for (of, released) in releases {
-            T::Ledger::update(&of, |account| release_all(account, market.id, &released))
-                .map_err(failed)?;
+        for release in releases.values() {
+            Self::take_release(release).map_err(failed)?;
         }
         if to_fees != 0 {
             T::Ledger::credit_pot(Pot::Fees, to_fees).map_err(failed)?;
@@ -630,23 +665,6 @@ impl<T: Config> Pallet<T> {
         }
         Ok(Some(price))
     }
-}
-
-fn release_all<AccountId>(
-    account: &mut MarginAccount,
-    market: MarketId,
-    releases: &[Release<AccountId>],
-) -> Result<(), LedgerError> {
-    for Release {
-        bid_lots,
-        ask_lots,
-        reserve,
-        ..
-    } in releases
-    {
-        novate_risk::release_order(account, market, *bid_lots, *ask_lots, *reserve)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
-//! Provisional weights, estimated from counts of accounts read, assessed and written and erring high.
-//! Measured ones replace them.
+//! Weights of the calls and of the close's parts.
 
 use core::marker::PhantomData;
 use frame_support::{
@@ -27,10 +26,34 @@ fn micros(n: u64) -> Weight {
     Weight::from_parts(n.saturating_mul(WEIGHT_REF_TIME_PER_MICROS), 0)
 }
 
+/// Round figures, for tests.
+impl WeightInfo for () {
+    fn withdraw() -> Weight {
+        micros(500)
+    }
+    fn transfer() -> Weight {
+        micros(500)
+    }
+    fn deposit_for() -> Weight {
+        micros(500)
+    }
+    fn close(markets: u32) -> Weight {
+        micros(5_000).saturating_add(micros(150).saturating_mul(u64::from(markets)))
+    }
+    fn fill() -> Weight {
+        micros(80)
+    }
+    fn request() -> Weight {
+        micros(250)
+    }
+}
+
+// Measured: `make weights` writes everything below this line.
+
 /// Bytes of proof an account costs.
 const ACCOUNT: u64 = 8_192;
 
-/// Provisional weights.
+/// Provisional: estimates that `make weights` replaces.
 pub struct SubstrateWeight<T>(PhantomData<T>);
 
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
@@ -66,26 +89,5 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         micros(250)
             .saturating_add(T::DbWeight::get().reads_writes(8, 8))
             .saturating_add(Weight::from_parts(0, ACCOUNT.saturating_mul(2)))
-    }
-}
-
-impl WeightInfo for () {
-    fn withdraw() -> Weight {
-        micros(500)
-    }
-    fn transfer() -> Weight {
-        micros(500)
-    }
-    fn deposit_for() -> Weight {
-        micros(500)
-    }
-    fn close(markets: u32) -> Weight {
-        micros(5_000).saturating_add(micros(150).saturating_mul(u64::from(markets)))
-    }
-    fn fill() -> Weight {
-        micros(80)
-    }
-    fn request() -> Weight {
-        micros(250)
     }
 }

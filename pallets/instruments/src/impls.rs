@@ -29,6 +29,13 @@ impl<T: Config> Pallet<T> {
                 pending.iter().all(|p| p.change.subject() != subject),
                 Error::<T>::ChangePending
             );
+            ensure!(
+                pending
+                    .iter()
+                    .all(|p| !Self::doubles(&p.change, &change)
+                        && !Self::doubles(&change, &p.change)),
+                Error::<T>::TierChanging
+            );
             pending
                 .try_push(Scheduled {
                     change: change.clone(),
@@ -39,6 +46,17 @@ impl<T: Config> Pallet<T> {
         })?;
         Self::deposit_event(Event::ChangeScheduled { change, due });
         Ok(())
+    }
+
+    /// Whether the market of `moved` would go to a tier that `changed` changes: two steps for whoever is in it.
+    fn doubles(moved: &Change, changed: &Change) -> bool {
+        match (moved, changed) {
+            (Change::Market(id, new), Change::Tier(tier, _)) => {
+                new.tier == *tier
+                    && Instruments::<T>::get(id).is_some_and(|old| old.params.tier != *tier)
+            }
+            _ => false,
+        }
     }
 
     /// Withdraws the change scheduled for `subject`, if there is one.
@@ -74,23 +92,18 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Maintenance margin fraction that a market may have once the changes scheduled now are in force: the greatest of
-    /// those in force and scheduled, for its tier and for the tier it moves to. A threshold drawn with it stays sound when
-    /// they take effect; the sweep that such changes wait for uses it.
+    /// its tier's in force, its tier's scheduled, and that of the tier to which it moves, which does not change meanwhile.
+    /// A threshold drawn with it stays sound when they take effect; the sweep that such changes wait for uses it.
     pub fn maintenance_ahead(market: MarketId) -> Option<Ppm> {
+        let own = Instruments::<T>::get(market)?.params.tier;
+        let in_force = |id: TierId| Tiers::<T>::get(id).map(|tier| tier.mmf);
         let pending = Pending::<T>::get();
-        let tier_ahead = |id: TierId| {
-            let scheduled = pending.iter().find_map(|p| match &p.change {
-                Change::Tier(tier, new) if *tier == id => Some(new.mmf),
-                _ => None,
-            });
-            Tiers::<T>::get(id).map(|t| t.mmf).max(scheduled)
-        };
-        let moved = pending.iter().find_map(|p| match &p.change {
-            Change::Market(id, new) if *id == market => Some(new.tier),
+        let scheduled = pending.iter().filter_map(|p| match &p.change {
+            Change::Tier(id, new) if *id == own => Some(new.mmf),
+            Change::Market(id, new) if *id == market => in_force(new.tier),
             _ => None,
         });
-        let tier = Instruments::<T>::get(market)?.params.tier;
-        tier_ahead(tier).max(moved.and_then(tier_ahead))
+        in_force(own).into_iter().chain(scheduled).max()
     }
 
     fn raises_maintenance(change: &Change) -> bool {

@@ -14,8 +14,8 @@
 //! Everything outside reads the parameters through [`Listing`], once a block, in the close: a call of this pallet
 //! changes nothing for the intake of the block it is in.
 //!
-//! At most one change is scheduled for each tier, each market and the fee tiers, so that one parameter moves at most one
-//! step a timelock. A change is checked when it is scheduled and again when it is due, against what is in force then.
+//! At most one change is scheduled for each tier, each market and the fee tiers, and none for a tier to which a market is
+//! about to move, so that what a position is held to moves at most one step a timelock. A change is checked when it is scheduled and again when it is due, against what is in force then.
 //! One that raises maintenance margin also waits until the threshold index has been swept since it was scheduled.
 
 #![cfg_attr(not(feature = "std"), no_std)]
@@ -271,6 +271,9 @@ pub mod pallet {
         NotVacant,
         /// A number is out of range.
         OutOfRange,
+        /// The market would move to a tier that is scheduled to change, which makes two steps; wait for the one scheduled or
+        /// cancel it first.
+        TierChanging,
     }
 
     impl<T> From<novate_types::MathError> for Error<T> {
@@ -438,7 +441,7 @@ pub mod pallet {
         /// ## Errors
         ///
         /// - [`Error::UnknownTier`], [`Error::Unchanged`], [`Error::StepTooLarge`].
-        /// - [`Error::ChangePending`], [`Error::TooManyChanges`].
+        /// - [`Error::ChangePending`], [`Error::TierChanging`], [`Error::TooManyChanges`].
         /// - Those of [`Pallet::add_tier`] for a parameter out of bounds.
         ///
         /// ## Events
@@ -468,7 +471,7 @@ pub mod pallet {
         /// ## Errors
         ///
         /// - [`Error::UnknownMarket`], [`Error::Unchanged`], [`Error::StepTooLarge`].
-        /// - [`Error::ChangePending`], [`Error::TooManyChanges`].
+        /// - [`Error::ChangePending`], [`Error::TierChanging`], [`Error::TooManyChanges`].
         /// - Those of [`Pallet::list_market`] for a parameter out of bounds.
         ///
         /// ## Events

@@ -1,9 +1,7 @@
-//! Weights of the calls. **Provisional**: each is a round upper estimate of its execution, generous by several times,
-//! plus its storage accesses at their worst, until `make weights` measures them on the benchmarks of this pallet.
+//! Weights of the calls and of the close's part.
 
 use core::marker::PhantomData;
 use frame_support::{traits::Get, weights::Weight};
-use novate_types::MAX_MARKETS;
 
 /// What this pallet asks of a runtime's weights.
 pub trait WeightInfo {
@@ -22,59 +20,61 @@ pub trait WeightInfo {
     fn apply_due(n: u32) -> Weight;
 }
 
-/// Provisional weights over the runtime's own cost of storage.
+// Measured: `make weights` writes everything below this line.
+
+/// As measured on AMD EPYC, 2 cores.
 pub struct SubstrateWeight<T>(PhantomData<T>);
 
-impl<T: frame_system::Config> SubstrateWeight<T> {
-    fn estimate(micros: u64, reads: u64, writes: u64) -> Weight {
-        Weight::from_parts(micros.saturating_mul(1_000_000), 0)
-            .saturating_add(T::DbWeight::get().reads_writes(reads, writes))
-    }
-}
-
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
+    /// 199 µs, 69 keys read, 3 written.
     fn list_market() -> Weight {
-        // Every symbol is compared; a step of the iterator and the read behind it count as two.
-        Self::estimate(
-            400,
-            u64::from(MAX_MARKETS).saturating_mul(2).saturating_add(5),
-            4,
-        )
+        Weight::from_parts(199_390_000, 0).saturating_add(T::DbWeight::get().reads_writes(69, 3))
     }
+    /// 8.92 µs, 1 keys read, 1 written.
     fn add_tier() -> Weight {
-        Self::estimate(50, 1, 1)
+        Weight::from_parts(8_930_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
     }
+    /// 26.09 µs, 2 keys read, 1 written.
     fn schedule_tier_change() -> Weight {
-        Self::estimate(100, 3, 1)
+        Weight::from_parts(26_090_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 1))
     }
+    /// 33.76 µs, 4 keys read, 1 written.
     fn schedule_market_params() -> Weight {
-        Self::estimate(100, 5, 1)
+        Weight::from_parts(33_770_000, 0).saturating_add(T::DbWeight::get().reads_writes(4, 1))
     }
+    /// 16.02 µs, 2 keys read, 1 written.
     fn schedule_fee_tiers() -> Weight {
-        Self::estimate(100, 3, 1)
+        Weight::from_parts(16_030_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 1))
     }
+    /// 16.27 µs, 1 keys read, 1 written.
     fn cancel_change() -> Weight {
-        Self::estimate(100, 1, 1)
+        Weight::from_parts(16_280_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
     }
+    /// 12.46 µs, 1 keys read, 1 written.
     fn set_status() -> Weight {
-        Self::estimate(50, 1, 1)
+        Weight::from_parts(12_460_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
     }
+    /// 13.33 µs, 1 keys read, 1 written.
     fn restrict_market() -> Weight {
-        Self::estimate(50, 1, 1)
+        Weight::from_parts(13_330_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
     }
+    /// 24.74 µs, 2 keys read, 2 written.
     fn lower_open_interest_cap() -> Weight {
-        Self::estimate(150, 2, 2)
+        Weight::from_parts(24_740_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 2))
     }
+    /// 12.47 µs, 1 keys read, 0 written.
     fn delist_market() -> Weight {
-        // Whether it is vacant is asked of other pallets.
-        Self::estimate(200, 12, 4)
+        Weight::from_parts(12_470_000, 0).saturating_add(T::DbWeight::get().reads(1))
     }
+    /// 5.36 µs, 1 keys read, 1 written; 7.31 µs, 1 keys read, 1 written for each of `n`.
     fn apply_due(n: u32) -> Weight {
-        let n = u64::from(n);
-        Self::estimate(
-            n.saturating_mul(100).saturating_add(100),
-            n.saturating_mul(6).saturating_add(4),
-            n.saturating_add(1),
-        )
+        Weight::from_parts(5_360_000, 0)
+            .saturating_add(T::DbWeight::get().reads_writes(1, 1))
+            .saturating_add(Weight::from_parts(7_310_000, 0).saturating_mul(n.into()))
+            .saturating_add(
+                T::DbWeight::get()
+                    .reads_writes(1, 1)
+                    .saturating_mul(n.into()),
+            )
     }
 }

@@ -9,16 +9,32 @@
 )]
 
 use super::*;
+use crate::pages::{Shelf, PAGE};
 use frame_benchmarking::v2::*;
 use frame_support::traits::Get;
 use novate_risk::apply_trade;
 use novate_types::{
-    AccountRef, Cash, Ledger, LedgerError, Lots, MarketId, Pot, Price, RiskAxis, RiskSlots,
-    SignedLots, QUANTUMS,
+    math::position_value_floor, AccountRef, Cash, Direction, Ledger, LedgerError, MarketId,
+    MarketView, Ppm, Price, RiskAxis, Side, SignedLots, MAX_OPEN_ORDERS, MAX_POSITIONS, MILLION,
+    QUANTUMS,
 };
 
+/// The market that moves.
 const MARKET: MarketId = 0;
-const LOTS: SignedLots = 10;
+/// Value of a position.
+const VALUE: Cash = 10_000 * QUANTUMS;
+/// Margin of an account beyond the maintenance margin fraction, in ppm of the value of its positions: at most.
+const SPARE: Ppm = 40_000;
+/// So many accounts have different margins, and stand in different buckets.
+const DIFFERENT: u32 = 8;
+/// Fall of [`MARKET`] that crosses the thresholds of such accounts, without one of them being below maintenance margin.
+const FALL: Ppm = 40_000;
+/// Fall of [`MARKET`] that leaves them less than nothing.
+const CRASH: Ppm = 500_000;
+/// Steps of a full account, see [`Work`].
+const FULL: u32 = MAX_POSITIONS + 1;
+/// One account in so many has all the open orders there can be: about as many orders as steps, which is what a close cancels.
+const ORDERED: u32 = MAX_OPEN_ORDERS / FULL + 1;
 
 #[cfg(feature = "runtime-benchmarks")]
 fn origin<T: Config>() -> Result<T::RuntimeOrigin, BenchmarkError> {
@@ -32,45 +48,81 @@ fn origin<T: Config>() -> Result<T::RuntimeOrigin, BenchmarkError> {
 }
 
 /// What `lots` are worth at the mark.
-fn worth(lots: SignedLots, view: &RiskView) -> Cash {
-    let market = view.market(MARKET).unwrap();
-    novate_types::math::position_value_floor(lots, market.mark, market.lot_size).unwrap()
+fn worth(market: &MarketView, lots: SignedLots) -> Cash {
+    position_value_floor(lots, market.mark, market.lot_size).unwrap()
 }
 
-/// Gives an account `lots` at the mark, and cash worth `part` ppm of them.
-fn hold<T: Config>(of: &AccountRef<T::AccountId>, view: &RiskView, lots: SignedLots, part: i128) {
-    T::Ledger::settle(of, view, true, |account| {
-        let value = worth(lots, view);
-        account.cash += value.abs() * part / 1_000_000;
-        let traded = apply_trade(account, view.market(MARKET)?, lots, value)?;
-        T::Ledger::credit_pot(Pot::Funding(MARKET), traded.funding_to_pot)
-    })
-    .unwrap_or_else(|e: LedgerError| panic!("{e:?}"));
+/// Positions of a full account.
+fn positions(view: &RiskView) -> usize {
+    view.markets.len().min(MAX_POSITIONS as usize)
 }
 
-/// The view with market 0 at a part of its mark.
-fn at<T: Config>(view: &RiskView, ppm: u128) -> RiskView {
-    let mut now = view.clone();
-    now.block += 1;
-    let market = now.markets.iter_mut().find(|m| m.id == MARKET).unwrap();
-    market.mark = Price::from_inner(market.mark.into_inner() / 1_000_000 * ppm);
-    now
+/// How many times as large a full account's position in [`MARKET`] is as its others: so that a move brings every threshold
+/// nearer.
+fn large(view: &RiskView) -> SignedLots {
+    (positions(view) as SignedLots / 4).max(1)
 }
 
-/// A long account with 12 % of margin against a rich short one, and a vault with `vault` quantums.
-fn pair<T: Config>(view: &RiskView, vault: Cash) -> AccountRef<T::AccountId> {
-    let (long, short) = (
-        T::BenchmarkHelper::account(1),
-        T::BenchmarkHelper::account(2),
-    );
-    hold::<T>(&long, view, LOTS, 120_000);
-    hold::<T>(&short, view, -LOTS, 10_000_000);
-    T::Ledger::settle(&T::Vault::get(), view, true, |account| {
-        account.cash += vault;
+/// Lots of a usual position in [`MARKET`].
+fn usual(market: &MarketView) -> SignedLots {
+    SignedLots::try_from(VALUE / worth(market, 1)).unwrap()
+}
+
+/// Opens an account: `large` usual positions in [`MARKET`], and its margin. Below zero, all of its positions are the other way
+/// around.
+fn open<T: Config>(number: u32, view: &RiskView, large: SignedLots, spare: Ppm) -> Of<T> {
+    let of = T::BenchmarkHelper::account(number);
+    T::Ledger::settle(&of, view, true, |account| {
+        for (n, market) in view.markets.iter().take(positions(view)).enumerate() {
+            let turn = if n % 2 == 0 { 1 } else { -1 };
+            let times = if n == 0 { large } else { large.signum() * turn };
+            let lots = times * usual(market);
+            let value = worth(market, lots);
+            apply_trade(account, market, lots, value)?;
+            account.cash += value.abs() * Cash::from(market.mmf + spare) / Cash::from(MILLION);
+        }
         Ok::<_, LedgerError>(())
     })
     .unwrap_or_else(|e| panic!("{e:?}"));
-    long
+    of
+}
+
+/// Opens accounts near their maintenance margin.
+fn open_near<T: Config>(many: u32, view: &RiskView) {
+    for number in 0..many {
+        let spare = SPARE - SPARE / 2 * (number % DIFFERENT) / DIFFERENT;
+        open::<T>(number, view, large(view), spare);
+    }
+}
+
+type Of<T> = AccountRef<<T as frame_system::Config>::AccountId>;
+
+/// The next view: [`MARKET`] fell by `ppm`.
+fn fallen(view: &RiskView, ppm: Ppm) -> RiskView {
+    let mut now = view.clone();
+    now.block += 1;
+    let market = now.markets.iter_mut().find(|m| m.id == MARKET).unwrap();
+    let left = u128::from(MILLION - ppm);
+    market.mark = Price::from_inner(market.mark.into_inner() / u128::from(MILLION) * left);
+    now
+}
+
+/// Gives an account cash for anything.
+fn enrich<T: Config>(of: &Of<T>, view: &RiskView) {
+    T::Ledger::settle(of, view, true, |account| {
+        account.cash += 1_000_000_000 * QUANTUMS;
+        Ok::<_, LedgerError>(())
+    })
+    .unwrap_or_else(|e| panic!("{e:?}"));
+}
+
+fn slot_of<T: Config>(of: &Of<T>, axis: RiskAxis) -> Option<u32> {
+    let account = T::Ledger::account(of).unwrap();
+    account
+        .risk
+        .iter()
+        .find(|s| s.axis == axis)
+        .map(|s| s.bucket)
 }
 
 #[benchmarks]
@@ -78,18 +130,27 @@ mod benchmarks {
     use super::*;
 
     #[benchmark]
-    fn set_loss_cap() -> Result<(), BenchmarkError> {
+    fn loss_cap() -> Result<(), BenchmarkError> {
         let origin = origin::<T>()?;
         T::BenchmarkHelper::view();
+        Pallet::<T>::schedule_loss_cap(
+            origin.clone() as T::RuntimeOrigin,
+            MARKET,
+            T::DefaultLossCap::get() + 1,
+        )?;
+        // It withdraws a change as well: the dearest of the three.
         #[extrinsic_call]
-        _(origin as T::RuntimeOrigin, MARKET, QUANTUMS);
-        assert_eq!(Pallet::<T>::loss_cap(MARKET), QUANTUMS);
+        lower_loss_cap(origin as T::RuntimeOrigin, MARKET, QUANTUMS);
+        assert_eq!(Pallet::<T>::loss_cap(MARKET, 1), QUANTUMS);
         Ok(())
     }
 
+    /// With accounts, none of which is near.
     #[benchmark]
     fn idle() -> Result<(), BenchmarkError> {
         let view = T::BenchmarkHelper::view();
+        open::<T>(0, &view, large(&view), MILLION);
+        open::<T>(1, &view, -large(&view), MILLION);
         #[block]
         {
             Pallet::<T>::on_marks(&view, &view);
@@ -99,99 +160,133 @@ mod benchmarks {
         Ok(())
     }
 
+    /// Entries that are crossed and live no longer.
     #[benchmark]
-    fn pop() -> Result<(), BenchmarkError> {
+    fn pop(n: Linear<1, { T::MaxPops::get() }>) {
         let view = T::BenchmarkHelper::view();
-        let of = T::BenchmarkHelper::account(0);
-        hold::<T>(&of, &view, LOTS, 120_000);
-        // Cash that comes in without a settlement leaves the threshold where it was: crossed below, and to be moved.
-        T::Ledger::update(&of, |account| {
-            account.cash += worth(LOTS, &view);
-            Ok::<_, LedgerError>(())
-        })
-        .unwrap_or_else(|e| panic!("{e:?}"));
-        let before = T::Ledger::account(&of).unwrap().risk;
-        let now = at::<T>(&view, 900_000);
+        Capacity::<T>::put(Pallet::<T>::most());
+        open_near::<T>(n, &view);
+        for number in 0..n {
+            T::Ledger::update(&T::BenchmarkHelper::account(number), |account| {
+                account.risk.iter_mut().for_each(|slot| slot.generation = 0);
+                Ok::<_, LedgerError>(())
+            })
+            .unwrap_or_else(|e| panic!("{e:?}"));
+        }
+        let now = fallen(&view, FALL);
+        #[block]
+        {
+            Pallet::<T>::pop_crossed(&now);
+        }
+        let shelf = Shelf::Threshold(RiskAxis::Mark(MARKET), Direction::Down);
+        assert_eq!(RiskDirectory::<T>::get(shelf).buckets().count(), 0);
+    }
+
+    /// Accounts of which one threshold is crossed; none is below maintenance margin, and all of their thresholds come nearer.
+    #[benchmark]
+    fn look(n: Linear<FULL, { T::MaxLooks::get() / FULL * FULL }>) {
+        let view = T::BenchmarkHelper::view();
+        Capacity::<T>::put(Pallet::<T>::most());
+        let accounts = n / FULL;
+        open_near::<T>(accounts, &view);
+        let of = T::BenchmarkHelper::account(accounts - 1);
+        let before = slot_of::<T>(&of, RiskAxis::Mark(MARKET));
+        let now = fallen(&view, FALL);
         #[block]
         {
             Pallet::<T>::pop_crossed(&now);
         }
         assert_eq!(Pallet::<T>::queued(), 0);
-        let after = T::Ledger::account(&of).unwrap().risk;
-        let moved = |axis: RiskAxis| {
-            let bucket =
-                |slots: &RiskSlots| slots.iter().find(|s| s.axis == axis).map(|s| s.bucket);
-            bucket(&before) != bucket(&after)
-        };
-        assert!(moved(RiskAxis::Mark(MARKET)));
-        Ok(())
+        assert_ne!(slot_of::<T>(&of, RiskAxis::Mark(MARKET)), before);
     }
 
+    /// Accounts whose thresholds all come nearer. Two more may be swept with them: the vault and the fund.
     #[benchmark]
-    fn sweep() -> Result<(), BenchmarkError> {
+    fn sweep(n: Linear<1, { T::SweepPerClose::get().saturating_sub(2).max(2) }>) {
         let view = T::BenchmarkHelper::view();
-        hold::<T>(&T::BenchmarkHelper::account(0), &view, LOTS, 120_000);
-        let now = at::<T>(&view, 960_000);
+        open_near::<T>(n, &view);
+        let now = fallen(&view, FALL);
         #[block]
         {
             Pallet::<T>::sweep(&now);
         }
         assert!(Sweeping::<T>::exists());
-        Ok(())
     }
 
+    /// Accounts with less than nothing, and with orders: these are cancelled, the fund pays and the vault takes over.
     #[benchmark]
-    fn liquidate() -> Result<(), BenchmarkError> {
+    fn liquidate(n: Linear<FULL, { T::MaxLiquidations::get() / FULL * FULL }>) {
         let view = T::BenchmarkHelper::view();
-        let long = pair::<T>(&view, 100 * worth(LOTS, &view));
-        let now = at::<T>(&view, 885_000);
+        Capacity::<T>::put(Pallet::<T>::most());
+        enrich::<T>(&T::Vault::get(), &view);
+        enrich::<T>(&T::InsuranceFund::get(), &view);
+        let accounts = n / FULL;
+        for number in 0..accounts {
+            let of = open::<T>(number, &view, large(&view), SPARE);
+            if number % ORDERED == 0 {
+                T::BenchmarkHelper::place(&of, MAX_OPEN_ORDERS);
+            }
+        }
+        let now = fallen(&view, CRASH);
         #[block]
         {
             Pallet::<T>::on_marks(&view, &now);
             Pallet::<T>::waterfall(&now);
         }
         assert_eq!(Pallet::<T>::queued(), 0);
-        assert_eq!(T::Ledger::account(&long).unwrap().lots(MARKET), 0);
-        assert_eq!(
-            T::Ledger::account(&T::Vault::get()).unwrap().lots(MARKET),
-            LOTS
-        );
-        Ok(())
+        let taken = T::Ledger::account(&T::Vault::get()).unwrap().lots(MARKET);
+        let each = large(&view) * usual(&view.markets[0]);
+        assert_eq!(taken, SignedLots::from(accounts) * each);
     }
 
+    /// The vault takes nothing over: the positions of one account are closed against `n` of others.
     #[benchmark]
-    fn deleverage() -> Result<(), BenchmarkError> {
+    fn deleverage(n: Linear<1, { T::MaxDeleveraged::get() }>) {
         let view = T::BenchmarkHelper::view();
-        let long = pair::<T>(&view, 0);
-        let now = at::<T>(&view, 885_000);
+        let most = Pallet::<T>::most();
+        Capacity::<T>::put(Work {
+            deleveraged: n,
+            ..most
+        });
+        for number in 1..=most.deleveraged {
+            open::<T>(number, &view, -large(&view), MILLION);
+        }
+        let of = open::<T>(
+            0,
+            &view,
+            large(&view) * SignedLots::from(most.deleveraged),
+            SPARE,
+        );
+        let before = T::Ledger::account(&of).unwrap().lots(MARKET);
+        let now = fallen(&view, 2 * SPARE);
         #[block]
         {
             Pallet::<T>::on_marks(&view, &now);
             Pallet::<T>::waterfall(&now);
         }
-        assert_eq!(T::Ledger::account(&long).unwrap().lots(MARKET), 0);
-        assert_eq!(T::Ledger::open_interest(MARKET), 0 as Lots);
-        Ok(())
+        let closed = before - T::Ledger::account(&of).unwrap().lots(MARKET);
+        let each = large(&view) * usual(&view.markets[0]);
+        assert_eq!(closed, SignedLots::from(n) * each);
     }
 
     #[benchmark]
-    fn rank() -> Result<(), BenchmarkError> {
+    fn rank(n: Linear<1, { T::MaxRankReads::get().min(PAGE) }>) {
         let view = T::BenchmarkHelper::view();
-        let of = T::BenchmarkHelper::account(0);
-        hold::<T>(&of, &view, LOTS, 120_000);
-        let shelf = crate::pages::Shelf::Rank(MARKET, novate_types::Side::Bid);
-        let bucket = T::Ledger::account(&of).unwrap().positions[0].rank.bucket;
-        let bucket = u32::from(bucket);
+        (0..n).for_each(|number| {
+            open::<T>(number, &view, large(&view), SPARE);
+        });
+        let shelf = Shelf::Rank(MARKET, Side::Bid);
+        let first = T::Ledger::account(&T::BenchmarkHelper::account(0)).unwrap();
+        let bucket = u32::from(first.positions[0].rank.bucket);
         let mut live = 0;
         #[block]
         {
-            for entry in Pallet::<T>::take(shelf, bucket, 1) {
+            for entry in Pallet::<T>::take(shelf, bucket, n) {
                 live += u32::from(Pallet::<T>::is_live(shelf, bucket, &entry));
                 Pallet::<T>::append(shelf, bucket, entry).unwrap();
             }
         }
-        assert_eq!(live, 1);
-        Ok(())
+        assert_eq!(live, n);
     }
 
     impl_benchmark_test_suite!(Pallet, crate::mock::new_test_ext(), crate::mock::Test);

@@ -12,14 +12,20 @@
 //! nothing may be done to it: it waits in a bucket that is crossed at any price, on the axis that is missing, and is the first to
 //! be looked at when that price comes back. Until then it costs nobody anything.
 //!
-//! Slots outlive their axes: closing and opening a position again and again appends nothing.
+//! Slots outlive their axes: closing and opening a position again and again appends nothing. They do not outlive the way into
+//! the queue.
 
 use crate::{
     pages::{Entry, Shelf},
-    scale, AllAccounts, Config, Event, Pallet, Queue, Refusal, RiskDirectory, RiskSpan, SweepState,
-    Sweeping, Tightenings,
+    scale,
+    types::{steps, ACCOUNT_STEPS},
+    Config, Event, Pallet, Queue, Refusal, RiskDirectory, RiskSpan, SweepState, Sweeping,
+    Tightenings, Work,
 };
-use alloc::{collections::BTreeSet, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
 use frame_support::{storage::with_storage_layer, traits::Get};
 use novate_risk::{safe_moves, Move, RELATIVE_ONE};
 use novate_types::{
@@ -28,6 +34,8 @@ use novate_types::{
     RiskAxis, RiskError, RiskIndex, RiskModel, RiskSlot, RiskView, Side, Standing, ThresholdSweep,
 };
 
+/// One account below maintenance margin among so many looked at means that there are more where the budget ended.
+const PRESSING_SHARE: u32 = 16;
 /// Accounts that [`Pallet::candidates`] looks for at most.
 pub const MOST_CANDIDATES: u32 = 4_096;
 /// Entries it reads for each of them: one account has several, and some are stale.
@@ -71,10 +79,70 @@ struct Crossed {
     buckets: Vec<u32>,
 }
 
-/// An entry taken from the index.
-struct Popped<AccountId> {
+/// An account's entry that was taken out of the index.
+#[derive(Clone, Copy)]
+struct Taken {
     at: Threshold,
-    entry: Entry<AccountId>,
+    generation: u32,
+}
+
+impl Taken {
+    /// The slot of the account that it is live by.
+    const fn slot(&self) -> RiskSlot {
+        RiskSlot {
+            axis: self.at.axis,
+            direction: self.at.direction,
+            bucket: self.at.bucket,
+            generation: self.generation,
+        }
+    }
+}
+
+/// What looking at an account came to.
+#[derive(Default)]
+struct Looked {
+    /// Steps it took: of one that goes to the queue no threshold is drawn again.
+    steps: u32,
+    /// Its entries that belong where they were.
+    stays: Vec<Taken>,
+}
+
+/// Entries taken out of the index in one close, by account: who stands on several crossed axes is looked at once, when
+/// the first of its entries came up.
+struct Popped<AccountId> {
+    /// Where each account is in `all`.
+    places: BTreeMap<AccountRef<AccountId>, usize>,
+    all: Vec<(AccountRef<AccountId>, Vec<Taken>)>,
+}
+
+impl<AccountId> Default for Popped<AccountId> {
+    fn default() -> Self {
+        Self {
+            places: BTreeMap::new(),
+            all: Vec::new(),
+        }
+    }
+}
+
+impl<AccountId: Ord + Clone> Popped<AccountId> {
+    fn add(&mut self, of: AccountRef<AccountId>, taken: Taken) {
+        let next = self.all.len();
+        let place = *self.places.entry(of.clone()).or_insert(next);
+        match self.all.get_mut(place) {
+            Some((_, all)) => all.push(taken),
+            None => self.all.push((of, alloc::vec![taken])),
+        }
+    }
+
+    /// Largest class first, and within one as they came up.
+    fn by_class(self) -> impl Iterator<Item = Vec<(AccountRef<AccountId>, Vec<Taken>)>> {
+        let mut classes: BTreeMap<u32, Vec<_>> = BTreeMap::new();
+        for (of, taken) in self.all {
+            let class = taken.first().map_or(0, |t| scale::class(t.at.bucket));
+            classes.entry(class).or_default().push((of, taken));
+        }
+        classes.into_values().rev()
+    }
 }
 
 /// Whether a stored step is found no later than a needed one.
@@ -424,10 +492,18 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Takes the accounts behind crossed thresholds, class by class while the budget lasts, and puts each where it belongs now.
-    pub(crate) fn pop_crossed(now: &RiskView) {
-        let mut budget = T::MaxPops::get();
+    ///
+    /// Returns whether the next close should look at more of them: the budget is used up, and accounts below maintenance
+    /// margin were among those it was spent on. A crowd that only stands near the line does not press.
+    pub(crate) fn pop_crossed(now: &RiskView) -> bool {
+        let queued = Queue::<T>::count();
+        let Work {
+            pops: mut budget,
+            looks: mut steps,
+            ..
+        } = Self::capacity();
         let mut open = Self::crossed(now);
-        let mut popped = Vec::new();
+        let mut popped = Popped::default();
         // At first half of what is left for each class, so that none starves; then whatever remains.
         for part in [2, 1] {
             for class in (0..scale::CLASSES).rev() {
@@ -437,9 +513,41 @@ impl<T: Config> Pallet<T> {
                 budget = budget.saturating_sub(ration.saturating_sub(left));
             }
         }
-        for one in popped {
-            Self::recheck(one, now);
+        let (mut looked_at, mut is_used_up) = (0u32, budget == 0);
+        let (mut later, mut stay) = (Vec::new(), Vec::new());
+        let mut note = |looked: Looked, of, steps: &mut u32| {
+            *steps = steps.saturating_sub(looked.steps);
+            looked_at = looked_at.saturating_add(1);
+            stay.push((of, looked.stays));
+        };
+        // Steps are shared out as entries are: half of what is left for each class, then whatever remains.
+        for of_class in popped.by_class() {
+            let mut ration = steps.div_ceil(2);
+            for (of, taken) in of_class {
+                match Self::recheck(&of, &taken, now, ration) {
+                    Some(looked) => {
+                        ration = ration.saturating_sub(looked.steps);
+                        note(looked, of, &mut steps);
+                    }
+                    None => later.push((of, taken)),
+                }
+            }
         }
+        for (of, taken) in later {
+            match Self::recheck(&of, &taken, now, steps) {
+                Some(looked) => note(looked, of, &mut steps),
+                None => {
+                    is_used_up = true;
+                    Self::put_back(&of, &taken);
+                }
+            }
+        }
+        // Behind those that were not looked at: these come first in the next close.
+        for (of, taken) in &stay {
+            Self::put_back(of, taken);
+        }
+        let found = Queue::<T>::count().saturating_sub(queued);
+        is_used_up && found.saturating_mul(PRESSING_SHARE) >= looked_at
     }
 
     /// Takes the accounts of one class, the farthest crossed first on each axis, page by page from axis to axis. Returns what
@@ -447,7 +555,7 @@ impl<T: Config> Pallet<T> {
     fn pop_class(
         mut open: Vec<&mut Crossed>,
         mut budget: u32,
-        popped: &mut Vec<Popped<T::AccountId>>,
+        popped: &mut Popped<T::AccountId>,
     ) -> u32 {
         while budget > 0 && !open.is_empty() {
             open.retain_mut(|crossed| {
@@ -462,7 +570,10 @@ impl<T: Config> Pallet<T> {
                     direction: crossed.direction,
                     bucket,
                 };
-                popped.extend(entries.into_iter().map(|entry| Popped { at, entry }));
+                for entry in entries {
+                    let generation = entry.generation;
+                    popped.add(entry.account, Taken { at, generation });
+                }
                 if !RiskSpan::<T>::contains_key((shelf, bucket)) {
                     crossed.buckets.pop();
                 }
@@ -498,51 +609,93 @@ impl<T: Config> Pallet<T> {
         all
     }
 
-    fn recheck(popped: Popped<T::AccountId>, now: &RiskView) {
-        let Popped { at, entry } = popped;
-        let shelf = Shelf::Threshold(at.axis, at.direction);
-        if !Self::is_live(shelf, at.bucket, &entry) {
-            if is_waiting(at.bucket) && T::Ledger::account(&entry.account).is_none() {
+    /// Looks at an account of which `taken` are entries, live or not, that were taken out of the index. Does nothing and
+    /// returns none if `left` steps are not enough.
+    fn recheck(
+        of: &AccountRef<T::AccountId>,
+        taken: &[Taken],
+        now: &RiskView,
+        left: u32,
+    ) -> Option<Looked> {
+        if left == 0 {
+            return None;
+        }
+        let Some(account) = T::Ledger::account(of) else {
+            if taken.iter().any(|t| is_waiting(t.at.bucket)) {
                 // Its owner closed it: it lacks nothing any more.
-                if let Err(error) = Self::resume(&entry.account) {
+                if let Err(error) = Self::resume(of) {
                     log::error!(target: crate::LOG, "a deficit stays counted: {error:?}");
                 }
             }
-            return;
+            return Some(Looked::default());
+        };
+        let is_live = |t: &&Taken| account.risk.contains(&t.slot());
+        let live: Vec<Taken> = taken.iter().filter(is_live).copied().collect();
+        if live.is_empty() {
+            return Some(Looked::default());
         }
-        let moved = with_storage_layer(|| Self::reindex(&at, &entry, now));
-        if let Err(error) = moved {
-            log::error!(target: crate::LOG, "{:?} cannot be indexed: {error:?}", entry.account);
-            if let Err(error) = Self::append(shelf, at.bucket, entry) {
-                log::error!(target: crate::LOG, "an entry of the threshold index is lost: {error:?}");
+        let steps = steps(&account);
+        if steps > left {
+            return None;
+        }
+        let stays = match with_storage_layer(|| Self::reindex(of, &account, &live, now)) {
+            Ok(true) => live,
+            Ok(false) => Vec::new(),
+            Err(error) => {
+                log::error!(target: crate::LOG, "{of:?} cannot be indexed: {error:?}");
+                live
             }
-        }
+        };
+        let is_queued = Queue::<T>::contains_key(of);
+        Some(Looked {
+            steps: if is_queued { ACCOUNT_STEPS } else { steps },
+            stays,
+        })
     }
 
-    /// Moves a live entry that was taken out to where its account belongs; puts it back as it is if that is right there.
-    fn reindex(at: &Threshold, entry: &Entry<T::AccountId>, now: &RiskView) -> Result<(), Refusal> {
-        let of = &entry.account;
-        let Some(account) = T::Ledger::account(of) else {
-            return Ok(());
-        };
-        let assessment = T::Risk::assess(&account, now)?;
-        let place = Self::place(of, &account, now, &assessment)?;
-        if let Some(needed) = place.thresholds() {
-            let stays = needed.contains(at) && Self::is_covered(&account, needed);
-            if stays {
-                let shelf = Shelf::Threshold(at.axis, at.direction);
-                return Ok(Self::append(shelf, at.bucket, entry.clone())?);
-            }
-        }
-        if is_waiting(at.bucket) && !matches!(place, Place::Waits(_)) {
+    /// Moves an account of which `live` were taken out to where it belongs. Returns whether it belongs where it was: they have
+    /// to be put back.
+    fn reindex(
+        of: &AccountRef<T::AccountId>,
+        account: &MarginAccount,
+        live: &[Taken],
+        now: &RiskView,
+    ) -> Result<bool, Refusal> {
+        let assessment = T::Risk::assess(account, now)?;
+        let place = Self::place(of, account, now, &assessment)?;
+        let waited = live.iter().any(|t| is_waiting(t.at.bucket));
+        if waited && !matches!(place, Place::Waits(_)) {
             Self::resume(of)?;
+        }
+        let Some(needed) = place.thresholds() else {
+            Self::enqueue(of, &assessment, now.block)?;
+            return T::Ledger::update(of, |account| {
+                account.risk.clear();
+                Ok(false)
+            });
+        };
+        if live.iter().all(|t| needed.contains(&t.at)) && Self::is_covered(account, needed) {
+            return Ok(true);
         }
         T::Ledger::settle(of, now, false, |account| {
             account
                 .risk
-                .retain(|s| s.axis != at.axis || s.direction != at.direction);
-            Ok(())
+                .retain(|slot| live.iter().all(|t| t.slot() != *slot));
+            Ok(false)
         })
+    }
+
+    fn put_back(of: &AccountRef<T::AccountId>, taken: &[Taken]) {
+        for t in taken {
+            let entry = Entry {
+                account: of.clone(),
+                generation: t.generation,
+            };
+            let shelf = Shelf::Threshold(t.at.axis, t.at.direction);
+            if let Err(error) = Self::append(shelf, t.at.bucket, entry) {
+                log::error!(target: crate::LOG, "an entry of the threshold index is lost: {error:?}");
+            }
+        }
     }
 
     /// Looks at the next few accounts, whatever the index says of them, and draws their thresholds again: parameters may
@@ -554,7 +707,7 @@ impl<T: Config> Pallet<T> {
             completed: None,
         });
         let most = T::SweepPerClose::get();
-        let accounts = T::Accounts::after(state.cursor.as_ref(), most);
+        let accounts = T::Ledger::accounts_after(state.cursor.as_ref(), most);
         for of in &accounts {
             if let Err(error) = with_storage_layer(|| Self::verify(of, now)) {
                 log::error!(target: crate::LOG, "{of:?} cannot be swept: {error:?}");
@@ -664,7 +817,11 @@ impl<T: Config> RiskIndex<T::AccountId> for Pallet<T> {
             Self::resume(of)?;
         }
         match place.thresholds() {
-            None => Self::enqueue(of, &assessment, view.block),
+            None => {
+                // The queue has it now. It gets thresholds again when it leaves.
+                account.risk.clear();
+                Self::enqueue(of, &assessment, view.block)
+            }
             Some(needed) => needed
                 .iter()
                 .try_for_each(|at| Self::set_threshold(of, account, needed, *at)),

@@ -55,12 +55,14 @@ pub mod weights;
 pub use index::MOST_CANDIDATES;
 pub use pallet::*;
 pub use types::*;
-pub use weights::{WeightInfo, Work};
+pub use weights::WeightInfo;
 
 use alloc::vec::Vec;
 use frame_support::{traits::Get, weights::Weight};
 use novate_types::{LiquidationOrder, Liquidations, RiskView};
 
+/// Steps that a queued account is reckoned to take, see [`Work`].
+const STEPS_PER_QUEUED: u32 = 12;
 /// Where this pallet's log lines go.
 pub(crate) const LOG: &str = "runtime::liquidation";
 
@@ -76,9 +78,10 @@ pub mod pallet {
     use frame_system::pallet_prelude::*;
     use novate_risk::LiquidationParams;
     use novate_types::{
-        AccountRef, BlockNumber, Cash, CurrentView, Ledger, Lots, MarketId, OrderBook,
-        ParametersAhead, Ppm, RiskModel, Side, Ticks,
+        math, AccountRef, BlockNumber, Cash, CurrentView, Ledger, Lots, MarketId, OrderBook,
+        ParametersAhead, Ppm, RiskModel, Side, Ticks, MAX_POSITIONS,
     };
+    use sp_runtime::traits::UniqueSaturatedInto;
 
     const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
 
@@ -96,12 +99,18 @@ pub mod pallet {
         type Risk: RiskModel;
         /// The last close's view, for queries and checks.
         type View: CurrentView;
-        /// Every margin account, for the sweep.
-        type Accounts: AllAccounts<Self::AccountId>;
         /// Parameters that are scheduled: thresholds are drawn with the stricter of these and those in force.
         type Ahead: ParametersAhead;
-        /// Sets loss caps. Section 8 asks for a timelock: it belongs into this origin.
+        /// Schedules loss caps.
         type GovernanceOrigin: EnsureOrigin<Self::RuntimeOrigin>;
+        /// Lowers them at once.
+        type EmergencyOrigin: EnsureOrigin<Self::RuntimeOrigin>;
+        /// Blocks that a scheduled cap waits.
+        #[pallet::constant]
+        type Timelock: Get<BlockNumber>;
+        /// How far a cap moves in one change.
+        #[pallet::constant]
+        type MaxStep: Get<LossCapStep>;
         /// The account that takes over others (remedy 4). Anyone funds it by a deposit.
         #[pallet::constant]
         type Vault: Get<AccountRef<Self::AccountId>>;
@@ -120,10 +129,16 @@ pub mod pallet {
         /// Blocks after which the vault's losses are counted anew.
         #[pallet::constant]
         type LossWindow: Get<BlockNumber>;
-        /// Entries of the threshold index looked at in one close.
+        /// What a close does at most while nothing presses. What presses raises it, up to the constants that follow.
+        #[pallet::constant]
+        type Calm: Get<Work>;
+        /// Entries taken out of the threshold index in one close.
         #[pallet::constant]
         type MaxPops: Get<u32>;
-        /// Accounts for which remedies are taken in one close.
+        /// Steps of accounts looked at for them in one close, see [`Work`].
+        #[pallet::constant]
+        type MaxLooks: Get<u32>;
+        /// Steps of accounts for which remedies are taken in one close.
         #[pallet::constant]
         type MaxLiquidations: Get<u32>;
         /// Counterparties deleveraged in one close.
@@ -178,9 +193,13 @@ pub mod pallet {
     #[pallet::storage]
     pub type UncoveredDeficit<T: Config> = StorageValue<_, Cash, ValueQuery>;
 
-    /// What the vault may lose in a market and window, in quantums, where it is not the default.
+    /// What the next close may do, and its reserve is made for: written by the close before. None is [`Config::Calm`].
     #[pallet::storage]
-    pub type LossCaps<T: Config> = StorageMap<_, Twox64Concat, MarketId, Cash>;
+    pub type Capacity<T: Config> = StorageValue<_, Work>;
+
+    /// What the vault may lose in a market and window, where it is not the default.
+    #[pallet::storage]
+    pub type LossCaps<T: Config> = StorageMap<_, Twox64Concat, MarketId, LossCap>;
 
     /// What the vault lost in a market, at marks and funding.
     #[pallet::storage]
@@ -306,8 +325,26 @@ pub mod pallet {
             /// Which.
             account: AccountRef<T::AccountId>,
         },
-        /// What the vault may lose in a market and window changed.
-        LossCapSet {
+        /// What the vault may lose in a market and window is going to change.
+        LossCapScheduled {
+            /// The market.
+            market: MarketId,
+            /// In force, in quantums.
+            old_value: Cash,
+            /// From `due` on.
+            new_value: Cash,
+            /// The first block that it is in force in.
+            due: BlockNumber,
+        },
+        /// What was scheduled will not come.
+        LossCapCancelled {
+            /// The market.
+            market: MarketId,
+            /// What would have come.
+            cancelled: Cash,
+        },
+        /// What the vault may lose in a market and window is less from now on.
+        LossCapLowered {
             /// The market.
             market: MarketId,
             /// Before, in quantums.
@@ -323,20 +360,40 @@ pub mod pallet {
         NegativeCap,
         /// No market of that number is listed.
         UnknownMarket,
+        /// Farther from what is in force than one change may go; take more than one step.
+        StepTooLarge,
+        /// A change of this market's cap waits; cancel it first.
+        ChangePending,
+        /// No change of this market's cap waits.
+        NothingPending,
+        /// Not lower than what is in force; schedule it.
+        NotLower,
+        /// The block it would be in force in has no number.
+        OutOfRange,
     }
 
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         fn integrity_test() {
-            assert!(T::MaxPops::get() > 0, "the index has to be read");
-            assert!(
-                T::MaxLiquidations::get() > 0,
-                "the queue has to be worked on"
-            );
             assert!(T::MaxDeleveraged::get() > 0, "deleveraging has to end");
             assert!(
                 T::MaxRankReads::get() >= T::MaxDeleveraged::get(),
                 "a counterparty is read first"
+            );
+            let (calm, most) = (T::Calm::get(), Self::most());
+            assert!(
+                calm.pops <= most.pops
+                    && calm.looks <= most.looks
+                    && calm.liquidations <= most.liquidations
+                    && calm.deleveraged <= most.deleveraged
+                    && calm.ranks <= most.ranks
+                    && calm.swept == most.swept,
+                "pressure raises what a close may do"
+            );
+            let largest = MAX_POSITIONS.saturating_add(ACCOUNT_STEPS);
+            assert!(
+                calm.pops > 0 && calm.looks >= largest && calm.liquidations >= largest,
+                "the largest account is within any close's reach"
             );
             assert!(
                 T::LossWindow::get() > 0,
@@ -356,8 +413,63 @@ pub mod pallet {
 
     #[pallet::call]
     impl<T: Config> Pallet<T> {
-        /// Sets what the vault may lose in a market within a window of [`Config::LossWindow`] blocks before it stops taking over
-        /// accounts with positions there.
+        /// Schedules what the vault may lose in a market within a window of [`Config::LossWindow`] blocks before it stops taking
+        /// over accounts with positions there.
+        ///
+        /// ## Dispatch Origin
+        ///
+        /// [`Config::GovernanceOrigin`].
+        ///
+        /// ## Details
+        ///
+        /// In force after [`Config::Timelock`] blocks, and at most [`Config::MaxStep`] from what is in force now.
+        ///
+        /// ## Errors
+        ///
+        /// - [`Error::UnknownMarket`], [`Error::NegativeCap`], [`Error::StepTooLarge`]
+        /// - [`Error::ChangePending`]: one at a time.
+        ///
+        /// ## Events
+        ///
+        /// - [`Event::LossCapScheduled`]
+        #[pallet::call_index(0)]
+        #[pallet::weight(T::WeightInfo::loss_cap())]
+        pub fn schedule_loss_cap(
+            origin: OriginFor<T>,
+            market: MarketId,
+            cap: Cash,
+        ) -> DispatchResult {
+            T::GovernanceOrigin::ensure_origin(origin)?;
+            let (cap_now, block) = Self::known_cap(market)?;
+            ensure!(cap >= 0, Error::<T>::NegativeCap);
+            ensure!(cap_now.waiting(block).is_none(), Error::<T>::ChangePending);
+            let old_value = cap_now.at(block);
+            let step = T::MaxStep::get();
+            ensure!(
+                math::is_within_step(old_value, cap, step.relative, step.cash).unwrap_or(false),
+                Error::<T>::StepTooLarge
+            );
+            let due = block
+                .checked_add(T::Timelock::get())
+                .ok_or(Error::<T>::OutOfRange)?;
+            let next = Some((cap, due));
+            LossCaps::<T>::insert(
+                market,
+                LossCap {
+                    now: old_value,
+                    next,
+                },
+            );
+            Self::deposit_event(Event::LossCapScheduled {
+                market,
+                old_value,
+                new_value: cap,
+                due,
+            });
+            Ok(())
+        }
+
+        /// Withdraws what is scheduled for a market's loss cap.
         ///
         /// ## Dispatch Origin
         ///
@@ -365,24 +477,54 @@ pub mod pallet {
         ///
         /// ## Errors
         ///
-        /// - [`Error::UnknownMarket`]
-        /// - [`Error::NegativeCap`]
+        /// - [`Error::UnknownMarket`], [`Error::NothingPending`]
         ///
         /// ## Events
         ///
-        /// - [`Event::LossCapSet`]
-        #[pallet::call_index(0)]
-        #[pallet::weight(T::WeightInfo::set_loss_cap())]
-        pub fn set_loss_cap(origin: OriginFor<T>, market: MarketId, cap: Cash) -> DispatchResult {
+        /// - [`Event::LossCapCancelled`]
+        #[pallet::call_index(1)]
+        #[pallet::weight(T::WeightInfo::loss_cap())]
+        pub fn cancel_loss_cap(origin: OriginFor<T>, market: MarketId) -> DispatchResult {
             T::GovernanceOrigin::ensure_origin(origin)?;
+            let (cap, block) = Self::known_cap(market)?;
+            let cancelled = cap.waiting(block).ok_or(Error::<T>::NothingPending)?;
+            LossCaps::<T>::insert(market, LossCap { next: None, ..cap });
+            Self::deposit_event(Event::LossCapCancelled { market, cancelled });
+            Ok(())
+        }
+
+        /// Lowers a market's loss cap at once, and withdraws what is scheduled for it.
+        ///
+        /// ## Dispatch Origin
+        ///
+        /// [`Config::EmergencyOrigin`].
+        ///
+        /// ## Errors
+        ///
+        /// - [`Error::UnknownMarket`], [`Error::NegativeCap`], [`Error::NotLower`]
+        ///
+        /// ## Events
+        ///
+        /// - [`Event::LossCapLowered`], and [`Event::LossCapCancelled`] if a change was scheduled.
+        #[pallet::call_index(2)]
+        #[pallet::weight(T::WeightInfo::loss_cap())]
+        pub fn lower_loss_cap(origin: OriginFor<T>, market: MarketId, cap: Cash) -> DispatchResult {
+            T::EmergencyOrigin::ensure_origin(origin)?;
+            let (cap_now, block) = Self::known_cap(market)?;
+            let old_value = cap_now.at(block);
             ensure!(cap >= 0, Error::<T>::NegativeCap);
-            ensure!(
-                T::View::view().market(market).is_ok(),
-                Error::<T>::UnknownMarket
+            ensure!(cap < old_value, Error::<T>::NotLower);
+            LossCaps::<T>::insert(
+                market,
+                LossCap {
+                    now: cap,
+                    next: None,
+                },
             );
-            let old_value = Self::loss_cap(market);
-            LossCaps::<T>::insert(market, cap);
-            Self::deposit_event(Event::LossCapSet {
+            if let Some(cancelled) = cap_now.waiting(block) {
+                Self::deposit_event(Event::LossCapCancelled { market, cancelled });
+            }
+            Self::deposit_event(Event::LossCapLowered {
                 market,
                 old_value,
                 new_value: cap,
@@ -390,29 +532,101 @@ pub mod pallet {
             Ok(())
         }
     }
+
+    impl<T: Config> Pallet<T> {
+        /// A listed market's loss cap, and the present block.
+        fn known_cap(market: MarketId) -> Result<(LossCap, BlockNumber), Error<T>> {
+            ensure!(
+                T::View::view().market(market).is_ok(),
+                Error::<T>::UnknownMarket
+            );
+            let block = frame_system::Pallet::<T>::block_number();
+            let cap = LossCaps::<T>::get(market).unwrap_or(LossCap {
+                now: T::DefaultLossCap::get(),
+                next: None,
+            });
+            Ok((cap, UniqueSaturatedInto::unique_saturated_into(block)))
+        }
+    }
 }
 
 impl<T: Config> Pallet<T> {
-    /// Weight to reserve for this pallet's part of a close, given the queue as it stands: a long queue crowds out orders,
-    /// up to the bounds of [`Config`].
+    /// Weight to reserve for this pallet's part of the next close. A long queue and thresholds that wait crowd out
+    /// orders, up to the bounds of [`Config`].
     pub fn budget() -> Weight {
-        Self::budget_with(Queue::<T>::count())
+        T::WeightInfo::budget(Self::capacity())
     }
 
-    /// The most that [`Self::budget`] ever is: with a full queue, and every bound of [`Config`] used up.
+    /// The most that [`Self::budget`] ever is.
     pub fn worst_budget() -> Weight {
-        Self::budget_with(u32::MAX)
+        T::WeightInfo::budget(Self::most())
     }
 
-    fn budget_with(queue: u32) -> Weight {
-        T::WeightInfo::budget(Work {
-            queue,
+    /// What the present close may do, and has been reserved for.
+    pub(crate) fn capacity() -> Work {
+        let most = Self::most();
+        let planned = Capacity::<T>::get().unwrap_or_else(T::Calm::get);
+        // A plan of before an upgrade may be larger than what there is room for since.
+        Work {
+            pops: planned.pops.min(most.pops),
+            looks: planned.looks.min(most.looks),
+            liquidations: planned.liquidations.min(most.liquidations),
+            deleveraged: planned.deleveraged.min(most.deleveraged),
+            ranks: planned.ranks.min(most.ranks),
+            swept: planned.swept.min(most.swept),
+        }
+    }
+
+    /// What any close may do.
+    pub(crate) fn most() -> Work {
+        Work {
             pops: T::MaxPops::get(),
+            looks: T::MaxLooks::get(),
             liquidations: T::MaxLiquidations::get(),
             deleveraged: T::MaxDeleveraged::get(),
             ranks: T::MaxRankReads::get(),
             swept: T::SweepPerClose::get(),
-        })
+        }
+    }
+
+    /// Whether thresholds wait decides how many the next close looks at.
+    fn plan_pops(behind: bool) {
+        let next = if behind { Self::most() } else { T::Calm::get() };
+        Self::put_capacity(Work {
+            pops: next.pops,
+            looks: next.looks,
+            ..Self::capacity()
+        });
+    }
+
+    /// The queue as this close leaves it decides the rest.
+    fn plan_remedies() {
+        let (calm, most) = (T::Calm::get(), Self::most());
+        let queue = Queue::<T>::count();
+        // An account takes a dozen steps, or fewer. With ever so few of many it takes another close.
+        let steps = queue.saturating_mul(STEPS_PER_QUEUED);
+        let (deleveraged, ranks) = if queue > 0 {
+            (most.deleveraged, most.ranks)
+        } else {
+            (calm.deleveraged, calm.ranks)
+        };
+        Self::put_capacity(Work {
+            liquidations: steps.max(calm.liquidations).min(most.liquidations),
+            deleveraged,
+            ranks,
+            ..Self::capacity()
+        });
+    }
+
+    fn put_capacity(next: Work) {
+        if next == Self::capacity() {
+            return;
+        }
+        if next == T::Calm::get() {
+            Capacity::<T>::kill();
+        } else {
+            Capacity::<T>::put(next);
+        }
     }
 }
 
@@ -420,14 +634,15 @@ impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
     fn on_marks(before: &RiskView, now: &RiskView) -> Vec<LiquidationOrder<T::AccountId>> {
         Self::note_parameters(before, now);
         Self::count_vault_loss(before, now);
-        Self::pop_crossed(now);
+        Self::plan_pops(Self::pop_crossed(now));
         Self::sweep(now);
-        Self::reach();
-        Self::market_remedies(now)
+        let cases = Self::reach(now);
+        Self::market_remedies(now, cases)
     }
 
     fn waterfall(view: &RiskView) {
         Self::remedies_beyond_the_market(view);
+        Self::plan_remedies();
     }
 
     fn queued() -> u32 {

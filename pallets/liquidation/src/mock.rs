@@ -3,12 +3,16 @@
 //! Market 0 and 1: tick 1 USD, lot 1 unit, maintenance 5 %, initial 10 %: one lot at one tick is one USD, so that tests can
 //! be worked out by hand. Asset 7 has 6 decimals and a haircut of 10 %.
 
-use crate::{self as pallet_liquidation, pages::Shelf, AllAccounts, Event, Queue, RiskPage};
+use crate::{
+    self as pallet_liquidation, pages::Shelf, Event, LossCapStep, Pallet, Queue, RiskPage, Work,
+};
 use core::cell::{Cell, RefCell};
 use frame_support::{
     derive_impl, parameter_types,
     storage::{transactional::with_transaction_unchecked, TransactionOutcome},
-    storage_alias, Blake2_128Concat,
+    storage_alias,
+    traits::{ConstU32, Get},
+    Blake2_128Concat,
 };
 use frame_system::{mocking::MockBlockU32, EnsureRoot};
 use novate_risk::{apply_trade, Linear, LiquidationParams};
@@ -81,6 +85,29 @@ parameter_types! {
     pub static MaxDeleveraged: u32 = 8;
     pub static MaxRankReads: u32 = 1_000;
     pub static SweepPerClose: u32 = 0;
+    pub const MaxStep: LossCapStep = LossCapStep {
+        relative: 500_000,
+        cash: 1_000_000,
+    };
+    /// What a calm close does; as much as any unless a test says otherwise.
+    pub static CalmWork: Option<Work> = None;
+}
+
+/// Tests count accounts, most of which have one position.
+pub struct Steps<Accounts>(core::marker::PhantomData<Accounts>);
+
+impl<Accounts: Get<u32>> Get<u32> for Steps<Accounts> {
+    fn get() -> u32 {
+        (crate::ACCOUNT_STEPS + 1) * Accounts::get()
+    }
+}
+
+pub struct Calm;
+
+impl Get<Work> for Calm {
+    fn get() -> Work {
+        CalmWork::get().unwrap_or_else(Pallet::<Test>::most)
+    }
 }
 
 impl pallet_liquidation::Config for Test {
@@ -88,17 +115,21 @@ impl pallet_liquidation::Config for Test {
     type Book = ScriptedBook;
     type Risk = Linear;
     type View = StoredView;
-    type Accounts = StoredLedger;
     type Ahead = ScriptedAhead;
     type GovernanceOrigin = EnsureRoot<u64>;
+    type EmergencyOrigin = EnsureRoot<u64>;
+    type Timelock = ConstU32<10>;
+    type MaxStep = MaxStep;
     type Vault = Vault;
     type InsuranceFund = InsuranceFund;
     type Params = Params;
     type BacklogShare = BacklogShare;
     type DefaultLossCap = DefaultLossCap;
     type LossWindow = LossWindow;
+    type Calm = Calm;
     type MaxPops = MaxPops;
-    type MaxLiquidations = MaxLiquidations;
+    type MaxLooks = Steps<MaxPops>;
+    type MaxLiquidations = Steps<MaxLiquidations>;
     type MaxDeleveraged = MaxDeleveraged;
     type MaxRankReads = MaxRankReads;
     type SweepPerClose = SweepPerClose;
@@ -125,6 +156,14 @@ fn atomic<R, E>(change: impl FnOnce() -> Result<R, E>) -> Result<R, E> {
 impl Ledger<u64> for StoredLedger {
     fn account(of: &Of) -> Option<MarginAccount> {
         Accounts::get(of)
+    }
+
+    fn accounts_after(previous: Option<&Of>, most: u32) -> Vec<Of> {
+        let keys = match previous {
+            Some(of) => Accounts::iter_keys_from(Accounts::hashed_key_for(of)),
+            None => Accounts::iter_keys(),
+        };
+        keys.take(most as usize).collect()
     }
 
     fn update<R, E: From<LedgerError>>(
@@ -186,16 +225,6 @@ impl Ledger<u64> for StoredLedger {
 
     fn pay_from_custody(_: &u64, _: AssetId, _: u128) -> Result<(), LedgerError> {
         Err(LedgerError::Custody)
-    }
-}
-
-impl AllAccounts<u64> for StoredLedger {
-    fn after(previous: Option<&Of>, most: u32) -> Vec<Of> {
-        let keys = match previous {
-            Some(of) => Accounts::iter_keys_from(Accounts::hashed_key_for(of)),
-            None => Accounts::iter_keys(),
-        };
-        keys.take(most as usize).collect()
     }
 }
 
@@ -285,7 +314,7 @@ impl OrderBook<u64> for ScriptedBook {
         DEPTH_READS.with(|reads| reads.set(reads.get() + 1));
         DEPTH.with(|d| d.borrow().get(&market).copied().unwrap_or(1_000_000))
     }
-    fn housekeep(_: &RiskView) -> Vec<(MarketId, Release<u64>)> {
+    fn housekeep(_: &RiskView) -> Vec<Release<u64>> {
         Vec::new()
     }
 }
@@ -294,11 +323,15 @@ pub struct Helper;
 
 impl crate::BenchmarkHelper<u64> for Helper {
     fn view() -> RiskView {
+        // Between two runs of a benchmark everything is undone.
+        View::put(a_view());
+        SweepPerClose::set(4);
         StoredView::view()
     }
     fn account(number: u32) -> Of {
         of(1_000 + u64::from(number))
     }
+    fn place(_: &Of, _: u32) {}
 }
 
 pub fn a_market(id: MarketId) -> MarketView {
@@ -366,6 +399,7 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
         MaxDeleveraged::set(8);
         MaxRankReads::set(1_000);
         SweepPerClose::set(0);
+        CalmWork::set(None);
     });
     ext
 }

@@ -63,6 +63,8 @@ pub struct Span {
     pub first: u32,
     /// The one appended to.
     pub last: u32,
+    /// Entries of the last: appending reads no page.
+    pub filled: u32,
 }
 
 /// Which buckets of a shelf hold pages: a bit map of which only the words that are not zero are kept, sorted.
@@ -141,29 +143,33 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Appends; says whether that opened another page.
+    /// Appends; says whether that opened a page beside others.
     fn push(shelf: Shelf, bucket: u32, entry: Entry<T::AccountId>) -> Result<bool, RiskError> {
-        let Some(span) = RiskSpan::<T>::get((shelf, bucket)) else {
-            RiskDirectory::<T>::try_mutate(shelf, |directory| directory.set(bucket))?;
-            RiskSpan::<T>::insert((shelf, bucket), Span { first: 0, last: 0 });
-            RiskPage::<T>::insert(
-                (shelf, bucket, 0),
-                BoundedVec::truncate_from(alloc::vec![entry]),
-            );
-            return Ok(false);
-        };
-        match RiskPage::<T>::mutate((shelf, bucket, span.last), |page| page.try_push(entry)) {
-            Ok(()) => Ok(false),
-            Err(entry) => {
-                let last = span.last.checked_add(1).ok_or(RiskError::Full)?;
-                RiskSpan::<T>::insert((shelf, bucket), Span { last, ..span });
-                RiskPage::<T>::insert(
-                    (shelf, bucket, last),
-                    BoundedVec::truncate_from(alloc::vec![entry]),
-                );
-                Ok(true)
+        let known = RiskSpan::<T>::get((shelf, bucket));
+        let span = match known {
+            None => {
+                RiskDirectory::<T>::try_mutate(shelf, |directory| directory.set(bucket))?;
+                Span {
+                    first: 0,
+                    last: 0,
+                    filled: 1,
+                }
             }
-        }
+            Some(span) if span.filled < PAGE => Span {
+                filled: span.filled.saturating_add(1),
+                ..span
+            },
+            Some(span) => Span {
+                last: span.last.checked_add(1).ok_or(RiskError::Full)?,
+                filled: 1,
+                ..span
+            },
+        };
+        RiskSpan::<T>::insert((shelf, bucket), span);
+        // The page's encoding is its length and its entries: one more is appended without reading the others.
+        let page = RiskPage::<T>::hashed_key_for((shelf, bucket, span.last));
+        sp_io::storage::append(&page, entry.encode());
+        Ok(known.is_some() && span.filled == 1)
     }
 
     fn compact(
@@ -197,15 +203,33 @@ impl<T: Config> Pallet<T> {
 
     /// Takes at most `most` entries from the oldest page of a bucket.
     pub(crate) fn take(shelf: Shelf, bucket: u32, most: u32) -> Vec<Entry<T::AccountId>> {
+        let mut left = most;
+        Self::take_while(shelf, bucket, |_| {
+            let wanted = left > 0;
+            left = left.saturating_sub(1);
+            wanted
+        })
+    }
+
+    /// Takes entries from the oldest page of a bucket as long as they are `wanted`.
+    pub(crate) fn take_while(
+        shelf: Shelf,
+        bucket: u32,
+        mut wanted: impl FnMut(&Entry<T::AccountId>) -> bool,
+    ) -> Vec<Entry<T::AccountId>> {
         let key = (shelf, bucket);
         let Some(span) = RiskSpan::<T>::get(key) else {
             RiskDirectory::<T>::mutate(shelf, |directory| directory.clear(bucket));
             return Vec::new();
         };
         let mut entries = RiskPage::<T>::take((shelf, bucket, span.first)).into_inner();
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
-        if most < entries.len() {
-            let rest = entries.split_off(most);
+        let end = entries.iter().position(|entry| !wanted(entry));
+        if let Some(end) = end {
+            let rest = entries.split_off(end);
+            if span.first == span.last {
+                let filled = u32::try_from(rest.len()).unwrap_or(PAGE);
+                RiskSpan::<T>::insert(key, Span { filled, ..span });
+            }
             RiskPage::<T>::insert((shelf, bucket, span.first), BoundedVec::truncate_from(rest));
         } else if span.first < span.last {
             RiskSpan::<T>::insert(

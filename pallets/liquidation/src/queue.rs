@@ -6,17 +6,18 @@
 
 use crate::{
     pages::{Entry, Shelf},
+    types::{steps, ACCOUNT_STEPS},
     Config, Pallet, Queue, Queued, RiskDirectory, Suspended, UncoveredDeficit, Working,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
 };
-use frame_support::traits::Get;
+use frame_support::{traits::Get, BoundedVec};
 use novate_types::{
     math::{add, sub},
-    AccountRef, Assessment, BlockNumber, Cash, Ledger, Lots, MarketId, RiskError, RiskModel,
-    RiskView, MILLION,
+    AccountRef, Assessment, BlockNumber, Cash, Ledger, MarginAccount, MarketId, RiskError,
+    RiskModel, RiskView, MILLION,
 };
 
 /// Bucket of those that wait behind all others.
@@ -34,6 +35,15 @@ fn priority_of(assessment: &Assessment, deficit: Cash) -> u8 {
         .checked_ilog2()
         .and_then(|octave| u8::try_from(octave).ok())
         .map_or(1, |octave| octave.saturating_add(1))
+}
+
+/// An account being worked on.
+pub(crate) struct Case<AccountId> {
+    pub of: AccountRef<AccountId>,
+    /// None if it was closed.
+    pub account: Option<MarginAccount>,
+    /// What it is worth and needs, if it is there.
+    pub assessment: Result<Assessment, RiskError>,
 }
 
 impl<T: Config> Pallet<T> {
@@ -131,38 +141,56 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// Takes the accounts to work on in this close out of the pages, greatest notional first.
-    pub(crate) fn reach() {
-        let mut working = Working::<T>::get();
-        let most = T::MaxLiquidations::get();
+    /// Takes the accounts to work on in this close out of the pages, greatest notional first, and looks at them.
+    pub(crate) fn reach(now: &RiskView) -> Vec<Case<T::AccountId>> {
+        let mut left = Self::capacity().liquidations;
+        let mut cases = Vec::new();
         while let Some(bucket) = RiskDirectory::<T>::get(Shelf::Queue).buckets().next_back() {
-            let room = most.saturating_sub(u32::try_from(working.len()).unwrap_or(most));
-            if room == 0 {
+            let mut is_full = false;
+            Self::take_while(Shelf::Queue, bucket, |entry| {
+                let case = Self::look_at(&entry.account, now);
+                let steps = case.account.as_ref().map_or(ACCOUNT_STEPS, steps);
+                is_full |= steps > left;
+                if !is_full {
+                    left = left.saturating_sub(steps);
+                    cases.push(case);
+                }
+                !is_full
+            });
+            if is_full || left == 0 {
                 break;
             }
-            for entry in Self::take(Shelf::Queue, bucket, room) {
-                // Never more than `room`.
-                let _ = working.try_push(entry.account);
-            }
         }
-        Working::<T>::put(working);
+        let accounts = cases.iter().map(|case| case.of.clone());
+        // Each took a step at least.
+        Working::<T>::put(BoundedVec::truncate_from(accounts.collect()));
+        cases
+    }
+
+    /// An account of the queue as it is.
+    pub(crate) fn look_at(of: &AccountRef<T::AccountId>, view: &RiskView) -> Case<T::AccountId> {
+        let account = T::Ledger::account(of);
+        let assessment = account
+            .as_ref()
+            .map(|account| T::Risk::assess(account, view));
+        Case {
+            of: of.clone(),
+            account,
+            assessment: assessment.unwrap_or(Err(RiskError::Underflow)),
+        }
     }
 
     /// Markets in which the accounts being worked on hold more than [`Config::BacklogShare`] of open interest. With the
     /// budget used up these are the largest of the queue, which is where a crash shows first.
-    pub(crate) fn backlogged(
-        accounts: &[AccountRef<T::AccountId>],
-        view: &RiskView,
-    ) -> BTreeSet<MarketId> {
-        let mut queued = BTreeMap::<MarketId, Lots>::new();
-        for account in accounts.iter().filter_map(T::Ledger::account) {
-            let is_below = T::Risk::assess(&account, view).is_ok_and(|a| a.is_below_maintenance());
-            for position in account.positions.iter().filter(|_| is_below) {
+    pub(crate) fn backlogged(cases: &[Case<T::AccountId>]) -> BTreeSet<MarketId> {
+        // No more than 2³² positions of fewer than 2⁶⁴ lots each.
+        let mut queued = BTreeMap::<MarketId, u128>::new();
+        for case in cases {
+            let is_below = matches!(case.assessment, Ok(a) if a.is_below_maintenance());
+            let positions = case.account.iter().flat_map(|account| &account.positions);
+            for position in positions.filter(|_| is_below) {
                 let lots = queued.entry(position.market).or_default();
-                // Beyond the range of lots it is beyond any share too.
-                *lots = lots
-                    .checked_add(position.lots.unsigned_abs())
-                    .unwrap_or(Lots::MAX);
+                *lots = lots.saturating_add(position.lots.unsigned_abs().into());
             }
         }
         let share = u128::from(T::BacklogShare::get());
@@ -170,7 +198,7 @@ impl<T: Config> Pallet<T> {
             .into_iter()
             .filter(|(market, lots)| {
                 let open = u128::from(T::Ledger::open_interest(*market));
-                u128::from(*lots).saturating_mul(u128::from(MILLION)) > open.saturating_mul(share)
+                lots.saturating_mul(u128::from(MILLION)) > open.saturating_mul(share)
             })
             .map(|(market, _)| market)
             .collect()

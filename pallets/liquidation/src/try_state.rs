@@ -3,8 +3,7 @@
 use crate::{
     index::{entry_bucket, is_waiting, side_of},
     pages::{Entry, Shelf},
-    AllAccounts, Config, Pallet, Queue, RiskDirectory, RiskPage, RiskSpan, Suspended,
-    UncoveredDeficit, Working,
+    Config, Pallet, Queue, RiskDirectory, RiskPage, RiskSpan, Suspended, UncoveredDeficit, Working,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -30,7 +29,7 @@ impl<T: Config> Pallet<T> {
         let view = T::View::view();
         let mut last: Option<AccountRef<T::AccountId>> = None;
         loop {
-            let accounts = T::Accounts::after(last.as_ref(), BATCH);
+            let accounts = T::Ledger::accounts_after(last.as_ref(), BATCH);
             for of in &accounts {
                 let account =
                     T::Ledger::account(of).ok_or("an account of the sweep is not in the ledger")?;
@@ -52,9 +51,11 @@ impl<T: Config> Pallet<T> {
         }
         let mut spanned = BTreeSet::new();
         let mut pages = BTreeSet::new();
+        let mut filled = BTreeMap::new();
         for ((shelf, bucket), span) in RiskSpan::<T>::iter() {
             spanned.insert((shelf, bucket));
             pages.extend((span.first..=span.last).map(|page| (shelf, bucket, page)));
+            filled.insert((shelf, bucket, span.last), span.filled);
         }
         ensure!(
             marked == spanned,
@@ -64,6 +65,11 @@ impl<T: Config> Pallet<T> {
         let mut entries = Entries::new();
         for ((shelf, bucket, page), list) in RiskPage::<T>::iter() {
             ensure!(!list.is_empty(), "a page is empty");
+            let is_counted = |held: &u32| usize::try_from(*held) == Ok(list.len());
+            ensure!(
+                filled.get(&(shelf, bucket, page)).is_none_or(is_counted),
+                "a bucket's last page holds another number of entries than its span says"
+            );
             stored.insert((shelf, bucket, page));
             for Entry {
                 account,

@@ -1,18 +1,11 @@
 //! What the pallet stores and reports.
 
-use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::pallet_prelude::TypeInfo;
 use novate_types::{
-    AccountRef, BlockNumber, Cash, LedgerError, MarginAccount, MarketId, MathError, RiskError,
+    AccountRef, BlockNumber, Cash, LedgerError, MarginAccount, MarketId, MathError, Ppm, RiskError,
 };
 use sp_runtime::DispatchError;
-
-/// Every margin account, in an order that stays while accounts come and go.
-pub trait AllAccounts<AccountId> {
-    /// At most `most` accounts after `previous`, or from the first. Fewer mean that there are no more.
-    fn after(previous: Option<&AccountRef<AccountId>>, most: u32) -> Vec<AccountRef<AccountId>>;
-}
 
 /// What benchmarks need from the runtime.
 #[cfg(any(test, feature = "runtime-benchmarks"))]
@@ -21,6 +14,71 @@ pub trait BenchmarkHelper<AccountId> {
     fn view() -> novate_types::RiskView;
     /// An account that does not exist yet.
     fn account(number: u32) -> AccountRef<AccountId>;
+    /// Rests so many small orders of the account, as far from each other as they can be.
+    fn place(account: &AccountRef<AccountId>, orders: u32);
+}
+
+/// Work of one close, at most. What an account costs grows with its positions, so accounts are counted in *steps*:
+/// [`ACCOUNT_STEPS`], and one a position.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct Work {
+    /// Entries taken out of the threshold index.
+    pub pops: u32,
+    /// Steps of the accounts behind those that are live.
+    pub looks: u32,
+    /// Steps of the accounts for which remedies are taken.
+    pub liquidations: u32,
+    /// Counterparties deleveraged.
+    pub deleveraged: u32,
+    /// Entries of the deleveraging index read.
+    pub ranks: u32,
+    /// Accounts swept.
+    pub swept: u32,
+}
+
+/// What the vault may lose in one market and window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct LossCap {
+    /// In force until `next` is due, in quantums.
+    pub now: Cash,
+    /// Scheduled, and the first block that it is in force in.
+    pub next: Option<(Cash, BlockNumber)>,
+}
+
+/// Steps of an account without positions.
+pub const ACCOUNT_STEPS: u32 = 6;
+
+/// Steps of an account, see [`Work`].
+pub(crate) fn steps(account: &MarginAccount) -> u32 {
+    u32::try_from(account.positions.len())
+        .unwrap_or(u32::MAX)
+        .saturating_add(ACCOUNT_STEPS)
+}
+
+impl LossCap {
+    /// What is in force in a block.
+    pub fn at(&self, block: BlockNumber) -> Cash {
+        match self.next {
+            Some((cap, due)) if due <= block => cap,
+            _ => self.now,
+        }
+    }
+
+    /// What waits in a block.
+    pub fn waiting(&self, block: BlockNumber) -> Option<Cash> {
+        self.next
+            .filter(|(_, due)| *due > block)
+            .map(|(cap, _)| cap)
+    }
+}
+
+/// How far a loss cap moves in one change: by `relative` of what is in force, or by `cash`, whichever is farther.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct LossCapStep {
+    /// Of the old value.
+    pub relative: Ppm,
+    /// Least step, in quantums.
+    pub cash: u128,
 }
 
 /// An account's place in the queue.

@@ -15,9 +15,8 @@ use frame_support::{
     Hashable,
 };
 use novate_types::{
-    math, AccountRef, AssetId, BlockNumber, Cash, CollateralParams, CurrentView, Ledger,
-    LedgerError, Lots, MarginAccount, MarketId, MathError, Pot, RiskError, RiskIndex, RiskView,
-    Sequence, SignedLots, Standing,
+    math, AccountRef, AssetId, BlockNumber, Cash, CollateralParams, Ledger, LedgerError, Lots,
+    MarginAccount, MarketId, MathError, Pot, RiskError, RiskIndex, RiskView, Sequence, SignedLots,
 };
 use sp_runtime::{traits::AccountIdConversion, SaturatedConversion};
 
@@ -113,13 +112,6 @@ impl<T: Config> Pallet<T> {
         amount: u128,
     ) -> Result<(), Error<T>> {
         let deposit = |account: &mut MarginAccount| {
-            let is_priced = || T::View::view().collateral(asset).is_ok_and(|c| c.fresh);
-            ensure!(
-                account.standing == Standing::Good
-                    || asset == T::SettlementAsset::get()
-                    || is_priced(),
-                Error::<T>::NoFreshPrice
-            );
             if amount == 0 {
                 return Ok(());
             }
@@ -226,6 +218,18 @@ impl<T: Config> Pallet<T> {
 impl<T: Config> Ledger<T::AccountId> for Pallet<T> {
     fn account(of: &AccountRef<T::AccountId>) -> Option<MarginAccount> {
         Accounts::<T>::get(of)
+    }
+
+    fn accounts_after(
+        previous: Option<&AccountRef<T::AccountId>>,
+        most: u32,
+    ) -> Vec<AccountRef<T::AccountId>> {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let keys = match previous {
+            None => Accounts::<T>::iter_keys(),
+            Some(last) => Accounts::<T>::iter_keys_from(Accounts::<T>::hashed_key_for(last)),
+        };
+        keys.take(most).collect()
     }
 
     fn update<R, E: From<LedgerError>>(

@@ -17,9 +17,12 @@
 //! **An owner's first account** takes a provider reference, so that an owner who deposits everything keeps a system
 //! account, a nonce and the ability to sign.
 //!
-//! **Deposits** into one's own account act at once. Withdrawals, transfers and deposits for others wait for the close and
-//! are not of this pallet. A collateral's global cap is the one intake check that another account's deposit of the same
-//! block can decide: like intake capacity, it bounds within which extrinsics of a block do not depend on their order.
+//! **Deposits** of cash into one's own account act at once. Those of collateral share the room under a global cap with
+//! everybody's of the same block: intake tries them on the state that the last close left, and the close takes them, owners in
+//! an order that nobody chooses, as far as the cap allows. It does so before anything else ([`PostTransactions`]), so that
+//! whoever deposits in time is not liquidated. Withdrawals, transfers and deposits for others are not of this pallet.
+//!
+//! [`PostTransactions`]: frame_support::traits::PostTransactions
 //!
 //! **Collateral parameters** decide solvency: they change through a timelock and in bounded steps, applied when a block
 //! begins. One that lowers what holdings are worth also waits for a sweep of the threshold index.
@@ -43,6 +46,7 @@ extern crate alloc;
 mod benchmarking;
 mod collateral;
 mod conservation;
+mod deferred;
 mod ledger;
 #[cfg(test)]
 mod mock;
@@ -53,6 +57,7 @@ pub mod weights;
 
 pub use collateral::{CollateralStep, ScheduledCollateral};
 pub use conservation::{Conservation, Equality};
+pub use deferred::Deferred;
 pub use pallet::*;
 pub use weights::WeightInfo;
 
@@ -65,15 +70,14 @@ pub mod pallet {
         pallet_prelude::*,
         traits::{
             fungibles::{metadata, Inspect, Mutate},
-            Contains,
+            Contains, PostTransactions,
         },
         BoundedBTreeMap, PalletId,
     };
     use frame_system::pallet_prelude::*;
     use novate_types::{
-        AccountRef, AssetId, BlockNumber, Cash, CollateralParams, CurrentView, FeedId, Ledger,
-        LedgerError, Lots, MarginAccount, MarketId, Pot, RiskError, Standing, SubaccountId,
-        ThresholdSweep,
+        AccountRef, AssetId, BlockNumber, Cash, CollateralParams, CurrentView, FeedId, LedgerError,
+        Lots, MarginAccount, MarketId, Pot, RiskError, Standing, SubaccountId, ThresholdSweep,
     };
 
     const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
@@ -158,6 +162,12 @@ pub mod pallet {
         ValueQuery,
     >;
 
+    /// What this block's extrinsics leave to its close, which acts on it first of all. Appended without reading, and bounded by
+    /// the block's weight: each prepays what the close does for it.
+    #[pallet::storage]
+    #[pallet::unbounded]
+    pub type AtClose<T: Config> = StorageValue<_, Vec<Deferred<T::AccountId>>, ValueQuery>;
+
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
     pub enum Event<T: Config> {
@@ -179,6 +189,18 @@ pub mod pallet {
             asset: AssetId,
             /// In the asset's smallest unit.
             amount: u128,
+        },
+        /// An extrinsic was taken, and the close of its block acts on it.
+        LeftToClose {
+            /// What the close does.
+            what: Deferred<T::AccountId>,
+        },
+        /// The close could not do what was left to it, and nothing changed.
+        Dropped {
+            /// What it was.
+            what: Deferred<T::AccountId>,
+            /// The rule it breaks now.
+            error: DispatchError,
         },
         /// A listing of collateral or a change of its parameters was scheduled.
         CollateralScheduled {
@@ -240,8 +262,8 @@ pub mod pallet {
         GlobalCapReached,
         /// The wallet cannot spend that much of the asset: it holds less, or the asset is frozen.
         NotSpendable,
-        /// The account is under margin and the asset has no fresh price: it would only keep the account from being liquidated.
-        /// Deposit the settlement currency.
+        /// The asset had no fresh price at the last close, and would keep its account from being liquidated: wait for one, or
+        /// deposit the settlement currency.
         NoFreshPrice,
         /// No such margin account; a deposit opens it.
         NoAccount,
@@ -335,7 +357,9 @@ pub mod pallet {
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         fn on_initialize(_: BlockNumberFor<T>) -> Weight {
+            // The close looks whether anything was left to it, which prepaid the rest.
             T::WeightInfo::apply_due(Self::apply_due_collaterals())
+                .saturating_add(T::DbWeight::get().reads(1))
         }
 
         fn integrity_test() {
@@ -361,9 +385,14 @@ pub mod pallet {
         ///
         /// ## Details
         ///
-        /// The settlement currency becomes cash, anything else collateral, at once. The wallet may be emptied. The
-        /// owner's first margin account keeps the owner's system account alive. An account under margin may deposit, and one
-        /// that is being deleveraged too: it only gains equity, and each step is priced at what it has then.
+        /// The settlement currency becomes cash at once. Anything else becomes collateral at the close of this block, before
+        /// accounts are looked at for liquidation: it is tried here and undone, and is left in the wallet until then. Where the
+        /// deposits of a block exceed the room under a global cap, owners have their turn by lot, and each deposit that no longer
+        /// fits is dropped.
+        ///
+        /// The wallet may be emptied. The owner's first margin account keeps the owner's system account alive. An account
+        /// under margin may deposit, and one that is being deleveraged too: it only gains equity, and each step is priced at
+        /// what it has then.
         ///
         /// ## Errors
         ///
@@ -373,31 +402,22 @@ pub mod pallet {
         /// ## Events
         ///
         /// - [`Event::Deposited`], and [`Event::AccountOpened`] with the first deposit.
+        /// - For collateral [`Event::LeftToClose`], and these or [`Event::Dropped`] at the close.
         #[pallet::call_index(0)]
+        #[pallet::weight(Pallet::<T>::deposit_weight(*asset))]
         pub fn deposit(
             origin: OriginFor<T>,
             sub: SubaccountId,
             asset: AssetId,
             amount: u128,
         ) -> DispatchResult {
-            let owner = ensure_signed(origin)?;
+            let account = AccountRef::new(ensure_signed(origin)?, sub);
             ensure!(amount > 0, Error::<T>::ZeroAmount);
-            if asset != T::SettlementAsset::get() {
-                let cap = Collaterals::<T>::get()
-                    .get(&asset)
-                    .ok_or(Error::<T>::UnknownAsset)?
-                    .global_cap;
-                let held = Custody::<T>::get(asset)
-                    .checked_add(amount)
-                    .ok_or(Error::<T>::OutOfRange)?;
-                ensure!(held <= cap, Error::<T>::GlobalCapReached);
+            if asset == T::SettlementAsset::get() {
+                return Ok(Self::take_deposit(&account, asset, amount)?);
             }
-            T::Assets::can_withdraw(asset, &owner, amount)
-                .into_result(false)
-                .map_err(|_| Error::<T>::NotSpendable)?;
-            let account = AccountRef::new(owner, sub);
-            Self::fund(&account, asset, amount)?;
-            Self::deposit_event(Event::Deposited {
+            Self::try_collateral(&account, asset, amount)?;
+            Self::leave_to_close(Deferred::Deposit {
                 account,
                 asset,
                 amount,
@@ -501,8 +521,8 @@ pub mod pallet {
         ///
         /// ## Details
         ///
-        /// What is held stays and counts as before; deposits beyond the cap are refused. A change scheduled for the
-        /// asset is cancelled, lest it raise the cap again.
+        /// What is held stays and counts as before; deposits beyond the cap are refused, and those of this block dropped at its
+        /// close. A change scheduled for the asset is cancelled, lest it raise the cap again.
         ///
         /// ## Errors
         ///
@@ -543,7 +563,8 @@ pub mod pallet {
         ///
         /// ## Details
         ///
-        /// It pays the new fees from this block's match on; what its open orders hold for fees stays as it was.
+        /// At the close of this block, so that this block's orders are taken on the fees that the last close left: it pays
+        /// the new ones from this block's match on. What its open orders hold for fees stays as it was.
         ///
         /// ## Errors
         ///
@@ -551,7 +572,7 @@ pub mod pallet {
         ///
         /// ## Events
         ///
-        /// - [`Event::FeeTierChanged`].
+        /// - [`Event::LeftToClose`], and [`Event::FeeTierChanged`] or [`Event::Dropped`] at the close.
         #[pallet::call_index(5)]
         pub fn set_fee_tier(
             origin: OriginFor<T>,
@@ -561,16 +582,28 @@ pub mod pallet {
             T::GovernanceOrigin::ensure_origin(origin)?;
             let tiers = T::View::view().fee_tiers.len();
             ensure!(usize::from(new_value) < tiers, Error::<T>::UnknownFeeTier);
-            let old_value = <Self as Ledger<T::AccountId>>::update(&account, |held| {
-                ensure!(held.fee_tier != new_value, Error::<T>::Unchanged);
-                Ok::<_, Error<T>>(core::mem::replace(&mut held.fee_tier, new_value))
-            })?;
-            Self::deposit_event(Event::FeeTierChanged {
-                account,
-                old_value,
-                new_value,
-            });
+            let held = Accounts::<T>::get(&account).ok_or(Error::<T>::NoAccount)?;
+            ensure!(held.fee_tier != new_value, Error::<T>::Unchanged);
+            Self::leave_to_close(Deferred::FeeTier { account, new_value });
             Ok(())
+        }
+    }
+
+    impl<T: Config> Pallet<T> {
+        /// Collateral is tried, undone and done again at the close, with the view read on either occasion.
+        fn deposit_weight(asset: AssetId) -> Weight {
+            let times = if asset == T::SettlementAsset::get() {
+                1
+            } else {
+                3
+            };
+            T::WeightInfo::deposit().saturating_mul(times)
+        }
+    }
+
+    impl<T: Config> PostTransactions for Pallet<T> {
+        fn post_transactions() {
+            Self::act_on_deferred();
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::{self as pallet_margin, CollateralStep};
 use core::cell::{Cell, RefCell};
 use frame_support::{
     derive_impl, ord_parameter_types, parameter_types,
-    traits::{AsEnsureOriginWithArg, ConstU128, Contains, EitherOfDiverse},
+    traits::{AsEnsureOriginWithArg, ConstU128, Contains, EitherOfDiverse, PostTransactions},
     PalletId,
 };
 use frame_system::{mocking::MockBlockU32, EnsureRoot, EnsureSigned, EnsureSignedBy};
@@ -14,7 +14,7 @@ use novate_types::{
     FeedId, FundingIndex, LedgerError, MarginAccount, MarketId, Position, RankSlot, RiskError,
     RiskIndex, RiskView, SignedLots, ThresholdSweep, QUANTUMS,
 };
-use sp_runtime::BuildStorage;
+use sp_runtime::{BuildStorage, DispatchResult};
 
 pub const ALICE: u64 = 1;
 pub const BOB: u64 = 2;
@@ -96,6 +96,7 @@ thread_local! {
     static REFRESHED: RefCell<Vec<AccountRef<u64>>> = const { RefCell::new(Vec::new()) };
     static INDEX_FULL: Cell<bool> = const { Cell::new(false) };
     static IS_FRESH: Cell<bool> = const { Cell::new(true) };
+    static SEEN: RefCell<Vec<(AssetId, CollateralParams)>> = const { RefCell::new(Vec::new()) };
     static SWEPT: Cell<BlockNumber> = const { Cell::new(BlockNumber::MAX) };
 }
 
@@ -109,7 +110,7 @@ pub fn index_fails(fails: bool) {
     INDEX_FULL.with(|f| f.set(fails));
 }
 
-/// Whether [`WETH`] has a fresh price in the view. Before any call, it has.
+/// Whether collateral has a fresh price in the view. Before any call, it has.
 pub fn price_is_fresh(fresh: bool) {
     IS_FRESH.with(|f| f.set(fresh));
 }
@@ -144,14 +145,17 @@ impl CurrentView for View {
             maker_ppm: 0,
             taker_ppm: 500,
         };
-        let collateral = CollateralView {
-            asset: WETH,
-            price: Default::default(),
-            fresh: IS_FRESH.with(|f| f.get()),
-            params: weth(),
-        };
+        let collaterals: Vec<_> = SEEN.with_borrow(|seen| {
+            let view = |(asset, params): &_| CollateralView {
+                asset: *asset,
+                price: Default::default(),
+                fresh: IS_FRESH.with(|f| f.get()),
+                params: *params,
+            };
+            seen.iter().map(view).collect()
+        });
         RiskView {
-            collaterals: vec![collateral].try_into().unwrap(),
+            collaterals: collaterals.try_into().unwrap(),
             fee_tiers: vec![tier, tier, tier].try_into().unwrap(),
             ..Default::default()
         }
@@ -240,8 +244,31 @@ pub fn custody(asset: AssetId) -> u128 {
     Assets::balance(asset, Margin::custody_account())
 }
 
-pub fn deposit(owner: u64, sub: u8, asset: AssetId, amount: u128) -> sp_runtime::DispatchResult {
+/// What a block's close does: acts on what was left to it, and makes a view of the parameters in force.
+pub fn close() {
+    <Margin as PostTransactions>::post_transactions();
+    look();
+}
+
+/// The view takes the parameters that are in force.
+pub fn look() {
+    let seen = pallet_margin::Collaterals::<Test>::get();
+    SEEN.set(seen.into_iter().collect());
+}
+
+/// The extrinsic alone.
+pub fn ask(owner: u64, sub: u8, asset: AssetId, amount: u128) -> DispatchResult {
     Margin::deposit(RuntimeOrigin::signed(owner), sub, asset, amount)
+}
+
+/// A deposit in a block of its own: the extrinsic and the close.
+pub fn deposit(owner: u64, sub: u8, asset: AssetId, amount: u128) -> DispatchResult {
+    ask(owner, sub, asset, amount)?;
+    close();
+    match events().pop() {
+        Some(crate::Event::Dropped { error, .. }) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Adds `lots` for `cost` to the account's position, keeping the list sorted. What a trade at any price does to a
@@ -280,6 +307,7 @@ pub fn trade(
 pub fn new_test_ext() -> sp_io::TestExternalities {
     refreshed();
     index_fails(false);
+    price_is_fresh(true);
     sweep_began_at(BlockNumber::MAX);
     let mut storage = frame_system::GenesisConfig::<Test>::default()
         .build_storage()
@@ -329,7 +357,10 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
     .assimilate_storage(&mut storage)
     .unwrap();
     let mut ext = sp_io::TestExternalities::new(storage);
-    ext.execute_with(|| System::set_block_number(1));
+    ext.execute_with(|| {
+        System::set_block_number(1);
+        look();
+    });
     ext
 }
 
@@ -341,9 +372,10 @@ pub fn run(test: impl FnOnce()) {
     });
 }
 
-/// Block `block` begins.
+/// Block `block` begins, after the close of another.
 pub fn begin(block: BlockNumber) {
     use frame_support::traits::Hooks;
+    close();
     System::set_block_number(block);
     Margin::on_initialize(block);
 }

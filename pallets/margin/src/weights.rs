@@ -1,5 +1,4 @@
-//! Weights of the calls. **Provisional**: each is a round upper estimate of its execution, generous by several times,
-//! plus its storage accesses at their worst, until `make weights` measures them on the benchmarks of this pallet.
+//! Weights of the calls and of the close's part.
 
 use core::marker::PhantomData;
 use frame_support::{traits::Get, weights::Weight};
@@ -17,43 +16,40 @@ pub trait WeightInfo {
     fn apply_due(n: u32) -> Weight;
 }
 
-/// Provisional weights over the runtime's own cost of storage.
+// Measured: `make weights` writes everything below this line.
+
+/// As measured on AMD EPYC, 2 cores.
 pub struct SubstrateWeight<T>(PhantomData<T>);
 
-impl<T: frame_system::Config> SubstrateWeight<T> {
-    fn estimate(micros: u64, reads: u64, writes: u64) -> Weight {
-        Weight::from_parts(micros.saturating_mul(1_000_000), 0)
-            .saturating_add(T::DbWeight::get().reads_writes(reads, writes))
-    }
-}
-
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
+    /// 73.71 µs, 8 keys read, 6 written.
     fn deposit() -> Weight {
-        // The account, its owner's count, both system accounts; the asset and both its accounts; the custody record;
-        // the view.
-        Self::estimate(300, 11, 8)
+        Weight::from_parts(73_720_000, 0).saturating_add(T::DbWeight::get().reads_writes(8, 6))
     }
+    /// 18.03 µs, 2 keys read, 2 written.
     fn close_account() -> Weight {
-        Self::estimate(150, 3, 3)
+        Weight::from_parts(18_030_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 2))
     }
+    /// 21.58 µs, 2 keys read, 1 written.
     fn schedule_collateral() -> Weight {
-        Self::estimate(150, 6, 1)
+        Weight::from_parts(21_590_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 1))
     }
+    /// 11.04 µs, 1 keys read, 1 written.
     fn cancel_collateral() -> Weight {
-        Self::estimate(100, 1, 1)
+        Weight::from_parts(11_040_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
     }
+    /// 16.73 µs, 2 keys read, 2 written.
     fn lower_global_cap() -> Weight {
-        Self::estimate(150, 2, 2)
+        Weight::from_parts(16_730_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 2))
     }
+    /// 30.63 µs, 4 keys read, 2 written.
     fn set_fee_tier() -> Weight {
-        Self::estimate(200, 2, 1)
+        Weight::from_parts(30_630_000, 0).saturating_add(T::DbWeight::get().reads_writes(4, 2))
     }
+    /// 7.30 µs, 2 keys read, 2 written; 8.76 µs, 0 keys read, 0 written for each of `n`.
     fn apply_due(n: u32) -> Weight {
-        let n = u64::from(n);
-        Self::estimate(
-            n.saturating_mul(100).saturating_add(20),
-            n.saturating_mul(5).saturating_add(2),
-            n.min(1).saturating_mul(2),
-        )
+        Weight::from_parts(7_310_000, 0)
+            .saturating_add(T::DbWeight::get().reads_writes(2, 2))
+            .saturating_add(Weight::from_parts(8_770_000, 0).saturating_mul(n.into()))
     }
 }

@@ -250,7 +250,7 @@ mod benchmarks {
 
     /// Removals of feeds, the last first.
     #[benchmark]
-    fn apply_due(n: Linear<0, { T::MaxAppliedPerBlock::get() }>) {
+    fn apply_due(n: Linear<1, { T::MaxAppliedPerBlock::get() }>) {
         fill_sources::<T>();
         for index in 0..n as FeedId {
             schedule::<T>(Change::Feed(UNUSED - index, None));

@@ -4,7 +4,7 @@ use crate::{
     pallet::*,
     types::{Change, Feed, Scheduled, Source, SourceName, Subject, MAX_FEEDS, MAX_SOURCES},
 };
-use alloc::{boxed::Box, vec::Vec};
+use alloc::boxed::Box;
 use frame_support::{
     ensure,
     traits::{Contains, Get},
@@ -14,7 +14,7 @@ use novate_types::FeedId;
 impl<T: Config> Pallet<T> {
     /// Checks a change against what is in force and starts its timelock.
     pub(crate) fn schedule(change: Change) -> Result<(), Error<T>> {
-        Self::check(&change)?;
+        Self::check(&change, &Pending::<T>::get())?;
         let (subject, since) = (change.subject(), Self::block());
         let due = since
             .checked_add(T::Timelock::get())
@@ -50,37 +50,37 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Puts into force the changes whose time has come, in the order in which they were scheduled and as many as a block
-    /// may. What is no longer valid is dropped, and the event says why.
+    /// may. Each is checked against what those before it left; what is no longer valid is dropped, and the event says why.
     pub(crate) fn apply_due() {
         let now = Self::block();
-        let most = usize::try_from(T::MaxAppliedPerBlock::get()).unwrap_or(usize::MAX);
         let mut pending = Pending::<T>::get();
-        let mut due: Vec<Change> = Vec::new();
-        pending.retain(|p| {
-            let is_due = p.due <= now && due.len() < most;
-            if is_due {
-                due.push(p.change.clone());
-            }
-            !is_due
-        });
-        if due.is_empty() {
-            return;
-        }
-        Pending::<T>::put(pending);
-        for change in due {
+        let before = pending.len();
+        for _ in 0..T::MaxAppliedPerBlock::get() {
+            let Some(at) = pending.iter().position(|p| p.due <= now) else {
+                break;
+            };
+            let change = pending.remove(at).change;
             let subject = change.subject();
-            if let Err(error) = Self::apply(change) {
+            let done = Self::check(&change, &pending).and_then(|()| Self::put(change));
+            if let Err(error) = done {
                 Self::deposit_event(Event::ChangeDropped {
                     subject,
                     error: error.into(),
                 });
             }
         }
+        if pending.len() < before {
+            Pending::<T>::put(pending);
+        }
     }
 
     /// Puts a change in force that may follow what is in force now; changes nothing if it may not.
     pub(crate) fn apply(change: Change) -> Result<(), Error<T>> {
-        Self::check(&change)?;
+        Self::check(&change, &[])?;
+        Self::put(change)
+    }
+
+    fn put(change: Change) -> Result<(), Error<T>> {
         match change {
             Change::Source(name, new_value) => {
                 let old_value = Sources::<T>::take(&name).map(Box::new);
@@ -113,17 +113,44 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Whether a change may follow what is in force now.
-    fn check(change: &Change) -> Result<(), Error<T>> {
+    /// Whether a change may follow what is in force now, while `others` wait.
+    fn check(change: &Change, others: &[Scheduled]) -> Result<(), Error<T>> {
         match change {
-            Change::Source(name, Some(new)) => Self::check_source(name, new),
-            Change::Source(name, None) => {
-                ensure!(Sources::<T>::contains_key(name), Error::<T>::UnknownSource);
-                Ok(())
+            Change::Source(name, new) => {
+                match new {
+                    Some(new) => Self::check_source(name, new)?,
+                    None => ensure!(Sources::<T>::contains_key(name), Error::<T>::UnknownSource),
+                }
+                Self::check_pace(name, new.as_deref(), others)
             }
             Change::Feed(feed, Some(new)) => Self::check_feed(*feed, new),
             Change::Feed(feed, None) => Self::check_removal(*feed),
         }
+    }
+
+    /// A step of a set is one of its members: of a feed that has a price, no second source changes within a timelock. A feed
+    /// without one can be set up, or come back after its removal, all at once, since nobody's margin was priced by it.
+    fn check_pace(
+        name: &SourceName,
+        new: Option<&Source>,
+        others: &[Scheduled],
+    ) -> Result<(), Error<T>> {
+        let prices = Prices::<T>::get();
+        let concerned = |name: &SourceName, new: Option<&Source>| {
+            let old = Sources::<T>::get(name);
+            let mut feeds = Source::concerned(old.as_ref(), new);
+            feeds.retain(|feed| prices.contains_key(feed));
+            feeds
+        };
+        let own = concerned(name, new);
+        let has_rival = others.iter().any(|p| match &p.change {
+            Change::Source(other, next) => {
+                other != name && !concerned(other, next.as_deref()).is_disjoint(&own)
+            }
+            Change::Feed(..) => false,
+        });
+        ensure!(!has_rival, Error::<T>::FeedChanging);
+        Ok(())
     }
 
     fn check_source(name: &SourceName, new: &Source) -> Result<(), Error<T>> {
@@ -154,7 +181,16 @@ impl<T: Config> Pallet<T> {
         let feeds = Feeds::<T>::get();
         let has_room = u32::try_from(feeds.len()).is_ok_and(|count| count < MAX_FEEDS);
         match feeds.get(&feed) {
-            Some(old) => ensure!(new != old, Error::<T>::Unchanged),
+            Some(old) => {
+                ensure!(new != old, Error::<T>::Unchanged);
+                let minima = |f: &Feed| [f.min_configured, f.min_accepted, f.min_usd];
+                let mut steps = minima(old).into_iter().zip(minima(new));
+                let step = T::MaxStep::get();
+                ensure!(
+                    steps.all(|(old, new)| old.abs_diff(new) <= step),
+                    Error::<T>::StepTooLarge
+                );
+            }
             None => ensure!(has_room, Error::<T>::TooManyFeeds),
         }
         Ok(())

@@ -14,7 +14,9 @@
 //!
 //! What is asked of whom is on-chain configuration ([`Source`], [`Feed`]), and decides solvency: [`Config::GovernanceOrigin`]
 //! schedules its changes, and after [`Config::Timelock`] the close puts them in force, in the order in which they were
-//! scheduled, if they are still valid. [`Config::EmergencyOrigin`] can have a source no longer asked at once, and nothing
+//! scheduled, if they are still valid. Each is one step: a feed's minima move by [`Config::MaxStep`], and of a feed that has a
+//! price one source changes in a timelock, so that whoever holds governance needs as many of them as there are honest
+//! sources, for all to see. [`Config::EmergencyOrigin`] can have a source no longer asked at once, and nothing
 //! else. A validator can put its own gateway before a source ([`worker::SOURCE_PREFIX`]).
 //!
 //! [`PriceFeeds::close_round`]: novate_types::PriceFeeds::close_round
@@ -120,6 +122,9 @@ pub mod pallet {
         /// Blocks from scheduling a change to the first close that can put it in force; at least one.
         #[pallet::constant]
         type Timelock: Get<BlockNumber>;
+        /// How far each of a feed's minima moves in one change; at least one.
+        #[pallet::constant]
+        type MaxStep: Get<u8>;
         /// Changes scheduled at once.
         #[pallet::constant]
         type MaxPending: Get<u32>;
@@ -291,7 +296,7 @@ pub mod pallet {
         BadUrl,
         /// A JSON pointer does not begin with a slash.
         BadPointer,
-        /// The source quotes nothing, or the same symbol twice for one feed.
+        /// The source quotes nothing, the same symbol twice for one feed, or one feed more than twice.
         BadQuotes,
         /// A quote's currency is the very feed that it prices.
         QuotedInItself,
@@ -309,6 +314,10 @@ pub mod pallet {
         NoSuchChange,
         /// A number is out of range.
         OutOfRange,
+        /// A feed's minimum moves farther than `MaxStep` allows; go there in several changes.
+        StepTooLarge,
+        /// Another source of a feed that has a price is scheduled to change; wait for it or cancel it first.
+        FeedChanging,
     }
 
     impl<T> From<ConfigError> for Error<T> {
@@ -363,12 +372,16 @@ pub mod pallet {
         /// quotes, and quotes in, must be in force when it is scheduled and when it is due. A feed left with fewer quotes
         /// than its `min_configured` has no new price until there are enough again.
         ///
+        /// Of a feed that has a price one source changes at a time. A change that leaves all but quotes as it was is one for
+        /// the feeds of these quotes alone; any other is one for all feeds that the source quotes. A source whose interface
+        /// changes without notice can be bridged by the validators' own gateways ([`worker::SOURCE_PREFIX`]) meanwhile.
+        ///
         /// ## Errors
         ///
         /// - [`Error::BadText`], [`Error::BadUrl`], [`Error::BadPointer`], [`Error::BadQuotes`],
         ///   [`Error::QuotedInItself`], [`Error::BadInterval`]: it could not be asked.
         /// - [`Error::UnknownFeed`]: a quote prices, or is quoted in, a feed that is not configured.
-        /// - [`Error::UnknownSource`], [`Error::TooManySources`], [`Error::Unchanged`].
+        /// - [`Error::UnknownSource`], [`Error::TooManySources`], [`Error::Unchanged`], [`Error::FeedChanging`].
         /// - [`Error::ChangePending`], [`Error::TooManyChanges`], [`Error::OutOfRange`].
         ///
         /// ## Events
@@ -400,7 +413,7 @@ pub mod pallet {
         /// ## Errors
         ///
         /// - [`Error::BadText`], [`Error::BadPolicy`]: the policy makes no sense.
-        /// - [`Error::TooManyFeeds`], [`Error::Unchanged`].
+        /// - [`Error::TooManyFeeds`], [`Error::Unchanged`], [`Error::StepTooLarge`].
         /// - [`Error::UnknownFeed`], [`Error::FeedInUse`], [`Error::FeedNeeded`]: it cannot be removed.
         /// - [`Error::ChangePending`], [`Error::TooManyChanges`], [`Error::OutOfRange`].
         ///
@@ -501,7 +514,9 @@ pub mod pallet {
                 "a change waits for a later close than its own block's, which has not reserved its weight"
             );
             assert!(
-                T::MaxPending::get() > 0 && T::MaxAppliedPerBlock::get() > 0,
+                T::MaxPending::get() > 0
+                    && T::MaxAppliedPerBlock::get() > 0
+                    && T::MaxStep::get() > 0,
                 "else no change comes into force"
             );
         }

@@ -12,7 +12,7 @@ use frame_support::{
     derive_impl,
     dispatch::GetDispatchInfo,
     ord_parameter_types, parameter_types,
-    traits::{ConstU32, ConstU64, Contains, EitherOfDiverse, OneSessionHandler, Time},
+    traits::{ConstU32, ConstU64, ConstU8, Contains, EitherOfDiverse, OneSessionHandler, Time},
     BoundedVec,
 };
 use frame_system::{
@@ -74,6 +74,7 @@ impl frame_system::Config for Test {
 
 pub const EMERGENCY: u64 = 7;
 pub const TIMELOCK: u32 = 10;
+pub const MAX_STEP: u8 = 2;
 pub const MAX_PENDING: u32 = 4;
 pub const MAX_APPLIED: u32 = 2;
 
@@ -111,6 +112,7 @@ impl crate::Config for Test {
     type EmergencyOrigin = EitherOfDiverse<EnsureRoot<u64>, EnsureSignedBy<Emergency, u64>>;
     type InUse = InUse;
     type Timelock = ConstU32<TIMELOCK>;
+    type MaxStep = ConstU8<MAX_STEP>;
     type MaxPending = ConstU32<MAX_PENDING>;
     type MaxAppliedPerBlock = ConstU32<MAX_APPLIED>;
     type Time = BlockTime;

@@ -1,7 +1,7 @@
 //! What is configured, observed and reported.
 
 use crate::json;
-use alloc::{boxed::Box, format, string::String, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeSet, format, string::String, vec::Vec};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use core::fmt;
 use frame_support::{traits::ConstU32, BoundedVec};
@@ -17,6 +17,8 @@ pub const MAX_OBSERVED: u32 = MAX_FEEDS;
 pub const MAX_SOURCES: u32 = 32;
 /// Quotes of one source.
 pub const MAX_QUOTES: u32 = 16;
+/// Quotes of one feed by one source. Each enters the feed's median, of which one source must not be half.
+pub const MAX_QUOTES_PER_FEED: usize = 2;
 /// Longest time between two requests to a source.
 pub const MAX_INTERVAL: Millis = 6_000;
 
@@ -239,7 +241,7 @@ pub enum ConfigError {
     BadUrl,
     /// A pointer does not begin with a slash.
     BadPointer,
-    /// No quotes, or the same twice.
+    /// No quotes, the same twice, or more than [`MAX_QUOTES_PER_FEED`] of one feed.
     BadQuotes,
     /// A feed quoted in itself.
     QuotedInItself,
@@ -278,7 +280,9 @@ impl Source {
                 .count()
                 > 1
         };
-        if self.quotes.is_empty() || self.quotes.iter().any(twice) {
+        let too_many = |q: &Quote| self.quotes_of(q.feed).count() > MAX_QUOTES_PER_FEED;
+        let mut quotes = self.quotes.iter();
+        if self.quotes.is_empty() || quotes.any(|q| twice(q) || too_many(q)) {
             return Err(ConfigError::BadQuotes);
         }
         if self
@@ -298,6 +302,29 @@ impl Source {
         [&self.bid, &self.ask, &self.last]
             .into_iter()
             .chain(self.time.iter().map(|t| &t.pointer))
+    }
+
+    fn quotes_of(&self, feed: FeedId) -> impl Iterator<Item = &Quote> {
+        self.quotes.iter().filter(move |quote| quote.feed == feed)
+    }
+
+    /// The feeds whose price depends on which of two versions of a source is asked: those that either quotes, but if only
+    /// quotes differ between them, only those of which they do.
+    pub(crate) fn concerned(old: Option<&Self>, new: Option<&Self>) -> BTreeSet<FeedId> {
+        let without_quotes = |source: &Self| Self {
+            quotes: BoundedVec::new(),
+            ..source.clone()
+        };
+        let alike = old
+            .zip(new)
+            .filter(|(old, new)| without_quotes(old) == without_quotes(new));
+        old.into_iter()
+            .chain(new)
+            .flat_map(|source| source.quotes.iter().map(|quote| quote.feed))
+            .filter(|feed| {
+                alike.is_none_or(|(old, new)| !old.quotes_of(*feed).eq(new.quotes_of(*feed)))
+            })
+            .collect()
     }
 
     /// Every feed it refers to.

@@ -1,13 +1,10 @@
-//! Provisional weights, not measured: they err high. A multiple of what an sr25519 verification (50 µs), an overlay
-//! access (1 µs), a dirty key at the block's end (60 µs) and sorting are known to cost.
+//! Weights of the calls and of the close's part.
 
-use crate::types::MAX_SOURCES;
 use core::marker::PhantomData;
 use frame_support::{
     traits::Get,
     weights::{constants::WEIGHT_REF_TIME_PER_MICROS, Weight},
 };
-use novate_types::MAX_MARKETS;
 
 /// Weights of the pallet's calls and hooks.
 pub trait WeightInfo {
@@ -33,67 +30,7 @@ fn micros(time: u64, proof: u64) -> Weight {
     Weight::from_parts(time.saturating_mul(WEIGHT_REF_TIME_PER_MICROS), proof)
 }
 
-/// Provisional figures on the runtime's database weights.
-pub struct SubstrateWeight<T>(PhantomData<T>);
-
-impl<T: frame_system::Config> SubstrateWeight<T> {
-    /// Who refers to a feed: every source and every market is read, a step of the iterator and the read behind it counting
-    /// as two, and a few values beside them.
-    fn references() -> Weight {
-        let listed = u64::from(MAX_SOURCES).saturating_add(u64::from(MAX_MARKETS));
-        micros(1_000, 262_144)
-            .saturating_add(T::DbWeight::get().reads(listed.saturating_mul(2).saturating_add(8)))
-    }
-}
-
-impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
-    fn authorize_observe() -> Weight {
-        micros(200, 16_384).saturating_add(T::DbWeight::get().reads(6))
-    }
-
-    fn observe() -> Weight {
-        micros(100, 8_192).saturating_add(T::DbWeight::get().reads_writes(1, 1))
-    }
-
-    fn close_round(v: u32, f: u32) -> Weight {
-        let (v, f) = (u64::from(v), u64::from(f));
-        let each = micros(5, 0).saturating_mul(v.saturating_mul(f));
-        micros(200, 16_384)
-            .saturating_add(micros(20, 4_096).saturating_mul(v))
-            .saturating_add(micros(5, 256).saturating_mul(f))
-            .saturating_add(each)
-            .saturating_add(T::DbWeight::get().reads(v))
-            .saturating_add(T::DbWeight::get().reads_writes(6, 4))
-    }
-
-    fn schedule_source() -> Weight {
-        micros(300, 32_768).saturating_add(T::DbWeight::get().reads_writes(6, 1))
-    }
-
-    fn schedule_feed() -> Weight {
-        micros(300, 32_768)
-            .saturating_add(Self::references())
-            .saturating_add(T::DbWeight::get().reads_writes(4, 1))
-    }
-
-    fn cancel_change() -> Weight {
-        micros(200, 32_768).saturating_add(T::DbWeight::get().reads_writes(1, 1))
-    }
-
-    fn disable_source() -> Weight {
-        micros(300, 32_768).saturating_add(T::DbWeight::get().reads_writes(4, 3))
-    }
-
-    fn apply_due(n: u32) -> Weight {
-        let each = micros(300, 8_192)
-            .saturating_add(Self::references())
-            .saturating_add(T::DbWeight::get().reads_writes(6, 5));
-        micros(100, 32_768)
-            .saturating_add(T::DbWeight::get().reads_writes(1, 1))
-            .saturating_add(each.saturating_mul(u64::from(n)))
-    }
-}
-
+/// Round figures, for tests.
 impl WeightInfo for () {
     fn authorize_observe() -> Weight {
         micros(200, 0)
@@ -106,7 +43,7 @@ impl WeightInfo for () {
             .saturating_add(micros(30, 0).saturating_mul(u64::from(v).saturating_mul(u64::from(f))))
     }
     fn schedule_source() -> Weight {
-        micros(300, 0)
+        micros(600, 0)
     }
     fn schedule_feed() -> Weight {
         micros(1_300, 0)
@@ -119,5 +56,51 @@ impl WeightInfo for () {
     }
     fn apply_due(n: u32) -> Weight {
         micros(100, 0).saturating_add(micros(1_300, 0).saturating_mul(u64::from(n)))
+    }
+}
+
+// Measured: `make weights` writes everything below this line.
+
+/// As measured on AMD EPYC, 2 cores.
+pub struct SubstrateWeight<T>(PhantomData<T>);
+
+impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
+    /// 97.45 µs, 5 keys read, 0 written.
+    fn authorize_observe() -> Weight {
+        Weight::from_parts(97_450_000, 0).saturating_add(T::DbWeight::get().reads(5))
+    }
+    /// 25.49 µs, 0 keys read, 1 written.
+    fn observe() -> Weight {
+        Weight::from_parts(25_490_000, 0).saturating_add(T::DbWeight::get().writes(1))
+    }
+    /// 33.66 µs, 5 keys read, 1 written; 5.83 µs, 1 keys read, 0 written for each of `v`; 4.46 µs, 0 keys read, 0 written for each of `f`.
+    fn close_round(v: u32, f: u32) -> Weight {
+        Weight::from_parts(33_660_000, 0)
+            .saturating_add(T::DbWeight::get().reads_writes(5, 1))
+            .saturating_add(Weight::from_parts(5_830_000, 0).saturating_mul(v.into()))
+            .saturating_add(T::DbWeight::get().reads(1).saturating_mul(v.into()))
+            .saturating_add(Weight::from_parts(4_460_000, 0).saturating_mul(f.into()))
+    }
+    /// 116 µs, 20 keys read, 1 written.
+    fn schedule_source() -> Weight {
+        Weight::from_parts(115_920_000, 0).saturating_add(T::DbWeight::get().reads_writes(20, 1))
+    }
+    /// 412 µs, 100 keys read, 1 written.
+    fn schedule_feed() -> Weight {
+        Weight::from_parts(412_120_000, 0).saturating_add(T::DbWeight::get().reads_writes(100, 1))
+    }
+    /// 42.99 µs, 1 keys read, 1 written.
+    fn cancel_change() -> Weight {
+        Weight::from_parts(43_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
+    }
+    /// 50.86 µs, 3 keys read, 3 written.
+    fn disable_source() -> Weight {
+        Weight::from_parts(50_860_000, 0).saturating_add(T::DbWeight::get().reads_writes(3, 3))
+    }
+    /// 125 µs, 101 keys read, 3 written; 213 µs, 0 keys read, 0 written for each of `n`.
+    fn apply_due(n: u32) -> Weight {
+        Weight::from_parts(124_880_000, 0)
+            .saturating_add(T::DbWeight::get().reads_writes(101, 3))
+            .saturating_add(Weight::from_parts(213_010_000, 0).saturating_mul(n.into()))
     }
 }

@@ -1,4 +1,7 @@
 //! Benchmarks; as tests they run on the mock.
+//!
+//! Each order that can stand in a tick group of its own does, so that it is a page of its own that is read and written; whoever
+//! has orders has as many open ones as there can be; and accounts are as full as the runtime's helper makes them.
 
 // Set-up may panic; what is measured may not, and is elsewhere.
 #![allow(
@@ -7,28 +10,45 @@
     clippy::expect_used
 )]
 
-use crate::{types::PAGE_SLOTS, BenchmarkHelper, Call, Config, Pallet};
-use alloc::vec::Vec;
+use crate::{
+    book::group_of,
+    types::{Group, Locator, Note, Place, Slot, GROUP_ORDERS, MAX_GROUPS, PAGE_SLOTS},
+    BenchmarkHelper, Config, Directories, Evicting, Intake, Pages, Pallet,
+};
+use alloc::{vec, vec::Vec};
 use frame_benchmarking::v2::*;
-use frame_support::BoundedVec;
+use frame_support::{traits::Get, BoundedVec};
 use frame_system::RawOrigin;
 use novate_types::{
-    math::ticks_nearest, AccountRef, MarketView, MatchLimits, NewOrder, Operation, OrderBook,
-    OrderPrice, OrderTarget, RiskView, SelfTradePrevention, Side, TimeInForce, MAX_OPERATIONS,
+    math::ticks_nearest, AccountRef, CurrentView, Ledger, LedgerError, MarketId, MarketView,
+    MatchLimits, NewOrder, Operation, OrderBook, OrderPrice, OrderTarget, Release, RiskModel,
+    SelfTradePrevention, Sequence, Side, Ticks, TimeInForce, MAX_OPEN_ORDERS,
 };
 
-fn order(view: &MarketView, client_id: u64, side: Side, away: u64) -> NewOrder {
-    let mark = ticks_nearest(view.mark, view.tick_size).unwrap_or(1);
-    let ticks = match side {
-        Side::Bid => mark.saturating_sub(away),
-        Side::Ask => mark.saturating_add(away),
-    };
+/// Ticks between orders of different tick groups at the runtime's first mark.
+const APART: Ticks = 32;
+/// Tick groups on one side of the mark that matching reaches.
+const WITHIN_BAND: Ticks = 36;
+/// Lots of an order.
+const LOTS: u64 = 1_000;
+/// So few that no number of orders looked at is worth the impact notional.
+const FEW_LOTS: u64 = 10;
+
+fn priced(view: &MarketView, side: Side, away: Ticks) -> Ticks {
+    let mark = ticks_nearest(view.mark, view.tick_size).unwrap();
+    match side {
+        Side::Bid => mark - away,
+        Side::Ask => mark + away,
+    }
+}
+
+fn order(view: &MarketView, client_id: u64, side: Side, ticks: Ticks) -> NewOrder {
     NewOrder {
         market: view.id,
         client_id,
         side,
-        lots: 1_000,
-        price: OrderPrice::Limit(ticks.max(1)),
+        lots: LOTS,
+        price: OrderPrice::Limit(ticks),
         time_in_force: TimeInForce::GoodTilCancelled,
         reduce_only: false,
         self_trade_prevention: SelfTradePrevention::CancelNewest,
@@ -41,62 +61,207 @@ fn trader<T: Config>(number: u32) -> AccountRef<T::AccountId> {
     of
 }
 
+fn place<T: Config>(of: &AccountRef<T::AccountId>, orders: impl IntoIterator<Item = NewOrder>) {
+    let operations: Vec<_> = orders.into_iter().map(Operation::Place).collect();
+    let done = Pallet::<T>::execute(of, &operations).unwrap();
+    assert!(done.iter().all(Result::is_ok), "{done:?}");
+}
+
+/// Gives an account open orders of another market until there are `most`, which lead nowhere and which nothing here touches.
+fn fill_up<T: Config>(of: &AccountRef<T::AccountId>, most: u32) {
+    Pallet::<T>::change_orders(of, |orders| {
+        let model = *orders.open.last().unwrap();
+        let next = model.sequence + 1;
+        for n in 0..u64::from(most).saturating_sub(orders.open.len() as u64) {
+            let other = Locator {
+                market: MarketId::MAX,
+                sequence: next + n,
+                client_id: u64::MAX - n,
+                place: Place::Page(0),
+                ..model
+            };
+            orders.open.try_push(other).unwrap();
+        }
+    });
+    // The next order of its own comes after these.
+    let taken = |account: &mut novate_types::MarginAccount| {
+        account.next_sequence += Sequence::from(most);
+        Ok::<_, LedgerError>(())
+    };
+    T::Ledger::update(of, taken).unwrap();
+}
+
+/// Traders from number 1 on with full lists, each of which has one ask, resting in as many groups as matching reaches.
+fn resting<T: Config>(view: &MarketView, many: u32) {
+    for number in 0..many {
+        let of = trader::<T>(number + 1);
+        let ticks = priced(
+            view,
+            Side::Ask,
+            1 + APART * (Ticks::from(number) % WITHIN_BAND),
+        );
+        place::<T>(&of, [order(view, 0, Side::Ask, ticks)]);
+        fill_up::<T>(&of, MAX_OPEN_ORDERS);
+    }
+    close::<T>(view, 0);
+}
+
 fn close<T: Config>(view: &MarketView, fills: u32) -> u32 {
     let Some(mut market) = Pallet::<T>::load(view, Vec::new()) else {
         return 0;
     };
     let tentative = Pallet::<T>::run(&mut market, &MatchLimits::first(fills));
-    Pallet::<T>::commit(market);
+    apply::<T>(&Pallet::<T>::commit(market));
     tentative.executed
+}
+
+fn apply<T: Config>(releases: &[Release<T::AccountId>]) {
+    for release in releases {
+        T::Ledger::update(&release.account, |account| {
+            novate_risk::take_release(account, release).map_err(LedgerError::from)
+        })
+        .unwrap();
+    }
+}
+
+fn nobody<T: Config>() -> AccountRef<T::AccountId> {
+    AccountRef::new(account("nobody", 0, 0), 0)
+}
+
+/// An order of a book that nobody has placed.
+fn slot<T: Config>(sequence: Sequence, ticks: Ticks) -> Slot<T::AccountId> {
+    Slot {
+        account: nobody::<T>(),
+        sequence,
+        ticks,
+        lots: FEW_LOTS,
+        block: 0,
+        expires: u32::MAX,
+        reduce_only: false,
+    }
+}
+
+/// Both sides of a market with as many groups as there can be, of one order each; nobody's, only to be looked at.
+fn sparse_book<T: Config>(view: &MarketView) {
+    for side in [Side::Bid, Side::Ask] {
+        Directories::<T>::mutate((view.id, side), |directory| {
+            for n in 0..u64::from(MAX_GROUPS) {
+                let ticks = priced(view, side, 1 + 2 * APART * n);
+                let id = group_of(ticks);
+                let mut known = directory.groups.iter().chain(&directory.evicted);
+                let is_there = known.any(|group| group.id == id);
+                if is_there || directory.groups.is_full() {
+                    continue;
+                }
+                let group = Group {
+                    id,
+                    pages: vec![1].try_into().unwrap(),
+                };
+                directory.groups.try_push(group).unwrap();
+                let page = BoundedVec::truncate_from(vec![slot::<T>(n + 1, ticks)]);
+                Pages::<T>::insert((view.id, side, id, 0), page);
+            }
+            directory.groups.sort_by_key(|group| group.id);
+        });
+    }
+}
+
+/// A page of orders, each of an account of its own with a full list, in a group that was evicted.
+fn evicted_page<T: Config>(view: &MarketView, number: u32) {
+    let first = 10_000 + number * PAGE_SLOTS;
+    let ticks = priced(view, Side::Ask, 3_000 + 4 * APART * Ticks::from(number));
+    for number in first..first + PAGE_SLOTS {
+        let of = trader::<T>(number);
+        place::<T>(&of, [order(view, 0, Side::Ask, ticks)]);
+        fill_up::<T>(&of, MAX_OPEN_ORDERS);
+    }
+    close::<T>(view, 0);
+    Directories::<T>::mutate((view.id, Side::Ask), |directory| {
+        let at = directory
+            .groups
+            .iter()
+            .position(|g| g.id == group_of(ticks));
+        let group = directory.groups.remove(at.unwrap());
+        directory.evicted.try_push(group).unwrap();
+    });
+    Evicting::<T>::put(vec![(view.id, Side::Ask)]);
 }
 
 #[benchmarks]
 mod benchmarks {
     use super::*;
 
-    /// `p` orders, all far from each other, and `c` cancels of resting ones.
+    /// `p` new orders and `c` cancels of resting ones, with what they cost the close: a read and an assessment of the account
+    /// before each new order's match, and every page.
     #[benchmark]
     fn submit(p: Linear<0, 32>, c: Linear<1, 32>) -> Result<(), BenchmarkError> {
         let view = T::BenchmarkHelper::market();
         let of = trader::<T>(0);
-        let placed: Vec<Operation> = (0..u64::from(c))
-            .map(|n| Operation::Place(order(&view, n, Side::Bid, 100 + n)))
-            .collect();
-        Pallet::<T>::execute(&of, &placed).map_err(|_| BenchmarkError::Stop("refused"))?;
-        close::<T>(&view, 1);
+        let at = |n: u32| priced(&view, Side::Bid, 2_000 + APART * Ticks::from(n));
+        let bid = |n: u32| order(&view, n.into(), Side::Bid, at(n));
+        place::<T>(&of, (0..c).map(bid));
+        close::<T>(&view, 0);
+        fill_up::<T>(&of, MAX_OPEN_ORDERS + c - p - 32);
 
-        let cancels = (0..u64::from(c)).map(|n| Operation::Cancel(OrderTarget::Client(n)));
-        let places = (0..u64::from(p))
-            .map(|n| Operation::Place(order(&view, 1_000 + n, Side::Bid, 200 + n)));
-        let operations: BoundedVec<Operation, frame_support::traits::ConstU32<MAX_OPERATIONS>> =
-            BoundedVec::truncate_from(cancels.chain(places).collect());
+        let cancels = (0..c).map(|n| Operation::Cancel(OrderTarget::Client(n.into())));
+        let places = (0..p).map(|n| Operation::Place(bid(100 + n)));
+        let operations = BoundedVec::truncate_from(cancels.chain(places).collect());
+        let risk = T::View::view();
 
-        #[extrinsic_call]
-        _(RawOrigin::Signed(of.owner.clone()), 0, operations);
+        #[block]
+        {
+            Pallet::<T>::submit(RawOrigin::Signed(of.owner.clone()).into(), 0, operations)
+                .map_err(|refused| refused.error)?;
+            for _ in 0..p {
+                let account = T::Ledger::account(&of).ok_or("it is open")?;
+                T::Risk::assess(&account, &risk).map_err(|_| "it is assessed")?;
+            }
+            close::<T>(&view, 0);
+        }
 
-        assert_eq!(Pallet::<T>::open_orders(&of).len(), p as usize);
+        let orders = Pallet::<T>::orders(&of);
+        let rests = |o: &&Locator| o.market == view.id && o.place != Place::Intake;
+        assert_eq!(orders.open.iter().filter(rests).count() as u32, p);
         Ok(())
+    }
+
+    /// An order comes to rest far behind a book in which every tick group holds one order, so that each order that quotes look
+    /// at is a page.
+    #[benchmark]
+    fn match_market() {
+        let view = T::BenchmarkHelper::market();
+        sparse_book::<T>(&view);
+        let of = trader::<T>(0);
+        let ticks = priced(
+            &view,
+            Side::Bid,
+            1 + 2 * APART * Ticks::from(MAX_GROUPS / 2),
+        );
+        place::<T>(&of, [order(&view, 0, Side::Bid, ticks)]);
+        fill_up::<T>(&of, MAX_OPEN_ORDERS);
+
+        #[block]
+        {
+            close::<T>(&view, 0);
+        }
+
+        let open = Pallet::<T>::open_orders(&of);
+        assert!(open.iter().any(|o| o.market == view.id));
+        assert!(crate::RestedQuotes::<T>::get(view.id)
+            .standing
+            .ask
+            .is_some());
     }
 
     /// One order walks through `n` resting ones of as many accounts.
     #[benchmark]
-    fn match_order(n: Linear<1, 128>) -> Result<(), BenchmarkError> {
+    fn match_order(n: Linear<0, 128>) {
         let view = T::BenchmarkHelper::market();
-        for number in 0..n {
-            let of = trader::<T>(number.saturating_add(1));
-            let ask = Operation::Place(order(&view, 0, Side::Ask, 10));
-            Pallet::<T>::execute(&of, &[ask]).map_err(|_| BenchmarkError::Stop("refused"))?;
-        }
-        close::<T>(&view, n);
-        let of = trader::<T>(0);
-        let mut taker = order(&view, 0, Side::Bid, 0);
-        taker.price = match order(&view, 0, Side::Ask, 10).price {
-            OrderPrice::Limit(ticks) => OrderPrice::Limit(ticks),
-            OrderPrice::Market => return Err(BenchmarkError::Stop("a limit was asked for")),
-        };
-        taker.lots = u64::from(n).saturating_mul(1_000);
-        Pallet::<T>::execute(&of, &[Operation::Place(taker)])
-            .map_err(|_| BenchmarkError::Stop("refused"))?;
+        resting::<T>(&view, n);
+        let ticks = priced(&view, Side::Ask, 1 + APART * WITHIN_BAND);
+        let mut taker = order(&view, 0, Side::Bid, ticks);
+        taker.lots = LOTS * u64::from(n.max(1));
+        place::<T>(&trader::<T>(0), [taker]);
         let executed;
 
         #[block]
@@ -105,50 +270,61 @@ mod benchmarks {
         }
 
         assert_eq!(executed, n);
-        Ok(())
     }
 
-    /// An order comes to rest in front of `n` of as many accounts, which the match reads.
+    /// An order that would execute at a worse price than any of `n` resting orders of as many accounts, had the block fills left.
     #[benchmark]
-    fn read(n: Linear<1, 128>) -> Result<(), BenchmarkError> {
+    fn read(n: Linear<0, 128>) {
         let view = T::BenchmarkHelper::market();
-        for number in 0..n {
-            let of = trader::<T>(number.saturating_add(1));
-            let ask = Operation::Place(order(&view, 0, Side::Ask, 10));
-            Pallet::<T>::execute(&of, &[ask]).map_err(|_| BenchmarkError::Stop("refused"))?;
-        }
-        close::<T>(&view, 1);
+        resting::<T>(&view, n);
         crate::Reads::<T>::kill();
-        let bid = Operation::Place(order(&view, 0, Side::Bid, 10));
-        Pallet::<T>::execute(&trader::<T>(0), &[bid])
-            .map_err(|_| BenchmarkError::Stop("refused"))?;
+        let ticks = priced(&view, Side::Bid, 1);
+        place::<T>(&trader::<T>(0), [order(&view, 0, Side::Bid, ticks)]);
 
         #[block]
         {
-            close::<T>(&view, 1);
+            close::<T>(&view, 0);
         }
 
-        assert_eq!(crate::Reads::<T>::get(), n);
-        Ok(())
+        assert!(crate::Reads::<T>::get() <= n.min(GROUP_ORDERS));
     }
 
-    /// A page of orders expires.
+    /// `p` pages of expiries and as many of evicted groups, every order of an account of its own, whose margin the close then sets
+    /// free; and `m` markets whose books a cancel changed, full of groups of one order. Each of these costs the same: more would
+    /// hide in their noise what pages cost.
     #[benchmark]
-    fn housekeep() -> Result<(), BenchmarkError> {
-        let market = T::BenchmarkHelper::market();
-        let mut view = RiskView::default();
-        view.markets
-            .try_push(market.clone())
-            .map_err(|_| BenchmarkError::Stop("a view holds a market"))?;
-        let expiry = Pallet::<T>::now().saturating_add(1);
-        for number in 0..PAGE_SLOTS {
+    fn housekeep(p: Linear<0, { T::UpkeepPages::get() }>, m: Linear<0, 8>) {
+        let first = T::BenchmarkHelper::market();
+        let view = T::View::view();
+        let expiry = Pallet::<T>::now() + 1;
+        for number in 0..p * PAGE_SLOTS {
             let of = trader::<T>(number);
-            let mut bid = order(&market, 0, Side::Bid, 100);
+            let apart = APART * (Ticks::from(number) % WITHIN_BAND);
+            let mut bid = order(
+                &first,
+                0,
+                Side::Bid,
+                priced(&first, Side::Bid, 2_000 + apart),
+            );
             bid.time_in_force = TimeInForce::GoodTilBlock(expiry);
-            Pallet::<T>::execute(&of, &[Operation::Place(bid)])
-                .map_err(|_| BenchmarkError::Stop("refused"))?;
+            place::<T>(&of, [bid]);
+            fill_up::<T>(&of, MAX_OPEN_ORDERS);
         }
-        close::<T>(&market, 1);
+        close::<T>(&first, 0);
+        (0..p).for_each(|number| evicted_page::<T>(&first, number));
+        for market in view.markets.iter().take(m as usize) {
+            sparse_book::<T>(market);
+            let (side, ticks) = (Side::Ask, priced(market, Side::Ask, 1));
+            let note = Note::Shrank {
+                account: nobody::<T>(),
+                sequence: 1,
+                side,
+                group: group_of(ticks),
+                page: 0,
+                lots: 0,
+            };
+            Intake::<T>::append(market.id, note);
+        }
         crate::ExpiryCursor::<T>::put((expiry, 0));
         frame_system::Pallet::<T>::set_block_number(expiry.into());
         let released;
@@ -156,10 +332,12 @@ mod benchmarks {
         #[block]
         {
             released = Pallet::<T>::housekeep(&view);
+            apply::<T>(&released);
         }
 
-        assert_eq!(released.len(), PAGE_SLOTS as usize);
-        Ok(())
+        let margin = released.iter().flat_map(|r| &r.margin);
+        let lots: u64 = margin.map(|m| m.bid_lots + m.ask_lots).sum();
+        assert_eq!(lots, LOTS * u64::from(2 * p * PAGE_SLOTS));
     }
 
     #[cfg(test)]

@@ -4,11 +4,12 @@
 //! price wide, whatever the market, and one tick below 2,048. Group numbers ascend with the price. An order stays in the page in
 //! which it came to rest; a hole is filled by the next order that joins the group, and an empty page is removed.
 //!
-//! Extrinsics edit pages alone and leave a note; directories change only in the close.
+//! Extrinsics write neither pages nor directories: they leave notes, and each close reads a page that any of them names
+//! once, however many orders left it.
 
 use crate::{
     types::{Directory, Group, Note, PageKey, Slot, PAGE_SLOTS},
-    Config, Directories, Intake, Pages,
+    Config, Directories, Pages,
 };
 use alloc::{collections::BTreeMap, vec::Vec};
 use core::cmp::Ordering;
@@ -86,6 +87,32 @@ impl<T: Config> Books<T> {
         self.directories
             .entry((market, side))
             .or_insert_with(|| (Directories::<T>::get((market, side)), false))
+    }
+
+    /// Brings the pages up to date with what notes of a market say. Returns whether any did.
+    pub fn heed(&mut self, market: MarketId, notes: &[Note<T::AccountId>]) -> bool {
+        let mut any = false;
+        for note in notes {
+            if let Note::Shrank {
+                account,
+                sequence,
+                side,
+                group,
+                page,
+                lots,
+            } = note
+            {
+                let key = (market, *side, *group, *page);
+                any |= match lots {
+                    0 => self.remove(key, account, *sequence),
+                    lots => self.resize(key, account, *sequence, *lots),
+                };
+            }
+        }
+        if any {
+            self.recount_changed();
+        }
+        any
     }
 
     /// Takes an order out of its page.
@@ -301,21 +328,6 @@ impl<T: Config> Books<T> {
                 (false, _) => {}
                 (true, true) => Directories::<T>::remove(key),
                 (true, false) => Directories::<T>::insert(key, directory),
-            }
-        }
-        self.write_pages();
-    }
-
-    /// Writes pages and leaves the directories a note for each: the end of an extrinsic's work on them.
-    pub fn write_noted(self) {
-        for ((market, side, group, page), cached) in &self.pages {
-            if cached.changed {
-                let note = Note::<T::AccountId>::Touched {
-                    side: *side,
-                    group: *group,
-                    page: *page,
-                };
-                Intake::<T>::append(market, note);
             }
         }
         self.write_pages();

@@ -5,26 +5,30 @@ use crate::{
     book::Books,
     intake::page_of,
     types::{AccountOrders, CancelledOrder, Locator, Note, Place},
-    Config, Event, Intake, Orders, Pallet, Quotas, Waiting,
+    Config, Event, Intake, Pallet, Waiting,
 };
 use alloc::{collections::BTreeMap, vec::Vec};
 use frame_support::defensive;
 use novate_types::{
-    AccountRef, CancelReason, Lots, MarginAccount, MarketId, OrderTarget, Release, Sequence, Side,
+    AccountRef, BlockNumber, CancelReason, Lots, MarginAccount, MarketId, OrderTarget, Release,
+    ReleasedMargin, Sequence, Side,
 };
 
 /// Orders that one event names.
 const ORDERS_PER_EVENT: usize = 512;
 
-/// Margin released so far, by market and account.
-type Releases<AccountId> = BTreeMap<(MarketId, AccountRef<AccountId>), Release<AccountId>>;
+/// One account's orders in a close.
+struct Touched {
+    orders: AccountOrders,
+    changed: bool,
+    released: BTreeMap<MarketId, ReleasedMargin>,
+}
 
 /// What a close does to orders, not yet written.
 pub(crate) struct Changes<T: Config> {
     /// Pages and directories.
     pub books: Books<T>,
-    orders: BTreeMap<AccountRef<T::AccountId>, (AccountOrders, bool)>,
-    releases: Releases<T::AccountId>,
+    accounts: BTreeMap<AccountRef<T::AccountId>, Touched>,
     cancelled: BTreeMap<MarketId, Vec<CancelledOrder<T::AccountId>>>,
 }
 
@@ -32,28 +36,37 @@ impl<T: Config> Default for Changes<T> {
     fn default() -> Self {
         Self {
             books: Books::default(),
-            orders: BTreeMap::new(),
-            releases: BTreeMap::new(),
+            accounts: BTreeMap::new(),
             cancelled: BTreeMap::new(),
         }
     }
 }
 
 impl<T: Config> Changes<T> {
-    /// An account's open orders.
-    pub fn orders(&mut self, of: &AccountRef<T::AccountId>) -> &AccountOrders {
-        &self.entry(of).0
+    fn account(&mut self, of: &AccountRef<T::AccountId>) -> &mut Touched {
+        self.accounts.entry(of.clone()).or_insert_with(|| Touched {
+            orders: Pallet::<T>::orders(of),
+            changed: false,
+            released: BTreeMap::new(),
+        })
     }
 
-    fn entry(&mut self, of: &AccountRef<T::AccountId>) -> &mut (AccountOrders, bool) {
-        self.orders
-            .entry(of.clone())
-            .or_insert_with(|| (Orders::<T>::get(of), false))
+    /// Numbers of those of an account's open orders that are `meant`.
+    pub fn sequences(
+        &mut self,
+        of: &AccountRef<T::AccountId>,
+        meant: impl Fn(&Locator) -> bool,
+    ) -> Vec<Sequence> {
+        let open = &self.account(of).orders.open;
+        open.iter()
+            .filter(|o| meant(o))
+            .map(|o| o.sequence)
+            .collect()
     }
 
     /// One of an account's open orders.
     pub fn order(&mut self, of: &AccountRef<T::AccountId>, sequence: Sequence) -> Option<Locator> {
-        self.orders(of).get(sequence).copied()
+        self.account(of).orders.get(sequence).copied()
     }
 
     /// Changes one of an account's open orders.
@@ -63,17 +76,26 @@ impl<T: Config> Changes<T> {
         sequence: Sequence,
         change: impl FnOnce(&mut Locator),
     ) {
-        let (orders, changed) = self.entry(of);
-        let found = orders.find(OrderTarget::Sequence(sequence));
-        if let Some(order) = found.and_then(|at| orders.open.get_mut(at)) {
+        let touched = self.account(of);
+        let found = touched.orders.find(OrderTarget::Sequence(sequence));
+        if let Some(order) = found.and_then(|at| touched.orders.open.get_mut(at)) {
             change(order);
-            *changed = true;
+            touched.changed = true;
         }
+    }
+
+    /// Forgets the client ids that an account without open orders cancelled in this block.
+    pub fn forget(&mut self, of: &AccountRef<T::AccountId>) {
+        self.account(of).changed = true;
     }
 
     /// Takes `lots` off an order: off its page, its locator and its account's margin. It leaves with its last lot.
     pub fn take(&mut self, of: &AccountRef<T::AccountId>, sequence: Sequence, lots: Lots) {
-        let (orders, changed) = self.entry(of);
+        let Touched {
+            orders,
+            changed,
+            released,
+        } = self.account(of);
         let Some(at) = orders.find(OrderTarget::Sequence(sequence)) else {
             defensive!("an order left that was not open");
             return;
@@ -90,34 +112,33 @@ impl<T: Config> Changes<T> {
         if order.lots == 0 {
             orders.open.remove(at);
         }
-        if let Some(page) = page_of(&order) {
-            if order.lots == 0 {
-                self.books.remove(page, of, sequence);
-            } else {
-                self.books.resize(page, of, sequence, order.lots);
-            }
-        }
-        let release = self
-            .releases
-            .entry((order.market, of.clone()))
-            .or_insert_with(|| Release {
-                account: of.clone(),
+        let sum = released
+            .entry(order.market)
+            .or_insert_with(|| ReleasedMargin {
+                market: order.market,
                 bid_lots: 0,
                 ask_lots: 0,
                 reserve: 0,
             });
         let side = match order.side {
-            Side::Bid => &mut release.bid_lots,
-            Side::Ask => &mut release.ask_lots,
+            Side::Bid => &mut sum.bid_lots,
+            Side::Ask => &mut sum.ask_lots,
         };
         // Sums of parts of the account's aggregate, which was a checked sum at intake.
-        match (side.checked_add(lots), release.reserve.checked_add(reserve)) {
+        match (side.checked_add(lots), sum.reserve.checked_add(reserve)) {
             (Some(lots), Some(reserve)) => {
                 *side = lots;
-                release.reserve = reserve;
+                sum.reserve = reserve;
             }
             _ => {
                 defensive!("releases exceed what was reserved");
+            }
+        }
+        if let Some(page) = page_of(&order) {
+            if order.lots == 0 {
+                self.books.remove(page, of, sequence);
+            } else {
+                self.books.resize(page, of, sequence, order.lots);
             }
         }
     }
@@ -156,29 +177,29 @@ impl<T: Config> Changes<T> {
         self.cancel_lots(of, sequence, Lots::MAX, reason);
     }
 
-    /// Writes everything and returns the releases, by market and account.
-    pub fn write(self) -> Vec<(MarketId, Release<T::AccountId>)> {
+    /// Writes the book, and returns what the accounts have to take over.
+    pub fn write(self) -> Vec<Release<T::AccountId>> {
         let Self {
             books,
-            orders,
-            releases,
+            accounts,
             cancelled,
         } = self;
         books.write();
-        for (of, (orders, changed)) in orders {
-            // The block's extrinsics are over: client ids cancelled in it are free again.
-            if changed && orders.open.is_empty() {
-                Orders::<T>::remove(&of);
-            } else if changed {
-                Orders::<T>::insert(&of, orders);
-            }
-        }
         for (market, orders) in cancelled {
             deposit_cancelled::<T>(market, orders);
         }
-        releases
+        accounts
             .into_iter()
-            .map(|((market, _), release)| (market, release))
+            .filter(|(_, touched)| touched.changed)
+            .map(|(account, mut touched)| {
+                // The block's extrinsics are over.
+                touched.orders.enter(BlockNumber::MAX);
+                Release {
+                    account,
+                    margin: touched.released.into_values().collect(),
+                    open: touched.orders.to_bytes(),
+                }
+            })
             .collect()
     }
 }
@@ -192,20 +213,33 @@ fn deposit_cancelled<T: Config>(market: MarketId, orders: Vec<CancelledOrder<T::
     }
 }
 
+/// Leaves the close a note that a resting order has `lots` left.
+pub(crate) fn note_shrunk<T: Config>(of: &AccountRef<T::AccountId>, order: &Locator, lots: Lots) {
+    if let Some((market, side, group, page)) = page_of(order) {
+        let note = Note::Shrank {
+            account: of.clone(),
+            sequence: order.sequence,
+            side,
+            group,
+            page,
+            lots,
+        };
+        Intake::<T>::append(market, note);
+    }
+}
+
 /// Cancels every open order of an account outside a match, and clears what its margin holds for them.
 pub(crate) fn cancel_all<T: Config>(
     of: &AccountRef<T::AccountId>,
     account: &mut MarginAccount,
     reason: CancelReason,
 ) -> u32 {
-    let orders = Orders::<T>::take(of);
+    let orders = AccountOrders::of(account);
     account.orders.truncate(0);
-    let mut books = Books::<T>::default();
+    account.open.truncate(0);
     let mut cancelled: BTreeMap<MarketId, Vec<CancelledOrder<T::AccountId>>> = BTreeMap::new();
     for order in &orders.open {
-        if let Some(page) = page_of(order) {
-            books.remove(page, of, order.sequence);
-        }
+        note_shrunk::<T>(of, order, 0);
         cancelled
             .entry(order.market)
             .or_default()
@@ -216,27 +250,10 @@ pub(crate) fn cancel_all<T: Config>(
                 reason,
             });
     }
-    books.write_noted();
     for (market, orders) in cancelled {
         deposit_cancelled::<T>(market, orders);
     }
     u32::try_from(orders.open.len()).unwrap_or(u32::MAX)
-}
-
-/// Counts again the pages that extrinsics touched, and returns whether there were any.
-pub(crate) fn recount_touched<T: Config>(
-    market: MarketId,
-    notes: &[Note<T::AccountId>],
-    books: &mut Books<T>,
-) -> bool {
-    let mut any = false;
-    for note in notes {
-        if let Note::Touched { side, group, page } = note {
-            books.recount((market, *side, *group, *page));
-            any = true;
-        }
-    }
-    any
 }
 
 /// The orders that came in and are still open, in canonical order, each with its account.
@@ -249,7 +266,7 @@ pub(crate) fn new_orders<T: Config>(
         .iter()
         .filter_map(|note| match note {
             Note::New { account, sequence } => Some((account, *sequence)),
-            Note::Touched { .. } => None,
+            Note::Shrank { .. } => None,
         })
         .collect();
     ids.sort();
@@ -262,17 +279,8 @@ pub(crate) fn new_orders<T: Config>(
         .collect()
 }
 
-/// Ends the intake of a market: its notes and the quotas of those who sent orders.
+/// Ends the intake of a market.
 pub(crate) fn clear_intake<T: Config>(market: MarketId) {
     Waiting::<T>::remove(market);
-    clear_quotas::<T>(&Intake::<T>::take(market));
-}
-
-/// Gives back the quotas of those who sent orders.
-pub(crate) fn clear_quotas<T: Config>(notes: &[Note<T::AccountId>]) {
-    for note in notes {
-        if let Note::New { account, .. } = note {
-            Quotas::<T>::remove(&account.owner);
-        }
-    }
+    Intake::<T>::remove(market);
 }

@@ -14,17 +14,19 @@
 
 use crate::{
     book::{group_range, Books},
-    changes::{cancel_all, clear_intake, new_orders, recount_touched, Changes},
+    changes::{cancel_all, clear_intake, new_orders, Changes},
     rested,
-    types::{Locator, Place, Slot, GROUP_ORDERS, MAX_WAITING, POSITION_READS, WAITING_READS},
+    types::{
+        Locator, Place, Slot, GROUP_ORDERS, GROUP_READ, MAX_WAITING, POSITION_READS, WAITING_READS,
+    },
     Config, Evicting, Expiries, ExpiryCounts, Intake, Pallet, Reads, Waiting,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
 };
-use codec::Encode;
-use core::cell::RefCell;
+use codec::{Encode, Output};
+use core::{cell::RefCell, hash::Hasher};
 use frame_support::{defensive, traits::Get};
 use novate_matching::{match_block, Book, Kind, Order, Outcome, Rules};
 use novate_types::{
@@ -32,6 +34,7 @@ use novate_types::{
     MarketId, MarketView, MatchLimits, OpenOrder, OrderBook, Release, RiskView,
     SelfTradePrevention, Sequence, Side, SignedLots, Tentative, Ticks, TimeInForce,
 };
+use siphasher::sip::SipHasher24;
 
 /// The sequence number under which fills of liquidation orders are reported, and the oldest there is: in a self-trade the
 /// owner's other order gives way.
@@ -47,16 +50,18 @@ struct Parties<AccountId> {
     market: MarketId,
     /// What this match may still read of [`Config::BlockReads`].
     left: u32,
+    ties: Ties,
     accounts: Vec<(AccountRef<AccountId>, Option<SignedLots>)>,
     by_account: BTreeMap<AccountRef<AccountId>, u32>,
     owners: BTreeMap<AccountId, u32>,
 }
 
 impl<AccountId: Ord + Clone> Parties<AccountId> {
-    fn new(market: MarketId, left: u32) -> Self {
+    fn new(market: MarketId, left: u32, ties: Ties) -> Self {
         Self {
             market,
             left,
+            ties,
             accounts: Vec::new(),
             by_account: BTreeMap::new(),
             owners: BTreeMap::new(),
@@ -148,12 +153,33 @@ struct Settled<AccountId: Ord> {
     joined: Vec<(u32, Ticks, Lots)>,
 }
 
-/// A hash of parent block, account and sequence number: what breaks ties, known to nobody before the parent block is.
-pub(crate) fn tie<T: Config>(of: &AccountRef<T::AccountId>, sequence: Sequence) -> u64 {
-    let parent = frame_system::Pallet::<T>::parent_hash();
-    let hash = sp_io::hashing::blake2_128(&(parent, of, sequence).encode());
-    let (low, _) = hash.split_at(8);
-    low.try_into().map_or(0, u64::from_le_bytes)
+/// What breaks ties in this block: a keyed hash (SipHash, Aumasson and Bernstein 2012) of account and sequence number. The key
+/// is the parent block's hash, so nobody knows it before that block is.
+#[derive(Clone, Copy)]
+pub(crate) struct Ties(SipHasher24);
+
+impl Ties {
+    pub fn now<T: Config>() -> Self {
+        let key =
+            frame_system::Pallet::<T>::parent_hash().using_encoded(sp_io::hashing::blake2_128);
+        Self(SipHasher24::new_with_key(&key))
+    }
+
+    pub fn of<AccountId: Encode>(&self, of: &AccountRef<AccountId>, sequence: Sequence) -> u64 {
+        let mut hash = Hashing(self.0);
+        of.encode_to(&mut hash);
+        sequence.encode_to(&mut hash);
+        hash.0.finish()
+    }
+}
+
+/// Hashes what is encoded into it.
+struct Hashing(SipHasher24);
+
+impl Output for Hashing {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.write(bytes);
+    }
 }
 
 impl<T: Config> Market<T> {
@@ -204,7 +230,7 @@ impl<T: Config> Market<T> {
             },
             reduce_only: order.reduce_only,
             self_trade: order.self_trade,
-            tie: tie::<T>(of, order.sequence),
+            tie: self.parties.ties.of(of, order.sequence),
         });
     }
 
@@ -231,7 +257,7 @@ impl<T: Config> Market<T> {
             kind: Kind::Immediate,
             reduce_only: true,
             self_trade: SelfTradePrevention::CancelOldest,
-            tie: tie::<T>(&order.account, LIQUIDATION_SEQUENCE),
+            tie: self.parties.ties.of(&order.account, LIQUIDATION_SEQUENCE),
         });
     }
 
@@ -319,7 +345,7 @@ impl<T: Config> Reader<'_, T> {
         let (slots, read) =
             self.books
                 .standing(self.market, self.side, group, self.now, GROUP_ORDERS);
-        resting.loaded = read.max(1).saturating_add(resting.loaded);
+        resting.loaded = read.max(GROUP_READ).saturating_add(resting.loaded);
         // The matcher asks for the position behind every reduce-only order that it reaches.
         let reducing = slots.iter().filter(|s| s.reduce_only).count();
         let looks = u32::try_from(reducing)
@@ -328,7 +354,7 @@ impl<T: Config> Reader<'_, T> {
         self.parties.left = self
             .parties
             .left
-            .saturating_sub(read.max(1))
+            .saturating_sub(read.max(GROUP_READ))
             .saturating_sub(looks);
         for slot in slots {
             let order = order_of::<T>(&slot, self.side, self.parties, self.known);
@@ -373,7 +399,7 @@ fn order_of<T: Config>(
         reduce_only: slot.reduce_only,
         // Of no account to an order that rests.
         self_trade: SelfTradePrevention::CancelNewest,
-        tie: tie::<T>(&slot.account, slot.sequence),
+        tie: parties.ties.of(&slot.account, slot.sequence),
     }
 }
 
@@ -518,10 +544,10 @@ impl<T: Config> OrderBook<T::AccountId> for Pallet<T> {
             .checked_sub(waited)
             .filter(|left| *left >= GROUP_ORDERS.saturating_mul(2))?;
         let mut changes = Changes::<T>::default();
-        let touched = recount_touched::<T>(view.id, &notes, &mut changes.books);
+        let shrank = changes.books.heed(view.id, &notes);
         let new = new_orders::<T>(view.id, &notes, &mut changes);
         if new.is_empty() && liquidations.is_empty() {
-            if touched {
+            if shrank {
                 rested::refresh::<T>(view, now, &mut changes.books);
                 changes.books.write();
             }
@@ -544,7 +570,7 @@ impl<T: Config> OrderBook<T::AccountId> for Pallet<T> {
             now,
             allowed,
             changes,
-            parties: Parties::new(view.id, left),
+            parties: Parties::new(view.id, left, Ties::now::<T>()),
             known: Vec::new(),
             new: Vec::new(),
             expired: Vec::new(),
@@ -594,7 +620,7 @@ impl<T: Config> OrderBook<T::AccountId> for Pallet<T> {
             band: market.view.price_band,
             max_fills: limits.max_fills,
         };
-        let empty = Parties::new(market.view.id, 0);
+        let empty = Parties::new(market.view.id, 0, market.parties.ties);
         let parties = RefCell::new(core::mem::replace(&mut market.parties, empty));
         let outcome = match_block(
             &rules,
@@ -659,11 +685,8 @@ impl<T: Config> OrderBook<T::AccountId> for Pallet<T> {
     }
 
     fn open_orders(of: &AccountRef<T::AccountId>) -> Vec<OpenOrder> {
-        crate::Orders::<T>::get(of)
-            .open
-            .iter()
-            .map(Locator::open_order)
-            .collect()
+        let orders = Self::orders(of);
+        orders.open.iter().map(Locator::open_order).collect()
     }
 
     fn rested(market: MarketId) -> novate_types::RestedQuotes {
@@ -674,7 +697,7 @@ impl<T: Config> OrderBook<T::AccountId> for Pallet<T> {
         rested::depth::<T>(market, side, limit)
     }
 
-    fn housekeep(view: &RiskView) -> Vec<(MarketId, Release<T::AccountId>)> {
+    fn housekeep(view: &RiskView) -> Vec<Release<T::AccountId>> {
         crate::upkeep::housekeep::<T>(view)
     }
 }
@@ -804,10 +827,9 @@ impl<T: Config> Market<T> {
             }
         }
         for of in &settled.banned {
-            let orders = self.changes.orders(of).open.iter();
-            let here = orders.filter(|o| o.market == self.view.id && !o.reduce_only);
-            let sequences: Vec<Sequence> = here.map(|o| o.sequence).collect();
-            for sequence in sequences {
+            let market = self.view.id;
+            let meant = |o: &Locator| o.market == market && !o.reduce_only;
+            for sequence in self.changes.sequences(of, meant) {
                 self.changes
                     .cancel(of, sequence, CancelReason::InsufficientMargin);
             }
@@ -831,11 +853,7 @@ impl<T: Config> Market<T> {
         Reads::<T>::mutate(|sum| *sum = sum.saturating_add(read));
         rested::refresh::<T>(&view, now, &mut changes.books);
         clear_intake::<T>(view.id);
-        changes
-            .write()
-            .into_iter()
-            .map(|(_, release)| release)
-            .collect()
+        changes.write()
     }
 
     /// Puts the remainders into the book. Where a group has not room for all, the tie-breaking hash says who gets it.

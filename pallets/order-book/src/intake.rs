@@ -1,16 +1,17 @@
 //! One extrinsic's operations on one account: read once, changed in memory, written once.
 
 use crate::{
-    book::{group_of, Books},
+    book::group_of,
+    changes::note_shrunk,
     types::{Accepted, AccountOrders, Locator, Note, OrderError, PageKey, Place},
-    Config, Emptied, Error, Intake, Orders, Pallet, Quotas,
+    Config, Emptied, Error, Intake, Pallet,
 };
 use alloc::vec::Vec;
 use frame_support::{ensure, traits::Get};
 use novate_risk::{add_order, apply_trade, order_reserve, release_order};
 use novate_types::{
     math::{notional_floor, shift_ceil, shift_floor, signed, ticks_ceil, ticks_floor, trade_value},
-    AccountRef, BlockNumber, Lots, MarginAccount, MarketId, MarketView, NewOrder, Operation,
+    AccountRef, BlockNumber, Cash, Lots, MarginAccount, MarketId, MarketView, NewOrder, Operation,
     OrderPrice, OrderTarget, Ppm, RiskModel, RiskView, Sequence, Side, Standing, Ticks,
     TimeInForce, MAX_POSITIONS,
 };
@@ -33,11 +34,10 @@ pub(crate) struct Session<'a, T: Config> {
     now: BlockNumber,
     account: MarginAccount,
     orders: AccountOrders,
-    books: Books<T>,
+    /// Resting orders that left or shrank, with what remains of each.
+    shrunk: Vec<(Locator, Lots)>,
     /// Orders this session took in, those that left again included.
     new: Vec<(MarketId, Sequence)>,
-    /// New orders of the owner in this block, before this session.
-    spent: u32,
     changed: bool,
 }
 
@@ -45,15 +45,18 @@ impl<'a, T: Config> Session<'a, T> {
     /// Reads the account and its orders.
     pub fn open(of: &'a AccountRef<T::AccountId>, view: RiskView) -> Result<Self, Error<T>> {
         use novate_types::Ledger;
+        let now = Pallet::<T>::now();
+        let account = T::Ledger::account(of).ok_or(Error::<T>::NoAccount)?;
+        let mut orders = AccountOrders::of(&account);
+        orders.enter(now);
         Ok(Self {
             of,
             view,
-            now: Pallet::<T>::now(),
-            account: T::Ledger::account(of).ok_or(Error::<T>::NoAccount)?,
-            orders: Orders::<T>::get(of),
-            books: Books::default(),
+            now,
+            orders,
+            account,
+            shrunk: Vec::new(),
             new: Vec::new(),
-            spent: Quotas::<T>::get(&of.owner),
             changed: false,
         })
     }
@@ -82,21 +85,21 @@ impl<'a, T: Config> Session<'a, T> {
         }
         let Self {
             of,
-            now,
             account,
             orders,
-            books,
+            shrunk,
             new,
-            spent,
             ..
         } = self;
         T::Ledger::update(of, |stored| {
             stored.orders = account.orders;
             stored.next_sequence = account.next_sequence;
+            stored.open = orders.to_bytes();
             Ok::<_, Error<T>>(())
         })?;
-        books.write_noted();
-        // Also of orders that left again: the close clears the quota of every owner it finds here.
+        for (order, lots) in &shrunk {
+            note_shrunk::<T>(of, order, *lots);
+        }
         for (market, sequence) in &new {
             let note = Note::New {
                 account: of.clone(),
@@ -104,17 +107,8 @@ impl<'a, T: Config> Session<'a, T> {
             };
             Intake::<T>::append(market, note);
         }
-        if !new.is_empty() {
-            let new = u32::try_from(new.len()).unwrap_or(u32::MAX);
-            Quotas::<T>::insert(&of.owner, spent.saturating_add(new));
-        }
-        if orders.is_empty(now) {
-            Orders::<T>::remove(of);
-        } else {
-            if orders.open.is_empty() {
-                Emptied::<T>::append(of);
-            }
-            Orders::<T>::insert(of, orders);
+        if orders.open.is_empty() && !orders.is_empty() {
+            Emptied::<T>::append(of);
         }
         Ok(())
     }
@@ -152,25 +146,11 @@ impl<'a, T: Config> Session<'a, T> {
             ensure!(reduces && within, OrderError::MarketReduceOnly);
         }
 
-        let mut before = self.account.clone();
         let replaced = replaces.and_then(|at| self.orders.open.get(at)).copied();
-        if let Some(old) = replaced {
-            release(&mut before, &old, old.lots, old.reserve)?;
-        }
-        let mut after = before.clone();
-        add_order(&mut after, order.market, order.side, order.lots, reserve)?;
-        ensure!(
-            markets_of(&after) <= MAX_POSITIONS,
-            OrderError::TooManyMarkets
-        );
-        let covered = T::Risk::assess(&after, &self.view)?.covers_orders();
-        ensure!(
-            covered || self.reduces_risk(&before, market, order.side, order.lots, ticks)?,
-            OrderError::InsufficientMargin
-        );
-
-        let sequence = after.next_sequence;
-        after.next_sequence = sequence.checked_add(1).ok_or(OrderError::OutOfRange)?;
+        let held = self.account.orders.clone();
+        let sequence = self
+            .hold(order, ticks, reserve, replaced.as_ref())
+            .inspect_err(|_| self.account.orders = held)?;
         let locator = Locator {
             market: order.market,
             sequence,
@@ -186,7 +166,7 @@ impl<'a, T: Config> Session<'a, T> {
             place: Place::Intake,
         };
         if let (Some(at), Some(old)) = (replaces, replaced) {
-            self.leave_page(&old);
+            self.shrunk.push((old, 0));
             self.orders.open.remove(at);
         }
         // Room was checked; the sequence is the greatest yet.
@@ -195,7 +175,40 @@ impl<'a, T: Config> Session<'a, T> {
             .try_push(locator)
             .map_err(|_| OrderError::TooManyOrders)?;
         self.new.push((order.market, sequence));
-        self.account = after;
+        self.orders.new = self.orders.new.saturating_add(1);
+        Ok(sequence)
+    }
+
+    /// Holds margin for a new order, in place of that for the one it replaces, if the account covers it; numbers it. What an error
+    /// leaves of the account's order margin is of no use.
+    fn hold(
+        &mut self,
+        order: &NewOrder,
+        ticks: Ticks,
+        reserve: Cash,
+        replaced: Option<&Locator>,
+    ) -> Result<Sequence, OrderError> {
+        let market = self.view.market(order.market)?;
+        let account = &mut self.account;
+        if let Some(old) = replaced {
+            release(account, old, old.lots, old.reserve)?;
+        }
+        add_order(account, order.market, order.side, order.lots, reserve)?;
+        ensure!(
+            markets_of(account) <= MAX_POSITIONS,
+            OrderError::TooManyMarkets
+        );
+        if !T::Risk::assess(account, &self.view)?.covers_orders() {
+            let mut before = account.clone();
+            let (bid, ask) = lots_of(order.side, order.lots);
+            release_order(&mut before, order.market, bid, ask, reserve)?;
+            ensure!(
+                self.reduces_risk(&before, market, order.side, order.lots, ticks)?,
+                OrderError::InsufficientMargin
+            );
+        }
+        let sequence = self.account.next_sequence;
+        self.account.next_sequence = sequence.checked_add(1).ok_or(OrderError::OutOfRange)?;
         Ok(sequence)
     }
 
@@ -244,15 +257,12 @@ impl<'a, T: Config> Session<'a, T> {
             let taken = self.orders.open.iter().any(|o| o.client_id == id);
             ensure!(!taken, OrderError::DuplicateClientId);
             ensure!(
-                !self.orders.was_cancelled(id, self.now),
+                !self.orders.was_cancelled(id),
                 OrderError::ClientIdCancelled
             );
             ensure!(!self.orders.open.is_full(), OrderError::TooManyOrders);
         }
-        let new = u32::try_from(self.new.len()).unwrap_or(u32::MAX);
-        let left = T::IntakeQuota::get()
-            .saturating_sub(self.spent)
-            .saturating_sub(new);
+        let left = T::IntakeQuota::get().saturating_sub(self.orders.new);
         ensure!(left > 0, OrderError::QuotaExceeded);
         Ok(())
     }
@@ -330,9 +340,7 @@ impl<'a, T: Config> Session<'a, T> {
         if let Some(slot) = self.orders.open.get_mut(at) {
             *slot = smaller;
         }
-        if let Some(page) = page_of(&old) {
-            self.books.resize(page, self.of, old.sequence, lots);
-        }
+        self.shrunk.push((old, lots));
         Ok(Accepted::Reduced)
     }
 
@@ -354,25 +362,27 @@ impl<'a, T: Config> Session<'a, T> {
             .filter(|o| meant(o))
             .copied()
             .collect();
-        let mut account = self.account.clone();
-        for order in &leaving {
-            release(&mut account, order, order.lots, order.reserve)?;
-        }
-        self.account = account;
+        let held = self.account.orders.clone();
+        let mut leave = leaving.iter();
+        leave
+            .try_for_each(|order| release(&mut self.account, order, order.lots, order.reserve))
+            .inspect_err(|_| self.account.orders = held)?;
         self.orders.open.retain(|o| !meant(o));
         for order in &leaving {
-            self.orders.remember_cancelled(order.client_id, self.now);
-            self.leave_page(order);
+            self.orders.remember_cancelled(order.client_id);
+            self.shrunk.push((*order, 0));
         }
         Ok(Accepted::Cancelled(
             u32::try_from(leaving.len()).unwrap_or(u32::MAX),
         ))
     }
+}
 
-    fn leave_page(&mut self, order: &Locator) {
-        if let Some(page) = page_of(order) {
-            self.books.remove(page, self.of, order.sequence);
-        }
+/// Lots bid and asked.
+const fn lots_of(side: Side, lots: Lots) -> (Lots, Lots) {
+    match side {
+        Side::Bid => (lots, 0),
+        Side::Ask => (0, lots),
     }
 }
 
@@ -381,12 +391,9 @@ fn release(
     account: &mut MarginAccount,
     order: &Locator,
     lots: Lots,
-    reserve: novate_types::Cash,
+    reserve: Cash,
 ) -> Result<(), OrderError> {
-    let (bid, ask) = match order.side {
-        Side::Bid => (lots, 0),
-        Side::Ask => (0, lots),
-    };
+    let (bid, ask) = lots_of(order.side, lots);
     Ok(release_order(account, order.market, bid, ask, reserve)?)
 }
 

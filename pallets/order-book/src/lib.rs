@@ -105,7 +105,7 @@ pub mod pallet {
         type Risk: RiskModel;
         /// Prices and parameters of this block's intake.
         type View: CurrentView;
-        /// New orders that one owner may send into one block, over all its accounts.
+        /// New orders that one margin account may send into one block.
         #[pallet::constant]
         type IntakeQuota: Get<u32>;
         /// Farthest block of expiry of a good-til-block order, in blocks from its intake.
@@ -134,11 +134,6 @@ pub mod pallet {
         type BenchmarkHelper: crate::BenchmarkHelper<Self::AccountId>;
     }
 
-    /// Open orders by account.
-    #[pallet::storage]
-    pub type Orders<T: Config> =
-        StorageMap<_, Blake2_128Concat, AccountRef<T::AccountId>, AccountOrders, ValueQuery>;
-
     /// Notes of this block's extrinsics by market, appended without reading. Bounded by the block's weight: each note is
     /// prepaid.
     #[pallet::storage]
@@ -150,7 +145,7 @@ pub mod pallet {
     #[pallet::storage]
     pub type Waiting<T: Config> = StorageMap<_, Identity, MarketId, u32, ValueQuery>;
 
-    /// Accounts of which only the client ids that they cancelled in this block are stored; the close forgets them. Appended
+    /// Accounts that have no open orders left, only client ids that they cancelled in this block; the close forgets them. Appended
     /// without reading, and prepaid like [`Intake`].
     #[pallet::storage]
     #[pallet::unbounded]
@@ -159,10 +154,6 @@ pub mod pallet {
     /// What this close's matches have read of [`Config::BlockReads`]; gone when it ends.
     #[pallet::storage]
     pub type Reads<T: Config> = StorageValue<_, u32, ValueQuery>;
-
-    /// New orders that an owner sent into this block; gone after its close.
-    #[pallet::storage]
-    pub type Quotas<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, u32, ValueQuery>;
 
     /// Resting orders by market, side, tick group and page.
     #[pallet::storage]
@@ -252,6 +243,11 @@ pub mod pallet {
                 "an account could cancel more orders in a block than are remembered"
             );
             assert!(
+                u32::try_from(AccountOrders::max_encoded_len())
+                    .is_ok_and(|most| most <= novate_types::MAX_ORDER_BYTES),
+                "an account's open orders may not fit into it"
+            );
+            assert!(
                 T::LoadLimit::get() > 0 && T::QuoteDepth::get() > 0,
                 "a book nobody reads"
             );
@@ -325,6 +321,28 @@ pub mod pallet {
                 .collect();
             session.close()?;
             Ok(outcomes)
+        }
+
+        /// The open orders that an account carries, in this pallet's own terms; none without an account.
+        pub fn orders(of: &AccountRef<T::AccountId>) -> AccountOrders {
+            T::Ledger::account(of).map_or_else(AccountOrders::default, |account| {
+                AccountOrders::of(&account)
+            })
+        }
+
+        /// Changes the open orders that an account carries, and nothing with them.
+        #[cfg(any(feature = "runtime-benchmarks", test))]
+        pub fn change_orders(
+            of: &AccountRef<T::AccountId>,
+            change: impl FnOnce(&mut AccountOrders),
+        ) {
+            let changed = T::Ledger::update(of, |account| {
+                let mut orders = AccountOrders::of(account);
+                change(&mut orders);
+                account.open = novate_types::OpaqueOrders::truncate_from(orders.encode());
+                Ok::<_, LedgerError>(())
+            });
+            assert!(changed.is_ok(), "no such account");
         }
 
         /// The best levels of both sides, bids then asks, at most `depth` each and of at most `QuoteDepth` orders a side.

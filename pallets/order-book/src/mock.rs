@@ -2,7 +2,7 @@
 //! without checks.
 
 use crate::{self as pallet_order_book, types::*, Config, Pallet};
-use codec::Encode;
+use codec::{Decode, Encode};
 use frame_support::{derive_impl, parameter_types, storage::unhashed, traits::ConstU32};
 use novate_types::{OrderBook as _, *};
 use sp_runtime::BuildStorage;
@@ -91,6 +91,19 @@ impl MockLedger {
 impl Ledger<AccountId> for MockLedger {
     fn account(of: &Account) -> Option<MarginAccount> {
         unhashed::get(&Self::key(of))
+    }
+    fn accounts_after(previous: Option<&Account>, most: u32) -> Vec<Account> {
+        let prefix = b"mock:account".encode();
+        let mut key = previous.map_or(prefix.clone(), Self::key);
+        let mut found = Vec::new();
+        while found.len() < most as usize {
+            key = match sp_io::storage::next_key(&key) {
+                Some(next) if next.starts_with(&prefix) => next,
+                _ => break,
+            };
+            found.push(Account::decode(&mut &key[prefix.len()..]).unwrap());
+        }
+        found
     }
     fn update<R, E: From<LedgerError>>(
         of: &Account,
@@ -230,7 +243,15 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
 #[derive(Default, Debug, PartialEq, Eq)]
 pub struct Closed {
     pub fills: Vec<Fill<AccountId>>,
-    pub releases: Vec<(MarketId, Release<AccountId>)>,
+    /// Those that set margin free.
+    pub releases: Vec<Release<AccountId>>,
+}
+
+impl Closed {
+    fn keep(&mut self, releases: Vec<Release<AccountId>>) {
+        let free = releases.into_iter().filter(|r| !r.margin.is_empty());
+        self.releases.extend(free);
+    }
 }
 
 /// Matches every market, novates unchecked, keeps house, checks the state, and goes to the next block.
@@ -275,31 +296,36 @@ pub fn close_with(
             .unwrap();
         }
         closed.fills.extend(tentative.fills);
-        closed
-            .releases
-            .extend(releases.into_iter().map(|r| (market.id, r)));
+        releases.iter().for_each(apply);
+        closed.keep(releases);
     }
-    closed.releases.iter().for_each(apply);
     let kept = Pallet::<Test>::housekeep(&view);
     kept.iter().for_each(apply);
-    closed.releases.extend(kept);
+    closed.keep(kept);
     Pallet::<Test>::do_try_state().unwrap();
     System::set_block_number(System::block_number() + 1);
     closed
 }
 
-fn apply((market, release): &(MarketId, Release<AccountId>)) {
+pub fn apply(release: &Release<AccountId>) {
     MockLedger::change(&release.account, |a| {
-        novate_risk::release_order(
-            a,
-            *market,
-            release.bid_lots,
-            release.ask_lots,
-            release.reserve,
-        )
-        .map_err(LedgerError::Risk)
+        novate_risk::take_release(a, release).map_err(LedgerError::Risk)
     })
     .unwrap();
+}
+
+/// Open orders of an owner.
+pub fn open(owner: AccountId) -> Vec<Locator> {
+    Pallet::<Test>::orders(&account(owner)).open.into_inner()
+}
+
+/// Accounts that store anything of orders.
+pub fn with_orders() -> Vec<Account> {
+    let stores = |of: &Account| !MockLedger::account(of).unwrap().open.is_empty();
+    MockLedger::accounts_after(None, u32::MAX)
+        .into_iter()
+        .filter(stores)
+        .collect()
 }
 
 /// A good-til-cancelled limit order in [`BTC`].
@@ -362,9 +388,14 @@ pub fn book() -> (Levels, Levels) {
     book
 }
 
-/// Whatever is stored under the pallet's prefix, to compare whole books.
+/// Whatever is stored under the pallet's prefix and in the ledger, to compare whole books.
 pub fn stored() -> Vec<(Vec<u8>, Vec<u8>)> {
-    let prefix = sp_io::hashing::twox_128(b"OrderBook").to_vec();
+    let mut found = under(sp_io::hashing::twox_128(b"OrderBook").to_vec());
+    found.extend(under(b"mock:account".encode()));
+    found
+}
+
+fn under(prefix: Vec<u8>) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut found = Vec::new();
     let mut key = prefix.clone();
     while let Some(next) = sp_io::storage::next_key(&key) {

@@ -7,7 +7,7 @@
 
 use crate::{
     book::Books,
-    types::{Levels, Quotes, Slot},
+    types::{Levels, Quotes, Slot, GROUP_READ},
     Config, Pallet, RestedQuotes as Stored,
 };
 use frame_support::traits::Get;
@@ -58,7 +58,8 @@ pub(crate) fn refresh<T: Config>(view: &MarketView, now: BlockNumber, books: &mu
     );
 }
 
-/// Lots of a side at prices no farther than `limit`, of at most `QuoteDepth` orders from the best.
+/// Lots of a side at prices no farther than `limit`, of at most `QuoteDepth` orders from the best. Before the market was matched in
+/// a close, orders that left in its block count as well.
 pub(crate) fn depth<T: Config>(market: MarketId, side: Side, limit: Ticks) -> Lots {
     let mut lots: Lots = 0;
     walk(
@@ -123,7 +124,7 @@ fn walk<T: Config>(
                 return;
             }
         }
-        left = left.saturating_sub(read.max(1));
+        left = left.saturating_sub(read.max(GROUP_READ));
     }
 }
 

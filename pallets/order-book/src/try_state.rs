@@ -2,8 +2,8 @@
 
 use crate::{
     book::group_of,
-    types::{Note, PageKey, Place},
-    Config, Directories, Expiries, ExpiryCounts, Intake, Orders, Pages, Pallet,
+    types::{AccountOrders, Note, PageKey, Place, Slot},
+    Config, Directories, Expiries, ExpiryCounts, Intake, Pages, Pallet,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -11,102 +11,171 @@ use alloc::{
 };
 use frame_support::ensure;
 use novate_types::{
-    AccountRef, Ledger, MarketId, OrderAggregate, Sequence, Side, Ticks, MAX_MARKETS,
+    AccountRef, Ledger, MarginAccount, MarketId, OrderAggregate, Sequence, Side, Ticks, MAX_MARKETS,
 };
 use sp_runtime::TryRuntimeError;
+
+/// Accounts read at once.
+const BATCH: u32 = 1_000;
+
+/// Orders in the intake.
+type Waiting<AccountId> = BTreeSet<(MarketId, AccountRef<AccountId>, Sequence)>;
+/// Orders by page.
+type Book<AccountId> = BTreeMap<PageKey, Vec<Slot<AccountId>>>;
 
 impl<T: Config> Pallet<T> {
     /// Checks, between extrinsics as well as between blocks:
     ///
     /// 1. what the ledger holds for an account's orders is the sum over its open orders;
-    /// 2. resting orders and slots of pages correspond one to one, and agree;
+    /// 2. resting orders and slots of pages correspond one to one, and agree, after what notes say of them;
     /// 3. orders in the intake and the intake's notes of them correspond one to one;
-    /// 4. directories count every page, those that a note announces excepted;
+    /// 4. directories count every page;
     /// 5. no book is crossed;
     /// 6. entries of the expiry index are as many as counted;
     /// 7. an account without open orders is stored only until the close that forgets it, and orders that wait are noted.
     pub fn do_try_state() -> Result<(), TryRuntimeError> {
+        let pages = Self::pages_after_notes()?;
         let mut rest = 0usize;
         let mut waiting = BTreeSet::new();
         let emptied: BTreeSet<_> = crate::Emptied::<T>::get().into_iter().collect();
-        for (of, orders) in Orders::<T>::iter() {
-            ensure!(
-                !orders.open.is_empty() || emptied.contains(&of),
-                "an account without open orders stays"
-            );
-            let mut sums: BTreeMap<MarketId, OrderAggregate> = BTreeMap::new();
-            for order in &orders.open {
-                ensure!(order.lots > 0, "an open order without lots");
-                let sum = sums.entry(order.market).or_insert(OrderAggregate {
-                    market: order.market,
-                    ..Default::default()
-                });
-                let side = match order.side {
-                    Side::Bid => &mut sum.bid_lots,
-                    Side::Ask => &mut sum.ask_lots,
-                };
-                *side = side.checked_add(order.lots).ok_or("lots overflow")?;
-                sum.reserve = sum
-                    .reserve
-                    .checked_add(order.reserve)
-                    .ok_or("reserve overflows")?;
-                match order.place {
-                    Place::Intake => {
-                        waiting.insert((order.market, of.clone(), order.sequence));
-                    }
-                    Place::Page(page) => {
-                        rest = rest.saturating_add(1);
-                        let key = (order.market, order.side, group_of(order.ticks), page);
-                        let slots = Pages::<T>::get(key).ok_or("an order's page is not there")?;
-                        let held = slots
-                            .iter()
-                            .find(|s| s.account == of && s.sequence == order.sequence)
-                            .ok_or("an order's slot is not there")?;
-                        ensure!(
-                            (
-                                held.ticks,
-                                held.lots,
-                                held.block,
-                                held.expires,
-                                held.reduce_only
-                            ) == (
-                                order.ticks,
-                                order.lots,
-                                order.block,
-                                order.expires(),
-                                order.reduce_only
-                            ),
-                            "an order and its slot disagree"
-                        );
-                    }
-                }
+        let mut last = None;
+        loop {
+            let accounts = T::Ledger::accounts_after(last.as_ref(), BATCH);
+            for of in &accounts {
+                let account = T::Ledger::account(of).ok_or("an account is not in the ledger")?;
+                let stays = !account.open.is_empty() && !emptied.contains(of);
+                rest = rest.saturating_add(Self::check_orders(
+                    of,
+                    &account,
+                    stays,
+                    &pages,
+                    &mut waiting,
+                )?);
             }
-            let ascending = orders.open.iter().zip(orders.open.iter().skip(1));
-            ensure!(
-                ascending.into_iter().all(|(a, b)| a.sequence < b.sequence),
-                "open orders are not sorted by sequence"
-            );
-            let held = T::Ledger::account(&of)
-                .map(|a| a.orders.into_inner())
-                .unwrap_or_default();
-            ensure!(
-                sums.into_values().collect::<Vec<_>>() == held,
-                "the ledger's order margin is not the sum of the account's orders"
-            );
+            last = accounts.into_iter().next_back();
+            if last.is_none() {
+                break;
+            }
         }
         Self::check_intake(waiting)?;
-        Self::check_book(rest)?;
+        Self::check_book(&pages, rest)?;
         Self::check_expiries()
     }
 
-    fn check_intake(
-        waiting: BTreeSet<(MarketId, AccountRef<T::AccountId>, Sequence)>,
-    ) -> Result<(), TryRuntimeError> {
+    /// The orders of one account; says how many of them rest. `has_some`: bytes of orders are stored, and the close will not
+    /// forget them.
+    fn check_orders(
+        of: &AccountRef<T::AccountId>,
+        account: &MarginAccount,
+        has_some: bool,
+        pages: &Book<T::AccountId>,
+        waiting: &mut Waiting<T::AccountId>,
+    ) -> Result<usize, TryRuntimeError> {
+        let orders = AccountOrders::of(account);
+        ensure!(
+            !has_some || !orders.open.is_empty(),
+            "what an account without open orders cancelled stays"
+        );
+        let mut rest = 0usize;
+        let mut sums: BTreeMap<MarketId, OrderAggregate> = BTreeMap::new();
+        for order in &orders.open {
+            ensure!(order.lots > 0, "an open order without lots");
+            let sum = sums.entry(order.market).or_insert(OrderAggregate {
+                market: order.market,
+                ..Default::default()
+            });
+            let side = match order.side {
+                Side::Bid => &mut sum.bid_lots,
+                Side::Ask => &mut sum.ask_lots,
+            };
+            *side = side.checked_add(order.lots).ok_or("lots overflow")?;
+            sum.reserve = sum
+                .reserve
+                .checked_add(order.reserve)
+                .ok_or("reserve overflows")?;
+            match order.place {
+                Place::Intake => {
+                    waiting.insert((order.market, of.clone(), order.sequence));
+                }
+                Place::Page(page) => {
+                    rest = rest.saturating_add(1);
+                    let key = (order.market, order.side, group_of(order.ticks), page);
+                    let slots = pages.get(&key).ok_or("an order's page is not there")?;
+                    let held = slots
+                        .iter()
+                        .find(|s| s.account == *of && s.sequence == order.sequence)
+                        .ok_or("an order's slot is not there")?;
+                    ensure!(
+                        (
+                            held.ticks,
+                            held.lots,
+                            held.block,
+                            held.expires,
+                            held.reduce_only
+                        ) == (
+                            order.ticks,
+                            order.lots,
+                            order.block,
+                            order.expires(),
+                            order.reduce_only
+                        ),
+                        "an order and its slot disagree"
+                    );
+                }
+            }
+        }
+        let ascending = orders.open.iter().zip(orders.open.iter().skip(1));
+        ensure!(
+            ascending.into_iter().all(|(a, b)| a.sequence < b.sequence),
+            "open orders are not sorted by sequence"
+        );
+        ensure!(
+            sums.into_values().collect::<Vec<_>>() == account.orders.to_vec(),
+            "the ledger's order margin is not the sum of the account's orders"
+        );
+        Ok(rest)
+    }
+
+    /// Pages as the close will find them once it has read the notes.
+    fn pages_after_notes() -> Result<Book<T::AccountId>, TryRuntimeError> {
+        let mut pages: Book<T::AccountId> = Pages::<T>::iter()
+            .map(|(key, slots)| (key, slots.into_inner()))
+            .collect();
+        for (market, notes) in Intake::<T>::iter() {
+            for note in notes {
+                let Note::Shrank {
+                    account,
+                    sequence,
+                    side,
+                    group,
+                    page,
+                    lots,
+                } = note
+                else {
+                    continue;
+                };
+                let slots = pages.get_mut(&(market, side, group, page));
+                let slots = slots.ok_or("a note names a page that is not there")?;
+                let at = slots
+                    .iter()
+                    .position(|s| s.account == account && s.sequence == sequence)
+                    .ok_or("a note names a slot that is not there")?;
+                if lots == 0 {
+                    slots.remove(at);
+                } else if let Some(slot) = slots.get_mut(at) {
+                    slot.lots = lots;
+                }
+            }
+        }
+        Ok(pages)
+    }
+
+    fn check_intake(waiting: Waiting<T::AccountId>) -> Result<(), TryRuntimeError> {
         let mut noted = BTreeSet::new();
         for (market, notes) in Intake::<T>::iter() {
             for note in notes {
                 if let Note::New { account, sequence } = note {
-                    let waits = Orders::<T>::get(&account)
+                    let waits = Self::orders(&account)
                         .get(sequence)
                         .is_some_and(|o| o.market == market && o.place == Place::Intake);
                     ensure!(
@@ -131,15 +200,8 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    fn check_book(rest: usize) -> Result<(), TryRuntimeError> {
+    fn check_book(pages: &Book<T::AccountId>, rest: usize) -> Result<(), TryRuntimeError> {
         let now = Self::now();
-        let mut touched: BTreeSet<PageKey> = BTreeSet::new();
-        for (market, notes) in Intake::<T>::iter() {
-            touched.extend(notes.into_iter().filter_map(|note| match note {
-                Note::Touched { side, group, page } => Some((market, side, group, page)),
-                Note::New { .. } => None,
-            }));
-        }
         let mut counted: BTreeMap<PageKey, usize> = BTreeMap::new();
         let mut matching = BTreeSet::new();
         for ((market, side), directory) in Directories::<T>::iter() {
@@ -166,15 +228,13 @@ impl<T: Config> Pallet<T> {
 
         let mut slots = 0usize;
         let mut best: BTreeMap<MarketId, (Ticks, Ticks)> = BTreeMap::new();
-        for (key, page) in Pages::<T>::iter() {
-            let (market, side, group, _) = key;
-            ensure!(!page.is_empty(), "an empty page did not disappear");
+        for (key, page) in pages {
+            let (market, side, group, _) = *key;
+            let stored = Pages::<T>::decode_len(key).unwrap_or(0);
+            ensure!(stored > 0, "an empty page did not disappear");
+            let count = counted.remove(key).ok_or("a page is in no directory")?;
+            ensure!(count == stored, "a directory miscounts one of its pages");
             slots = slots.saturating_add(page.len());
-            let count = counted.remove(&key).ok_or("a page is in no directory")?;
-            ensure!(
-                count == page.len() || touched.contains(&key),
-                "a directory miscounts one of its pages"
-            );
             for slot in page {
                 ensure!(
                     group_of(slot.ticks) == group,
@@ -190,9 +250,7 @@ impl<T: Config> Pallet<T> {
             }
         }
         ensure!(
-            counted
-                .into_iter()
-                .all(|(key, orders)| orders == 0 || touched.contains(&key)),
+            counted.into_values().all(|orders| orders == 0),
             "a directory counts a page that is not there"
         );
         ensure!(

@@ -4,9 +4,9 @@ use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::{traits::ConstU32, BoundedVec};
 use novate_types::{
-    math::mul_div_floor, AccountRef, BlockNumber, CancelReason, Cash, ClientId, Lots, MarketId,
-    MathError, OpenOrder, OrderTarget, RestedQuotes, RiskError, SelfTradePrevention, Sequence,
-    Side, Ticks, TimeInForce, MAX_OPEN_ORDERS,
+    math::mul_div_floor, AccountRef, BlockNumber, CancelReason, Cash, ClientId, Lots,
+    MarginAccount, MarketId, MathError, OpaqueOrders, OpenOrder, OrderTarget, RestedQuotes,
+    RiskError, SelfTradePrevention, Sequence, Side, Ticks, TimeInForce, MAX_OPEN_ORDERS,
 };
 use scale_info::TypeInfo;
 
@@ -26,6 +26,8 @@ pub const MAX_CANCELLED: u32 = 512;
 /// New orders of a market that wait for a later close, such as while it reopens. They prepaid their match in the block they came
 /// in with: the close that takes them all up has to bear it, [`WAITING_READS`] each.
 pub const MAX_WAITING: u32 = 512;
+/// What reading a tick group costs at least, in resting orders read: a page is fetched and decoded for however few.
+pub const GROUP_READ: u32 = 8;
 /// What matching an order that waited costs, in resting orders read.
 pub const WAITING_READS: u32 = 32;
 /// What looking up an account's position costs, in resting orders read.
@@ -169,13 +171,45 @@ impl Locator {
 pub struct AccountOrders {
     /// Sorted by sequence.
     pub open: BoundedVec<Locator, ConstU32<MAX_OPEN_ORDERS>>,
-    /// Client ids of orders cancelled in block `cancelled_in`; of no account in any other block.
+    /// Client ids of orders cancelled in block `block`.
     pub cancelled: BoundedVec<ClientId, ConstU32<MAX_CANCELLED>>,
-    /// See `cancelled`.
-    pub cancelled_in: BlockNumber,
+    /// New orders that came in with block `block`.
+    #[codec(compact)]
+    pub new: u32,
+    /// What `cancelled` and `new` are about; in any other block they are of no account.
+    pub block: BlockNumber,
 }
 
 impl AccountOrders {
+    /// The orders that an account carries.
+    pub fn of(account: &MarginAccount) -> Self {
+        if account.open.is_empty() {
+            return Self::default();
+        }
+        Self::decode(&mut account.open.as_slice()).unwrap_or_else(|_| {
+            frame_support::defensive!("an account carries bytes that are no orders");
+            Self::default()
+        })
+    }
+
+    /// As an account carries them.
+    pub fn to_bytes(&self) -> OpaqueOrders {
+        if self.is_empty() {
+            return OpaqueOrders::default();
+        }
+        // The pallet's integrity test compares the bounds.
+        OpaqueOrders::truncate_from(self.encode())
+    }
+
+    /// Begins block `now`, or ends one: what only counted in another is forgotten.
+    pub fn enter(&mut self, now: BlockNumber) {
+        if self.block != now {
+            self.cancelled.truncate(0);
+            self.new = 0;
+            self.block = now;
+        }
+    }
+
     /// Where in `open` the order is.
     pub fn find(&self, target: OrderTarget) -> Option<usize> {
         match target {
@@ -193,26 +227,22 @@ impl AccountOrders {
             .and_then(|at| self.open.get(at))
     }
 
-    /// Whether an order of that client id was cancelled in block `now`.
-    pub fn was_cancelled(&self, id: ClientId, now: BlockNumber) -> bool {
-        self.cancelled_in == now && self.cancelled.contains(&id)
+    /// Whether an order of that client id was cancelled in the block that was entered.
+    pub fn was_cancelled(&self, id: ClientId) -> bool {
+        self.cancelled.contains(&id)
     }
 
-    /// Remembers that an order of that client id was cancelled in block `now`. The list holds an account's whole open orders and
-    /// intake quota of a block (checked by the pallet's integrity test), so nothing is forgotten within one.
-    pub fn remember_cancelled(&mut self, id: ClientId, now: BlockNumber) {
-        if self.cancelled_in != now {
-            self.cancelled.truncate(0);
-            self.cancelled_in = now;
-        }
+    /// Remembers that an order of that client id was cancelled. The list holds an account's whole open orders and intake quota of a
+    /// block (checked by the pallet's integrity test), so nothing is forgotten within one.
+    pub fn remember_cancelled(&mut self, id: ClientId) {
         if self.cancelled.try_push(id).is_err() {
             frame_support::defensive!("more orders cancelled in a block than could be open");
         }
     }
 
-    /// Whether it need not be stored while block `now` lasts. After its close the cancelled client ids do not count either.
-    pub fn is_empty(&self, now: BlockNumber) -> bool {
-        self.open.is_empty() && (self.cancelled_in != now || self.cancelled.is_empty())
+    /// Whether there is nothing to store.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.cancelled.is_empty() && self.new == 0
     }
 }
 
@@ -319,14 +349,20 @@ pub enum Note<AccountId> {
         /// Which of its orders.
         sequence: Sequence,
     },
-    /// Orders of a page left or shrank: the directory counts it again.
-    Touched {
+    /// A resting order left or shrank. Its account's list says so at once, its page from the close on.
+    Shrank {
+        /// Whose.
+        account: AccountRef<AccountId>,
+        /// Which of its orders.
+        sequence: Sequence,
         /// Side of the book.
         side: Side,
         /// Tick group.
         group: u16,
         /// Page of the group.
         page: u16,
+        /// What remains; zero if it left.
+        lots: Lots,
     },
 }
 
@@ -415,7 +451,7 @@ pub enum OrderError {
     TooManyOrders,
     /// The account has positions and orders in the most markets there can be. Leave one first.
     TooManyMarkets,
-    /// The owner's quota of new orders for this block is used up. Send the rest in the next.
+    /// The account's quota of new orders for this block is used up. Send the rest in the next.
     QuotaExceeded,
     /// The account is being liquidated or deleveraged: it can cancel and deposit, nothing else.
     NotTrading,

@@ -2,19 +2,21 @@
 //! these change. Each kind is bounded; what is left waits for the next close and does not match meanwhile.
 
 use crate::{
-    changes::{clear_intake, clear_quotas, new_orders, recount_touched, Changes},
-    close::{matches, tie},
+    changes::{clear_intake, new_orders, Changes},
+    close::{matches, Ties},
     rested,
-    types::{Note, PageKey, EXPIRY_PAGE, EXPIRY_READS, MAX_WAITING, NOTE_READS},
-    Config, Emptied, Evicting, Expiries, ExpiryCounts, ExpiryCursor, Intake, Orders, Pallet, Reads,
+    types::{Locator, Note, PageKey, EXPIRY_PAGE, EXPIRY_READS, MAX_WAITING, NOTE_READS},
+    Config, Emptied, Evicting, Expiries, ExpiryCounts, ExpiryCursor, Intake, Pallet, Reads,
     Waiting,
 };
 use alloc::{collections::BTreeSet, vec::Vec};
 use frame_support::traits::Get;
-use novate_types::{AccountRef, BlockNumber, CancelReason, MarketId, Release, RiskView, Sequence};
+use novate_types::{
+    AccountRef, BlockNumber, CancelReason, Ledger, MarketId, Release, RiskView, Sequence,
+};
 
 /// All of it. To be called after the markets matched. Returns the releases.
-pub(crate) fn housekeep<T: Config>(view: &RiskView) -> Vec<(MarketId, Release<T::AccountId>)> {
+pub(crate) fn housekeep<T: Config>(view: &RiskView) -> Vec<Release<T::AccountId>> {
     let now = Pallet::<T>::now();
     let mut changes = Changes::<T>::default();
     let mut dirty = BTreeSet::new();
@@ -24,29 +26,30 @@ pub(crate) fn housekeep<T: Config>(view: &RiskView) -> Vec<(MarketId, Release<T:
         if notes.is_empty() {
             continue;
         }
+        // Whoever reads a page after this finds in it what is open.
+        if changes.books.heed(market.id, &notes) {
+            dirty.insert(market.id);
+        }
         let came_in = count_new(&notes);
         if matches(market) && came_in > 0 {
             // The market had no turn in this close: its orders wait for the next.
-            clear_quotas::<T>(&notes);
             let cost = came_in.saturating_mul(NOTE_READS);
             // What this close has no room to sort out, another will: each adds what one block's orders prepaid.
             let waiting = if came_in > MAX_WAITING && cost <= left {
                 left = left.saturating_sub(cost);
-                let kept = keep_the_first::<T>(market.id, notes, &mut changes);
-                let waiting = count_new(&kept);
-                Intake::<T>::insert(market.id, kept);
-                waiting
+                keep_the_first::<T>(market.id, &notes, &mut changes)
             } else {
-                came_in
+                let mut waiting: Vec<_> = notes.into_iter().filter(is_new).collect();
+                // The order in which they came in leaves no trace.
+                waiting.sort_unstable();
+                waiting
             };
-            Waiting::<T>::insert(market.id, waiting);
+            Waiting::<T>::insert(market.id, count_new(&waiting));
+            Intake::<T>::insert(market.id, waiting);
             continue;
         }
         for (of, order) in new_orders::<T>(market.id, &notes, &mut changes) {
             changes.cancel(&of, order.sequence, CancelReason::MarketRestricted);
-        }
-        if recount_touched::<T>(market.id, &notes, &mut changes.books) {
-            dirty.insert(market.id);
         }
         clear_intake::<T>(market.id);
     }
@@ -56,13 +59,13 @@ pub(crate) fn housekeep<T: Config>(view: &RiskView) -> Vec<(MarketId, Release<T:
     for market in view.markets.iter().filter(|m| dirty.contains(&m.id)) {
         rested::refresh::<T>(market, now, &mut changes.books);
     }
-    let releases = changes.write();
     for of in Emptied::<T>::take() {
-        if Orders::<T>::get(&of).open.is_empty() {
-            Orders::<T>::remove(&of);
+        // Its owner may have closed it since.
+        if T::Ledger::account(&of).is_some() {
+            changes.forget(&of);
         }
     }
-    releases
+    changes.write()
 }
 
 fn count_new<AccountId>(notes: &[Note<AccountId>]) -> u32 {
@@ -74,27 +77,25 @@ const fn is_new<AccountId>(note: &Note<AccountId>) -> bool {
 }
 
 /// Cancels the orders that wait beyond [`MAX_WAITING`], those of the latest blocks first and by hash within a block. Returns
-/// the notes of those that go on waiting, and of touched pages, each once.
+/// the notes of those that go on waiting.
 fn keep_the_first<T: Config>(
     market: MarketId,
-    mut notes: Vec<Note<T::AccountId>>,
+    notes: &[Note<T::AccountId>],
     changes: &mut Changes<T>,
 ) -> Vec<Note<T::AccountId>> {
-    let mut waiting = new_orders::<T>(market, &notes, changes);
-    waiting.sort_by_cached_key(|(of, order)| (order.block, tie::<T>(of, order.sequence)));
+    let mut waiting = new_orders::<T>(market, notes, changes);
+    let ties = Ties::now::<T>();
+    waiting.sort_by_cached_key(|(of, order)| (order.block, ties.of(of, order.sequence)));
     let most = usize::try_from(MAX_WAITING).unwrap_or(usize::MAX);
     let beyond = waiting.split_off(most.min(waiting.len()));
     for (of, order) in beyond {
         changes.cancel(&of, order.sequence, CancelReason::MarketRestricted);
     }
-    notes.retain(|note| !is_new(note));
-    notes.sort();
-    notes.dedup();
-    notes.extend(waiting.into_iter().map(|(account, order)| Note::New {
+    let note = |(account, order): (_, Locator)| Note::New {
         account,
         sequence: order.sequence,
-    }));
-    notes
+    };
+    waiting.into_iter().map(note).collect()
 }
 
 /// Orders whose block of expiry has come leave, a few pages of them a close. An entry whose order left before counts only towards

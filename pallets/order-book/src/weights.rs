@@ -1,6 +1,7 @@
-//! Weights of the pallet. Provisional: estimated from the costs in the design notes, not measured, and high on purpose.
+//! Weights of the call and of the close's parts.
 
-use frame_support::weights::Weight;
+use core::marker::PhantomData;
+use frame_support::{traits::Get, weights::Weight};
 
 /// What the pallet's call and its parts of the close cost.
 pub trait WeightInfo {
@@ -23,6 +24,7 @@ const fn micros(ref_time: u64) -> Weight {
     Weight::from_parts(ref_time.saturating_mul(1_000_000), 0)
 }
 
+/// Round figures, for tests.
 impl WeightInfo for () {
     fn submit(places: u32, changes: u32) -> Weight {
         micros(150)
@@ -46,5 +48,59 @@ impl WeightInfo for () {
         micros(2_000)
             .saturating_add(micros(12_000).saturating_mul(u64::from(pages)))
             .saturating_add(micros(300).saturating_mul(u64::from(markets)))
+    }
+}
+
+// Measured: `make weights` writes everything below this line.
+
+/// As measured on AMD EPYC, 2 cores.
+pub struct SubstrateWeight<T>(PhantomData<T>);
+
+impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
+    /// 126 µs, 7 keys read, 5 written; 51.31 µs, 1 keys read, 1 written for each of `places`; 5.49 µs, 1 keys read, 1 written for each of `changes`.
+    fn submit(places: u32, changes: u32) -> Weight {
+        Weight::from_parts(125_690_000, 0)
+            .saturating_add(T::DbWeight::get().reads_writes(7, 5))
+            .saturating_add(Weight::from_parts(51_310_000, 0).saturating_mul(places.into()))
+            .saturating_add(
+                T::DbWeight::get()
+                    .reads_writes(1, 1)
+                    .saturating_mul(places.into()),
+            )
+            .saturating_add(Weight::from_parts(5_490_000, 0).saturating_mul(changes.into()))
+            .saturating_add(
+                T::DbWeight::get()
+                    .reads_writes(1, 1)
+                    .saturating_mul(changes.into()),
+            )
+    }
+    /// 1743 µs, 520 keys read, 7 written.
+    fn match_market() -> Weight {
+        Weight::from_parts(1_743_070_000, 0).saturating_add(T::DbWeight::get().reads_writes(520, 7))
+    }
+    /// 28.27 µs, 1 keys read, 1 written, one among 128.
+    fn match_order() -> Weight {
+        Weight::from_parts(28_270_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
+    }
+    /// 1.51 µs, 0 keys read, 0 written, one among 128.
+    fn read() -> Weight {
+        Weight::from_parts(1_520_000, 0)
+    }
+    /// 122 µs, 71 keys read, 5 written; 6650 µs, 148 keys read, 149 written for each of `pages`; 2223 µs, 515 keys read, 5 written for each of `markets`.
+    fn housekeep(pages: u32, markets: u32) -> Weight {
+        Weight::from_parts(121_700_000, 0)
+            .saturating_add(T::DbWeight::get().reads_writes(71, 5))
+            .saturating_add(Weight::from_parts(6_649_630_000, 0).saturating_mul(pages.into()))
+            .saturating_add(
+                T::DbWeight::get()
+                    .reads_writes(148, 149)
+                    .saturating_mul(pages.into()),
+            )
+            .saturating_add(Weight::from_parts(2_223_080_000, 0).saturating_mul(markets.into()))
+            .saturating_add(
+                T::DbWeight::get()
+                    .reads_writes(515, 5)
+                    .saturating_mul(markets.into()),
+            )
     }
 }

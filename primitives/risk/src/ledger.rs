@@ -6,7 +6,7 @@
 use novate_types::{
     math::{add, neg, signed_mul_div_ceil, sub},
     Cash, Lots, MarginAccount, MarketId, MarketView, MathError, OrderAggregate, Position, RankSlot,
-    RiskError, Side, SignedLots, FUNDING_FRACTION_BITS,
+    Release, RiskError, Side, SignedLots, FUNDING_FRACTION_BITS,
 };
 
 /// One quantum in a funding index.
@@ -217,6 +217,25 @@ pub fn release_order(
             .ok_or(RiskError::Underflow)?;
         Ok(())
     })
+}
+
+/// Takes over what a close did to the account's orders: the margin they no longer need leaves, market by market as in
+/// [`release_order`], and the orders are those that are left.
+pub fn take_release<AccountId>(
+    account: &mut MarginAccount,
+    release: &Release<AccountId>,
+) -> Result<(), RiskError> {
+    for margin in &release.margin {
+        release_order(
+            account,
+            margin.market,
+            margin.bid_lots,
+            margin.ask_lots,
+            margin.reserve,
+        )?;
+    }
+    account.open = release.open.clone();
+    Ok(())
 }
 
 /// Changes a copy of the market's aggregate and puts it back; one that holds nothing leaves the list.

@@ -4,7 +4,7 @@
 //! for why unrealised profit supports only its own position's initial margin and a small credit elsewhere.
 
 use crate::ledger::funding_owed_ceil;
-use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use novate_types::{
     math::{
         add, asset_value_floor, mul_div_ceil, position_value_floor, ppm_ceil, ppm_floor, signed,
@@ -39,26 +39,26 @@ impl RiskModel for Linear {
             fresh: true,
             ..Assessment::default()
         };
-        let mut by_underlying = BTreeMap::<FeedId, Cash>::new();
+        // Few underlyings, mostly one: a list is shorter than a tree.
+        let mut by_underlying = Vec::<(FeedId, Cash)>::new();
         sum.equity = account.cash;
         sum.initial_equity = account.cash;
         let mut free = account.cash;
 
         for position in &account.positions {
             let market = view.market(position.market)?;
-            let value = position_value_floor(position.lots, market.mark, market.lot_size)?;
-            let notional = signed(value.unsigned_abs())?;
-            let initial = initial_ceil(market, position.lots)?;
+            let margin = Margin::of(market, position.lots)?;
+            let notional = signed(margin.notional)?;
             let owed = funding_owed_ceil(position, market)?;
             let due = owed.max(0);
-            let profit = sub(sub(value, position.cost)?, owed.min(0))?;
-            let supporting = profit.min(add(initial, market.profit_credit)?);
+            let profit = sub(sub(margin.value, position.cost)?, owed.min(0))?;
+            let supporting = profit.min(add(margin.initial, market.profit_credit)?);
 
             sum.equity = sub(add(sum.equity, profit)?, due)?;
             sum.initial_equity = sub(add(sum.initial_equity, supporting)?, due)?;
             free = sub(free, due)?;
-            sum.initial = add(sum.initial, initial)?;
-            sum.maintenance = add(sum.maintenance, maintenance_ceil(market, position.lots)?)?;
+            sum.initial = add(sum.initial, margin.initial)?;
+            sum.maintenance = add(sum.maintenance, margin.maintenance)?;
             sum.notional = add(sum.notional, notional)?;
             // A long's value dropped a fraction of a quantum, which can be lost too.
             let gross = add(notional, 1)?;
@@ -66,12 +66,17 @@ impl RiskModel for Linear {
             sum.exposure = add(sum.exposure, add(gross, margined)?)?;
             sum.fresh &= market.fresh;
 
-            let underlying = by_underlying.entry(market.underlying).or_default();
-            *underlying = add(*underlying, profit)?;
+            match by_underlying
+                .iter_mut()
+                .find(|(underlying, _)| *underlying == market.underlying)
+            {
+                Some((_, sum)) => *sum = add(*sum, profit)?,
+                None => by_underlying.push((market.underlying, profit)),
+            }
         }
 
-        for profit in by_underlying.values() {
-            free = add(free, (*profit).min(0))?;
+        for (_, profit) in by_underlying {
+            free = add(free, profit.min(0))?;
         }
         for (asset, amount) in &account.collateral {
             let collateral = view.collateral(*asset)?;
@@ -88,10 +93,8 @@ impl RiskModel for Linear {
         for orders in &account.orders {
             let market = view.market(orders.market)?;
             let lots = account.lots(orders.market);
-            let beyond = sub(
-                farthest_initial(market, lots, orders)?,
-                initial_ceil(market, lots)?,
-            )?;
+            let initial = initial_ceil(market, lots)?;
+            let beyond = sub(farthest_initial(market, lots, initial, orders)?, initial)?;
             sum.initial_with_orders = add(sum.initial_with_orders, add(beyond, orders.reserve)?)?;
         }
 
@@ -103,19 +106,59 @@ impl RiskModel for Linear {
 }
 
 /// Greatest initial margin of the positions that a subset of fills can reach: they lie between `q − A` and `q + B`, and margin
-/// grows with distance from zero, so one of the ends has it.
+/// grows with distance from zero, so one of the ends has it. `initial` is that of the position itself.
 fn farthest_initial(
     market: &MarketView,
     lots: SignedLots,
+    initial: Cash,
     orders: &OrderAggregate,
 ) -> Result<Cash, MathError> {
-    let long = lots
-        .checked_add_unsigned(orders.bid_lots)
-        .ok_or(MathError::Overflow)?;
-    let short = lots
-        .checked_sub_unsigned(orders.ask_lots)
-        .ok_or(MathError::Overflow)?;
-    Ok(initial_ceil(market, long)?.max(initial_ceil(market, short)?))
+    let long = match orders.bid_lots {
+        0 => initial,
+        bid => initial_ceil(
+            market,
+            lots.checked_add_unsigned(bid).ok_or(MathError::Overflow)?,
+        )?,
+    };
+    let short = match orders.ask_lots {
+        0 => initial,
+        ask => initial_ceil(
+            market,
+            lots.checked_sub_unsigned(ask).ok_or(MathError::Overflow)?,
+        )?,
+    };
+    Ok(long.max(short))
+}
+
+/// What a position is worth and needs at the mark.
+struct Margin {
+    /// Signed value, rounded against the account.
+    value: Cash,
+    /// Its magnitude.
+    notional: u128,
+    /// See [`maintenance_ceil`].
+    maintenance: Cash,
+    /// See [`initial_ceil`].
+    initial: Cash,
+}
+
+impl Margin {
+    fn of(market: &MarketView, lots: SignedLots) -> Result<Self, MathError> {
+        let value = position_value_floor(lots, market.mark, market.lot_size)?;
+        let notional = value.unsigned_abs();
+        let maintenance = if lots == 0 {
+            0
+        } else {
+            signed(ppm_ceil(notional, market.mmf)?)?.max(MIN_MAINTENANCE)
+        };
+        let initial = signed(ppm_ceil(notional, market.imf)?)?.max(maintenance);
+        Ok(Self {
+            value,
+            notional,
+            maintenance,
+            initial,
+        })
+    }
 }
 
 /// Maintenance margin of a position: `⌈|value|·MMF⌉`, at least 1 USD unless `lots` is zero.
@@ -123,20 +166,12 @@ fn farthest_initial(
 /// `value` is the one that equity counts, rounded against the account: a move of the mark in the position's favour then
 /// never lowers equity less maintenance margin, not even by a quantum, and the threshold index may ignore it.
 pub fn maintenance_ceil(market: &MarketView, lots: SignedLots) -> Result<Cash, MathError> {
-    if lots == 0 {
-        return Ok(0);
-    }
-    Ok(fraction_ceil(market, lots, market.mmf)?.max(MIN_MAINTENANCE))
+    Ok(Margin::of(market, lots)?.maintenance)
 }
 
 /// Initial margin of a position: `⌈|value|·IMF⌉`, at least its maintenance margin.
 pub fn initial_ceil(market: &MarketView, lots: SignedLots) -> Result<Cash, MathError> {
-    Ok(fraction_ceil(market, lots, market.imf)?.max(maintenance_ceil(market, lots)?))
-}
-
-fn fraction_ceil(market: &MarketView, lots: SignedLots, fraction: Ppm) -> Result<Cash, MathError> {
-    let value = position_value_floor(lots, market.mark, market.lot_size)?;
-    signed(ppm_ceil(value.unsigned_abs(), fraction)?)
+    Ok(Margin::of(market, lots)?.initial)
 }
 
 /// Initial margin fraction in force: `IMF + max(0, (OI·P − L)/(U − L))·(1 − IMF)` plus the add-ons (confidence, concentration,

@@ -236,6 +236,12 @@ pub type OrderAggregates = BoundedVec<OrderAggregate, ConstU32<MAX_POSITIONS>>;
 /// Threshold entries of one account.
 pub type RiskSlots = BoundedVec<RiskSlot, ConstU32<MAX_RISK_SLOTS>>;
 
+/// Bytes of one account's open orders, at most.
+pub const MAX_ORDER_BYTES: u32 = 13_312;
+/// The open orders of one account, in the order book's own encoding. They lie in the account because whoever changes the one
+/// changes the other: what is written together is one key. Nobody but the book looks into them.
+pub type OpaqueOrders = BoundedVec<u8, ConstU32<MAX_ORDER_BYTES>>;
+
 /// One margin account.
 #[derive(
     Clone,
@@ -270,6 +276,8 @@ pub struct MarginAccount {
     pub risk: RiskSlots,
     /// Generation given to the next threshold or rank entry.
     pub next_generation: u32,
+    /// Open orders; empty without any.
+    pub open: OpaqueOrders,
 }
 
 impl MarginAccount {

@@ -10,8 +10,8 @@
 
 use crate::{
     AccountRef, AssetId, BlockNumber, CancelReason, Cash, CollateralParams, FeeTier, FeedId, Fill,
-    Instrument, Lots, MarginAccount, MarketId, MarketStatus, MarketView, Millis, OpenOrder, Ppm,
-    Price, RiskError, RiskTier, RiskView, Side, Ticks, TierId,
+    Instrument, Lots, MarginAccount, MarketId, MarketStatus, MarketView, Millis, OpaqueOrders,
+    OpenOrder, Ppm, Price, RiskError, RiskTier, RiskView, Side, Ticks, TierId,
 };
 use alloc::{collections::BTreeMap, collections::BTreeSet, vec::Vec};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
@@ -133,9 +133,15 @@ impl From<crate::MathError> for LedgerError {
 pub trait Ledger<AccountId> {
     /// The account, if it was opened.
     fn account(of: &AccountRef<AccountId>) -> Option<MarginAccount>;
+    /// At most `most` accounts after `previous`, or from the first, in an order that stays while accounts come and go. Fewer mean
+    /// that there are no more.
+    fn accounts_after(
+        previous: Option<&AccountRef<AccountId>>,
+        most: u32,
+    ) -> Vec<AccountRef<AccountId>>;
 
-    /// Changes an account in a way that cannot lower its equity less maintenance margin: deposits, orders, standing.
-    /// Keeps open interest. Nothing changes on an error.
+    /// Changes an account in a way that cannot lower its equity less maintenance margin: deposits, orders, standing. Or in any
+    /// way, if whoever does it settles the account before the close ends. Keeps open interest. Nothing changes on an error.
     fn update<R, E: From<LedgerError>>(
         of: &AccountRef<AccountId>,
         change: impl FnOnce(&mut MarginAccount) -> Result<R, E>,
@@ -271,11 +277,22 @@ pub struct Tentative<AccountId> {
     pub executed: u32,
 }
 
-/// Margin that an account's orders no longer need: they filled or left.
+/// What a close did to an account's orders: they came to rest, filled or left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Release<AccountId> {
     /// Whose.
     pub account: AccountRef<AccountId>,
+    /// Margin no longer needed, by market.
+    pub margin: Vec<ReleasedMargin>,
+    /// Its open orders from now on.
+    pub open: OpaqueOrders,
+}
+
+/// Margin of one market that an account's orders no longer need: they filled or left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReleasedMargin {
+    /// The market.
+    pub market: MarketId,
     /// Lots no longer bid.
     pub bid_lots: Lots,
     /// Lots no longer asked.
@@ -325,7 +342,7 @@ pub trait OrderBook<AccountId: Ord> {
     fn run(market: &mut Self::Market, limits: &MatchLimits<AccountId>) -> Tentative<AccountId>;
     /// Accounts with orders in the loaded market that could still execute, with those orders (whole, at their limits).
     fn candidates(market: &Self::Market) -> Vec<(AccountRef<AccountId>, Vec<OpenOrder>)>;
-    /// Writes what the last run did. The releases are the caller's to apply to the accounts.
+    /// Writes what the last run did. The releases, one for each account whose orders changed, are the caller's to apply.
     fn commit(market: Self::Market) -> Vec<Release<AccountId>>;
     /// Cancels every open order of an account, those of this block's intake included, and clears its aggregates.
     fn cancel_all(
@@ -339,8 +356,9 @@ pub trait OrderBook<AccountId: Ord> {
     fn rested(market: MarketId) -> RestedQuotes;
     /// Lots resting on a side no farther than `limit`, counting at most a bounded number of orders.
     fn depth(market: MarketId, side: Side, limit: Ticks) -> Lots;
-    /// Work of every close that needs no match: expiries, evictions, refreshing rested quotes. Returns releases.
-    fn housekeep(view: &RiskView) -> Vec<(MarketId, Release<AccountId>)>;
+    /// Work of every close that needs no match: expiries, evictions, refreshing rested quotes. Returns releases as
+    /// [`OrderBook::commit`] does.
+    fn housekeep(view: &RiskView) -> Vec<Release<AccountId>>;
 }
 
 /// Liquidation's part of the close. Implemented by the liquidation pallet.

@@ -3,7 +3,7 @@
 use crate::*;
 use frame_support::{
     parameter_types,
-    traits::{ConstU32, ConstU64, Contains, Get},
+    traits::{ConstU32, ConstU64, ConstU8, Contains, Get},
     weights::Weight,
     PalletId,
 };
@@ -13,7 +13,7 @@ use novate_types::{
     AccountRef, AssetId, Cash, CollateralParams, FeedId, MarketId, ParametersAhead, Ppm,
     MAX_MARKETS, QUANTUMS,
 };
-use pallet_liquidation::AllAccounts;
+use pallet_liquidation::{LossCapStep, Work};
 use sp_runtime::traits::AccountIdConversion;
 
 /// The settlement currency.
@@ -69,6 +69,18 @@ parameter_types! {
     };
     pub const BacklogShare: Ppm = 100_000;
     pub const LossCap: Cash = 250_000 * QUANTUMS;
+    pub const MaxLossCapStep: LossCapStep = LossCapStep {
+        relative: 250_000,
+        cash: 1_000 * QUANTUMS.unsigned_abs(),
+    };
+    pub const Calm: Work = Work {
+        pops: 256,
+        looks: 256,
+        liquidations: 256,
+        deleveraged: 16,
+        ranks: 128,
+        swept: 2,
+    };
 }
 
 /// Feeds that the oracle prices.
@@ -118,6 +130,7 @@ impl pallet_price_oracle::Config for Runtime {
     type EmergencyOrigin = EnsureRoot<AccountId>;
     type InUse = PricedFeeds;
     type Timelock = ConstU32<DAYS>;
+    type MaxStep = ConstU8<1>;
     type MaxPending = ConstU32<16>;
     type MaxAppliedPerBlock = ConstU32<4>;
     type Time = Timestamp;
@@ -135,10 +148,12 @@ impl pallet_order_book::Config for Runtime {
     type IntakeQuota = ConstU32<256>;
     type MaxExpiry = ConstU32<{ 30 * DAYS }>;
     type LoadLimit = ConstU32<512>;
-    type BlockReads = ConstU32<20_480>;
+    type BlockReads = ConstU32<17_408>;
     type QuoteDepth = ConstU32<256>;
     type UpkeepPages = ConstU32<2>;
     type WeightInfo = ();
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = crate::benchmarks::Helper;
 }
 
 impl pallet_margin::Config for Runtime {
@@ -225,31 +240,14 @@ impl pallet_clearing::Config for Runtime {
     type LiquidationFee = LiquidationFee;
     // What fits with provisional weights; measured ones will allow more.
     type MaxFillsPerMarket = ConstU32<128>;
-    type MaxFillsTotal = ConstU32<384>;
+    type MaxFillsTotal = ConstU32<256>;
     type MaxQueue = ConstU32<1_024>;
     type MaxPendingPerOwner = ConstU32<16>;
-    type MaxRequestsPerClose = ConstU32<24>;
+    type MaxRequestsPerClose = ConstU32<8>;
     type Others = OthersClose;
     type WeightInfo = pallet_clearing::weights::SubstrateWeight<Runtime>;
-}
-
-/// Every margin account, in the order of the storage map's hashes.
-pub struct EveryAccount;
-
-impl AllAccounts<AccountId> for EveryAccount {
-    fn after(previous: Option<&AccountRef<AccountId>>, most: u32) -> Vec<AccountRef<AccountId>> {
-        use pallet_margin::Accounts;
-        let most = most as usize;
-        match previous {
-            None => Accounts::<Runtime>::iter_keys().take(most).collect(),
-            Some(last) => {
-                let key = Accounts::<Runtime>::hashed_key_for(last);
-                Accounts::<Runtime>::iter_keys_from(key)
-                    .take(most)
-                    .collect()
-            }
-        }
-    }
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = crate::benchmarks::Helper;
 }
 
 impl pallet_liquidation::Config for Runtime {
@@ -257,19 +255,25 @@ impl pallet_liquidation::Config for Runtime {
     type Book = OrderBook;
     type Risk = Linear;
     type View = Clearing;
-    type Accounts = EveryAccount;
     type Ahead = Ahead;
     type GovernanceOrigin = EnsureRoot<AccountId>;
+    type EmergencyOrigin = EnsureRoot<AccountId>;
+    type Timelock = ConstU32<DAYS>;
+    type MaxStep = MaxLossCapStep;
     type Vault = Vault;
     type InsuranceFund = InsuranceFund;
     type Params = Liquidating;
     type BacklogShare = BacklogShare;
     type DefaultLossCap = LossCap;
     type LossWindow = ConstU32<DAYS>;
-    type MaxPops = ConstU32<128>;
-    type MaxLiquidations = ConstU32<16>;
+    type Calm = Calm;
+    type MaxPops = ConstU32<256>;
+    type MaxLooks = ConstU32<256>;
+    type MaxLiquidations = ConstU32<384>;
     type MaxDeleveraged = ConstU32<16>;
     type MaxRankReads = ConstU32<128>;
-    type SweepPerClose = ConstU32<8>;
+    type SweepPerClose = ConstU32<2>;
     type WeightInfo = pallet_liquidation::weights::SubstrateWeight<Runtime>;
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = crate::benchmarks::Helper;
 }

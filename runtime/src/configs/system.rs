@@ -1,6 +1,9 @@
 //! Blocks and their limits, balances, assets and fees.
 
-use crate::*;
+use crate::{
+    weights::{BlockExecutionWeight, ExtrinsicBaseWeight},
+    *,
+};
 use frame_support::{
     derive_impl,
     dispatch::DispatchClass,
@@ -9,12 +12,7 @@ use frame_support::{
         fungible::{Balanced, Credit},
         AsEnsureOriginWithArg, ConstU128, ConstU32, ConstU64, ConstU8, OnUnbalanced,
     },
-    weights::{
-        constants::{
-            BlockExecutionWeight, ExtrinsicBaseWeight, ParityDbWeight, WEIGHT_REF_TIME_PER_MILLIS,
-        },
-        ConstantMultiplier, IdentityFee, Weight,
-    },
+    weights::{constants::WEIGHT_REF_TIME_PER_MILLIS, ConstantMultiplier, IdentityFee, Weight},
 };
 use frame_system::{
     limits::{BlockLength, BlockWeights},
@@ -65,11 +63,12 @@ impl frame_system::Config for Runtime {
     type BlockHashCount = ConstU32<2400>;
     type BlockWeights = RuntimeBlockWeights;
     type BlockLength = RuntimeBlockLength;
-    type DbWeight = ParityDbWeight;
+    type DbWeight = weights::DbWeight;
     type Version = Version;
     type SS58Prefix = SS58Prefix;
     type MaxConsumers = ConstU32<16>;
-    type PostTransactions = Clearing;
+    // What extrinsics left to the ledger comes first, so that whoever deposits in time is not liquidated.
+    type PostTransactions = (Margin, Clearing);
 }
 
 impl pallet_balances::Config for Runtime {

@@ -154,8 +154,9 @@ fn accounts_looked_at_for_the_last_round_count_as_fills() {
         }
         place(CHARLIE, Side::Bid, ticks(20_000), 600);
         let view = View::<crate::mock::Test>::get();
-        let mut budget = 100;
-        Clearing::match_market(&view, &view.markets[0], Vec::new(), &mut budget).unwrap();
+        let (mut budget, mut traded) = (100, Default::default());
+        let market = &view.markets[0];
+        Clearing::match_market(&view, market, Vec::new(), &mut budget, &mut traded).unwrap();
         assert_eq!(check_failed().map(|(rounds, ..)| rounds), Some(3));
         // None of them rested; Bob, Charlie and the last of the three were looked at.
         assert_eq!(budget, 100 - 5);

@@ -8,6 +8,9 @@ use proptest::prelude::*;
 enum Op {
     Tier(TierId, RiskTier),
     Market(MarketParams),
+    /// The tier's margins and bands by so many ppm.
+    Scale(TierId, i32),
+    Move(TierId),
     Fees(Vec<(i32, i32)>),
     Cancel(TierId),
     Status(MarketStatus),
@@ -32,6 +35,8 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (0u8..3, 0u64..2_000_000, -500i32..500).prop_map(|(tier, open_interest_cap, interest_8h_ppm)| {
             Op::Market(MarketParams { tier, open_interest_cap, interest_8h_ppm, ..params() })
         }),
+        4 => (0u8..2, -250_000i32..250_000).prop_map(|(id, by)| Op::Scale(id, by)),
+        3 => (0u8..2).prop_map(Op::Move),
         2 => prop::collection::vec((-400i32..400, 0i32..800), 0..4).prop_map(Op::Fees),
         1 => (0u8..3).prop_map(Op::Cancel),
         1 => status().prop_map(Op::Status),
@@ -46,6 +51,13 @@ fn op() -> impl Strategy<Value = Op> {
 struct Parameters {
     tiers: Vec<RiskTier>,
     market: MarketParams,
+}
+
+impl Parameters {
+    /// The market's own tier.
+    fn in_force(&self) -> RiskTier {
+        self.tiers[usize::from(self.market.tier)]
+    }
 }
 
 fn parameters() -> Parameters {
@@ -70,6 +82,8 @@ proptest! {
             let root = RuntimeOrigin::root;
             let mut block = 1;
             let mut moved_at = [0u32; 2];
+            // What positions in the market were held to, and since when.
+            let mut held_to = vec![(0, parameters().in_force())];
             for op in ops {
                 let before = parameters();
                 let scheduled = Pending::<Test>::get();
@@ -80,6 +94,16 @@ proptest! {
                         let _ = Instruments::schedule_tier_change(root(), id, new);
                     }
                     Op::Market(new) => {
+                        let _ = Instruments::schedule_market_params(root(), 0, new);
+                    }
+                    Op::Scale(id, by) => {
+                        let by = |x: u32| x.saturating_add_signed((i64::from(x) * i64::from(by) / 1_000_000) as i32);
+                        let old = before.tiers[usize::from(id)];
+                        let new = RiskTier { imf: by(old.imf), mmf: by(old.mmf), mark_band: by(old.mark_band), ..old };
+                        let _ = Instruments::schedule_tier_change(root(), id, new);
+                    }
+                    Op::Move(tier) => {
+                        let new = MarketParams { tier, ..before.market };
                         let _ = Instruments::schedule_market_params(root(), 0, new);
                     }
                     Op::Fees(new) => {
@@ -118,6 +142,17 @@ proptest! {
                         assert!(step(old.mark_band, new.mark_band));
                         assert!(block - moved_at[at] >= TIMELOCK, "two steps within one timelock");
                         moved_at[at] = block;
+                    }
+                }
+                let new = after.in_force();
+                if held_to.last().is_some_and(|(_, old)| *old != new) {
+                    held_to.push((block, new));
+                    for ((_, old), (until, _)) in held_to.iter().zip(&held_to[1..]) {
+                        // Until less than a timelock ago.
+                        if block - until < TIMELOCK {
+                            assert!(step(old.imf, new.imf) && step(old.mmf, new.mmf));
+                            assert!(step(old.mark_band, new.mark_band));
+                        }
                     }
                 }
                 if closed {

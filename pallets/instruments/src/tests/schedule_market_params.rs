@@ -188,7 +188,7 @@ fn market_moves_to_a_dearer_tier_when_a_sweep_has_completed() {
 }
 
 #[test]
-fn maintenance_ahead_counts_a_rise_of_the_tier_the_market_moves_to() {
+fn maintenance_ahead_counts_what_the_market_moves_to_and_a_rise_of_where_it_is() {
     run(|| {
         assert_eq!(Instruments::maintenance_ahead(0), Some(30_000));
         assert_eq!(Instruments::maintenance_ahead(9), None);
@@ -196,13 +196,14 @@ fn maintenance_ahead_counts_a_rise_of_the_tier_the_market_moves_to() {
             tier: 1,
             ..params()
         }));
+        assert_eq!(Instruments::maintenance_ahead(0), Some(33_000));
         let raised = RiskTier {
             mmf: 36_000,
             ..tier()
         };
         assert_ok!(Instruments::schedule_tier_change(
             RuntimeOrigin::root(),
-            1,
+            0,
             raised
         ));
         assert_eq!(Instruments::maintenance_ahead(0), Some(36_000));
@@ -234,5 +235,56 @@ fn change_is_dropped_when_its_tier_moved_away_meanwhile() {
             }
         );
         assert!(Pending::<Test>::get().is_empty());
+    });
+}
+
+#[test]
+fn market_does_not_move_to_a_tier_that_is_about_to_change() {
+    let moved = MarketParams {
+        tier: 1,
+        ..params()
+    };
+    let raised = RiskTier {
+        mmf: 36_000,
+        ..tier()
+    };
+    let change_tier = |id, new| Instruments::schedule_tier_change(RuntimeOrigin::root(), id, new);
+    run(|| {
+        assert_ok!(change_tier(1, raised));
+        assert_noop!(schedule(moved), Error::<Test>::TierChanging);
+        assert_ok!(Instruments::cancel_change(
+            RuntimeOrigin::root(),
+            Subject::Tier(1)
+        ));
+        assert_ok!(schedule(moved));
+        assert_noop!(change_tier(1, raised), Error::<Test>::TierChanging);
+        // The tier that it leaves may change: the step to the other is judged against both.
+        assert_ok!(change_tier(
+            0,
+            RiskTier {
+                mmf: 31_000,
+                ..tier()
+            }
+        ));
+        close(11);
+        assert_eq!(in_force().tier, 1);
+        // A timelock later than the market's own step.
+        assert_ok!(change_tier(1, raised));
+        close(20);
+        assert_eq!(Tiers::<Test>::get(1).map(|t| t.mmf), Some(33_000));
+        close(21);
+        assert_eq!(Tiers::<Test>::get(1), Some(raised));
+        // A change of the tier is none for a market that stays in it.
+        assert_ok!(change_tier(
+            1,
+            RiskTier {
+                mmf: 37_000,
+                ..raised
+            }
+        ));
+        assert_ok!(schedule(MarketParams {
+            min_notional: 11 * QUANTUMS,
+            ..moved
+        }));
     });
 }

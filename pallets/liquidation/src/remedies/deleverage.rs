@@ -17,7 +17,7 @@ use crate::{
 };
 use alloc::vec::Vec;
 use codec::Encode;
-use frame_support::{ensure, storage::with_storage_layer, traits::Get};
+use frame_support::{ensure, storage::with_storage_layer};
 use novate_risk::{apply_trade, bankruptcy_value};
 use novate_types::{
     math::{neg, signed_mul_div_floor, sub},
@@ -29,17 +29,26 @@ use novate_types::{
 pub(crate) struct Quota {
     accounts: u32,
     reads: u32,
+    is_touched: bool,
 }
 
 impl Quota {
     pub(crate) fn of<T: Config>() -> Self {
+        let capacity = Pallet::<T>::capacity();
         Self {
-            accounts: T::MaxDeleveraged::get(),
-            reads: T::MaxRankReads::get(),
+            accounts: capacity.deleveraged,
+            reads: capacity.ranks,
+            is_touched: false,
         }
     }
 
-    const fn is_used_up(&self) -> bool {
+    /// Whether counterparties were looked at, and may have changed.
+    pub(crate) const fn is_touched(&self) -> bool {
+        self.is_touched
+    }
+
+    /// Whether nobody can be deleveraged any more in this close.
+    pub(crate) const fn is_used_up(&self) -> bool {
         self.accounts == 0 || self.reads == 0
     }
 }
@@ -72,6 +81,7 @@ impl<T: Config> Pallet<T> {
         view: &RiskView,
         quota: &mut Quota,
     ) -> Result<(), Refusal> {
+        quota.is_touched = true;
         for position in &opened(T::Ledger::account(of))?.positions {
             if quota.is_used_up() {
                 break;

@@ -7,7 +7,7 @@
 //! long as it is in good standing itself.
 
 use super::{escalation, MARKET_CLOSES};
-use crate::{index::missing_axis, types::opened, Config, Event, Pallet, Refusal, Working};
+use crate::{index::missing_axis, queue::Case, types::opened, Config, Event, Pallet, Refusal};
 use alloc::{
     collections::{btree_map::Entry, BTreeMap, BTreeSet},
     vec::Vec,
@@ -20,7 +20,7 @@ use novate_types::{
         position_value_floor, ppm_ceil, price_of, shift_ceil, shift_floor, ticks_ceil, ticks_floor,
     },
     AccountRef, Assessment, CancelReason, Ledger, LiquidationOrder, Lots, MarginAccount, MarketId,
-    MarketView, MathError, OrderBook, Ppm, RiskError, RiskModel, RiskView, Side, Standing, Ticks,
+    MarketView, MathError, OrderBook, Ppm, RiskError, RiskView, Side, Standing, Ticks,
     MAX_OPEN_ORDERS, MILLION,
 };
 
@@ -28,8 +28,10 @@ use novate_types::{
 const POSITIONS_TRIED: usize = 4;
 /// Orders of the vault in one close.
 const VAULT_ORDERS: u32 = 8;
-/// Orders cancelled in one close (remedy 1), for each account that it may work on; at least one account's are.
-const CANCELLED_PER_ACCOUNT: u32 = 16;
+/// Orders cancelled in one close (remedy 1); at least one account's.
+const CANCELLED: u32 = 2 * MAX_OPEN_ORDERS;
+/// Markets and sides whose depth one close reads for the orders of accounts. Those of others wait for another close.
+const DEPTHS: u32 = 16;
 
 /// Lots that liquidation may still put into this close's matches, by market and side, and the depths it may still read.
 struct Slices {
@@ -64,7 +66,7 @@ impl Slices {
             return Ok(0);
         }
         let lots = lots.min(*left);
-        *left = left.saturating_sub(lots);
+        *left = left.checked_sub(lots).ok_or(MathError::Overflow)?;
         Ok(lots)
     }
 }
@@ -88,20 +90,26 @@ const fn reducing_side(lots: i64) -> Side {
 
 impl<T: Config> Pallet<T> {
     /// Remedies 1 and 2 for the accounts being worked on, and the vault's own orders.
-    pub(crate) fn market_remedies(now: &RiskView) -> Vec<LiquidationOrder<T::AccountId>> {
-        let working = Working::<T>::get();
-        let backlogged = Self::backlogged(&working, now);
+    pub(crate) fn market_remedies(
+        now: &RiskView,
+        cases: Vec<Case<T::AccountId>>,
+    ) -> Vec<LiquidationOrder<T::AccountId>> {
+        let backlogged = Self::backlogged(&cases);
         let mut slices = Slices {
             left: BTreeMap::new(),
-            reads: T::MaxLiquidations::get(),
+            reads: DEPTHS,
         };
-        let mut cancels = T::MaxLiquidations::get()
-            .saturating_mul(CANCELLED_PER_ACCOUNT)
-            .max(MAX_OPEN_ORDERS);
+        let mut cancels = CANCELLED;
         let mut orders = Vec::new();
-        for of in &working {
+        for case in cases {
+            let Some(account) = case.account else {
+                continue;
+            };
+            let of = case.of;
             let done = with_storage_layer(|| {
-                Self::market_remedy(of, now, &backlogged, &mut slices, &mut cancels)
+                let assessment = case.assessment?;
+                let (slices, cancels) = (&mut slices, &mut cancels);
+                Self::market_remedy(&of, account, assessment, now, &backlogged, slices, cancels)
             });
             match done {
                 Ok(order) => orders.extend(order),
@@ -120,15 +128,13 @@ impl<T: Config> Pallet<T> {
 
     fn market_remedy(
         of: &AccountRef<T::AccountId>,
+        mut account: MarginAccount,
+        assessment: Assessment,
         now: &RiskView,
         backlogged: &BTreeSet<MarketId>,
         slices: &mut Slices,
         cancels: &mut u32,
     ) -> Result<Option<LiquidationOrder<T::AccountId>>, Refusal> {
-        let Some(account) = T::Ledger::account(of) else {
-            return Ok(None);
-        };
-        let assessment = T::Risk::assess(&account, now)?;
         if !assessment.is_below_maintenance() || missing_axis(&account, now)?.is_some() {
             // The waterfall lets it go.
             return Ok(None);
@@ -140,8 +146,8 @@ impl<T: Config> Pallet<T> {
             }
             let cancelled = Self::start(of, now, &assessment)?;
             *cancels = cancels.saturating_sub(cancelled);
+            account = opened(T::Ledger::account(of))?;
         }
-        let account = opened(T::Ledger::account(of))?;
         if escalation(&account, &assessment, backlogged)?.is_some() {
             return Ok(None);
         }

@@ -12,19 +12,29 @@ pub mod vault;
 
 use crate::{
     index::{is_waiting, missing_axis},
+    queue::Case,
     types::opened,
     Config, Escalation, Event, Pallet, Refusal, Working,
 };
-use alloc::collections::BTreeSet;
+use alloc::{collections::BTreeSet, vec::Vec};
 use deleverage::Quota;
-use frame_support::storage::with_storage_layer;
+use frame_support::{storage::with_storage_layer, traits::Get};
 use novate_types::{
     math::sub, AccountRef, Assessment, Ledger, MarginAccount, MarketId, MathError, RiskModel,
     RiskView, Standing,
 };
+use vault::Desk;
 
 /// Closes an account spends in remedy 2.
 pub const MARKET_CLOSES: u8 = 5;
+
+/// What one close's remedies share.
+struct Waterfall<'a> {
+    view: &'a RiskView,
+    backlogged: BTreeSet<MarketId>,
+    quota: Quota,
+    desk: Desk,
+}
 
 /// What became of an account.
 enum Outcome {
@@ -70,41 +80,73 @@ impl<T: Config> Pallet<T> {
     /// After the match: lets go who recovered, and takes remedies 4 to 6 for those for whom the market is not enough.
     pub(crate) fn remedies_beyond_the_market(view: &RiskView) {
         let working = Working::<T>::take();
-        let backlogged = Self::backlogged(&working, view);
-        let mut quota = Quota::of::<T>();
-        for of in &working {
-            let done =
-                with_storage_layer(|| match Self::remedy(of, view, &backlogged, &mut quota)? {
-                    Outcome::Left => Ok(()),
-                    Outcome::Stays { assessment, waits } => {
-                        Ok::<_, Refusal>(Self::requeue(of, &assessment, waits)?)
-                    }
-                });
-            if let Err(refusal) = done {
-                log::error!(target: crate::LOG, "no remedy for {of:?}: {refusal:?}");
-                if let Err(error) = Self::requeue_unchanged(of) {
-                    log::error!(target: crate::LOG, "{of:?} is lost from the queue: {error:?}");
-                }
-            }
+        if working.is_empty() {
+            return;
+        }
+        if let Err(refusal) = with_storage_layer(|| Self::take_remedies(&working, view)) {
+            log::error!(target: crate::LOG, "no remedies in block {}: {refusal:?}", view.block);
+            working.iter().for_each(Self::keep);
         }
     }
 
-    fn remedy(
-        of: &AccountRef<T::AccountId>,
-        view: &RiskView,
-        backlogged: &BTreeSet<MarketId>,
-        quota: &mut Quota,
-    ) -> Result<Outcome, Refusal> {
-        let Some(account) = T::Ledger::account(of) else {
+    fn take_remedies(working: &[AccountRef<T::AccountId>], view: &RiskView) -> Result<(), Refusal> {
+        let cases: Vec<_> = working.iter().map(|of| Self::look_at(of, view)).collect();
+        let mut close = Waterfall {
+            view,
+            backlogged: Self::backlogged(&cases),
+            quota: Quota::of::<T>(),
+            desk: Desk::default(),
+        };
+        for case in cases {
+            let of = case.of.clone();
+            let before = close.desk.clone();
+            let done = with_storage_layer(|| match Self::remedy(case, &mut close)? {
+                Outcome::Left => Ok(()),
+                Outcome::Stays { assessment, waits } => {
+                    Ok::<_, Refusal>(Self::requeue(&of, &assessment, waits)?)
+                }
+            });
+            match done {
+                Ok(()) => close.desk.sign(),
+                Err(refusal) => {
+                    log::error!(target: crate::LOG, "no remedy for {of:?}: {refusal:?}");
+                    // What it wrote is undone, the vault's account included.
+                    close.desk = before;
+                    Self::keep(&of);
+                }
+            }
+        }
+        Self::close_desk(&mut close.desk, view)
+    }
+
+    /// Puts an account back for which nothing could be done.
+    fn keep(of: &AccountRef<T::AccountId>) {
+        if let Err(error) = Self::requeue_unchanged(of) {
+            log::error!(target: crate::LOG, "{of:?} is lost from the queue: {error:?}");
+        }
+    }
+
+    fn remedy(mut case: Case<T::AccountId>, close: &mut Waterfall<'_>) -> Result<Outcome, Refusal> {
+        let of = &case.of.clone();
+        let view = close.view;
+        let is_vault = *of == T::Vault::get();
+        if is_vault {
+            Self::close_desk(&mut close.desk, view)?;
+        }
+        if is_vault || close.quota.is_touched() || *of == T::InsuranceFund::get() {
+            // Others' remedies may have changed it.
+            case = Self::look_at(of, view);
+        }
+        let Some(account) = case.account else {
             Self::dequeue(of)?;
             return Ok(Outcome::Left);
         };
         if missing_axis(&account, view)?.is_some() {
             return Self::let_wait(of, view);
         }
-        let assessment = T::Risk::assess(&account, view)?;
+        let assessment = case.assessment?;
         if !assessment.is_below_maintenance() {
-            return Self::let_go(of, view);
+            return Self::let_go(of, close);
         }
         if account.standing == Standing::Good {
             // Remedy 1 could not be taken before the match; nothing comes before it.
@@ -113,21 +155,26 @@ impl<T: Config> Pallet<T> {
                 waits: false,
             });
         }
-        let Some(why) = escalation(&account, &assessment, backlogged)? else {
+        let Some(why) = escalation(&account, &assessment, &close.backlogged)? else {
             return Ok(Outcome::Stays {
                 assessment,
                 waits: false,
             });
         };
 
+        let mut assessment = assessment;
         if assessment.equity < 0 {
             Self::top_up(of, view, sub(0, assessment.equity)?)?;
+            assessment = Self::assessed(of, view)?;
+            if !assessment.is_below_maintenance() {
+                return Self::let_go(of, close);
+            }
         }
-        let assessment = Self::assessed(of, view)?;
-        if !assessment.is_below_maintenance() {
-            return Self::let_go(of, view);
+        let taken = Self::take_over(of, view, why, &assessment, &mut close.desk);
+        if taken.is_err() {
+            close.desk.withdraw();
         }
-        match Self::take_over(of, view, why, &assessment) {
+        match taken {
             Ok(()) => return Ok(Outcome::Left),
             Err(refusal) if account.standing != Standing::Frozen => {
                 Self::freeze(of)?;
@@ -140,10 +187,13 @@ impl<T: Config> Pallet<T> {
             }
             Err(_) => {}
         }
-        Self::deleverage(of, view, quota)?;
-        let assessment = Self::assessed(of, view)?;
+        if !close.quota.is_used_up() {
+            Self::close_desk(&mut close.desk, view)?;
+            Self::deleverage(of, view, &mut close.quota)?;
+            assessment = Self::assessed(of, view)?;
+        }
         if !assessment.is_below_maintenance() {
-            return Self::let_go(of, view);
+            return Self::let_go(of, close);
         }
         if assessment.equity < 0 {
             let deficit = sub(0, assessment.equity)?;
@@ -170,8 +220,13 @@ impl<T: Config> Pallet<T> {
     }
 
     /// An account that is above maintenance margin: pays its debt out of its collateral if it has one, and trades again.
-    fn let_go(of: &AccountRef<T::AccountId>, view: &RiskView) -> Result<Outcome, Refusal> {
+    fn let_go(
+        of: &AccountRef<T::AccountId>,
+        close: &mut Waterfall<'_>,
+    ) -> Result<Outcome, Refusal> {
+        let view = close.view;
         if Self::is_in_debt(of, &opened(T::Ledger::account(of))?) {
+            Self::close_desk(&mut close.desk, view)?;
             if let Err(refusal) = Self::pay_debt(of, view) {
                 log::debug!(target: crate::LOG, "the debt of {of:?} waits: {refusal:?}");
             }

@@ -21,6 +21,33 @@ use novate_types::{
     MarketId, MathError, Position, Pot, RiskError, RiskModel, RiskView, Standing,
 };
 
+/// The vault's account while one estate after the other goes to it: read, assessed and indexed once a close, not once an
+/// account. Whoever else needs the vault's account meanwhile closes the desk first.
+#[derive(Clone, Default)]
+pub(crate) struct Desk {
+    /// With every account's estate that left for good.
+    signed: Option<(MarginAccount, Assessment)>,
+    /// With the estate of the account being worked on.
+    drafted: Option<(MarginAccount, Assessment)>,
+    /// `signed` is not what is stored.
+    changed: bool,
+}
+
+impl Desk {
+    /// The account being worked on is done.
+    pub fn sign(&mut self) {
+        if let Some(drafted) = self.drafted.take() {
+            self.signed = Some(drafted);
+            self.changed = true;
+        }
+    }
+
+    /// The account being worked on keeps its estate.
+    pub fn withdraw(&mut self) {
+        self.drafted = None;
+    }
+}
+
 /// What an account held.
 struct Estate {
     cash: Cash,
@@ -121,14 +148,14 @@ impl<T: Config> Pallet<T> {
         view: &RiskView,
         why: Escalation,
         assessment: &Assessment,
+        desk: &mut Desk,
     ) -> Result<(), Refusal> {
-        let vault = T::Vault::get();
-        ensure!(*of != vault, Refusal::OwnAccount);
+        ensure!(*of != T::Vault::get(), Refusal::OwnAccount);
         ensure!(assessment.equity >= 0, Refusal::Deficit);
         let account = opened(T::Ledger::account(of))?;
         for position in &account.positions {
             let lost = Self::vault_loss(position.market, view.block);
-            let cap = Self::loss_cap(position.market);
+            let cap = Self::loss_cap(position.market, view.block);
             ensure!(lost <= cap, Refusal::LossCap(position.market));
         }
         with_storage_layer(|| {
@@ -137,11 +164,7 @@ impl<T: Config> Pallet<T> {
                 account.standing = Standing::Good;
                 Ok::<_, Refusal>(Estate::take(account, view, &mut pots)?)
             })?;
-            T::Ledger::settle(&vault, view, false, |vault| {
-                Self::within_vault_limits(vault, view, |vault| {
-                    Ok(estate.give(vault, view, &mut pots)?)
-                })
-            })?;
+            Self::receive(desk, view, estate, &mut pots)?;
             for (market, amount) in pots {
                 T::Ledger::credit_pot(Pot::Funding(market), amount)?;
             }
@@ -155,6 +178,40 @@ impl<T: Config> Pallet<T> {
             maintenance,
         });
         Ok(())
+    }
+
+    /// The vault takes an estate, on the desk.
+    fn receive(
+        desk: &mut Desk,
+        view: &RiskView,
+        estate: Estate,
+        pots: &mut Vec<(MarketId, Cash)>,
+    ) -> Result<(), Refusal> {
+        if desk.signed.is_none() {
+            let vault = opened(T::Ledger::account(&T::Vault::get()))?;
+            let assessment = T::Risk::assess(&vault, view)?;
+            desk.signed = Some((vault, assessment));
+        }
+        let (signed, before) = desk.signed.as_ref().ok_or(Refusal::Margin)?;
+        let mut vault = signed.clone();
+        estate.give(&mut vault, view, pots)?;
+        let after = T::Risk::assess(&vault, view)?;
+        ensure!(passes_check(before, &after), Refusal::Margin);
+        ensure!(vault.cash >= signed.cash.min(0), Refusal::Cash);
+        desk.drafted = Some((vault, after));
+        Ok(())
+    }
+
+    /// Writes what the vault took over.
+    pub(crate) fn close_desk(desk: &mut Desk, view: &RiskView) -> Result<(), Refusal> {
+        let Some((taken, _)) = desk.signed.take().filter(|_| desk.changed) else {
+            return Ok(());
+        };
+        desk.changed = false;
+        T::Ledger::settle(&T::Vault::get(), view, false, |vault| {
+            *vault = taken;
+            Ok(())
+        })
     }
 
     /// Pays an account's debt and takes collateral for it, at its haircut value. The account's equity does not fall but by
@@ -211,9 +268,9 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// What the vault may lose in a market within a window, in quantums.
-    pub fn loss_cap(market: MarketId) -> Cash {
-        LossCaps::<T>::get(market).unwrap_or_else(T::DefaultLossCap::get)
+    /// What the vault may lose in a market within the window of `block`, in quantums.
+    pub fn loss_cap(market: MarketId, block: BlockNumber) -> Cash {
+        LossCaps::<T>::get(market).map_or_else(T::DefaultLossCap::get, |cap| cap.at(block))
     }
 
     /// What the vault lost in a market in the window of `block`, in quantums.

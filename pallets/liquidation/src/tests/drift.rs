@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
-    pages::{Entry, Shelf, Span},
-    Queue, Queued, RiskDirectory, RiskPage, RiskSpan, Suspended, UncoveredDeficit, Working,
+    pages::{Entry, Shelf},
+    Pallet, Queue, Queued, RiskDirectory, RiskPage, RiskSpan, Suspended, UncoveredDeficit, Working,
 };
 use frame_support::assert_ok;
 
@@ -45,9 +45,21 @@ fn a_lost_bucket_is_noticed_when_its_pages_are_there() {
     assert_eq!(lost, "the directory marks other buckets than there are");
     let lost = found(|| {
         let (shelf, slot) = a_threshold();
-        RiskSpan::<Test>::insert((shelf, slot.bucket), Span { first: 0, last: 1 });
+        RiskSpan::<Test>::mutate((shelf, slot.bucket), |span| {
+            span.as_mut().unwrap().last += 1;
+        });
     });
     assert_eq!(lost, "a bucket spans other pages than there are");
+    let miscounted = found(|| {
+        let (shelf, slot) = a_threshold();
+        RiskSpan::<Test>::mutate((shelf, slot.bucket), |span| {
+            span.as_mut().unwrap().filled += 1;
+        });
+    });
+    assert_eq!(
+        miscounted,
+        "a bucket's last page holds another number of entries than its span says"
+    );
 }
 
 #[test]
@@ -66,9 +78,7 @@ fn a_slot_is_noticed_when_no_page_or_two_hold_it() {
             account: of(LONG),
             generation: slot.generation,
         };
-        RiskPage::<Test>::mutate((shelf, slot.bucket, 0), |page| {
-            page.try_push(entry).unwrap()
-        });
+        Pallet::<Test>::append(shelf, slot.bucket, entry).unwrap();
     });
     assert_eq!(twice, "a threshold is not in the pages exactly once");
 }

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
-    Error, Escalation, Event, LossCaps, Pallet, Refusal, Suspended, UncoveredDeficit, VaultLosses,
-    Working,
+    Capacity, Error, Escalation, Event, Pallet, Queue, Refusal, Suspended, UncoveredDeficit,
+    VaultLosses, Work, Working,
 };
 use frame_support::{assert_noop, assert_ok};
 use proptest::prelude::*;
@@ -979,8 +979,9 @@ fn slices_are_worth_an_order_when_depth_or_shortage_is_small() {
 #[test]
 fn orders_are_cancelled_over_several_closes_when_they_are_too_many() {
     new_test_ext().execute_with(|| {
-        MaxLiquidations::set(4);
-        for owner in 20..22 {
+        MaxLiquidations::set(200);
+        let owners = 20..151;
+        for owner in owners.clone() {
             deposit(owner, usd(100));
             deposit(SHORT, usd(10_000));
             trade(owner, SHORT, 0, 10, 100);
@@ -990,38 +991,95 @@ fn orders_are_cancelled_over_several_closes_when_they_are_too_many() {
             })
             .unwrap();
         }
-        // 128 may be cancelled: after the first account's one, the second's might be too many.
-        assert_eq!(close_at(94).len(), 1);
-        let good = [20, 21].map(|owner| standing(owner) == Standing::Good);
-        assert_eq!(good.iter().filter(|g| **g).count(), 1);
-        assert!(is_queued(20) && is_queued(21));
-        assert_eq!(close_at(94).len(), 2);
-        assert!([20, 21]
-            .iter()
-            .all(|owner| account(*owner).orders.is_empty()));
+        // 256 may be cancelled: after one order each of 129 accounts, those of another might be too many.
+        close_at(94);
+        let good = owners.clone().filter(|o| standing(*o) == Standing::Good);
+        assert_eq!(good.count(), 2);
+        assert!(owners.clone().all(is_queued));
+        close_at(94);
+        assert!(owners.clone().all(|owner| account(owner).orders.is_empty()));
     });
 }
 
 #[test]
-fn the_worst_budget_fits_what_a_close_can_spare_and_is_never_exceeded() {
+fn what_a_close_does_is_reserved_before_it_when_a_crash_comes_and_goes() {
     new_test_ext().execute_with(|| {
-        MaxPops::set(256);
-        MaxLiquidations::set(32);
-        MaxDeleveraged::set(32);
-        MaxRankReads::set(256);
-        SweepPerClose::set(8);
-        let worst = Pallet::<Test>::worst_budget();
-        let millis = worst.ref_time() / 1_000_000_000;
-        assert!((100..150).contains(&millis), "{millis} ms");
-        assert!(Pallet::<Test>::budget().all_lt(worst));
-        for owner in 1_000..1_040 {
-            deposit(owner, -usd(1));
+        let calm = Work {
+            pops: 8,
+            looks: 8 * 7,
+            liquidations: 2 * 7,
+            deleveraged: 1,
+            ranks: 4,
+            swept: 0,
+        };
+        CalmWork::set(Some(calm));
+        (MaxPops::set(64), MaxLiquidations::set(10));
+        let budget = || Pallet::<Test>::budget().ref_time();
+        let reserved = budget();
+        assert!(reserved < Pallet::<Test>::worst_budget().ref_time());
+        deposit(VAULT, usd(1_000_000));
+        let longs = 1_000..1_030;
+        for owner in longs.clone() {
+            deposit(owner, usd(100));
+            deposit(SHORT, usd(10_000));
+            trade(owner, SHORT, 0, 10, 100);
         }
+        let settled = || {
+            longs
+                .clone()
+                .filter(|l| account(*l).positions.is_empty())
+                .count()
+        };
+
+        // The first close has the reserve of a calm one, and does what it was reserved for.
+        close_at(91);
+        assert_eq!(settled(), 2);
+        assert_eq!(Queue::<Test>::count(), 6);
+        // It left a queue, and thresholds it did not reach: the next has room for both, and no more than the constants.
         assert_eq!(
-            Pallet::<Test>::budget(),
-            worst,
-            "more are queued than a close works on"
+            Pallet::<Test>::capacity(),
+            Work {
+                pops: 64,
+                looks: 64 * 7,
+                liquidations: 10 * 7,
+                deleveraged: MaxDeleveraged::get(),
+                ranks: MaxRankReads::get(),
+                swept: 0
+            }
         );
+        assert!(reserved < budget());
+        close_at(91);
+        assert_eq!(settled(), 12);
+        assert_eq!(Queue::<Test>::count(), 18);
+        close_at(91);
+        assert_eq!(settled(), 22);
+        (close_at(91), close_at(91));
+        assert_eq!((settled(), Queue::<Test>::count()), (30, 0));
+        close_at(91);
+        assert_eq!(Pallet::<Test>::capacity(), calm);
+        assert!(!Capacity::<Test>::exists(), "a calm chain stores nothing");
+    });
+}
+
+#[test]
+fn a_crowd_near_the_line_does_not_press_when_none_of_it_is_below() {
+    new_test_ext().execute_with(|| {
+        let calm = Work {
+            pops: 4,
+            ..Pallet::<Test>::most()
+        };
+        CalmWork::set(Some(calm));
+        for owner in 1_000..1_030 {
+            deposit(owner, usd(100));
+            deposit(SHORT, usd(10_000));
+            trade(owner, SHORT, 0, 10, 100);
+        }
+        // In the bucket of the line, or just above it: looked at in every close.
+        for _ in 0..4 {
+            close_at(95);
+            assert_eq!(Queue::<Test>::count(), 0);
+            assert_eq!(Pallet::<Test>::capacity(), calm);
+        }
     });
 }
 
@@ -1059,30 +1117,96 @@ fn an_account_in_remedies_waits_in_the_index_when_its_price_grows_old() {
 }
 
 #[test]
-fn a_loss_cap_is_set_when_governance_says_so() {
+fn a_loss_cap_moves_by_a_step_and_waits_when_governance_schedules_it() {
     new_test_ext().execute_with(|| {
         let root = || RuntimeOrigin::root();
+        let in_force = || Pallet::<Test>::loss_cap(0, System::block_number());
+        let due = System::block_number() + 10;
+        type Wrong = Error<Test>;
+        let schedule = |cap| Liquidation::schedule_loss_cap(root(), 0, cap);
         assert_noop!(
-            Liquidation::set_loss_cap(RuntimeOrigin::signed(1), 0, 1),
+            Liquidation::schedule_loss_cap(RuntimeOrigin::signed(1), 0, 1),
             BadOrigin
         );
+        assert_noop!(schedule(-1), Wrong::NegativeCap);
+        assert_noop!(schedule(usd(750) + 1), Wrong::StepTooLarge);
+        assert_noop!(schedule(usd(250) - 1), Wrong::StepTooLarge);
         assert_noop!(
-            Liquidation::set_loss_cap(root(), 0, -1),
-            Error::<Test>::NegativeCap
+            Liquidation::schedule_loss_cap(root(), 9, 1),
+            Wrong::UnknownMarket
         );
         assert_noop!(
-            Liquidation::set_loss_cap(root(), 9, 1),
-            Error::<Test>::UnknownMarket
+            Liquidation::cancel_loss_cap(root(), 0),
+            Wrong::NothingPending
         );
-        assert_ok!(Liquidation::set_loss_cap(root(), 0, 1));
-        assert_eq!(LossCaps::<Test>::get(0), Some(1));
+        assert_ok!(schedule(usd(750)));
+        assert_noop!(schedule(usd(750)), Wrong::ChangePending);
+        assert_eq!(in_force(), usd(500));
+        System::set_block_number(due - 1);
+        assert_eq!(in_force(), usd(500));
+        System::set_block_number(due);
+        assert_eq!(in_force(), usd(750));
+        assert_noop!(
+            Liquidation::cancel_loss_cap(root(), 0),
+            Wrong::NothingPending
+        );
+        assert_ok!(schedule(usd(375)));
+        assert_ok!(Liquidation::cancel_loss_cap(root(), 0));
+        System::set_block_number(due + 50);
+        assert_eq!(in_force(), usd(750));
         assert_eq!(
             events(),
-            vec![Event::LossCapSet {
-                market: 0,
-                old_value: usd(500),
-                new_value: 1
-            }]
+            vec![
+                Event::LossCapScheduled {
+                    market: 0,
+                    old_value: usd(500),
+                    new_value: usd(750),
+                    due
+                },
+                Event::LossCapScheduled {
+                    market: 0,
+                    old_value: usd(750),
+                    new_value: usd(375),
+                    due: due + 10
+                },
+                Event::LossCapCancelled {
+                    market: 0,
+                    cancelled: usd(375)
+                },
+            ]
+        );
+    });
+}
+
+#[test]
+fn a_loss_cap_falls_at_once_and_only_falls_when_emergency_lowers_it() {
+    new_test_ext().execute_with(|| {
+        let root = || RuntimeOrigin::root();
+        let lower = |cap| Liquidation::lower_loss_cap(root(), 0, cap);
+        assert_noop!(
+            Liquidation::lower_loss_cap(RuntimeOrigin::signed(1), 0, 1),
+            BadOrigin
+        );
+        assert_noop!(lower(usd(500)), Error::<Test>::NotLower);
+        assert_noop!(lower(-1), Error::<Test>::NegativeCap);
+        assert_ok!(Liquidation::schedule_loss_cap(root(), 0, usd(600)));
+        assert_ok!(lower(0));
+        System::set_block_number(System::block_number() + 20);
+        assert_eq!(Pallet::<Test>::loss_cap(0, System::block_number()), 0);
+        let lowered = &events()[1..];
+        assert_eq!(
+            lowered,
+            vec![
+                Event::LossCapCancelled {
+                    market: 0,
+                    cancelled: usd(600)
+                },
+                Event::LossCapLowered {
+                    market: 0,
+                    old_value: usd(500),
+                    new_value: 0
+                },
+            ]
         );
     });
 }

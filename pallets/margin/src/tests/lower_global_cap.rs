@@ -21,7 +21,8 @@ fn deposits_stop_when_the_cap_is_lowered() {
                 new_value: 0
             }
         );
-        assert_noop!(deposit(BOB, 0, WETH, 1), Error::<Test>::GlobalCapReached);
+        close();
+        assert_noop!(ask(BOB, 0, WETH, 1), Error::<Test>::GlobalCapReached);
         assert_eq!(held(ALICE, 0).collateral.to_vec(), [(WETH, 10 * ETHER)]);
     });
 }

@@ -8,7 +8,7 @@ const OWNERS: [u64; 3] = [ALICE, BOB, FUND];
 
 #[derive(Clone, Debug)]
 enum Op {
-    /// Any amount, most of them possible.
+    /// Any amount, most of them possible. Collateral waits for the close.
     Deposit {
         who: usize,
         sub: u8,
@@ -49,6 +49,7 @@ enum Op {
         who: usize,
         sub: u8,
     },
+    EndOfBlock,
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -66,6 +67,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => who.clone().prop_map(|who| Op::Abort { who }),
         1 => (1u128..100).prop_map(|amount| Op::Gift { amount }),
         1 => (who, 0u8..3).prop_map(|(who, sub)| Op::Close { who, sub }),
+        2 => Just(Op::EndOfBlock),
     ]
 }
 
@@ -102,8 +104,11 @@ fn apply(op: Op) -> Result<(), ()> {
             weth,
             amount,
         } => {
-            return deposit(OWNERS[who], sub, if weth { WETH } else { USDC }, amount)
-                .map_err(|_| ());
+            return ask(OWNERS[who], sub, if weth { WETH } else { USDC }, amount).map_err(|_| ());
+        }
+        Op::EndOfBlock => {
+            close();
+            return Ok(());
         }
         Op::Close { who, sub } => {
             return Margin::close_account(RuntimeOrigin::signed(OWNERS[who]), sub).map_err(|_| ());

@@ -38,6 +38,8 @@ fn asset_is_listed_when_the_timelock_has_passed() {
                 new_value
             }
         );
+        assert_noop!(ask(ALICE, 0, WBTC, 10), Error::<Test>::NoFreshPrice);
+        close();
         assert_ok!(deposit(ALICE, 0, WBTC, 10));
         assert_eq!(
             <Margin as Ledger<u64>>::collaterals(),

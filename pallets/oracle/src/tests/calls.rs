@@ -117,6 +117,14 @@ fn schedule_source_names_the_fault_when_the_source_cannot_be_asked() {
                 quotes(vec![quote(BTC, "A", usd), quote(BTC, "A", usd)]),
                 Error::BadQuotes,
             ),
+            (
+                quotes(
+                    ["A", "B", "C"]
+                        .map(|symbol| quote(BTC, symbol, usd))
+                        .to_vec(),
+                ),
+                Error::BadQuotes,
+            ),
             (quotes(vec![quote(BTC, "", usd)]), Error::BadText),
             (quotes(vec![quote(BTC, "A/B", usd)]), Error::BadText),
             (quotes(vec![quote(BTC, "A&x=1", usd)]), Error::BadText),
@@ -200,6 +208,42 @@ fn schedule_feed_changes_policy_with_both_values_in_the_event() {
 }
 
 #[test]
+fn schedule_feed_moves_each_minimum_by_one_step() {
+    with_validators(1, |_| {
+        let policy = |min_configured, min_accepted, min_usd| {
+            let symbol = Text::truncated("BTC");
+            Some(Feed {
+                symbol,
+                min_configured,
+                min_accepted,
+                min_usd,
+            })
+        };
+        put(Change::Feed(9, policy(20, 10, 5)));
+        for (configured, accepted, usd) in [
+            (23, 10, 5),
+            (17, 10, 5),
+            (20, 13, 5),
+            (20, 7, 5),
+            (20, 10, 8),
+            (20, 10, 2),
+            (255, 12, 7),
+        ] {
+            let farther = policy(configured, accepted, usd);
+            assert_noop!(schedule_feed(9, farther), Error::<Test>::StepTooLarge);
+        }
+        for at in [(22, 12, 7), (20, 10, 5), (18, 8, 3)] {
+            let next = policy(at.0, at.1, at.2);
+            assert_ok!(schedule_feed(9, next.clone()));
+            close_when_due();
+            assert_eq!(Feeds::<Test>::get().get(&9).cloned(), next);
+        }
+        // It starts anywhere.
+        assert_ok!(schedule_feed(10, policy(255, 255, 255)));
+    });
+}
+
+#[test]
 fn schedule_feed_names_the_fault_when_the_policy_makes_no_sense() {
     with_validators(1, |_| {
         for (configured, accepted, usd) in [
@@ -249,7 +293,11 @@ fn schedule_feed_removes_only_what_nothing_refers_to() {
         Needed::set(vec![9]);
         assert_noop!(schedule_feed(9, None), Error::<Test>::FeedNeeded);
         // Its policy can change.
-        assert_ok!(schedule_feed(9, Some(Feed::stablecoin("ETH"))));
+        let looser = Feed {
+            min_configured: 4,
+            ..Feed::new("ETH")
+        };
+        assert_ok!(schedule_feed(9, Some(looser)));
         close_when_due();
         Needed::set(vec![BTC]);
         set_price(9, "1500", NOW);

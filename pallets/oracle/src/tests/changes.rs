@@ -1,7 +1,7 @@
 //! Scheduled changes at the close: when, in which order, how many, and which no longer.
 
 use crate::{mock::*, types::*, venues, Error, Event, Feeds, Pending, Prices, Sources};
-use frame_support::assert_ok;
+use frame_support::{assert_noop, assert_ok};
 use novate_types::PriceFeeds;
 use proptest::prelude::*;
 
@@ -151,6 +151,103 @@ fn source_is_dropped_when_the_places_are_taken() {
     });
 }
 
+fn replace(venue: &str, new: Option<Source>) -> sp_runtime::DispatchResult {
+    Oracle::schedule_source(root(), name(venue), new.map(Box::new))
+}
+
+#[test]
+fn one_source_of_a_feed_changes_in_a_timelock_when_the_feed_has_a_price() {
+    with_validators(1, |_| {
+        set_price(BTC, "20000", NOW);
+        let btc = |symbol| venues::okx(vec![venues::usd(BTC, symbol)]);
+        assert_ok!(replace("okx", None));
+        // Removed, changed or added, in its quotes or in its interface.
+        let kraken = Sources::<Test>::get(name("kraken")).unwrap();
+        let slower = Source {
+            min_interval: kraken.min_interval + 1,
+            ..kraken
+        };
+        for (venue, new) in [
+            ("kraken", None),
+            ("kraken", Some(slower.clone())),
+            (
+                "coinbase",
+                Some(venues::coinbase(vec![venues::usd(USDT, "USDT-USD")])),
+            ),
+            (
+                "binance",
+                Some(venues::binance(vec![venues::usd(BTC, "BTCUSD")])),
+            ),
+            ("new", Some(btc("BTC-USD"))),
+        ] {
+            assert_noop!(replace(venue, new), Error::<Test>::FeedChanging);
+        }
+        // Emergency removals are not steps, and cannot be undone but by one.
+        let bybit = Sources::<Test>::get(name("bybit")).unwrap();
+        assert_ok!(Oracle::disable_source(
+            RuntimeOrigin::signed(EMERGENCY),
+            name("bybit")
+        ));
+        assert_noop!(replace("bybit", Some(bybit)), Error::<Test>::FeedChanging);
+
+        System::set_block_number(BLOCK + TIMELOCK - 1);
+        assert_noop!(replace("kraken", None), Error::<Test>::FeedChanging);
+        next_block(1_000);
+        assert_noop!(replace("kraken", None), Error::<Test>::FeedChanging);
+        close();
+        assert!(!Sources::<Test>::contains_key(name("okx")));
+        assert_ok!(replace("kraken", Some(slower)));
+        assert_ok!(Oracle::cancel_change(
+            root(),
+            Subject::Source(name("kraken"))
+        ));
+        assert_ok!(replace("new", Some(btc("BTC-USD"))));
+    });
+}
+
+#[test]
+fn sources_change_together_when_no_feed_with_a_price_is_concerned_twice() {
+    with_validators(1, |_| {
+        put(Change::Feed(ETH, Some(Feed::new("ETH"))));
+        set_price(BTC, "20000", NOW);
+        // A new feed is quoted by venues that have been asked for another one all along.
+        for venue in ["okx", "bybit"] {
+            let mut source = Sources::<Test>::get(name(venue)).unwrap();
+            let quote = venues::usd(ETH, "ETH-USD");
+            source.quotes.try_push(quote).unwrap();
+            assert_ok!(replace(venue, Some(source)));
+        }
+        assert_ok!(replace("new", Some(eth_source())));
+        // And one source of BTC beside them.
+        assert_ok!(replace("bitstamp", None));
+        close_when_due();
+        close();
+        assert!(Pending::<Test>::get().is_empty());
+        let quotes = |venue| Sources::<Test>::get(name(venue)).map(|s| s.quotes.len());
+        assert_eq!(
+            ["okx", "bybit", "new", "bitstamp"].map(quotes),
+            [Some(2), Some(2), Some(1), None]
+        );
+    });
+}
+
+#[test]
+fn source_is_dropped_when_its_feed_came_to_have_a_price_and_another_waits() {
+    with_validators(1, |_| {
+        for venue in ["okx", "bybit", "kraken"] {
+            assert_ok!(replace(venue, None));
+        }
+        set_price(BTC, "20000", NOW);
+        System::reset_events();
+        close_when_due();
+        next_block(1_000);
+        close();
+        let left = |venue| Sources::<Test>::contains_key(name(venue));
+        assert_eq!(["okx", "bybit", "kraken"].map(left), [true, true, false]);
+        assert!(Pending::<Test>::get().is_empty());
+    });
+}
+
 #[test]
 fn the_close_is_reserved_with_the_changes_that_wait() {
     with_validators(1, |_| {
@@ -174,6 +271,7 @@ enum Act {
     Cancel(Subject),
     Disable(u8),
     Need(Option<u16>),
+    Price(u8),
     Wait(u32),
 }
 
@@ -194,6 +292,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (0u8..4).prop_map(|of| Act::Cancel(Subject::Feed(feed(of)))),
         1 => (0u8..3).prop_map(Act::Disable),
         1 => prop::option::of((0u8..4).prop_map(feed)).prop_map(Act::Need),
+        1 => (0u8..4).prop_map(Act::Price),
         8 => (1u32..8).prop_map(Act::Wait),
     ]
 }
@@ -203,7 +302,7 @@ proptest! {
 
     /// Whatever governance schedules: between closes nothing changes but a source that the emergency origin disables, and
     /// at a close only subjects scheduled a timelock ago change, to what was scheduled, and no more than a block may. A
-    /// feed that is needed never goes.
+    /// feed that is needed never goes, and of one that has a price one source changes in a timelock.
     #[test]
     fn nothing_changes_but_what_was_scheduled_a_timelock_ago(acts in prop::collection::vec(act(), 1..60)) {
         new_test_ext().execute_with(|| {
@@ -211,6 +310,8 @@ proptest! {
                 let sources: std::collections::BTreeMap<_, _> = Sources::<Test>::iter().collect();
                 (sources, Feeds::<Test>::get())
             };
+            // When a source last changed that quoted, or came to quote, a feed with a price.
+            let mut touched = std::collections::BTreeMap::<u16, u32>::new();
             for act in acts {
                 let (mut sources, feeds) = state();
                 match act {
@@ -231,6 +332,11 @@ proptest! {
                         assert_eq!(done.is_ok(), sources.remove(&venue(of)).is_some());
                     }
                     Act::Need(feed) => Needed::set(feed.into_iter().collect()),
+                    Act::Price(of) => {
+                        if feeds.contains_key(&feed(of)) {
+                            set_price(feed(of), "1", NOW);
+                        }
+                    }
                     Act::Wait(blocks) => {
                         for _ in 0..blocks {
                             let (sources, feeds) = state();
@@ -248,11 +354,24 @@ proptest! {
                                 match event {
                                     Event::SourceChanged { name, old_value, new_value } => {
                                         assert!(due.iter().any(|p| p.change == Change::Source(name.clone(), new_value.clone())));
+                                        let kept = new_value.clone();
                                         let old = match new_value {
                                             Some(new) => expected_sources.insert(name, *new),
                                             None => expected_sources.remove(&name),
                                         };
-                                        assert_eq!(old.map(Box::new), old_value);
+                                        let quoted = |s: Option<&Source>| -> Vec<u16> {
+                                            s.map(|s| s.quotes.iter().map(|q| q.feed).collect()).unwrap_or_default()
+                                        };
+                                        assert_eq!(old.clone().map(Box::new), old_value);
+                                        // Every replacement here is of another venue's interface, or of other quotes alone.
+                                        let (was, is) = (quoted(old.as_ref()), quoted(kept.as_deref()));
+                                        for feed in was.into_iter().chain(is).collect::<std::collections::BTreeSet<_>>() {
+                                            if Prices::<Test>::get().contains_key(&feed) {
+                                                let now = System::block_number();
+                                                let last = touched.insert(feed, now);
+                                                assert!(last.is_none_or(|last| last + TIMELOCK <= now), "{feed}");
+                                            }
+                                        }
                                     }
                                     Event::FeedChanged { feed, old_value, new_value } => {
                                         assert!(due.iter().any(|p| p.change == Change::Feed(feed, new_value.clone())));

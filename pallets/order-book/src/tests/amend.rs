@@ -1,6 +1,6 @@
 //! Orders that change.
 
-use crate::{mock::*, types::*, Orders};
+use crate::{mock::*, types::*};
 use novate_types::*;
 
 fn amend(
@@ -19,9 +19,9 @@ fn amend(
 }
 
 fn only(owner: AccountId) -> Locator {
-    let orders = Orders::<Test>::get(account(owner));
-    assert_eq!(orders.open.len(), 1);
-    orders.open[0]
+    let orders = open(owner);
+    assert_eq!(orders.len(), 1);
+    orders[0]
 }
 
 #[test]
@@ -44,6 +44,7 @@ fn smaller_order_keeps_its_time_when_the_price_stays() {
             (before.reserve, after.reserve),
             (29_998, 29_998 - 17_998 - 3_000)
         );
+        close();
         assert_eq!(book().0, vec![(MARK - 10, 13, 2)]);
         // It still comes before the other.
         place(3, limit(1, Side::Ask, 5, MARK - 10)).unwrap();

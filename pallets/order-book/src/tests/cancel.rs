@@ -1,6 +1,6 @@
 //! Orders that leave at once.
 
-use crate::{mock::*, Orders, Pages, Pallet};
+use crate::{mock::*, Pages, Pallet};
 use frame_support::assert_ok;
 use novate_types::{OrderBook as _, *};
 
@@ -17,19 +17,21 @@ fn cancelled_order_is_not_matched_when_it_came_in_with_the_same_block() {
 }
 
 #[test]
-fn resting_order_leaves_its_page_at_once_when_cancelled() {
+fn resting_order_is_met_by_nobody_when_cancelled_in_the_same_block() {
     new_test_ext().execute_with(|| {
         place(1, limit(1, Side::Bid, 10, MARK - 100)).unwrap();
         close();
-        let sequence = Orders::<Test>::get(account(1)).open[0].sequence;
+        let sequence = open(1)[0].sequence;
         assert_ok!(operate(
             1,
             Operation::Cancel(OrderTarget::Sequence(sequence))
         ));
-        assert_eq!(Pages::<Test>::iter().count(), 0);
+        // Its page hears of it at the close.
+        assert_eq!(Pages::<Test>::iter().count(), 1);
         Pallet::<Test>::do_try_state().unwrap();
         place(2, limit(1, Side::Ask, 10, MARK - 100)).unwrap();
         assert!(close().fills.is_empty());
+        assert_eq!(book(), (vec![], vec![(MARK - 100, 10, 1)]));
         assert!(MockLedger::account(&account(1)).unwrap().orders.is_empty());
     });
 }

@@ -1,6 +1,7 @@
 //! The state check notices when any equality breaks.
 
 use crate::{mock::*, types::*, *};
+use codec::Encode;
 use novate_types::*;
 
 /// A sound state with resting orders, an expiring one and one in the intake; `spoil` must be noticed.
@@ -46,8 +47,10 @@ fn drift_is_noticed_when_the_ledger_disagrees() {
 
 #[test]
 fn drift_is_noticed_when_an_account_without_orders_stays_or_a_waiting_one_is_not_noted() {
-    notices("without open orders stays", || {
-        Orders::<Test>::insert(account(8), AccountOrders::default())
+    notices("without open orders cancelled stays", || {
+        let mut held = MockLedger::account(&account(8)).unwrap();
+        held.open = OpaqueOrders::truncate_from(AccountOrders::default().encode());
+        MockLedger::put(&account(8), &held);
     });
     notices("more orders wait", || Waiting::<Test>::insert(BTC, 2));
 }
@@ -98,13 +101,13 @@ fn drift_is_noticed_when_the_intake_loses_an_order() {
 fn drift_is_noticed_when_a_book_crosses() {
     notices("crossed", || {
         let ticks = MARK - 11;
-        let order = Orders::<Test>::get(account(2)).open[0];
+        let order = open(2)[0];
         let old = (BTC, Side::Ask, book::group_of(order.ticks), 0);
         let mut slots = Pages::<Test>::take(old).unwrap();
         slots[0].ticks = ticks;
         Pages::<Test>::insert((BTC, Side::Ask, book::group_of(ticks), 0), slots);
         Directories::<Test>::mutate((BTC, Side::Ask), |d| d.groups[0].id = book::group_of(ticks));
-        Orders::<Test>::mutate(account(2), |o| o.open[0].ticks = ticks);
+        Pallet::<Test>::change_orders(&account(2), |o| o.open[0].ticks = ticks);
     });
 }
 

@@ -1,10 +1,11 @@
 //! Random blocks against a naive book kept in memory, and against themselves with extrinsics shuffled.
 
-use crate::{mock::*, types::*, Orders, Pallet};
+use crate::{mock::*, types::*, Pallet};
 use codec::Encode;
 use novate_matching::{match_block, Book, Kind, Order, Rules};
 use novate_types::{OrderBook as _, *};
 use proptest::prelude::*;
+use siphasher::sip::SipHasher24;
 use std::collections::BTreeMap;
 
 const OWNERS: u64 = 5;
@@ -94,7 +95,7 @@ fn price(offset: i64) -> Ticks {
 
 /// The step as an operation of the account; `number` names the client id of a new order.
 fn operation(owner: AccountId, step: &Step, number: u64) -> Operation {
-    let orders = Orders::<Test>::get(account(owner)).open;
+    let orders = open(owner);
     let target = |at: usize| match orders.get(at % orders.len().max(1)) {
         Some(order) => OrderTarget::Sequence(order.sequence),
         None => OrderTarget::Client(u64::MAX),
@@ -253,7 +254,8 @@ impl Naive {
             let (owner, sequence) = ids[n];
             let plain = &self.orders[&ids[n]];
             let parent = System::parent_hash();
-            let hash = sp_io::hashing::blake2_128(&(parent, account(owner), sequence).encode());
+            let key = sp_io::hashing::blake2_128(parent.as_bytes());
+            let tie = SipHasher24::new_with_key(&key);
             Order {
                 id: n as u32,
                 owner: owner as u32,
@@ -270,7 +272,7 @@ impl Naive {
                 },
                 reduce_only: plain.order.reduce_only,
                 self_trade: plain.order.self_trade_prevention,
-                tie: u64::from_le_bytes(hash[..8].try_into().unwrap()),
+                tie: tie.hash(&(account(owner), sequence).encode()),
             }
         };
         let all: Vec<Order> = (0..ids.len()).map(order).collect();

@@ -1,6 +1,6 @@
 //! Taking in new orders.
 
-use crate::{mock::*, types::*, Error, Intake, Orders, Pallet, Quotas};
+use crate::{mock::*, types::*, Error, Intake, Pallet};
 use frame_support::{assert_noop, assert_ok, BoundedVec};
 use novate_types::*;
 use sp_runtime::DispatchError;
@@ -29,7 +29,6 @@ fn a_limit_order_rests_when_nothing_meets_it() {
         assert_eq!(close(), Closed::default());
         assert_eq!(book(), (vec![(MARK - 100, 10, 1)], vec![]));
         assert!(Intake::<Test>::get(BTC).is_empty());
-        assert_eq!(Quotas::<Test>::get(1), 0);
     });
 }
 
@@ -43,7 +42,7 @@ fn orders_meet_at_the_mark_when_they_arrive_together() {
         assert_eq!(closed.fills.len(), 2);
         let emptied = |owner| {
             let held = MockLedger::account(&account(owner)).unwrap();
-            assert!(held.orders.is_empty() && !Orders::<Test>::contains_key(account(owner)));
+            assert!(held.orders.is_empty() && held.open.is_empty());
             held.lots(BTC)
         };
         assert_eq!((emptied(1), emptied(2)), (1, -1));
@@ -191,7 +190,7 @@ fn market_order_carries_a_limit_when_taken_in() {
     new_test_ext().execute_with(|| {
         place(1, at_market(1, Side::Bid, 10)).unwrap();
         place(1, at_market(2, Side::Ask, 10)).unwrap();
-        let limits = |n: usize| Orders::<Test>::get(account(1)).open[n].ticks;
+        let limits = |n: usize| open(1)[n].ticks;
         assert_eq!(
             (limits(0), limits(1)),
             (MARK * 1_005 / 1_000, MARK * 995 / 1_000)
@@ -203,7 +202,7 @@ fn market_order_carries_a_limit_when_taken_in() {
         };
         place(1, good_til_cancelled).unwrap();
         assert_eq!(limits(2), MARK * 1_001 / 1_000);
-        let last = Orders::<Test>::get(account(1)).open[2];
+        let last = open(1)[2];
         assert_eq!(last.time_in_force, TimeInForce::ImmediateOrCancel);
     });
 }
@@ -232,18 +231,13 @@ fn order_is_refused_when_the_account_is_full() {
 }
 
 #[test]
-fn order_is_refused_when_the_owners_quota_is_used_up_over_all_subaccounts() {
+fn order_is_refused_when_the_accounts_quota_is_used_up() {
     new_test_ext().execute_with(|| {
         IntakeQuota::set(3);
-        fund(&AccountRef::new(1, 5), 1_000);
-        let sub = vec![Operation::Place(limit(1, Side::Bid, 1, MARK - 9))]
-            .try_into()
-            .unwrap();
-        Pallet::<Test>::submit(RuntimeOrigin::signed(1), 5, sub).unwrap();
-        let both = (1..3)
+        let all = (1..4)
             .map(|n| Operation::Place(limit(n, Side::Bid, 1, MARK - 9)))
             .collect();
-        assert!(submit(1, both).iter().all(Result::is_ok));
+        assert!(submit(1, all).iter().all(Result::is_ok));
         // Orders that leave again still counted.
         operate(1, Operation::CancelAll { market: None }).unwrap();
         refused(

@@ -1,6 +1,6 @@
 //! Expiry and halts.
 
-use crate::{mock::*, Expiries, ExpiryCounts, Intake, OrderError, Orders, Pallet, MAX_WAITING};
+use crate::{mock::*, Expiries, ExpiryCounts, Intake, OrderError, Pallet, MAX_WAITING};
 use novate_types::{OrderBook as _, *};
 
 fn until(block: BlockNumber, order: NewOrder) -> NewOrder {
@@ -25,7 +25,7 @@ fn order_leaves_unmatched_at_the_close_of_its_block_of_expiry() {
         assert!(closed.fills.iter().all(|f| f.ticks == MARK - 20));
         assert_eq!(closed.fills.len(), 2);
         assert_eq!(cancellations(), vec![(1, 10, CancelReason::Expired)]);
-        assert!(!Orders::<Test>::contains_key(account(1)));
+        assert!(with_orders().is_empty());
         close();
         assert_eq!(
             Expiries::<Test>::iter().count() + ExpiryCounts::<Test>::iter().count(),
@@ -48,14 +48,11 @@ fn expired_orders_neither_match_nor_block_when_there_are_too_many_for_one_close(
         let closed = close();
         assert!(closed.fills.is_empty());
         // Two pages of 64 a close.
-        assert_eq!(
-            Orders::<Test>::iter().flat_map(|(_, o)| o.open).count(),
-            1 + 3 * 64
-        );
+        assert_eq!((1..10).flat_map(open).count(), 1 + 3 * 64);
         assert_eq!(book(), (vec![], vec![(MARK - 15, 5, 1)]));
         close();
         close();
-        assert_eq!(Orders::<Test>::iter().flat_map(|(_, o)| o.open).count(), 1);
+        assert_eq!((1..10).flat_map(open).count(), 1);
     });
 }
 
@@ -115,9 +112,9 @@ fn nothing_is_stored_of_an_account_when_all_its_orders_were_cancelled() {
             place(2, limit(1, Side::Bid, 10, MARK - 10)),
             Err(OrderError::ClientIdCancelled)
         );
-        assert_eq!(Orders::<Test>::iter().count(), 4);
+        assert_eq!(with_orders().len(), 4);
         assert_eq!(close().fills.len(), 2);
-        assert_eq!(Orders::<Test>::iter().count(), 0);
+        assert_eq!(with_orders().len(), 0);
         assert!(!crate::Emptied::<Test>::exists());
     });
 }
@@ -178,10 +175,7 @@ fn orders_wait_when_their_market_has_no_turn_in_a_close() {
         close();
         assert_eq!(cancellations(), vec![(1, 10, CancelReason::Expired)]);
         // They joined together, and none is taken for older than its first close.
-        assert!(Orders::<Test>::get(account(1))
-            .open
-            .iter()
-            .all(|o| o.block == 2));
+        assert!(open(1).iter().all(|o| o.block == 2));
         assert_eq!(Pallet::<Test>::rested(BTC), RestedQuotes::default());
         IntakeQuota::set(256);
     });
@@ -192,20 +186,7 @@ fn no_more_orders_wait_than_one_close_can_take_up_and_the_latest_leave_first() {
     new_test_ext().execute_with(|| {
         let keep_house = || {
             let kept = Pallet::<Test>::housekeep(&MockView::view());
-            for (market, release) in &kept {
-                MockLedger::update::<_, LedgerError>(&release.account, |a| {
-                    let Release {
-                        bid_lots,
-                        ask_lots,
-                        reserve,
-                        ..
-                    } = *release;
-                    Ok(novate_risk::release_order(
-                        a, *market, bid_lots, ask_lots, reserve,
-                    )?)
-                })
-                .unwrap();
-            }
+            kept.iter().for_each(apply);
             Pallet::<Test>::do_try_state().unwrap();
             System::set_block_number(System::block_number() + 1);
         };

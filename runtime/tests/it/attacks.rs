@@ -1,8 +1,6 @@
 //! Attacks of record, each refused or bounded as the specification says.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use frame_support::traits::Get;
 use novate_runtime::{
     configs::exchange::{BTC, USDC},

@@ -1,8 +1,6 @@
 //! The real runtime, executed natively block by block as a node would: genesis from the `development` preset, slots and
 //! inherents, signed extrinsics, the validator's own observations, and the close.
 
-#![allow(dead_code, unused_imports)] // Each test file uses its part of it.
-
 pub mod crowd;
 
 use codec::Encode;
@@ -43,8 +41,6 @@ pub const BTC_PERP: MarketId = 0;
 pub const TICK_VALUE: Cash = 50;
 /// One USD in quantums.
 pub const USD: Cash = 1_000_000;
-/// One bitcoin in lots.
-pub const BITCOIN: Lots = 10_000;
 /// Time of the block before the first.
 const GENESIS: Millis = 1_700_000_000_000;
 

@@ -1,9 +1,7 @@
 //! The exchange from deposit to liquidation, with every number worked out by hand. BTC-PERP: ticks of 0.5 USD, lots of
 //! 0.0001 BTC, IMF 5 %, MMF 3 %, maker 0.01 %, taker 0.05 %.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use novate_runtime::{
     configs::exchange::{BTC, USDC},
     Margin,

@@ -34,6 +34,7 @@ const STORAGE: &[(&str, &[&str])] = &[
         "Margin",
         &[
             "Accounts",
+            "AtClose",
             "Collaterals",
             "Custody",
             "OpenInterest",
@@ -52,9 +53,7 @@ const STORAGE: &[(&str, &[&str])] = &[
             "ExpiryCounts",
             "ExpiryCursor",
             "Intake",
-            "Orders",
             "Pages",
-            "Quotas",
             "Reads",
             "RestedQuotes",
             "Waiting",
@@ -75,6 +74,7 @@ const STORAGE: &[(&str, &[&str])] = &[
     (
         "Liquidation",
         &[
+            "Capacity",
             "Coming",
             "CounterForQueue",
             "LossCaps",
@@ -189,5 +189,9 @@ pinned! {
     ];
     OrderBook, pallet_order_book: ["submit"];
     Clearing, pallet_clearing: ["withdraw", "transfer", "deposit_for"];
-    Liquidation, pallet_liquidation: ["set_loss_cap"];
+    Liquidation, pallet_liquidation: [
+        "schedule_loss_cap",
+        "cancel_loss_cap",
+        "lower_loss_cap",
+    ];
 }

@@ -1,8 +1,6 @@
 //! Every call of the exchange's pallets with hostile arguments: refused by name, and nothing changed.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use frame_support::traits::{GetCallMetadata, UnfilteredDispatchable};
 use novate_runtime::{
     configs::exchange::{BTC_FEED, USDC, USDT},
@@ -376,6 +374,11 @@ fn oracle(hostile: &mut Hostile) {
     };
     hostile.by_root(schedule(9, Some(inverted)), "BadPolicy");
     hostile.by_root(schedule(9, Some(Feed::new(""))), "BadText");
+    let farther = Feed {
+        min_configured: 7,
+        ..Feed::new("BTC")
+    };
+    hostile.by_root(schedule(BTC_FEED, Some(farther)), "StepTooLarge");
     hostile.by_root(schedule(BTC_FEED, Some(Feed::new("BTC"))), "Unchanged");
     hostile.by_root(schedule(BTC_FEED, None), "FeedInUse");
     hostile.by_root(schedule(u16::MAX, None), "UnknownFeed");
@@ -492,11 +495,24 @@ fn clearing(hostile: &mut Hostile) {
 
 fn liquidation(hostile: &mut Hostile) {
     use pallet_liquidation::Call;
-    let set = |market, cap| Call::<Runtime>::set_loss_cap { market, cap };
-    hostile.only_root(set(BTC_PERP, 0));
-    hostile.by_root(set(BTC_PERP, -1), "NegativeCap");
-    hostile.by_root(set(BTC_PERP, i128::MIN), "NegativeCap");
-    hostile.by_root(set(u16::MAX, 0), "UnknownMarket");
+    let schedule = |market, cap| Call::<Runtime>::schedule_loss_cap { market, cap };
+    let lower = |market, cap| Call::<Runtime>::lower_loss_cap { market, cap };
+    let cancel = |market| Call::<Runtime>::cancel_loss_cap { market };
+    hostile.only_root(schedule(BTC_PERP, 250_000 * USD));
+    hostile.only_root(lower(BTC_PERP, 0));
+    hostile.only_root(cancel(BTC_PERP));
+    for cap in [-1, i128::MIN] {
+        hostile.by_root(schedule(BTC_PERP, cap), "NegativeCap");
+        hostile.by_root(lower(BTC_PERP, cap), "NegativeCap");
+    }
+    for cap in [0, i128::MAX] {
+        hostile.by_root(schedule(BTC_PERP, cap), "StepTooLarge");
+    }
+    hostile.by_root(lower(BTC_PERP, i128::MAX), "NotLower");
+    hostile.by_root(cancel(BTC_PERP), "NothingPending");
+    hostile.by_root(schedule(u16::MAX, 0), "UnknownMarket");
+    hostile.by_root(lower(u16::MAX, 0), "UnknownMarket");
+    hostile.by_root(cancel(u16::MAX), "UnknownMarket");
 }
 
 fn order_book(hostile: &mut Hostile) {

@@ -3,9 +3,7 @@
 //!
 //! `PROPTEST_CASES` runs of each kind, `NOVATE_BLOCKS` blocks each, or one run of `NOVATE_SEED`.
 
-mod common;
-
-use common::{crowd::*, *};
+use crate::common::{crowd::*, *};
 use novate_risk::Linear;
 use novate_runtime::{Runtime, System};
 use novate_types::{Operation, RiskModel, RiskTier};

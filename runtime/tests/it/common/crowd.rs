@@ -291,7 +291,7 @@ impl Run {
                 new_value: 400_000 + random.below(2_000_000),
             }
             .into(),
-            2 => pallet_liquidation::Call::set_loss_cap {
+            2 => pallet_liquidation::Call::lower_loss_cap {
                 market,
                 cap: i128::from(random.below(100_000)) * USD,
             }

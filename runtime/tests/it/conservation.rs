@@ -3,9 +3,7 @@
 //!
 //! `PROPTEST_CASES` runs, `NOVATE_OPERATIONS` operations each, or one run of `NOVATE_SEED`.
 
-mod common;
-
-use common::{crowd::*, *};
+use crate::common::{crowd::*, *};
 use novate_runtime::System;
 
 #[test]

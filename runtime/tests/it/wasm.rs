@@ -3,10 +3,8 @@
 //!
 //! `NOVATE_BLOCKS` random blocks, of `NOVATE_SEED` or of as many seeds as `PROPTEST_CASES` says.
 
-mod common;
-
+use crate::common::{crowd::*, *};
 use codec::{Decode, DecodeAll, Encode};
-use common::{crowd::*, *};
 use novate_runtime::{
     AccountId, Block, Executive, Header, Runtime, System, Timestamp, UncheckedExtrinsic,
     SLOT_MILLIS, WASM_BINARY,

@@ -1,0 +1,367 @@
+//! Which pallets are measured, and the exchange that they are measured in: as many markets as there can be, all of them trading,
+//! and accounts that hold as many positions and collaterals as one can.
+
+use crate::{
+    configs::exchange::{USDC, USDC_FEED, USDT_FEED},
+    AccountId, Assets, Clearing, Instruments, Liquidation, Margin, Oracle, OrderBook, Runtime,
+    RuntimeOrigin, System, Timestamp,
+};
+use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
+use frame_benchmarking::{
+    account, add_benchmark, list_benchmark, BenchmarkBatch, BenchmarkConfig, BenchmarkList,
+};
+use frame_support::{
+    traits::{
+        fungibles::Mutate, PostTransactions, StorageInfo, StorageInfoTrait, WhitelistedStorageKeys,
+    },
+    BoundedBTreeMap, BoundedVec,
+};
+use novate_risk::apply_trade;
+use novate_types::{
+    math, AccountRef, Cash, CurrentView, FeedId, FeedPrice, Ledger, LedgerError, MarketId,
+    MarketView, MatchLimits, Millis, NewOrder, Operation, OrderAggregate, OrderBook as Book,
+    OrderPrice, Price, RestedQuotes, RiskView, SelfTradePrevention, Side, SignedLots, Symbol,
+    TimeInForce, MAX_COLLATERALS, MAX_MARKETS, MAX_OPEN_ORDERS, MAX_POSITIONS,
+};
+use pallet_clearing::{MarketState, Phase, PremiumHistory, PremiumMinute, States};
+use pallet_instruments::Instruments as Listed;
+use serde_json::Value;
+use sp_storage::TrackedStorageKey;
+
+/// Names each measured pallet once.
+macro_rules! each_pallet {
+    ($act:ident, $first:ident, $second:ident) => {
+        $act!($first, $second, pallet_instruments, Instruments);
+        $act!($first, $second, pallet_price_oracle, Oracle);
+        $act!($first, $second, pallet_margin, Margin);
+        $act!($first, $second, pallet_order_book, OrderBook);
+        $act!($first, $second, pallet_clearing, Clearing);
+        $act!($first, $second, pallet_liquidation, Liquidation);
+    };
+}
+
+/// What there is to measure.
+pub fn metadata(extra: bool) -> (Vec<BenchmarkList>, Vec<StorageInfo>) {
+    let mut list = Vec::new();
+    each_pallet!(list_benchmark, list, extra);
+    (list, crate::AllPalletsWithSystem::storage_info())
+}
+
+/// Measures one.
+pub fn dispatch(config: BenchmarkConfig) -> Result<Vec<BenchmarkBatch>, String> {
+    // What every block reads and writes is counted in the block's own weight.
+    let whitelist: Vec<TrackedStorageKey> = crate::AllPalletsWithSystem::whitelisted_storage_keys();
+    let mut batches = Vec::new();
+    let params = (&config, &whitelist);
+    each_pallet!(add_benchmark, params, batches);
+    Ok(batches)
+}
+
+/// USD that an underlying costs.
+const PRICE: u32 = 20_000;
+/// Lots of one position: worth 100,000 USD.
+const LOTS: SignedLots = 50_000;
+/// Lots of an order that fills: enough to move thresholds on all axes to nearer buckets.
+const TRADED: u64 = 25_000;
+/// Lots of an order that does not.
+const FEW_LOTS: u64 = 10;
+/// Cash of an account, as a divisor of the value of all its positions: low enough for thresholds on every axis, high enough for
+/// the benchmarks' orders.
+const CASH_DIVISOR: Cash = 2;
+/// Ticks between orders of different tick groups, and how many such groups lie within the price band on one side.
+const APART: u64 = 32;
+const WITHIN_BAND: u64 = 36;
+/// Milliseconds of a minute of funding.
+const MINUTE: Millis = 60_000;
+
+/// A genesis with everything listed: every market but one, so that another can be, a feed of each two of them, and collaterals.
+pub fn genesis(mut patch: Value) -> Value {
+    let repeat = |list: &mut Value, from: usize, to: u32, change: &dyn Fn(&mut Value, u32)| {
+        let list = list.as_array_mut().expect("a list");
+        let model = list.last().expect("of at least one").clone();
+        for n in from as u32..to {
+            let mut next = model.clone();
+            change(&mut next, n);
+            list.push(next);
+        }
+    };
+    repeat(
+        &mut patch["instruments"]["markets"],
+        1,
+        MAX_MARKETS - 1,
+        &|market, n| {
+            market["symbol"] = format!("MARKET-{n:02}").into_bytes().into();
+            market["underlying"] = underlying(n).into();
+        },
+    );
+    repeat(
+        &mut patch["oracle"]["feeds"],
+        3,
+        pallet_price_oracle::MAX_FEEDS,
+        &|feed, n| {
+            feed[0] = n.into();
+        },
+    );
+    let most = pallet_margin::MAX_COLLATERAL_ASSETS;
+    repeat(
+        &mut patch["margin"]["collaterals"],
+        2,
+        most,
+        &|collateral, n| {
+            collateral[0] = (1_000 + n).into();
+        },
+    );
+    patch
+}
+
+/// Feed of a market: none of a stablecoin.
+fn underlying(market: u32) -> u32 {
+    match market / 2 {
+        feed if feed == u32::from(USDC_FEED) || feed == u32::from(USDT_FEED) => 0,
+        feed => feed,
+    }
+}
+
+/// The exchange for benchmarks of pallets that need more of it than their own storage.
+pub struct Helper;
+
+impl Helper {
+    /// As many markets as there can be, all with a price and trading, and the view of a close that has just seen them. The same at
+    /// every call.
+    fn stage() -> RiskView {
+        let view = Clearing::view();
+        if view.markets.len() == MAX_MARKETS as usize {
+            return view;
+        }
+        let last = MAX_MARKETS as MarketId - 1;
+        let mut market = Listed::<Runtime>::get(last - 1).expect("the genesis lists it");
+        market.symbol = Symbol::try_from(b"LAST".to_vec()).expect("it fits");
+        Listed::<Runtime>::insert(last, market);
+        set_prices();
+        let running = |id| MarketState {
+            id,
+            phase: Phase::Running,
+            price: Phase::Running,
+            ..Default::default()
+        };
+        let states: Vec<_> = (0..=last).map(running).collect();
+        States::<Runtime>::put(BoundedVec::truncate_from(states));
+        Clearing::post_transactions();
+        System::reset_events();
+        let view = Clearing::view();
+        assert_eq!(view.markets.len(), MAX_MARKETS as usize);
+        assert!(view
+            .markets
+            .iter()
+            .all(|m| m.fresh && m.status.allows_risk()));
+        view
+    }
+
+    /// Opens a full account: positions in the first markets, long and short by turns beginning with a long one, orders noted in all
+    /// of them but the first, collaterals, and an entry of the threshold index on every axis of these. Its owner's wallet and its
+    /// cash are as well there.
+    fn open(of: &AccountRef<AccountId>, view: &RiskView) {
+        let deposit = 1_000_000_000;
+        Assets::mint_into(USDC, &of.owner, 2 * deposit).expect("the asset exists");
+        Margin::deposit(
+            RuntimeOrigin::signed(of.owner.clone()),
+            of.sub,
+            USDC,
+            deposit,
+        )
+        .expect("it is there");
+        Margin::settle(of, view, true, |account| {
+            for (n, market) in view.markets.iter().take(MAX_POSITIONS as usize).enumerate() {
+                let lots = if n % 2 == 0 { LOTS } else { -LOTS };
+                let value = math::position_value_floor(lots, market.mark, market.lot_size)?;
+                apply_trade(account, market, lots, value)?;
+                account.cash += value.abs() / CASH_DIVISOR;
+                if n > 0 {
+                    let orders = OrderAggregate {
+                        market: market.id,
+                        bid_lots: 1,
+                        ask_lots: 1,
+                        reserve: 1,
+                    };
+                    account
+                        .orders
+                        .try_push(orders)
+                        .expect("as many as positions");
+                }
+            }
+            for collateral in view.collaterals.iter().take(MAX_COLLATERALS as usize) {
+                let held = (collateral.asset, 1_000_000);
+                account
+                    .collateral
+                    .try_push(held)
+                    .expect("as many as there can be");
+            }
+            Ok::<_, LedgerError>(())
+        })
+        .expect("the view has its markets");
+    }
+
+    /// The first market, and its mark.
+    fn first(view: &RiskView) -> (&MarketView, u64) {
+        let market = view.market(0).expect("it is listed");
+        let mark = math::ticks_nearest(market.mark, market.tick_size).expect("a price");
+        (market, mark)
+    }
+
+    /// Brings new orders that do not cross to rest.
+    fn rest(market: &MarketView) {
+        let mut loaded = OrderBook::load(market, Vec::new()).expect("there are orders");
+        <OrderBook as Book<_>>::run(&mut loaded, &MatchLimits::first(0));
+        for release in <OrderBook as Book<_>>::commit(loaded) {
+            Margin::update(&release.account, |account| {
+                novate_risk::take_release(account, &release).map_err(LedgerError::from)
+            })
+            .expect("its orders were in the book");
+        }
+    }
+
+    /// Opens an account that places one order of the first market, and has as many open ones as there can be.
+    fn order(of: &AccountRef<AccountId>, side: Side, ticks: u64, view: &RiskView) {
+        Self::open(of, view);
+        let order = new_order(0, side, ticks, TRADED);
+        let placed = OrderBook::execute(of, &[Operation::Place(order)]);
+        assert!(matches!(placed.as_deref(), Ok([Ok(_)])), "{placed:?}");
+        OrderBook::change_orders(of, |orders| {
+            let model = *orders.open.first().expect("it was placed");
+            for n in 1..MAX_OPEN_ORDERS {
+                let mut other = model;
+                other.market = 1;
+                other.sequence += u64::from(n);
+                other.client_id = u64::from(n);
+                other.place = pallet_order_book::Place::Page(0);
+                orders
+                    .open
+                    .try_push(other)
+                    .expect("as many as there can be");
+            }
+        });
+    }
+}
+
+fn new_order(client_id: u64, side: Side, ticks: u64, lots: u64) -> NewOrder {
+    NewOrder {
+        market: 0,
+        client_id,
+        side,
+        lots,
+        price: OrderPrice::Limit(ticks),
+        time_in_force: TimeInForce::GoodTilCancelled,
+        reduce_only: false,
+        self_trade_prevention: SelfTradePrevention::CancelNewest,
+    }
+}
+
+/// A price of every feed, as observed now.
+fn set_prices() {
+    let feeds = 0..pallet_price_oracle::MAX_FEEDS as FeedId;
+    let priced = feeds.map(|feed| {
+        let usd = if feed == USDC_FEED || feed == USDT_FEED {
+            1
+        } else {
+            PRICE
+        };
+        let price = FeedPrice {
+            price: Price::from_u32(usd),
+            confidence: Price::from_inner(1_000_000),
+            observed_at: Timestamp::get(),
+            block: System::block_number(),
+        };
+        (feed, price)
+    });
+    let priced: BTreeMap<_, _> = priced.collect();
+    pallet_price_oracle::Prices::<Runtime>::put(
+        BoundedBTreeMap::try_from(priced).expect("as many feeds as there can be"),
+    );
+}
+
+impl pallet_order_book::BenchmarkHelper<AccountId> for Helper {
+    fn market() -> MarketView {
+        let view = Self::stage();
+        view.market(0).expect("the first market is listed").clone()
+    }
+    fn fund(account: &AccountRef<AccountId>) {
+        Self::open(account, &Self::stage());
+    }
+}
+
+impl pallet_clearing::BenchmarkHelper<AccountId> for Helper {
+    fn fund(account: &AccountRef<AccountId>) {
+        Self::open(account, &Self::stage());
+    }
+
+    fn list(markets: u32) {
+        let view = Self::stage();
+        let is_left = |id: MarketId| u32::from(id) < markets;
+        for market in view.markets.iter().filter(|m| !is_left(m.id)) {
+            Listed::<Runtime>::remove(market.id);
+        }
+        pallet_clearing::View::<Runtime>::mutate(|view| view.markets.retain(|m| is_left(m.id)));
+        States::<Runtime>::mutate(|states| states.retain(|s| is_left(s.id)));
+        // Every minute of the premium's hour ends, and every book is quoted.
+        let minute = (Timestamp::get() / MINUTE) as u32;
+        for market in view.markets.iter().filter(|m| is_left(m.id)) {
+            let past: Vec<_> = (minute - pallet_clearing::funding::PAST_MINUTES..minute)
+                .map(|minute| PremiumMinute {
+                    minute,
+                    sum: i128::from(MINUTE),
+                })
+                .collect();
+            PremiumHistory::<Runtime>::insert(market.id, BoundedVec::truncate_from(past));
+            let ticks = math::ticks_nearest(market.mark, market.tick_size).expect("a price");
+            let quotes = RestedQuotes {
+                bid: Some(ticks - 1),
+                ask: Some(ticks + 1),
+                impact_bid: Some(market.mark),
+                impact_ask: Some(market.mark),
+            };
+            let quotes = pallet_order_book::Quotes {
+                at: 0,
+                seasoned: quotes,
+                standing: quotes,
+            };
+            pallet_order_book::RestedQuotes::<Runtime>::insert(market.id, quotes);
+        }
+        pallet_timestamp::Now::<Runtime>::mutate(|now| *now += MINUTE);
+        set_prices();
+    }
+
+    fn cross(fills: u32) -> RiskView {
+        let view = Self::stage();
+        let (market, mark) = Self::first(&view);
+        let at = |n: u32| mark + 1 + APART * (u64::from(n) % WITHIN_BAND);
+        for n in 0..fills {
+            let maker = AccountRef::new(account("maker", n, 0), 0);
+            Self::order(&maker, Side::Ask, at(n), &view);
+        }
+        Self::rest(market);
+        for n in 0..fills {
+            let taker = AccountRef::new(account("taker", n, 0), 0);
+            Self::order(&taker, Side::Bid, mark + 1 + APART * WITHIN_BAND, &view);
+        }
+        view
+    }
+}
+
+impl pallet_liquidation::BenchmarkHelper<AccountId> for Helper {
+    fn view() -> RiskView {
+        Self::stage()
+    }
+    fn account(number: u32) -> AccountRef<AccountId> {
+        AccountRef::new(account("trader", number, 0), 0)
+    }
+
+    fn place(of: &AccountRef<AccountId>, orders: u32) {
+        let view = Self::stage();
+        let (market, mark) = Self::first(&view);
+        let bid = |n: u64| new_order(n, Side::Bid, mark - 2_000 - APART * n, FEW_LOTS);
+        let bids: Vec<_> = (0..orders.into()).map(bid).map(Operation::Place).collect();
+        let placed = OrderBook::execute(of, &bids).expect("it is open");
+        assert!(placed.iter().all(Result::is_ok), "{placed:?}");
+        Self::rest(market);
+    }
+}

@@ -1,0 +1,13 @@
+//! Whole blocks on the real runtime. One binary for all of it: each would link the runtime again.
+//!
+//! Tests run in parallel threads; a chain, and what the harness remembers of it, belongs to its thread.
+
+mod attacks;
+mod common;
+mod conservation;
+mod exchange;
+mod hostile;
+mod order_independence;
+mod pins;
+mod threshold_index;
+mod wasm;
