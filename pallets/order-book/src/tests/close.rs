@@ -353,7 +353,7 @@ fn reduce_only_orders_count_with_their_position_when_they_are_read() {
         let mut loaded = Pallet::<Test>::load(&market(BTC), vec![]).unwrap();
         Pallet::<Test>::run(&mut loaded, &MatchLimits::first(FILLS));
         Pallet::<Test>::commit(loaded);
-        assert_eq!(Reads::<Test>::get(), 1 + POSITION_READS);
+        assert_eq!(Reads::<Test>::get(), GROUP_READ + POSITION_READS);
     });
 }
 
