@@ -2,7 +2,7 @@
 
 use crate::{
     mock::*,
-    types::{GROUP_ORDERS, GROUP_PAGES, PAGE_SLOTS, POSITION_READS, WAITING_READS},
+    types::{GROUP_ORDERS, GROUP_PAGES, GROUP_READ, PAGE_SLOTS, POSITION_READS, WAITING_READS},
     Pallet, Reads, Waiting,
 };
 use novate_types::{OrderBook as _, *};
