@@ -43,9 +43,9 @@ const fn micros(n: u64) -> Weight {
     Weight::from_parts(n.saturating_mul(WEIGHT_REF_TIME_PER_MICROS), 0)
 }
 
-/// Round figures above what was measured of the largest accounts (32 positions, 128 orders), writes included: for tests, and
-/// for the runtime until the measured ones are in force. What a close costs however few accounts it touches (the vault's
-/// pages, the directories, orders cancelled and their pages) is in [`WeightInfo::idle`].
+/// Round figures, for tests, and for the runtime until measured ones are in force: chosen by a first measurement of the largest
+/// accounts (32 positions, 128 orders), writes included. Small accounts, entries that are put back and the pages of cancelled
+/// orders were not measured. What a close costs however few accounts it touches is in [`WeightInfo::idle`].
 impl WeightInfo for () {
     fn loss_cap() -> Weight {
         micros(200)
