@@ -68,6 +68,8 @@ const FEW_LOTS: u64 = 10;
 /// Cash of an account, as a divisor of the value of all its positions: low enough for thresholds on every axis, high enough for
 /// the benchmarks' orders.
 const CASH_DIVISOR: Cash = 2;
+/// The margins of accounts that are to differ in their buckets do so by one part in so many.
+const MARGINS: Cash = 100;
 /// Ticks between orders of different tick groups, and how many such groups lie within the price band on one side.
 const APART: u64 = 32;
 const WITHIN_BAND: u64 = 36;
@@ -157,10 +159,21 @@ impl Helper {
         view
     }
 
-    /// Opens a full account: positions in the first markets, long and short by turns beginning with a long one, orders noted in all
-    /// of them but the first, collaterals, and an entry of the threshold index on every axis of these. Its owner's wallet and its
-    /// cash are as well there.
+    /// Opens a full account.
     fn open(of: &AccountRef<AccountId>, view: &RiskView) {
+        Self::open_with(of, view, MAX_POSITIONS, MAX_COLLATERALS, 0);
+    }
+
+    /// Opens an account: positions in the first markets, long and short by turns beginning with a long one, orders noted in all of them
+    /// but the first, collaterals, and an entry of the threshold index on every axis of these. Its owner's wallet and its cash are as
+    /// well there. With another `number` its thresholds are in other buckets.
+    fn open_with(
+        of: &AccountRef<AccountId>,
+        view: &RiskView,
+        positions: u32,
+        collaterals: u32,
+        number: u32,
+    ) {
         let deposit = 1_000_000_000;
         Assets::mint_into(USDC, &of.owner, 2 * deposit).expect("the asset exists");
         Margin::deposit(
@@ -171,11 +184,12 @@ impl Helper {
         )
         .expect("it is there");
         Margin::settle(of, view, true, |account| {
-            for (n, market) in view.markets.iter().take(MAX_POSITIONS as usize).enumerate() {
+            for (n, market) in view.markets.iter().take(positions as usize).enumerate() {
                 let lots = if n % 2 == 0 { LOTS } else { -LOTS };
                 let value = math::position_value_floor(lots, market.mark, market.lot_size)?;
                 apply_trade(account, market, lots, value)?;
-                account.cash += value.abs() / CASH_DIVISOR;
+                let margin = value.abs() / CASH_DIVISOR;
+                account.cash += margin + margin / MARGINS * Cash::from(number);
                 if n > 0 {
                     let orders = OrderAggregate {
                         market: market.id,
@@ -189,7 +203,7 @@ impl Helper {
                         .expect("as many as positions");
                 }
             }
-            for collateral in view.collaterals.iter().take(MAX_COLLATERALS as usize) {
+            for collateral in view.collaterals.iter().take(collaterals as usize) {
                 let held = (collateral.asset, 1_000_000);
                 account
                     .collateral
@@ -220,15 +234,18 @@ impl Helper {
         }
     }
 
-    /// Opens an account that places one order of the first market, and has as many open ones as there can be.
-    fn order(of: &AccountRef<AccountId>, side: Side, ticks: u64, view: &RiskView) {
-        Self::open(of, view);
-        let order = new_order(0, side, ticks, TRADED);
-        let placed = OrderBook::execute(of, &[Operation::Place(order)]);
-        assert!(matches!(placed.as_deref(), Ok([Ok(_)])), "{placed:?}");
+    /// An open account places orders of the first market.
+    fn order(of: &AccountRef<AccountId>, orders: impl Iterator<Item = NewOrder>) {
+        let placed: Vec<_> = orders.map(Operation::Place).collect();
+        let placed = OrderBook::execute(of, &placed).expect("it is open");
+        assert!(placed.iter().all(Result::is_ok), "{placed:?}");
+    }
+
+    /// Gives an account that has orders as many more, in another market, as there can be.
+    fn crowd(of: &AccountRef<AccountId>) {
         OrderBook::change_orders(of, |orders| {
             let model = *orders.open.first().expect("it was placed");
-            for n in 1..MAX_OPEN_ORDERS {
+            for n in orders.open.len() as u32..MAX_OPEN_ORDERS {
                 let mut other = model;
                 other.market = 1;
                 other.sequence += u64::from(n);
@@ -330,19 +347,30 @@ impl pallet_clearing::BenchmarkHelper<AccountId> for Helper {
         set_prices();
     }
 
-    fn cross(fills: u32) -> RiskView {
+    fn cross(makers: u32, orders: u32, positions: u32) -> RiskView {
         let view = Self::stage();
         let (market, mark) = Self::first(&view);
-        let at = |n: u32| mark + 1 + APART * (u64::from(n) % WITHIN_BAND);
-        for n in 0..fills {
+        let at = |n: u32| mark - 1 - APART * (u64::from(n) % WITHIN_BAND);
+        let lots = if orders == 1 { TRADED } else { FEW_LOTS };
+        let is_full = positions == MAX_POSITIONS;
+        for n in 0..makers {
             let maker = AccountRef::new(account("maker", n, 0), 0);
-            Self::order(&maker, Side::Ask, at(n), &view);
+            let collaterals = if is_full { MAX_COLLATERALS } else { 0 };
+            Self::open_with(&maker, &view, positions, collaterals, n);
+            // Its execution moves every threshold nearer.
+            let bid = |m| new_order(u64::from(m), Side::Bid, at(n * orders + m), lots);
+            Self::order(&maker, (0..orders).map(bid));
+            if is_full || orders > 1 {
+                Self::crowd(&maker);
+            }
         }
         Self::rest(market);
-        for n in 0..fills {
-            let taker = AccountRef::new(account("taker", n, 0), 0);
-            Self::order(&taker, Side::Bid, mark + 1 + APART * WITHIN_BAND, &view);
-        }
+        let taker = AccountRef::new(account("taker", 0, 0), 0);
+        Self::open(&taker, &view);
+        let all = u64::from(makers * orders) * lots;
+        let ask = new_order(0, Side::Ask, mark - 1 - APART * WITHIN_BAND, all);
+        Self::order(&taker, core::iter::once(ask));
+        Self::crowd(&taker);
         view
     }
 }
@@ -359,9 +387,7 @@ impl pallet_liquidation::BenchmarkHelper<AccountId> for Helper {
         let view = Self::stage();
         let (market, mark) = Self::first(&view);
         let bid = |n: u64| new_order(n, Side::Bid, mark - 2_000 - APART * n, FEW_LOTS);
-        let bids: Vec<_> = (0..orders.into()).map(bid).map(Operation::Place).collect();
-        let placed = OrderBook::execute(of, &bids).expect("it is open");
-        assert!(placed.iter().all(Result::is_ok), "{placed:?}");
+        Self::order(of, (0..orders.into()).map(bid));
         Self::rest(market);
     }
 }

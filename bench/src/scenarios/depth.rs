@@ -2,7 +2,7 @@
 
 use super::{
     batches::Makers,
-    fills::{side_of, Flow},
+    fills::{side_of, Flow, FEW_TAKERS},
     Bench, Chain, Payers, Rounds, World,
 };
 use crate::{
@@ -110,8 +110,8 @@ impl Depth {
 fn cross(chains: [&mut Chain; 2], rounds: usize) -> anyhow::Result<[Vec<f64>; 2]> {
     let [shallow, deep] = chains;
     let flows = [
-        Flow::new(shallow, 500, 1, LEVELS)?,
-        Flow::new(deep, 500, 1, LEVELS)?,
+        Flow::new(shallow, 500, FEW_TAKERS, 1, LEVELS)?,
+        Flow::new(deep, 500, FEW_TAKERS, 1, LEVELS)?,
     ];
     let mut venues = [(shallow, Vec::new()), (deep, Vec::new())]
         .into_iter()

@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 
 /// Resting orders that are crossed.
 const ORDERS: usize = 500;
-/// Those who cross them.
-const TAKERS: usize = 5;
+/// Those who cross them: few with large orders, or one for each order.
+pub const FEW_TAKERS: usize = 5;
 /// Size of a resting order.
 const LOTS: Lots = 100;
 /// Price levels of a market's orders.
@@ -34,12 +34,13 @@ impl Flow {
     pub fn new(
         chain: &mut Chain,
         makers: u32,
+        takers: usize,
         markets: usize,
         levels: u64,
     ) -> anyhow::Result<Self> {
         let flow = Self {
             makers: Traders::new("maker", makers, chain.genesis()),
-            takers: Traders::new("taker", TAKERS as u32, chain.genesis()),
+            takers: Traders::new("taker", takers as u32, chain.genesis()),
             markets,
             levels,
         };
@@ -88,6 +89,51 @@ impl Flow {
         Ok(measured)
     }
 
+    /// A taker's order that executes at any price of the makers'.
+    fn taking(&mut self, taker: usize, market: MarketId, side: Side, lots: Lots) -> Operation {
+        let limit = Self::limit(side.opposite(), 2 * self.levels);
+        let mut order = self.takers.all[taker].order(market, side, lots, limit);
+        order.time_in_force = TimeInForce::ImmediateOrCancel;
+        Operation::Place(order)
+    }
+
+    /// Takers cross all of it, each one resting order with an extrinsic of its own, in as many blocks as it takes.
+    pub fn cross_singly(&mut self, chain: &mut Chain, side: Side) -> anyhow::Result<Measured> {
+        let mut measured = Measured::default();
+        let mut left: Vec<MarketId> = (0..ORDERS)
+            .map(|order| (order % self.markets) as MarketId)
+            .collect();
+        while !left.is_empty() {
+            if measured.tally.blocks.len() >= MOST_BLOCKS {
+                bail!("after {MOST_BLOCKS} blocks these are not crossed: {left:?}");
+            }
+            let calls = left
+                .iter()
+                .enumerate()
+                .map(|(taker, market)| {
+                    (taker, submit(vec![self.taking(taker, *market, side, LOTS)]))
+                })
+                .collect();
+            let mut queue = self.takers.sign(calls);
+            while !queue.is_empty() {
+                let made = chain.make(&mut queue, usize::MAX)?;
+                let outcome = Outcome::of(chain)?;
+                if outcome.failed > 0 || !outcome.refused.is_empty() {
+                    bail!("not everything was carried out: {outcome:?}");
+                }
+                for (market, lots) in &outcome.volume {
+                    for _ in 0..lots.div_ceil(LOTS) {
+                        let at = left.iter().position(|m| m == market);
+                        at.map(|at| left.swap_remove(at));
+                    }
+                }
+                let operations = made.taken;
+                measured.add(made, operations);
+            }
+        }
+        Ok(measured)
+    }
+
     /// The takers cross all of it, in as many blocks as it takes.
     pub fn cross(&mut self, chain: &mut Chain, side: Side) -> anyhow::Result<Measured> {
         let in_market = LOTS * (ORDERS / self.markets) as u64;
@@ -103,8 +149,8 @@ impl Flow {
             for (market, lots) in &left {
                 // One market is crossed by all of them, each of many by one.
                 let takers: Vec<usize> = match self.markets {
-                    1 => (0..TAKERS).collect(),
-                    _ => vec![usize::from(*market) % TAKERS],
+                    1 => (0..FEW_TAKERS).collect(),
+                    _ => vec![usize::from(*market) % FEW_TAKERS],
                 };
                 let share = lots.div_ceil(takers.len() as u64);
                 let mut rest = *lots;
@@ -114,13 +160,8 @@ impl Flow {
                     if lots == 0 {
                         continue;
                     }
-                    let limit = Self::limit(side.opposite(), 2 * self.levels);
-                    let mut order = self.takers.all[taker].order(*market, side, lots, limit);
-                    order.time_in_force = TimeInForce::ImmediateOrCancel;
-                    operations
-                        .entry(taker)
-                        .or_default()
-                        .push(Operation::Place(order));
+                    let order = self.taking(taker, *market, side, lots);
+                    operations.entry(taker).or_default().push(order);
                 }
             }
             let calls = operations
@@ -159,7 +200,7 @@ pub fn side_of(round: usize) -> Side {
 pub fn one_market(bench: &mut Bench) -> anyhow::Result<()> {
     for (makers, reach) in [(25, 0.15), (500, 0.6)] {
         let (mut chain, mut payers) = bench.chain(World::default())?;
-        let mut flow = Flow::new(&mut chain, makers, 1, LEVELS)?;
+        let mut flow = Flow::new(&mut chain, makers, FEW_TAKERS, 1, LEVELS)?;
         let rounds = bench.interleaved(&mut chain, &mut payers, |chain, round| {
             let side = side_of(round);
             flow.post(chain, side)?;
@@ -192,6 +233,7 @@ struct Venue {
     flow: Flow,
     placed: Vec<f64>,
     filled: Vec<f64>,
+    crossed: Vec<f64>,
     rounds: Rounds,
 }
 
@@ -202,13 +244,14 @@ impl Venue {
             ..World::default()
         };
         let (mut chain, payers) = bench.chain(world)?;
-        let flow = Flow::new(&mut chain, 25, usize::from(markets), LEVELS)?;
+        let flow = Flow::new(&mut chain, 25, ORDERS, usize::from(markets), LEVELS)?;
         Ok(Self {
             chain,
             payers,
             flow,
             placed: Vec::new(),
             filled: Vec::new(),
+            crossed: Vec::new(),
             rounds: Rounds::default(),
         })
     }
@@ -218,10 +261,14 @@ impl Venue {
         let unit = self.payers.pay(&mut self.chain, round)?.tally;
         let posted = self.flow.post(&mut self.chain, side)?.tally;
         self.chain.wait(1)?;
-        let crossed = self.flow.cross(&mut self.chain, side.opposite())?;
+        let filled = self.flow.cross(&mut self.chain, side.opposite())?.tally;
+        self.flow.post(&mut self.chain, side)?;
+        self.chain.wait(1)?;
+        let crossed = self.flow.cross_singly(&mut self.chain, side.opposite())?;
         if round > 0 {
             self.placed.push(posted.import_each());
-            self.filled.push(crossed.tally.import_each());
+            self.filled.push(filled.import_each());
+            self.crossed.push(crossed.tally.import_each());
             self.rounds.unit.merge(&unit);
             self.rounds.tally.merge(&crossed.tally);
             self.rounds.last = crossed.sample;
@@ -244,20 +291,28 @@ pub fn many_markets(bench: &mut Bench) -> anyhow::Result<()> {
     let reach = Some(Reach::AtMost(1.25));
     let placed = over(&fifty.placed, &one.placed);
     let filled = over(&fifty.filled, &one.filled);
+    let crossed = over(&fifty.crossed, &one.crossed);
     let report = &mut bench.report;
     report.compare(
-        "an order placed, 50 markets over 1",
-        median(&fifty.placed),
+        "an order that executes, 50 markets over 1",
+        median(&fifty.crossed),
         "us",
-        placed,
+        crossed,
         reach,
     )?;
     report.compare(
-        "a fill, 50 markets over 1",
+        "an order of a batch placed, 50 markets over 1",
+        median(&fifty.placed),
+        "us",
+        placed,
+        None,
+    )?;
+    report.compare(
+        "a fill of a batch, 50 markets over 1",
         median(&fifty.filled),
         "us",
         filled,
-        reach,
+        None,
     )?;
     let unit = fifty.rounds.unit.import_each() / one.rounds.unit.import_each();
     report.compare(

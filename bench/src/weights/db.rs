@@ -23,8 +23,8 @@ use std::{
 
 #[derive(Args)]
 pub struct Options {
-    /// Keys in the state.
-    #[arg(long, default_value_t = 1_000_000)]
+    /// Keys in the state: as many of these values as the trie cache holds.
+    #[arg(long, default_value_t = 250_000)]
     keys: usize,
     /// Bytes of a value: an account with a few positions.
     #[arg(long, default_value_t = 512)]

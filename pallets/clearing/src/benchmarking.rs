@@ -9,12 +9,13 @@
 )]
 
 use super::*;
+use crate::novation::Budget;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use frame_benchmarking::v2::*;
 use frame_support::{traits::Get, BoundedVec};
 use frame_system::RawOrigin;
-use novate_types::{AccountRef, AssetId, Ledger};
+use novate_types::{AccountRef, AssetId, Ledger, MAX_POSITIONS};
 
 type Account<T> = AccountRef<<T as frame_system::Config>::AccountId>;
 
@@ -37,6 +38,26 @@ fn two<T: Config>() -> (T::AccountId, Account<T>, AssetId) {
 
 fn cash<T: Config>(of: &Account<T>) -> i128 {
     T::Ledger::account(of).map_or(0, |account| account.cash)
+}
+
+/// Orders of one account, and accounts with one order each, that execute.
+const ORDERS: u32 = 64;
+const PARTIES: u32 = 64;
+
+/// Matches the first market, in which `fills` resting orders execute, and indexes those who traded.
+fn cross<T: Config>(view: &novate_types::RiskView, fills: u32) {
+    let market = view.markets.first().expect("it is listed");
+    let (mut budget, mut traded) = (enough::<T>(), BTreeSet::new());
+    Pallet::<T>::match_market(view, market, Vec::new(), &mut budget, &mut traded);
+    Pallet::<T>::index_traded(view, traded);
+    assert_eq!(enough::<T>().fills - budget.fills, fills);
+}
+
+fn enough<T: Config>() -> Budget {
+    Budget {
+        parties: Weight::MAX,
+        ..Budget::full::<T>()
+    }
 }
 
 #[benchmarks]
@@ -118,7 +139,7 @@ mod benches {
             let (view, matching) = Pallet::<T>::advance(&before, &mut states, block, now);
             View::<T>::put(&view);
             for market in matching.iter().filter_map(|id| view.market(*id).ok()) {
-                let (mut budget, mut traded) = (T::MaxFillsTotal::get(), BTreeSet::new());
+                let (mut budget, mut traded) = (Budget::full::<T>(), BTreeSet::new());
                 let none = Vec::new();
                 Pallet::<T>::match_market(&view, market, none, &mut budget, &mut traded);
             }
@@ -128,20 +149,32 @@ mod benches {
         assert_eq!(View::<T>::get().markets.len(), m as usize);
     }
 
-    /// What an execution costs in the book is in it.
+    /// What an execution costs in the book is in it. All of one account.
     #[benchmark]
-    fn fill(n: Linear<1, { T::MaxFillsPerMarket::get() }>) {
-        let view = T::BenchmarkHelper::cross(n);
-        let market = view.markets.first().expect("it is listed");
-        let most = T::MaxFillsTotal::get();
-        let (mut budget, mut traded) = (most, BTreeSet::new());
+    fn fill(n: Linear<1, { ORDERS }>) {
+        let view = T::BenchmarkHelper::cross(1, n, 1);
         #[block]
         {
-            let none = Vec::new();
-            Pallet::<T>::match_market(&view, market, none, &mut budget, &mut traded);
-            Pallet::<T>::index_traded(&view, traded);
+            cross::<T>(&view, n);
         }
-        assert_eq!(most - budget, n);
+    }
+
+    #[benchmark]
+    fn small_party(n: Linear<1, { PARTIES }>) {
+        let view = T::BenchmarkHelper::cross(n, 1, 1);
+        #[block]
+        {
+            cross::<T>(&view, n);
+        }
+    }
+
+    #[benchmark]
+    fn full_party(n: Linear<1, { PARTIES }>) {
+        let view = T::BenchmarkHelper::cross(n, 1, MAX_POSITIONS);
+        #[block]
+        {
+            cross::<T>(&view, n);
+        }
     }
 
     impl_benchmark_test_suite!(Pallet, crate::mock::new_test_ext(), crate::mock::Test);

@@ -1,15 +1,11 @@
 //! The close of a block (protocol, section 4): everything that happens once a block, in its order.
 
-use crate::{Config, MarketState, Pallet, States, View};
+use crate::{novation::Budget, Config, MarketState, Pallet, States, View};
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
 };
-use frame_support::{
-    defensive,
-    traits::{Get, UnixTime},
-    BoundedVec,
-};
+use frame_support::{defensive, traits::UnixTime, BoundedVec};
 use novate_types::{
     BlockNumber, Liquidations, Listing, MarketId, Millis, OrderBook, PriceFeeds, RiskView,
 };
@@ -56,7 +52,7 @@ impl<T: Config> Pallet<T> {
         mut orders: BTreeMap<MarketId, Vec<novate_types::LiquidationOrder<T::AccountId>>>,
         states: &mut [MarketState],
     ) {
-        let mut budget = T::MaxFillsTotal::get();
+        let mut budget = Budget::full::<T>();
         let mut traded = BTreeSet::new();
         let count = matching.len();
         let first = usize::try_from(view.block)
@@ -66,8 +62,8 @@ impl<T: Config> Pallet<T> {
         let (urgent, others): (Vec<&MarketId>, Vec<_>) =
             rotated.partition(|id| orders.contains_key(id));
         for id in urgent.into_iter().chain(others) {
-            // Without a resting order left to execute it waits for the next close as it stands.
-            if budget == 0 {
+            // If no order is left that may execute it waits for the next close as it stands.
+            if !budget.is_left::<T>() {
                 break;
             }
             let Ok(market) = view.market(*id) else {

@@ -65,27 +65,35 @@ pub trait BenchmarkHelper<AccountId> {
     fn fund(account: &novate_types::AccountRef<AccountId>);
     /// So many markets are listed and run, and a minute of funding ends in each.
     fn list(markets: u32);
-    /// Orders of the first market, of which so many rest and are going to execute against as many new ones, each of an account
-    /// of its own. The view that they match at.
-    fn cross(fills: u32) -> novate_types::RiskView;
+    /// `orders` resting orders of each of `makers` accounts with so many positions, in the first market, and a new order that executes
+    /// against all of them. The view that they match at.
+    fn cross(makers: u32, orders: u32, positions: u32) -> novate_types::RiskView;
 }
 
 /// What the other pallets' parts of the close cost. The runtime, which alone knows them, adds up their own functions.
 pub trait CloseReserve {
-    /// At most in this block, as the chain stands at its start.
+    /// At most in this block, as the chain stands at its start, but for liquidation.
     fn reserve() -> Weight;
-    /// At most in any block.
+    /// At most in any block, but for liquidation.
     fn worst() -> Weight;
+    /// Liquidation's part, as the chain stands at its start.
+    fn liquidation() -> Weight;
+    /// The least that there must be room for, for liquidation's part.
+    fn calm_liquidation() -> Weight;
 }
 
 /// Part of a block that the close leaves to extrinsics even at its worst.
-pub const LEFT_FOR_EXTRINSICS: Perbill = Perbill::from_percent(20);
+pub const LEFT_FOR_EXTRINSICS: Perbill = Perbill::from_percent(10);
 
 /// Target of the log.
 pub const LOG_TARGET: &str = "novate::clearing";
 /// Rounds of a market's match; the last admits only orders that pass whatever fills. One more repairs it if
 /// it reached resting reduce-only orders that nobody had read before.
 pub const MAX_ROUNDS: u32 = 3;
+/// Resting orders of one side whose accounts a market's last round looks at; who rests deeper does not take part in it.
+pub const LAST_ROUND_SIDE: u32 = 32;
+/// Resting orders whose accounts all last rounds of a close look at.
+pub const LAST_ROUND_LOOKS: u32 = 2 * LAST_ROUND_SIDE;
 /// Fills in one event; a market's further fills follow in further parts.
 pub const EVENT_FILLS: u32 = 512;
 
@@ -94,7 +102,7 @@ pub const EVENT_FILLS: u32 = 512;
 pub mod pallet {
     use crate::{
         Action, CloseReserve, MarketStates, PremiumMinute, Refusal, Request, WeightInfo,
-        EVENT_FILLS, LEFT_FOR_EXTRINSICS,
+        EVENT_FILLS, LAST_ROUND_LOOKS, LEFT_FOR_EXTRINSICS,
     };
     use frame_support::{
         migrations::MultiStepMigrator,
@@ -105,7 +113,7 @@ pub mod pallet {
     use novate_types::{
         AccountRef, AssetId, CurrentView, FeedId, Fill, FundingIndex, Ledger, Liquidations,
         Listing, Lots, MarketId, MarketStatus, Millis, OrderBook, Ppm, PriceFeeds, RiskModel,
-        RiskView, SubaccountId, Ticks,
+        RiskView, SubaccountId, Ticks, MAX_HOLDINGS,
     };
 
     #[pallet::config]
@@ -160,10 +168,12 @@ pub mod pallet {
         /// Resting orders that execute in one market and round, at most.
         #[pallet::constant]
         type MaxFillsPerMarket: Get<u32>;
-        /// Resting orders that execute in a block over all markets and rounds, at most. Orders whose accounts are looked at
-        /// before a last round count too.
+        /// Resting orders that execute in a block over all markets and rounds, at most.
         #[pallet::constant]
         type MaxFillsTotal: Get<u32>;
+        /// What the accounts behind them may take of a close, counted by their positions. At least one account's.
+        #[pallet::constant]
+        type PartiesWeight: Get<Weight>;
         /// Requests in the queue, at most.
         #[pallet::constant]
         type MaxQueue: Get<u32>;
@@ -331,7 +341,7 @@ pub mod pallet {
             T::DbWeight::get().reads(4).saturating_add(Self::reserve(
                 Self::known_markets(),
                 Self::queued_requests(),
-                T::Others::reserve(),
+                T::Others::reserve().saturating_add(T::Others::liquidation()),
             ))
         }
 
@@ -346,19 +356,22 @@ pub mod pallet {
                 "one close accrues at most a minute of funding"
             );
             assert!(
+                T::WeightInfo::party(MAX_HOLDINGS).all_lte(T::PartiesWeight::get()),
+                "the largest account's order must be able to execute"
+            );
+            assert!(
                 T::MaxFillsPerMarket::get() <= T::MaxFillsTotal::get(),
                 "a market's fills must fit the block's"
             );
-            let worst = Self::worst_close();
-            let block = <T as frame_system::Config>::BlockWeights::get().max_block;
-            let left = Weight::from_parts(
-                LEFT_FOR_EXTRINSICS.mul_floor(block.ref_time()),
-                LEFT_FOR_EXTRINSICS.mul_floor(block.proof_size()),
+            let worst = Self::reserve(
+                novate_types::MAX_MARKETS,
+                u64::from(T::MaxQueue::get()),
+                T::Others::worst().saturating_add(T::Others::calm_liquidation()),
             );
-            let room = block.saturating_sub(left);
+            let room = Self::room();
             assert!(
                 worst.all_lte(room),
-                "the close's worst case, {worst:?}, must fit {room:?} of a block of {block:?}"
+                "the close's worst case, {worst:?}, must fit the {room:?} that extrinsics leave it"
             );
         }
 
@@ -464,25 +477,36 @@ pub mod pallet {
         /// What the close of one block may cost, at most.
         pub(crate) fn reserve(markets: u32, requests: u64, others: Weight) -> Weight {
             let requests = requests.min(u64::from(T::MaxRequestsPerClose::get()));
+            // Looking at an account costs less than its part in a match, and so does the match of one that has a liquidation order.
+            let looks = LAST_ROUND_LOOKS.saturating_add(T::Liquidations::MOST_ORDERS);
             T::WeightInfo::close(markets)
-                .saturating_add(T::WeightInfo::fill().saturating_mul(u64::from(Self::most_fills())))
+                .saturating_add(
+                    T::WeightInfo::fill().saturating_mul(T::MaxFillsTotal::get().into()),
+                )
+                .saturating_add(T::PartiesWeight::get())
+                .saturating_add(T::WeightInfo::party(1).saturating_mul(looks.into()))
                 .saturating_add(T::WeightInfo::request().saturating_mul(requests))
                 .saturating_add(others)
         }
 
-        /// What a close may cost, at most, in any block.
-        pub fn worst_close() -> Weight {
-            Self::reserve(
-                novate_types::MAX_MARKETS,
-                u64::from(T::MaxQueue::get()),
-                T::Others::worst(),
-            )
+        /// What a close may cost at most: the rest is left for extrinsics.
+        pub fn room() -> Weight {
+            let block = <T as frame_system::Config>::BlockWeights::get().max_block;
+            let left = Weight::from_parts(
+                LEFT_FOR_EXTRINSICS.mul_floor(block.ref_time()),
+                LEFT_FOR_EXTRINSICS.mul_floor(block.proof_size()),
+            );
+            block.saturating_sub(left)
         }
 
-        /// Resting orders that one close executes or looks behind, at most: the last market may look behind its own number
-        /// of them although fewer were left.
-        pub fn most_fills() -> u32 {
-            T::MaxFillsTotal::get().saturating_add(T::MaxFillsPerMarket::get())
+        /// What the next close leaves to liquidation.
+        pub fn room_for_liquidation() -> Weight {
+            let others = Self::reserve(
+                Self::known_markets(),
+                u64::from(T::MaxQueue::get()),
+                T::Others::reserve(),
+            );
+            Self::room().saturating_sub(others)
         }
 
         /// Markets that the last close knew. One listed since has no price before its first close.

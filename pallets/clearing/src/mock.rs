@@ -19,7 +19,7 @@ use novate_types::{
     Size, Tentative, Ticks, TierId, TimeInForce, QUANTUMS,
 };
 use sp_runtime::{traits::IdentityLookup, BuildStorage, FixedPointNumber};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub type AccountId = u64;
 pub type Account = AccountRef<AccountId>;
@@ -395,6 +395,7 @@ impl OrderBook<AccountId> for MockBook {
 
         let mut fills: Vec<Fill<AccountId>> = Vec::new();
         let (mut volume, mut last, mut executed) = (0, None, 0);
+        let mut makers = BTreeSet::new();
         for bid in &mut bids {
             for ask in &mut asks {
                 if bid.ticks < ask.ticks || bid.account == ask.account {
@@ -417,6 +418,9 @@ impl OrderBook<AccountId> for MockBook {
                 executed += u32::from(bid.resting || ask.resting);
                 let ticks = if bid.resting { bid.ticks } else { ask.ticks };
                 for order in [&mut *bid, &mut *ask] {
+                    if order.resting {
+                        makers.insert(order.account);
+                    }
                     order.lots -= lots;
                     let left = left.get_mut(&(order.account, order.side)).unwrap();
                     *left = left.saturating_sub(lots);
@@ -446,10 +450,11 @@ impl OrderBook<AccountId> for MockBook {
             volume,
             last,
             executed,
+            makers,
         }
     }
 
-    fn candidates(market: &MockMarket) -> Vec<(Account, Vec<OpenOrder>)> {
+    fn candidates(market: &MockMarket, _: u32) -> Vec<(Account, Vec<OpenOrder>)> {
         let mut by_account = BTreeMap::<_, Vec<_>>::new();
         for order in market.orders.iter().filter(|o| !o.liquidation) {
             by_account
@@ -540,6 +545,8 @@ impl OrderBook<AccountId> for MockBook {
 pub struct MockLiquidations;
 
 impl Liquidations<AccountId> for MockLiquidations {
+    const MOST_ORDERS: u32 = 64;
+
     fn on_marks(_: &RiskView, _: &RiskView) -> Vec<LiquidationOrder<AccountId>> {
         trace("thresholds", 0);
         Liquidating::take().unwrap_or_default()
@@ -612,6 +619,7 @@ parameter_types! {
     pub const SettlementFeed: FeedId = USDC_FEED;
     pub const LiquidationFee: Ppm = 10_000;
     pub static MaxFillsTotal: u32 = 2_048;
+    pub static PartiesWeight: Weight = Weight::from_parts(400_000_000_000, 0);
     pub static MaxRequestsPerClose: u32 = 16;
     pub static OthersNow: Weight = Weight::from_parts(20_000_000_000, 0);
     pub static OthersWorst: Weight = Weight::from_parts(100_000_000_000, 0);
@@ -625,6 +633,12 @@ impl crate::CloseReserve for MockReserve {
     }
     fn worst() -> Weight {
         OthersWorst::get()
+    }
+    fn liquidation() -> Weight {
+        Weight::zero()
+    }
+    fn calm_liquidation() -> Weight {
+        Weight::zero()
     }
 }
 
@@ -649,6 +663,7 @@ impl crate::Config for Test {
     type LiquidationFee = LiquidationFee;
     type MaxFillsPerMarket = ConstU32<512>;
     type MaxFillsTotal = MaxFillsTotal;
+    type PartiesWeight = PartiesWeight;
     type MaxQueue = ConstU32<64>;
     type MaxPendingPerOwner = ConstU32<8>;
     type MaxRequestsPerClose = MaxRequestsPerClose;
@@ -672,15 +687,17 @@ impl crate::BenchmarkHelper<AccountId> for Helper {
         }
         run(12);
     }
-    fn cross(fills: u32) -> RiskView {
+    fn cross(makers: u32, orders: u32, _: u32) -> RiskView {
         begin();
         let ticks = math::ticks_nearest(market_view().mark, market_view().tick_size).unwrap();
-        for n in 0..u64::from(fills) {
-            let (maker, taker) = (10_000 + n, 20_000 + n);
-            deposit(maker, 1_000_000);
-            deposit(taker, 1_000_000);
-            place(maker, Side::Ask, ticks, 1);
-            place(taker, Side::Bid, ticks, 1);
+        let taker = 20_000;
+        deposit(taker, 1_000_000);
+        place(taker, Side::Bid, ticks, u64::from(makers * orders));
+        for n in 0..u64::from(makers) {
+            deposit(10_000 + n, 1_000_000);
+            for _ in 0..orders {
+                place(10_000 + n, Side::Ask, ticks, 1);
+            }
         }
         let mut orders = Book::get(BTC).unwrap();
         for order in &mut orders {

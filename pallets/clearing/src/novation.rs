@@ -1,15 +1,21 @@
 //! A market's match, the check before novation, and novation (protocol, section 4).
 
-use crate::{Config, Error, Event, LastTrade, Pallet, MAX_ROUNDS};
+use crate::{
+    Config, Error, Event, LastTrade, Pallet, WeightInfo, LAST_ROUND_LOOKS, LAST_ROUND_SIDE,
+    MAX_ROUNDS,
+};
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
 };
-use frame_support::{defensive, ensure, storage::with_storage_layer, traits::Get, BoundedVec};
+use frame_support::{
+    defensive, ensure, storage::with_storage_layer, traits::Get, weights::Weight, BoundedVec,
+};
 use novate_types::{
     math, AccountRef, Assessment, Cash, FeeTier, Fill, Ledger, LedgerError, LiquidationOrder, Lots,
     MarginAccount, MarketId, MarketView, MatchLimits, MathError, OpenOrder, OrderBook, Pot,
-    Release, RiskError, RiskModel, RiskView, Side, SignedLots, Tentative, Ticks, MILLION,
+    Release, RiskError, RiskModel, RiskView, Side, SignedLots, Tentative, Ticks, MAX_HOLDINGS,
+    MILLION,
 };
 use sp_runtime::DispatchError;
 
@@ -17,6 +23,46 @@ type Account<T> = AccountRef<<T as frame_system::Config>::AccountId>;
 
 /// Quantums by which an assessment's roundings may differ before and after a fill.
 const ROUNDING: u128 = 8;
+
+/// What the matches of a close may still do.
+pub(crate) struct Budget {
+    /// Resting orders that may execute; every round of every market counts.
+    pub fills: u32,
+    /// For the accounts behind them. Those of new orders prepaid, and liquidation's are counted by themselves.
+    pub parties: Weight,
+    /// Resting orders whose accounts last rounds may look at.
+    pub looks: u32,
+}
+
+impl Budget {
+    /// A whole close's.
+    pub fn full<T: Config>() -> Self {
+        Self {
+            fills: T::MaxFillsTotal::get(),
+            parties: T::PartiesWeight::get(),
+            looks: LAST_ROUND_LOOKS,
+        }
+    }
+
+    /// Resting orders of a side that a market's last round may look behind.
+    fn take_looks(&mut self) -> u32 {
+        let side = LAST_ROUND_SIDE.min(self.looks.div_ceil(2));
+        self.looks = self.looks.saturating_sub(side.saturating_mul(2));
+        side
+    }
+
+    /// Whether an order can still execute, whoever it belongs to.
+    pub fn is_left<T: Config>(&self) -> bool {
+        self.fills > 0 && self.certain::<T>() > 0
+    }
+
+    /// Orders that can execute, whoever they belong to.
+    fn certain<T: Config>(&self) -> u32 {
+        let most = T::WeightInfo::party(MAX_HOLDINGS);
+        let many = self.parties.checked_div_per_component(&most).unwrap_or(0);
+        u32::try_from(many).unwrap_or(u32::MAX)
+    }
+}
 
 /// An account before the match.
 struct Party {
@@ -56,6 +102,8 @@ struct Check<'a, T: Config> {
     /// Whether makers get their rebates: while the match's other fees cover them.
     rebates: bool,
     parties: BTreeMap<Account<T>, Option<Party>>,
+    /// Accounts whose first match in this close was paid for.
+    paid: BTreeSet<Account<T>>,
 }
 
 fn failed(what: LedgerError) -> DispatchError {
@@ -115,7 +163,60 @@ impl<'a, T: Config> Check<'a, T> {
             open_interest: T::Ledger::open_interest(market.id),
             rebates: true,
             parties: BTreeMap::new(),
+            paid: BTreeSet::new(),
         }
+    }
+
+    /// What the accounts behind a match's resting orders cost, `traded` in other markets of this close or not.
+    fn cost(
+        &mut self,
+        tentative: &Tentative<T::AccountId>,
+        traded: &BTreeSet<Account<T>>,
+    ) -> Weight {
+        let mut sum = Weight::zero();
+        for of in &tentative.makers {
+            let is_paid = traded.contains(of) || !self.paid.insert(of.clone());
+            // It may open a position.
+            let most = self.party(of).map_or(0, |p| p.account.holdings());
+            let holdings = if is_paid { 1 } else { most.saturating_add(1) };
+            let cost = T::WeightInfo::party(holdings);
+            sum = sum.saturating_add(cost);
+        }
+        sum
+    }
+
+    /// Runs the match with as many fills as `budget` has for the accounts behind them: as many as may be, or, if these are too
+    /// many, in proportion, or as many as are certain to fit.
+    fn run(
+        &mut self,
+        book: &mut <T::Book as OrderBook<T::AccountId>>::Market,
+        limits: &mut MatchLimits<T::AccountId>,
+        budget: &mut Budget,
+        traded: &BTreeSet<Account<T>>,
+    ) -> Tentative<T::AccountId> {
+        let paid = self.paid.clone();
+        limits.max_fills = T::MaxFillsPerMarket::get().min(budget.fills);
+        let mut tentative = T::Book::run(book, limits);
+        let mut cost = self.cost(&tentative, traded);
+        let in_proportion = budget
+            .parties
+            .ref_time()
+            .saturating_mul(u64::from(tentative.executed))
+            .checked_div(cost.ref_time())
+            .and_then(|fills| u32::try_from(fills).ok());
+        for fewer in [in_proportion, Some(budget.certain::<T>())] {
+            if cost.all_lte(budget.parties) {
+                break;
+            }
+            budget.fills = budget.fills.saturating_sub(tentative.executed);
+            limits.max_fills = limits.max_fills.min(fewer.unwrap_or(0)).min(budget.fills);
+            self.paid.clone_from(&paid);
+            tentative = T::Book::run(book, limits);
+            cost = self.cost(&tentative, traded);
+        }
+        budget.fills = budget.fills.saturating_sub(tentative.executed);
+        budget.parties = budget.parties.saturating_sub(cost);
+        tentative
     }
 
     fn party(&mut self, of: &Account<T>) -> Option<&Party> {
@@ -502,14 +603,13 @@ fn trade<T: Config>(
 }
 
 impl<T: Config> Pallet<T> {
-    /// Matches, checks and novates one market, or leaves it as it was and says so. `budget` is how
-    /// many resting orders may still execute in this block; every round counts. Who traded is added to
-    /// `traded`, and still to be indexed.
+    /// Matches, checks and novates one market, or leaves it as it was and says so. Who traded is added to `traded`, and still to
+    /// be indexed.
     pub(crate) fn match_market(
         view: &RiskView,
         market: &MarketView,
         liquidations: Vec<LiquidationOrder<T::AccountId>>,
-        budget: &mut u32,
+        budget: &mut Budget,
         traded: &mut BTreeSet<Account<T>>,
     ) -> Option<LastTrade> {
         // All of a market's match is written, or nothing.
@@ -532,7 +632,7 @@ impl<T: Config> Pallet<T> {
         view: &RiskView,
         market: &MarketView,
         liquidations: Vec<LiquidationOrder<T::AccountId>>,
-        budget: &mut u32,
+        budget: &mut Budget,
         traded: &mut BTreeSet<Account<T>>,
     ) -> Result<Option<Ticks>, DispatchError> {
         let mut check = Check::<T>::new(view, market, &liquidations);
@@ -543,17 +643,12 @@ impl<T: Config> Pallet<T> {
         limits.reducing_only = !market.status.allows_risk();
         for round in 1..=MAX_ROUNDS.saturating_add(1) {
             if round == MAX_ROUNDS {
-                let candidates = T::Book::candidates(&book);
-                // Looking behind a resting order costs what its execution does; a new one prepaid.
-                let looked = u32::try_from(candidates.len()).unwrap_or(u32::MAX);
-                *budget = budget.saturating_sub(looked.min(T::MaxFillsPerMarket::get()));
+                let candidates = T::Book::candidates(&book, budget.take_looks());
                 check
                     .narrow(candidates, &mut limits)
                     .map_err(|e| failed(e.into()))?;
             }
-            limits.max_fills = T::MaxFillsPerMarket::get().min(*budget);
-            let tentative = T::Book::run(&mut book, &limits);
-            *budget = budget.saturating_sub(tentative.executed);
+            let tentative = check.run(&mut book, &mut limits, budget, traded);
             let checked = check.check(&tentative)?;
             if checked.passes() {
                 if round > 1 {

@@ -15,8 +15,8 @@ use frame_support::traits::Get;
 use novate_risk::apply_trade;
 use novate_types::{
     math::position_value_floor, AccountRef, Cash, Direction, Ledger, LedgerError, MarketId,
-    MarketView, Ppm, Price, RiskAxis, Side, SignedLots, MAX_OPEN_ORDERS, MAX_POSITIONS, MILLION,
-    QUANTUMS,
+    MarketView, OrderBook, Ppm, Price, RiskAxis, Side, SignedLots, MAX_OPEN_ORDERS, MAX_POSITIONS,
+    MILLION, QUANTUMS,
 };
 
 /// The market that moves.
@@ -26,16 +26,18 @@ const VALUE: Cash = 10_000 * QUANTUMS;
 /// Margin of an account beyond the maintenance margin fraction, in ppm of the value of its positions: at most.
 const SPARE: Ppm = 40_000;
 /// So many accounts have different margins, and stand in different buckets.
-const DIFFERENT: u32 = 8;
+const DIFFERENT: u32 = 64;
 /// Fall of [`MARKET`] that crosses the thresholds of such accounts, without one of them being below maintenance margin.
 const FALL: Ppm = 40_000;
 /// Fall of [`MARKET`] that leaves them less than nothing.
 const CRASH: Ppm = 500_000;
-/// Steps of a full account, see [`Work`].
-const FULL: u32 = MAX_POSITIONS + 1;
-/// One account in so many has all the open orders there can be: about as many orders as steps, which is what a close cancels.
-const ORDERED: u32 = MAX_OPEN_ORDERS / FULL + 1;
-
+/// Positions of a small account.
+const FEW: u32 = crate::weights::SMALL_POSITIONS;
+/// Accounts of one close: full ones, and small ones.
+const FULL_ONES: u32 = 3;
+const SMALL_ONES: u32 = 32;
+/// Accounts whose orders one close cancels.
+const ORDERED: u32 = 2;
 #[cfg(feature = "runtime-benchmarks")]
 fn origin<T: Config>() -> Result<T::RuntimeOrigin, BenchmarkError> {
     use frame_support::traits::EnsureOrigin;
@@ -68,12 +70,24 @@ fn usual(market: &MarketView) -> SignedLots {
     SignedLots::try_from(VALUE / worth(market, 1)).unwrap()
 }
 
-/// Opens an account: `large` usual positions in [`MARKET`], and its margin. Below zero, all of its positions are the other way
+/// Opens a full account: `large` usual positions in [`MARKET`], and its margin. Below zero, all of its positions are the other way
 /// around.
 fn open<T: Config>(number: u32, view: &RiskView, large: SignedLots, spare: Ppm) -> Of<T> {
+    open_with::<T>(number, view, large, spare, positions(view))
+}
+
+/// Opens an account with so many positions.
+fn open_with<T: Config>(
+    number: u32,
+    view: &RiskView,
+    large: SignedLots,
+    spare: Ppm,
+    positions: usize,
+) -> Of<T> {
     let of = T::BenchmarkHelper::account(number);
     T::Ledger::settle(&of, view, true, |account| {
-        for (n, market) in view.markets.iter().take(positions(view)).enumerate() {
+        let most = positions.min(MAX_POSITIONS as usize);
+        for (n, market) in view.markets.iter().take(most).enumerate() {
             let turn = if n % 2 == 0 { 1 } else { -1 };
             let times = if n == 0 { large } else { large.signum() * turn };
             let lots = times * usual(market);
@@ -88,11 +102,72 @@ fn open<T: Config>(number: u32, view: &RiskView, large: SignedLots, spare: Ppm) 
 }
 
 /// Opens accounts near their maintenance margin.
-fn open_near<T: Config>(many: u32, view: &RiskView) {
+fn open_near<T: Config>(many: u32, view: &RiskView, positions: usize) {
     for number in 0..many {
-        let spare = SPARE - SPARE / 2 * (number % DIFFERENT) / DIFFERENT;
-        open::<T>(number, view, large(view), spare);
+        let spare = SPARE - SPARE / 3 * (number % DIFFERENT) / DIFFERENT;
+        open_with::<T>(number, view, weight(view, positions), spare, positions);
     }
+}
+
+/// How many usual positions one in [`MARKET`] is worth.
+fn weight(view: &RiskView, positions: usize) -> SignedLots {
+    if positions > FEW as usize {
+        large(view)
+    } else {
+        1
+    }
+}
+
+/// Accounts of which one threshold is crossed; none is below maintenance margin, and all of their thresholds come nearer. With the
+/// view in which they do, where each stands on the mark of [`MARKET`].
+fn looked_at<T: Config>(accounts: u32, positions: usize) -> (RiskView, Vec<Option<u32>>) {
+    let view = T::BenchmarkHelper::view();
+    Capacity::<T>::put(T::Calm::get());
+    open_near::<T>(accounts, &view, positions);
+    (fallen(&view, FALL), thresholds::<T>(accounts))
+}
+
+fn thresholds<T: Config>(accounts: u32) -> Vec<Option<u32>> {
+    let slot = |n| slot_of::<T>(&T::BenchmarkHelper::account(n), RiskAxis::Mark(MARKET));
+    (0..accounts).map(slot).collect()
+}
+
+fn ensure_nearer<T: Config>(before: &[Option<u32>]) {
+    assert_eq!(Pallet::<T>::queued(), 0);
+    let now = thresholds::<T>(before.len() as u32);
+    assert!(now.iter().zip(before).all(|(now, before)| now != before));
+}
+
+/// Accounts with less than nothing, so many of them with all the orders there can be; the fund and the vault have enough.
+fn bankrupt<T: Config>(accounts: u32, positions: usize, ordered: u32) -> (RiskView, RiskView) {
+    let view = T::BenchmarkHelper::view();
+    Capacity::<T>::put(T::Calm::get());
+    enrich::<T>(&T::Vault::get(), &view);
+    enrich::<T>(&T::InsuranceFund::get(), &view);
+    for number in 0..accounts {
+        let large = weight(&view, positions);
+        let of = open_with::<T>(number, &view, large, SPARE, positions);
+        if number < ordered {
+            T::BenchmarkHelper::place(&of, MAX_OPEN_ORDERS);
+        }
+    }
+    let now = fallen(&view, CRASH);
+    (view, now)
+}
+
+/// Both parts of a close, and what the book makes of orders that left.
+fn close<T: Config>(view: &RiskView, now: &RiskView) {
+    Pallet::<T>::on_marks(view, now);
+    Pallet::<T>::waterfall(now);
+    let _releases = T::Book::housekeep(now);
+}
+
+/// The vault holds what bankrupt accounts held.
+fn ensure_taken<T: Config>(accounts: u32, positions: usize, view: &RiskView) {
+    assert_eq!(Pallet::<T>::queued(), 0);
+    let taken = T::Ledger::account(&T::Vault::get()).unwrap().lots(MARKET);
+    let each = weight(view, positions) * usual(&view.markets[0]);
+    assert_eq!(taken, SignedLots::from(accounts) * each);
 }
 
 type Of<T> = AccountRef<<T as frame_system::Config>::AccountId>;
@@ -162,10 +237,10 @@ mod benchmarks {
 
     /// Entries that are crossed and live no longer.
     #[benchmark]
-    fn pop(n: Linear<1, { T::MaxPops::get() }>) {
+    fn pop(n: Linear<1, { T::Calm::get().pops }>) {
         let view = T::BenchmarkHelper::view();
         Capacity::<T>::put(Pallet::<T>::most());
-        open_near::<T>(n, &view);
+        open_near::<T>(n, &view, positions(&view));
         for number in 0..n {
             T::Ledger::update(&T::BenchmarkHelper::account(number), |account| {
                 account.risk.iter_mut().for_each(|slot| slot.generation = 0);
@@ -182,68 +257,65 @@ mod benchmarks {
         assert_eq!(RiskDirectory::<T>::get(shelf).buckets().count(), 0);
     }
 
-    /// Accounts of which one threshold is crossed; none is below maintenance margin, and all of their thresholds come nearer.
     #[benchmark]
-    fn look(n: Linear<FULL, { T::MaxLooks::get() / FULL * FULL }>) {
-        let view = T::BenchmarkHelper::view();
-        Capacity::<T>::put(Pallet::<T>::most());
-        let accounts = n / FULL;
-        open_near::<T>(accounts, &view);
-        let of = T::BenchmarkHelper::account(accounts - 1);
-        let before = slot_of::<T>(&of, RiskAxis::Mark(MARKET));
-        let now = fallen(&view, FALL);
+    fn look(n: Linear<0, { FULL_ONES }>) {
+        let (now, thresholds) = looked_at::<T>(n, usize::MAX);
         #[block]
         {
             Pallet::<T>::pop_crossed(&now);
         }
-        assert_eq!(Pallet::<T>::queued(), 0);
-        assert_ne!(slot_of::<T>(&of, RiskAxis::Mark(MARKET)), before);
+        ensure_nearer::<T>(&thresholds);
     }
 
-    /// Accounts whose thresholds all come nearer. Two more may be swept with them: the vault and the fund.
     #[benchmark]
-    fn sweep(n: Linear<1, { T::SweepPerClose::get().saturating_sub(2).max(2) }>) {
-        let view = T::BenchmarkHelper::view();
-        open_near::<T>(n, &view);
-        let now = fallen(&view, FALL);
+    fn small_look(n: Linear<0, { SMALL_ONES }>) {
+        let (now, thresholds) = looked_at::<T>(n, FEW as usize);
         #[block]
         {
-            Pallet::<T>::sweep(&now);
+            Pallet::<T>::pop_crossed(&now);
         }
-        assert!(Sweeping::<T>::exists());
+        ensure_nearer::<T>(&thresholds);
     }
 
-    /// Accounts with less than nothing, and with orders: these are cancelled, the fund pays and the vault takes over.
+    /// The fund pays and the vault takes over.
     #[benchmark]
-    fn liquidate(n: Linear<FULL, { T::MaxLiquidations::get() / FULL * FULL }>) {
-        let view = T::BenchmarkHelper::view();
-        Capacity::<T>::put(Pallet::<T>::most());
-        enrich::<T>(&T::Vault::get(), &view);
-        enrich::<T>(&T::InsuranceFund::get(), &view);
-        let accounts = n / FULL;
-        for number in 0..accounts {
-            let of = open::<T>(number, &view, large(&view), SPARE);
-            if number % ORDERED == 0 {
-                T::BenchmarkHelper::place(&of, MAX_OPEN_ORDERS);
-            }
-        }
-        let now = fallen(&view, CRASH);
+    fn liquidate(n: Linear<0, { FULL_ONES }>) {
+        let (view, now) = bankrupt::<T>(n, usize::MAX, 0);
         #[block]
         {
-            Pallet::<T>::on_marks(&view, &now);
-            Pallet::<T>::waterfall(&now);
+            close::<T>(&view, &now);
         }
-        assert_eq!(Pallet::<T>::queued(), 0);
-        let taken = T::Ledger::account(&T::Vault::get()).unwrap().lots(MARKET);
-        let each = large(&view) * usual(&view.markets[0]);
-        assert_eq!(taken, SignedLots::from(accounts) * each);
+        ensure_taken::<T>(n, usize::MAX, &view);
+    }
+
+    #[benchmark]
+    fn small_liquidate(n: Linear<0, { SMALL_ONES }>) {
+        let (view, now) = bankrupt::<T>(n, FEW as usize, 0);
+        #[block]
+        {
+            close::<T>(&view, &now);
+        }
+        ensure_taken::<T>(n, FEW as usize, &view);
+    }
+
+    /// As many orders as one close cancels.
+    #[benchmark]
+    fn cancel() {
+        let (view, now) = bankrupt::<T>(ORDERED, FEW as usize, ORDERED);
+        #[block]
+        {
+            close::<T>(&view, &now);
+        }
+        ensure_taken::<T>(ORDERED, FEW as usize, &view);
+        let of = T::BenchmarkHelper::account(0);
+        assert!(T::Book::open_orders(&of).is_empty());
     }
 
     /// The vault takes nothing over: the positions of one account are closed against `n` of others.
     #[benchmark]
-    fn deleverage(n: Linear<1, { T::MaxDeleveraged::get() }>) {
+    fn deleverage(n: Linear<0, { T::Calm::get().deleveraged }>) {
         let view = T::BenchmarkHelper::view();
-        let most = Pallet::<T>::most();
+        let most = T::Calm::get();
         Capacity::<T>::put(Work {
             deleveraged: n,
             ..most
@@ -270,7 +342,7 @@ mod benchmarks {
     }
 
     #[benchmark]
-    fn rank(n: Linear<1, { T::MaxRankReads::get().min(PAGE) }>) {
+    fn rank(n: Linear<1, { T::Calm::get().ranks.min(PAGE) }>) {
         let view = T::BenchmarkHelper::view();
         (0..n).for_each(|number| {
             open::<T>(number, &view, large(&view), SPARE);

@@ -18,9 +18,8 @@
 use crate::{
     pages::{Entry, Shelf},
     scale,
-    types::{steps, ACCOUNT_STEPS},
-    Config, Event, Pallet, Queue, Refusal, RiskDirectory, RiskSpan, SweepState, Sweeping,
-    Tightenings, Work,
+    types::{steps, QUEUED_STEPS},
+    Config, Event, Pallet, Queue, Refusal, RiskDirectory, SweepState, Sweeping, Tightenings, Work,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -574,7 +573,7 @@ impl<T: Config> Pallet<T> {
                     let generation = entry.generation;
                     popped.add(entry.account, Taken { at, generation });
                 }
-                if !RiskSpan::<T>::contains_key((shelf, bucket)) {
+                if Self::span(shelf, bucket).is_none() {
                     crossed.buckets.pop();
                 }
                 true
@@ -648,7 +647,7 @@ impl<T: Config> Pallet<T> {
         };
         let is_queued = Queue::<T>::contains_key(of);
         Some(Looked {
-            steps: if is_queued { ACCOUNT_STEPS } else { steps },
+            steps: if is_queued { QUEUED_STEPS } else { steps },
             stays,
         })
     }

@@ -62,7 +62,7 @@ use frame_support::{traits::Get, weights::Weight};
 use novate_types::{LiquidationOrder, Liquidations, RiskView};
 
 /// Steps that a queued account is reckoned to take, see [`Work`].
-const STEPS_PER_QUEUED: u32 = 12;
+const STEPS_PER_QUEUED: u32 = 8;
 /// Where this pallet's log lines go.
 pub(crate) const LOG: &str = "runtime::liquidation";
 
@@ -74,12 +74,12 @@ pub mod pallet {
         ahead::Stricter,
         pages::{Entry, Occupancy, Shelf, Span, PAGE},
     };
-    use frame_support::pallet_prelude::*;
+    use frame_support::{pallet_prelude::*, weights::Weight};
     use frame_system::pallet_prelude::*;
     use novate_risk::LiquidationParams;
     use novate_types::{
         math, AccountRef, BlockNumber, Cash, CurrentView, Ledger, Lots, MarketId, OrderBook,
-        ParametersAhead, Ppm, RiskModel, Side, Ticks, MAX_POSITIONS,
+        ParametersAhead, Ppm, RiskModel, Side, Ticks, MAX_HOLDINGS,
     };
     use sp_runtime::traits::UniqueSaturatedInto;
 
@@ -150,6 +150,8 @@ pub mod pallet {
         /// Accounts that the sweep looks at in one close; with none it never completes.
         #[pallet::constant]
         type SweepPerClose: Get<u32>;
+        /// What this pallet's part of the next close may take at most: whatever is left by the others' parts.
+        type Room: Get<Weight>;
         /// Weights of the calls, and of this pallet's part of the close.
         type WeightInfo: WeightInfo;
         /// What benchmarks need to fill the index.
@@ -161,7 +163,7 @@ pub mod pallet {
     #[pallet::storage]
     pub type RiskDirectory<T: Config> = StorageMap<_, Identity, Shelf, Occupancy, ValueQuery>;
 
-    /// The pages of a bucket.
+    /// The pages of a bucket that holds others than page zero.
     #[pallet::storage]
     pub type RiskSpan<T: Config> = StorageMap<_, Identity, (Shelf, u32), Span>;
 
@@ -380,17 +382,17 @@ pub mod pallet {
                 T::MaxRankReads::get() >= T::MaxDeleveraged::get(),
                 "a counterparty is read first"
             );
-            let (calm, most) = (T::Calm::get(), Self::most());
+            let (calm, bounds) = (T::Calm::get(), Self::bounds());
             assert!(
-                calm.pops <= most.pops
-                    && calm.looks <= most.looks
-                    && calm.liquidations <= most.liquidations
-                    && calm.deleveraged <= most.deleveraged
-                    && calm.ranks <= most.ranks
-                    && calm.swept == most.swept,
+                calm.pops <= bounds.pops
+                    && calm.looks <= bounds.looks
+                    && calm.liquidations <= bounds.liquidations
+                    && calm.deleveraged <= bounds.deleveraged
+                    && calm.ranks <= bounds.ranks
+                    && calm.swept == bounds.swept,
                 "pressure raises what a close may do"
             );
-            let largest = MAX_POSITIONS.saturating_add(ACCOUNT_STEPS);
+            let largest = types::steps_of(MAX_HOLDINGS);
             assert!(
                 calm.pops > 0 && calm.looks >= largest && calm.liquidations >= largest,
                 "the largest account is within any close's reach"
@@ -557,9 +559,9 @@ impl<T: Config> Pallet<T> {
         T::WeightInfo::budget(Self::capacity())
     }
 
-    /// The most that [`Self::budget`] ever is.
-    pub fn worst_budget() -> Weight {
-        T::WeightInfo::budget(Self::most())
+    /// The least that there must be room for: what nothing pressing needs.
+    pub fn calm_budget() -> Weight {
+        T::WeightInfo::budget(T::Calm::get())
     }
 
     /// What the present close may do, and has been reserved for.
@@ -577,8 +579,13 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// What any close may do.
+    /// What any close may do: everything that the constants allow, or as large a part of it as there is room for.
     pub(crate) fn most() -> Work {
+        T::WeightInfo::fit(T::Calm::get(), Self::bounds(), T::Room::get())
+    }
+
+    /// What the constants allow.
+    pub(crate) fn bounds() -> Work {
         Work {
             pops: T::MaxPops::get(),
             looks: T::MaxLooks::get(),
@@ -603,7 +610,7 @@ impl<T: Config> Pallet<T> {
     fn plan_remedies() {
         let (calm, most) = (T::Calm::get(), Self::most());
         let queue = Queue::<T>::count();
-        // An account takes a dozen steps, or fewer. With ever so few of many it takes another close.
+        // An account takes eight steps, or fewer. With ever so few of many it takes another close.
         let steps = queue.saturating_mul(STEPS_PER_QUEUED);
         let (deleveraged, ranks) = if queue > 0 {
             (most.deleveraged, most.ranks)
@@ -631,6 +638,8 @@ impl<T: Config> Pallet<T> {
 }
 
 impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
+    const MOST_ORDERS: u32 = remedies::market::MOST_ORDERS;
+
     fn on_marks(before: &RiskView, now: &RiskView) -> Vec<LiquidationOrder<T::AccountId>> {
         Self::note_parameters(before, now);
         Self::count_vault_loss(before, now);

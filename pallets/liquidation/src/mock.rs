@@ -82,6 +82,7 @@ parameter_types! {
     pub const LossWindow: BlockNumber = 100;
     pub static MaxPops: u32 = 1_000;
     pub static MaxLiquidations: u32 = 50;
+    pub static Room: frame_support::weights::Weight = frame_support::weights::Weight::MAX;
     pub static MaxDeleveraged: u32 = 8;
     pub static MaxRankReads: u32 = 1_000;
     pub static SweepPerClose: u32 = 0;
@@ -98,7 +99,7 @@ pub struct Steps<Accounts>(core::marker::PhantomData<Accounts>);
 
 impl<Accounts: Get<u32>> Get<u32> for Steps<Accounts> {
     fn get() -> u32 {
-        (crate::ACCOUNT_STEPS + 1) * Accounts::get()
+        crate::ACCOUNT_STEPS * Accounts::get()
     }
 }
 
@@ -106,7 +107,7 @@ pub struct Calm;
 
 impl Get<Work> for Calm {
     fn get() -> Work {
-        CalmWork::get().unwrap_or_else(Pallet::<Test>::most)
+        CalmWork::get().unwrap_or_else(Pallet::<Test>::bounds)
     }
 }
 
@@ -128,6 +129,7 @@ impl pallet_liquidation::Config for Test {
     type LossWindow = LossWindow;
     type Calm = Calm;
     type MaxPops = MaxPops;
+    type Room = Room;
     type MaxLooks = Steps<MaxPops>;
     type MaxLiquidations = Steps<MaxLiquidations>;
     type MaxDeleveraged = MaxDeleveraged;
@@ -290,9 +292,10 @@ impl OrderBook<u64> for ScriptedBook {
             volume: 0,
             last: None,
             executed: 0,
+            makers: Default::default(),
         }
     }
-    fn candidates(_: &()) -> Vec<(Of, Vec<OpenOrder>)> {
+    fn candidates(_: &(), _: u32) -> Vec<(Of, Vec<OpenOrder>)> {
         Vec::new()
     }
     fn commit(_: ()) -> Vec<Release<u64>> {

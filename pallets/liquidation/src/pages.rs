@@ -56,15 +56,21 @@ pub struct Entry<AccountId> {
     pub generation: u32,
 }
 
-/// The pages of a bucket, by number, oldest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+/// The pages of a bucket, by number, oldest first. Of a bucket that holds page zero alone none is stored: most buckets do, and
+/// appending to one then changes a single key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct Span {
     /// The oldest.
     pub first: u32,
     /// The one appended to.
     pub last: u32,
-    /// Entries of the last: appending reads no page.
-    pub filled: u32,
+}
+
+impl Span {
+    /// How many there are.
+    pub fn pages(self) -> u32 {
+        self.last.saturating_sub(self.first).saturating_add(1)
+    }
 }
 
 /// Which buckets of a shelf hold pages: a bit map of which only the words that are not zero are kept, sorted.
@@ -145,31 +151,35 @@ impl<T: Config> Pallet<T> {
 
     /// Appends; says whether that opened a page beside others.
     fn push(shelf: Shelf, bucket: u32, entry: Entry<T::AccountId>) -> Result<bool, RiskError> {
-        let known = RiskSpan::<T>::get((shelf, bucket));
-        let span = match known {
-            None => {
-                RiskDirectory::<T>::try_mutate(shelf, |directory| directory.set(bucket))?;
-                Span {
-                    first: 0,
-                    last: 0,
-                    filled: 1,
-                }
-            }
-            Some(span) if span.filled < PAGE => Span {
-                filled: span.filled.saturating_add(1),
-                ..span
-            },
-            Some(span) => Span {
-                last: span.last.checked_add(1).ok_or(RiskError::Full)?,
-                filled: 1,
-                ..span
-            },
-        };
-        RiskSpan::<T>::insert((shelf, bucket), span);
+        let key = (shelf, bucket);
+        let known = RiskSpan::<T>::get(key);
+        let mut span = known.unwrap_or_default();
+        let held = Self::held(shelf, bucket, span.last);
+        let is_full = held >= PAGE;
+        if is_full {
+            span.last = span.last.checked_add(1).ok_or(RiskError::Full)?;
+            RiskSpan::<T>::insert(key, span);
+        } else if known.is_none() && held == 0 {
+            RiskDirectory::<T>::try_mutate(shelf, |directory| directory.set(bucket))?;
+        }
         // The page's encoding is its length and its entries: one more is appended without reading the others.
         let page = RiskPage::<T>::hashed_key_for((shelf, bucket, span.last));
         sp_io::storage::append(&page, entry.encode());
-        Ok(known.is_some() && span.filled == 1)
+        Ok(is_full)
+    }
+
+    /// Entries of a page; reads no more than their number.
+    fn held(shelf: Shelf, bucket: u32, page: u32) -> u32 {
+        let held = RiskPage::<T>::decode_len((shelf, bucket, page)).unwrap_or(0);
+        u32::try_from(held).unwrap_or(u32::MAX)
+    }
+
+    /// The pages of a bucket; none if it is empty.
+    pub(crate) fn span(shelf: Shelf, bucket: u32) -> Option<Span> {
+        RiskSpan::<T>::get((shelf, bucket)).or_else(|| {
+            let first = Span::default();
+            (Self::held(shelf, bucket, first.first) > 0).then_some(first)
+        })
     }
 
     fn compact(
@@ -181,7 +191,7 @@ impl<T: Config> Pallet<T> {
             let Some(span) = RiskSpan::<T>::get((shelf, bucket)) else {
                 break;
             };
-            if span.last.saturating_sub(span.first) < SWEPT {
+            if span.pages() <= SWEPT {
                 break;
             }
             for entry in Self::take(shelf, bucket, PAGE) {
@@ -195,7 +205,7 @@ impl<T: Config> Pallet<T> {
 
     /// The entries of a bucket, oldest first, read page by page.
     pub(crate) fn entries(shelf: Shelf, bucket: u32) -> impl Iterator<Item = Entry<T::AccountId>> {
-        RiskSpan::<T>::get((shelf, bucket))
+        Self::span(shelf, bucket)
             .into_iter()
             .flat_map(|span| span.first..=span.last)
             .flat_map(move |page| RiskPage::<T>::get((shelf, bucket, page)))
@@ -218,7 +228,7 @@ impl<T: Config> Pallet<T> {
         mut wanted: impl FnMut(&Entry<T::AccountId>) -> bool,
     ) -> Vec<Entry<T::AccountId>> {
         let key = (shelf, bucket);
-        let Some(span) = RiskSpan::<T>::get(key) else {
+        let Some(span) = Self::span(shelf, bucket) else {
             RiskDirectory::<T>::mutate(shelf, |directory| directory.clear(bucket));
             return Vec::new();
         };
@@ -226,21 +236,14 @@ impl<T: Config> Pallet<T> {
         let end = entries.iter().position(|entry| !wanted(entry));
         if let Some(end) = end {
             let rest = entries.split_off(end);
-            if span.first == span.last {
-                let filled = u32::try_from(rest.len()).unwrap_or(PAGE);
-                RiskSpan::<T>::insert(key, Span { filled, ..span });
-            }
             RiskPage::<T>::insert((shelf, bucket, span.first), BoundedVec::truncate_from(rest));
         } else if span.first < span.last {
-            RiskSpan::<T>::insert(
-                key,
-                Span {
-                    first: span.first.saturating_add(1),
-                    ..span
-                },
-            );
+            let first = span.first.saturating_add(1);
+            RiskSpan::<T>::insert(key, Span { first, ..span });
         } else {
-            RiskSpan::<T>::remove(key);
+            if span != Span::default() {
+                RiskSpan::<T>::remove(key);
+            }
             RiskDirectory::<T>::mutate(shelf, |directory| directory.clear(bucket));
         }
         entries

@@ -2,7 +2,7 @@
 
 use crate::{
     index::{entry_bucket, is_waiting, side_of},
-    pages::{Entry, Shelf},
+    pages::{Entry, Shelf, Span},
     Config, Pallet, Queue, RiskDirectory, RiskPage, RiskSpan, Suspended, UncoveredDeficit, Working,
 };
 use alloc::{
@@ -49,27 +49,21 @@ impl<T: Config> Pallet<T> {
         for (shelf, directory) in RiskDirectory::<T>::iter() {
             marked.extend(directory.buckets().map(|bucket| (shelf, bucket)));
         }
-        let mut spanned = BTreeSet::new();
-        let mut pages = BTreeSet::new();
-        let mut filled = BTreeMap::new();
-        for ((shelf, bucket), span) in RiskSpan::<T>::iter() {
-            spanned.insert((shelf, bucket));
-            pages.extend((span.first..=span.last).map(|page| (shelf, bucket, page)));
-            filled.insert((shelf, bucket, span.last), span.filled);
-        }
+        let mut spans: BTreeMap<_, _> = RiskSpan::<T>::iter().collect();
         ensure!(
-            marked == spanned,
-            "the directory marks other buckets than there are"
+            spans.values().all(|span| *span != Span::default()),
+            "a span is stored that goes without saying"
         );
+        let mut pages = BTreeSet::new();
+        for (shelf, bucket) in marked {
+            let span = spans.remove(&(shelf, bucket)).unwrap_or_default();
+            pages.extend((span.first..=span.last).map(|page| (shelf, bucket, page)));
+        }
+        ensure!(spans.is_empty(), "a bucket has pages and is not marked");
         let mut stored = BTreeSet::new();
         let mut entries = Entries::new();
         for ((shelf, bucket, page), list) in RiskPage::<T>::iter() {
             ensure!(!list.is_empty(), "a page is empty");
-            let is_counted = |held: &u32| usize::try_from(*held) == Ok(list.len());
-            ensure!(
-                filled.get(&(shelf, bucket, page)).is_none_or(is_counted),
-                "a bucket's last page holds another number of entries than its span says"
-            );
             stored.insert((shelf, bucket, page));
             for Entry {
                 account,

@@ -1,5 +1,6 @@
 //! What the pallet stores and reports.
 
+use crate::weights::SMALL_POSITIONS;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::pallet_prelude::TypeInfo;
 use novate_types::{
@@ -18,8 +19,8 @@ pub trait BenchmarkHelper<AccountId> {
     fn place(account: &AccountRef<AccountId>, orders: u32);
 }
 
-/// Work of one close, at most. What an account costs grows with its positions, so accounts are counted in *steps*:
-/// [`ACCOUNT_STEPS`], and one a position.
+/// Work of one close, at most. What an account costs grows with what it holds, so accounts are counted in *steps*:
+/// [`ACCOUNT_STEPS`], and more for each position and collateral beyond the first few.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct Work {
     /// Entries taken out of the threshold index.
@@ -45,14 +46,22 @@ pub struct LossCap {
     pub next: Option<(Cash, BlockNumber)>,
 }
 
-/// Steps of an account without positions.
-pub const ACCOUNT_STEPS: u32 = 6;
+/// Steps of an account with [`crate::weights::SMALL_POSITIONS`] or fewer.
+pub const ACCOUNT_STEPS: u32 = 4;
+/// Steps of looking at an account that goes to the queue: none of its thresholds is drawn.
+pub(crate) const QUEUED_STEPS: u32 = 2;
+
+/// Steps of an account with so many positions and collaterals: beyond the first few, each is measured to take two and a half.
+pub(crate) const fn steps_of(holdings: u32) -> u32 {
+    let more = holdings.saturating_sub(SMALL_POSITIONS);
+    more.saturating_mul(5)
+        .div_ceil(2)
+        .saturating_add(ACCOUNT_STEPS)
+}
 
 /// Steps of an account, see [`Work`].
 pub(crate) fn steps(account: &MarginAccount) -> u32 {
-    u32::try_from(account.positions.len())
-        .unwrap_or(u32::MAX)
-        .saturating_add(ACCOUNT_STEPS)
+    steps_of(account.holdings())
 }
 
 impl LossCap {

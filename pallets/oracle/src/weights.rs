@@ -65,42 +65,42 @@ impl WeightInfo for () {
 pub struct SubstrateWeight<T>(PhantomData<T>);
 
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
-    /// 97.45 µs, 5 keys read, 0 written.
+    /// 91.60 µs, 5 keys read, 0 written.
     fn authorize_observe() -> Weight {
-        Weight::from_parts(97_450_000, 0).saturating_add(T::DbWeight::get().reads(5))
+        Weight::from_parts(91_600_000, 0).saturating_add(T::DbWeight::get().reads(5))
     }
-    /// 25.49 µs, 0 keys read, 1 written.
+    /// 30.11 µs, 0 keys read, 1 written.
     fn observe() -> Weight {
-        Weight::from_parts(25_490_000, 0).saturating_add(T::DbWeight::get().writes(1))
+        Weight::from_parts(30_110_000, 0).saturating_add(T::DbWeight::get().writes(1))
     }
-    /// 33.66 µs, 5 keys read, 1 written; 5.83 µs, 1 keys read, 0 written for each of `v`; 4.46 µs, 0 keys read, 0 written for each of `f`.
+    /// 34.19 µs, 5 keys read, 1 written; 5.63 µs, 1 keys read, 0 written for each of `v`; 4.29 µs, 0 keys read, 0 written for each of `f`.
     fn close_round(v: u32, f: u32) -> Weight {
-        Weight::from_parts(33_660_000, 0)
+        Weight::from_parts(34_200_000, 0)
             .saturating_add(T::DbWeight::get().reads_writes(5, 1))
-            .saturating_add(Weight::from_parts(5_830_000, 0).saturating_mul(v.into()))
+            .saturating_add(Weight::from_parts(5_630_000, 0).saturating_mul(v.into()))
             .saturating_add(T::DbWeight::get().reads(1).saturating_mul(v.into()))
-            .saturating_add(Weight::from_parts(4_460_000, 0).saturating_mul(f.into()))
+            .saturating_add(Weight::from_parts(4_290_000, 0).saturating_mul(f.into()))
     }
-    /// 116 µs, 20 keys read, 1 written.
+    /// 114 µs, 20 keys read, 1 written.
     fn schedule_source() -> Weight {
-        Weight::from_parts(115_920_000, 0).saturating_add(T::DbWeight::get().reads_writes(20, 1))
+        Weight::from_parts(113_690_000, 0).saturating_add(T::DbWeight::get().reads_writes(20, 1))
     }
-    /// 412 µs, 100 keys read, 1 written.
+    /// 398 µs, 100 keys read, 1 written.
     fn schedule_feed() -> Weight {
-        Weight::from_parts(412_120_000, 0).saturating_add(T::DbWeight::get().reads_writes(100, 1))
+        Weight::from_parts(398_210_000, 0).saturating_add(T::DbWeight::get().reads_writes(100, 1))
     }
-    /// 42.99 µs, 1 keys read, 1 written.
+    /// 37.16 µs, 1 keys read, 1 written.
     fn cancel_change() -> Weight {
-        Weight::from_parts(43_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
+        Weight::from_parts(37_160_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
     }
-    /// 50.86 µs, 3 keys read, 3 written.
+    /// 49.53 µs, 3 keys read, 3 written.
     fn disable_source() -> Weight {
-        Weight::from_parts(50_860_000, 0).saturating_add(T::DbWeight::get().reads_writes(3, 3))
+        Weight::from_parts(49_540_000, 0).saturating_add(T::DbWeight::get().reads_writes(3, 3))
     }
-    /// 125 µs, 101 keys read, 3 written; 213 µs, 0 keys read, 0 written for each of `n`.
+    /// 161 µs, 101 keys read, 3 written; 185 µs, 0 keys read, 0 written for each of `n`.
     fn apply_due(n: u32) -> Weight {
-        Weight::from_parts(124_880_000, 0)
+        Weight::from_parts(161_210_000, 0)
             .saturating_add(T::DbWeight::get().reads_writes(101, 3))
-            .saturating_add(Weight::from_parts(213_010_000, 0).saturating_mul(n.into()))
+            .saturating_add(Weight::from_parts(185_100_000, 0).saturating_mul(n.into()))
     }
 }

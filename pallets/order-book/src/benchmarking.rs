@@ -253,25 +253,6 @@ mod benchmarks {
             .is_some());
     }
 
-    /// One order walks through `n` resting ones of as many accounts.
-    #[benchmark]
-    fn match_order(n: Linear<0, 128>) {
-        let view = T::BenchmarkHelper::market();
-        resting::<T>(&view, n);
-        let ticks = priced(&view, Side::Ask, 1 + APART * WITHIN_BAND);
-        let mut taker = order(&view, 0, Side::Bid, ticks);
-        taker.lots = LOTS * u64::from(n.max(1));
-        place::<T>(&trader::<T>(0), [taker]);
-        let executed;
-
-        #[block]
-        {
-            executed = close::<T>(&view, n);
-        }
-
-        assert_eq!(executed, n);
-    }
-
     /// An order that would execute at a worse price than any of `n` resting orders of as many accounts, had the block fills left.
     #[benchmark]
     fn read(n: Linear<0, 128>) {

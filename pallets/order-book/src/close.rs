@@ -147,7 +147,6 @@ pub struct Market<T: Config> {
 /// What the last run would do.
 struct Settled<AccountId: Ord> {
     banned: BTreeSet<AccountRef<AccountId>>,
-    max_fills: u32,
     filled: BTreeMap<u32, Lots>,
     cancelled: Vec<(u32, Lots, CancelReason)>,
     joined: Vec<(u32, Ticks, Lots)>,
@@ -641,14 +640,11 @@ impl<T: Config> OrderBook<T::AccountId> for Pallet<T> {
         market.settle(limits, refused, outcome)
     }
 
-    /// Of the resting orders only the first on each side, together as many as a run's fills: reading the accounts behind a whole
-    /// book would be paid for by nobody. Who rests deeper is simply not admitted.
-    fn candidates(market: &Self::Market) -> Vec<(AccountRef<T::AccountId>, Vec<OpenOrder>)> {
-        let reach = market
-            .settled
-            .as_ref()
-            .map_or(0, |s| s.max_fills.div_ceil(2));
-        let reach = usize::try_from(reach).unwrap_or(usize::MAX);
+    fn candidates(
+        market: &Self::Market,
+        most: u32,
+    ) -> Vec<(AccountRef<T::AccountId>, Vec<OpenOrder>)> {
+        let reach = usize::try_from(most).unwrap_or(usize::MAX);
         let side = |side: &'_ Resting| {
             let orders = side.levels.iter().flatten().take(reach);
             orders.map(|o| o.account).collect::<Vec<u32>>()
@@ -716,12 +712,16 @@ impl<T: Config> Market<T> {
     ) -> Tentative<T::AccountId> {
         let mut filled: BTreeMap<u32, Lots> = BTreeMap::new();
         let mut fills = Vec::new();
+        let mut makers = BTreeSet::new();
         for execution in &outcome.fills {
             let sum = filled.entry(execution.order).or_default();
             *sum = sum
                 .saturating_add(execution.lots)
                 .min(self.lots(execution.order));
             if let Some((known, of)) = self.party(execution.order) {
+                if known.resting && !makers.contains(of) {
+                    makers.insert(of.clone());
+                }
                 fills.push(Fill {
                     account: of.clone(),
                     sequence: known.sequence,
@@ -787,7 +787,6 @@ impl<T: Config> Market<T> {
 
         self.settled = Some(Settled {
             banned: limits.cancelled.clone(),
-            max_fills: limits.max_fills,
             filled,
             cancelled,
             joined,
@@ -797,6 +796,7 @@ impl<T: Config> Market<T> {
             volume: outcome.volume,
             last: outcome.last,
             executed: outcome.executed_resting,
+            makers,
         }
     }
 

@@ -13,7 +13,7 @@ use novate_types::{
     math::{notional_floor, shift_ceil, shift_floor, signed, ticks_ceil, ticks_floor, trade_value},
     AccountRef, BlockNumber, Cash, Lots, MarginAccount, MarketId, MarketView, NewOrder, Operation,
     OrderPrice, OrderTarget, Ppm, RiskModel, RiskView, Sequence, Side, Standing, Ticks,
-    TimeInForce, MAX_POSITIONS,
+    TimeInForce, MAX_HOLDINGS, MAX_POSITIONS,
 };
 
 /// Farthest from the mark that a market order executes, where the market's band is not narrower.
@@ -75,6 +75,13 @@ impl<'a, T: Config> Session<'a, T> {
         }?;
         self.changed = true;
         Ok(done)
+    }
+
+    /// Positions and collaterals that the account holds at most after its orders have filled.
+    pub fn most_holdings(&self) -> u32 {
+        let markets = u32::try_from(self.account.orders.len()).unwrap_or(u32::MAX);
+        let most = self.account.holdings().saturating_add(markets);
+        most.min(MAX_HOLDINGS)
     }
 
     /// Writes what changed.

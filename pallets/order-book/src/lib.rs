@@ -64,6 +64,20 @@ pub use pallet::*;
 pub use types::*;
 pub use weights::WeightInfo;
 
+/// What new orders cost in the close beside the book: clearing knows. `()` says nothing.
+pub trait Novating {
+    /// The execution of one order.
+    fn order() -> frame_support::weights::Weight {
+        frame_support::weights::Weight::zero()
+    }
+    /// Check, novation and indexing of an account with so many positions and collaterals.
+    fn party(_holdings: u32) -> frame_support::weights::Weight {
+        frame_support::weights::Weight::zero()
+    }
+}
+
+impl Novating for () {}
+
 /// What benchmarks need from the runtime around the pallet.
 #[cfg(any(feature = "runtime-benchmarks", test))]
 pub trait BenchmarkHelper<AccountId> {
@@ -84,13 +98,14 @@ pub mod pallet {
             WAITING_READS,
         },
         weights::WeightInfo,
+        Novating,
     };
     use alloc::vec::Vec;
     use frame_support::pallet_prelude::*;
     use frame_system::pallet_prelude::*;
     use novate_types::{
         AccountRef, BlockNumber, CurrentView, Ledger, LedgerError, MarketId, Operation, RiskModel,
-        Sequence, Side, SubaccountId, MAX_OPEN_ORDERS, MAX_OPERATIONS,
+        Sequence, Side, SubaccountId, MAX_HOLDINGS, MAX_OPEN_ORDERS, MAX_OPERATIONS,
     };
 
     #[pallet::pallet]
@@ -127,6 +142,8 @@ pub mod pallet {
         /// [`crate::types::EXPIRY_READS`] times as many.
         #[pallet::constant]
         type UpkeepPages: Get<u32>;
+        /// What new orders cost in the close beside the book.
+        type Novating: crate::Novating;
         /// Weights.
         type WeightInfo: WeightInfo;
         /// Set-up of benchmarks.
@@ -297,8 +314,9 @@ pub mod pallet {
             operations: BoundedVec<Operation, ConstU32<MAX_OPERATIONS>>,
         ) -> DispatchResultWithPostInfo {
             let owner = ensure_signed(origin)?;
-            let outcomes = Self::execute(&AccountRef::new(owner.clone(), sub), &operations)?;
-            let actual = Self::weight_spent(&operations, &outcomes);
+            let (outcomes, holdings) =
+                Self::carry_out(&AccountRef::new(owner.clone(), sub), &operations)?;
+            let actual = Self::weight_spent(&operations, &outcomes, holdings);
             let outcomes = BoundedVec::truncate_from(outcomes);
             let account = AccountRef::new(owner, sub);
             Self::deposit_event(Event::Submitted { account, outcomes });
@@ -313,14 +331,23 @@ pub mod pallet {
             account: &AccountRef<T::AccountId>,
             operations: &[Operation],
         ) -> Result<Vec<Result<Accepted, OrderError>>, Error<T>> {
+            Self::carry_out(account, operations).map(|(outcomes, _)| outcomes)
+        }
+
+        /// The outcomes, and how many positions and collaterals the account may hold after its orders' fills.
+        fn carry_out(
+            account: &AccountRef<T::AccountId>,
+            operations: &[Operation],
+        ) -> Result<(Vec<Result<Accepted, OrderError>>, u32), Error<T>> {
             ensure!(!operations.is_empty(), Error::<T>::NoOperations);
             let mut session = Session::<T>::open(account, T::View::view())?;
             let outcomes = operations
                 .iter()
                 .map(|operation| session.apply(operation))
                 .collect();
+            let holdings = session.most_holdings();
             session.close()?;
-            Ok(outcomes)
+            Ok((outcomes, holdings))
         }
 
         /// The open orders that an account carries, in this pallet's own terms; none without an account.
@@ -351,16 +378,15 @@ pub mod pallet {
             (side(Side::Bid), side(Side::Ask))
         }
 
-        /// What this pallet's part of a close costs at most, with `markets` listed and if `fills` resting orders execute in all
-        /// of them: for whoever reserves it at the block's start. New orders prepay their part.
-        pub fn close_weight(markets: u32, fills: u32) -> Weight {
+        /// What this pallet's part of a close costs at most, with `markets` listed: for whoever reserves it at the block's start. What
+        /// executes in it is clearing's, and new orders prepay their part.
+        pub fn close_weight(markets: u32) -> Weight {
             // Reading stops after the group in which the bound is reached, which may hold reduce-only orders alone.
             let reads = GROUP_ORDERS
                 .saturating_mul(POSITION_READS.saturating_add(1))
                 .saturating_add(T::BlockReads::get());
             let times = |weight: Weight, n: u32| weight.saturating_mul(u64::from(n));
             times(T::WeightInfo::match_market(), markets)
-                .saturating_add(times(T::WeightInfo::match_order(), fills))
                 .saturating_add(times(T::WeightInfo::read(), reads))
                 .saturating_add(T::WeightInfo::housekeep(T::UpkeepPages::get(), markets))
         }
@@ -399,13 +425,46 @@ pub mod pallet {
                     .saturating_add(places)
                     .saturating_add(sweeps),
             };
-            T::WeightInfo::submit(places.saturating_add(amends), singles.saturating_add(swept))
+            let places = places.saturating_add(amends);
+            T::WeightInfo::submit(places, singles.saturating_add(swept))
+                .saturating_add(Self::novating(operations, places, MAX_HOLDINGS))
         }
 
-        /// What they cost: as prepaid, but only the orders that sweeps found.
+        /// What `places` new orders of an account that holds so much cost in the close beside the book: they may trade in every
+        /// market that an operation names, and an amendment names none.
+        fn novating(operations: &[Operation], places: u32, holdings: u32) -> Weight {
+            if places == 0 {
+                return Weight::zero();
+            }
+            let mut named: Vec<MarketId> = operations
+                .iter()
+                .filter_map(|operation| match operation {
+                    Operation::Place(order) => Some(order.market),
+                    _ => None,
+                })
+                .collect();
+            named.sort_unstable();
+            named.dedup();
+            let amends = count(
+                operations
+                    .iter()
+                    .filter(|o| matches!(o, Operation::Amend { .. })),
+            );
+            let markets = u32::try_from(named.len())
+                .unwrap_or(u32::MAX)
+                .saturating_add(amends)
+                .min(MAX_HOLDINGS);
+            let further = u64::from(markets.saturating_sub(1));
+            T::Novating::party(holdings)
+                .saturating_add(T::Novating::party(1).saturating_mul(further))
+                .saturating_add(T::Novating::order().saturating_mul(places.into()))
+        }
+
+        /// What they cost: as prepaid, but only the orders that sweeps found, and what the account may hold.
         fn weight_spent(
             operations: &[Operation],
             outcomes: &[Result<Accepted, OrderError>],
+            holdings: u32,
         ) -> Weight {
             let mut places = 0u32;
             let mut changes = 0u32;
@@ -427,6 +486,7 @@ pub mod pallet {
                 }
             }
             T::WeightInfo::submit(places, changes)
+                .saturating_add(Self::novating(operations, places, holdings))
         }
     }
 

@@ -63,6 +63,7 @@ impl Config for Test {
     type BlockReads = BlockReads;
     type QuoteDepth = QuoteDepth;
     type UpkeepPages = UpkeepPages;
+    type Novating = ();
     type WeightInfo = ();
     type BenchmarkHelper = MockMarkets;
 }

@@ -11,8 +11,6 @@ pub trait WeightInfo {
     /// Loading one market, matching it without any fill, committing it and refreshing its quotes; what it reads of the book for
     /// the match is counted by [`WeightInfo::read`].
     fn match_market() -> Weight;
-    /// Reading, matching and committing one resting order.
-    fn match_order() -> Weight;
     /// Reading one resting order with its share of a page, and entering it into a match.
     fn read() -> Weight;
     /// Everything that housekeeping does at most, for `pages` pages of expiries and as many of evictions, and fresh quotes of
@@ -36,10 +34,6 @@ impl WeightInfo for () {
         micros(800)
     }
 
-    fn match_order() -> Weight {
-        micros(60)
-    }
-
     fn read() -> Weight {
         micros(2)
     }
@@ -57,49 +51,45 @@ impl WeightInfo for () {
 pub struct SubstrateWeight<T>(PhantomData<T>);
 
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
-    /// 126 µs, 7 keys read, 5 written; 51.31 µs, 1 keys read, 1 written for each of `places`; 5.49 µs, 1 keys read, 1 written for each of `changes`.
+    /// 114 µs, 7 keys read, 5 written; 49.35 µs, 1 keys read, 1 written for each of `places`; 5.19 µs, 1 keys read, 1 written for each of `changes`.
     fn submit(places: u32, changes: u32) -> Weight {
-        Weight::from_parts(125_690_000, 0)
+        Weight::from_parts(114_350_000, 0)
             .saturating_add(T::DbWeight::get().reads_writes(7, 5))
-            .saturating_add(Weight::from_parts(51_310_000, 0).saturating_mul(places.into()))
+            .saturating_add(Weight::from_parts(49_360_000, 0).saturating_mul(places.into()))
             .saturating_add(
                 T::DbWeight::get()
                     .reads_writes(1, 1)
                     .saturating_mul(places.into()),
             )
-            .saturating_add(Weight::from_parts(5_490_000, 0).saturating_mul(changes.into()))
+            .saturating_add(Weight::from_parts(5_200_000, 0).saturating_mul(changes.into()))
             .saturating_add(
                 T::DbWeight::get()
                     .reads_writes(1, 1)
                     .saturating_mul(changes.into()),
             )
     }
-    /// 1743 µs, 520 keys read, 7 written.
+    /// 390 µs, 72 keys read, 7 written.
     fn match_market() -> Weight {
-        Weight::from_parts(1_743_070_000, 0).saturating_add(T::DbWeight::get().reads_writes(520, 7))
+        Weight::from_parts(390_100_000, 0).saturating_add(T::DbWeight::get().reads_writes(72, 7))
     }
-    /// 28.27 µs, 1 keys read, 1 written, one among 128.
-    fn match_order() -> Weight {
-        Weight::from_parts(28_270_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
-    }
-    /// 1.51 µs, 0 keys read, 0 written, one among 128.
+    /// 1.56 µs, 0 keys read, 0 written, one among 128.
     fn read() -> Weight {
-        Weight::from_parts(1_520_000, 0)
+        Weight::from_parts(1_560_000, 0)
     }
-    /// 122 µs, 71 keys read, 5 written; 6650 µs, 148 keys read, 149 written for each of `pages`; 2223 µs, 515 keys read, 5 written for each of `markets`.
+    /// 102 µs, 71 keys read, 5 written; 4718 µs, 148 keys read, 149 written for each of `pages`; 247 µs, 67 keys read, 5 written for each of `markets`.
     fn housekeep(pages: u32, markets: u32) -> Weight {
-        Weight::from_parts(121_700_000, 0)
+        Weight::from_parts(102_190_000, 0)
             .saturating_add(T::DbWeight::get().reads_writes(71, 5))
-            .saturating_add(Weight::from_parts(6_649_630_000, 0).saturating_mul(pages.into()))
+            .saturating_add(Weight::from_parts(4_717_680_000, 0).saturating_mul(pages.into()))
             .saturating_add(
                 T::DbWeight::get()
                     .reads_writes(148, 149)
                     .saturating_mul(pages.into()),
             )
-            .saturating_add(Weight::from_parts(2_223_080_000, 0).saturating_mul(markets.into()))
+            .saturating_add(Weight::from_parts(247_050_000, 0).saturating_mul(markets.into()))
             .saturating_add(
                 T::DbWeight::get()
-                    .reads_writes(515, 5)
+                    .reads_writes(67, 5)
                     .saturating_mul(markets.into()),
             )
     }

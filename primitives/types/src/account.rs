@@ -286,6 +286,12 @@ impl MarginAccount {
         self.positions.iter().find(|p| p.market == market)
     }
 
+    /// Positions and collaterals: what work on an account is counted by.
+    pub fn holdings(&self) -> u32 {
+        let all = self.positions.len().saturating_add(self.collateral.len());
+        u32::try_from(all).unwrap_or(u32::MAX)
+    }
+
     /// Signed lots held in `market`.
     pub fn lots(&self, market: MarketId) -> SignedLots {
         self.position(market).map_or(0, |p| p.lots)

@@ -84,6 +84,8 @@ pub const FUNDING_FRACTION_BITS: u32 = 32;
 pub const MAX_POSITIONS: u32 = 32;
 /// Collateral assets one account can hold beside the settlement currency.
 pub const MAX_COLLATERALS: u32 = 8;
+/// Positions and collaterals of one account, at most.
+pub const MAX_HOLDINGS: u32 = MAX_POSITIONS + MAX_COLLATERALS;
 /// Markets that can be listed at once.
 pub const MAX_MARKETS: u32 = 64;
 /// Open orders of one account over all markets.

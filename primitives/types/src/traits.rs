@@ -266,7 +266,7 @@ impl<AccountId: Ord> MatchLimits<AccountId> {
 
 /// What a match would do, before it is novated.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tentative<AccountId> {
+pub struct Tentative<AccountId: Ord> {
     /// Every order's fills, grouped by account in order, fees not yet computed.
     pub fills: Vec<Fill<AccountId>>,
     /// Lots traded (each counted once).
@@ -275,6 +275,8 @@ pub struct Tentative<AccountId> {
     pub last: Option<Ticks>,
     /// Resting orders that executed.
     pub executed: u32,
+    /// Whose they are, each account once.
+    pub makers: BTreeSet<AccountRef<AccountId>>,
 }
 
 /// What a close did to an account's orders: they came to rest, filled or left.
@@ -340,8 +342,10 @@ pub trait OrderBook<AccountId: Ord> {
     ) -> Option<Self::Market>;
     /// Matches within `limits`. May be called again with narrower limits; each call starts from the loaded state.
     fn run(market: &mut Self::Market, limits: &MatchLimits<AccountId>) -> Tentative<AccountId>;
-    /// Accounts with orders in the loaded market that could still execute, with those orders (whole, at their limits).
-    fn candidates(market: &Self::Market) -> Vec<(AccountRef<AccountId>, Vec<OpenOrder>)>;
+    /// Accounts with orders in the loaded market that could still execute, with those orders (whole, at their limits): new ones, and
+    /// the best `most` that rest on each side.
+    fn candidates(market: &Self::Market, most: u32)
+        -> Vec<(AccountRef<AccountId>, Vec<OpenOrder>)>;
     /// Writes what the last run did. The releases, one for each account whose orders changed, are the caller's to apply.
     fn commit(market: Self::Market) -> Vec<Release<AccountId>>;
     /// Cancels every open order of an account, those of this block's intake included, and clears its aggregates.
@@ -363,6 +367,9 @@ pub trait OrderBook<AccountId: Ord> {
 
 /// Liquidation's part of the close. Implemented by the liquidation pallet.
 pub trait Liquidations<AccountId> {
+    /// Orders that one close hands the match, at most.
+    const MOST_ORDERS: u32;
+
     /// After marks and funding moved from `before` to `now`: pops the thresholds that were crossed, rechecks those accounts,
     /// cancels the orders of those below maintenance margin (remedy 1) and returns the orders of remedy 2.
     fn on_marks(before: &RiskView, now: &RiskView) -> Vec<LiquidationOrder<AccountId>>;

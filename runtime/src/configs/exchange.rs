@@ -67,6 +67,7 @@ parameter_types! {
         target_buffer: 250_000,
         depth_share: 250_000,
     };
+    pub const PartiesWeight: Weight = Weight::from_parts(40_000_000_000, 2_000_000);
     pub const BacklogShare: Ppm = 100_000;
     pub const LossCap: Cash = 250_000 * QUANTUMS;
     pub const MaxLossCapStep: LossCapStep = LossCapStep {
@@ -76,7 +77,7 @@ parameter_types! {
     pub const Calm: Work = Work {
         pops: 256,
         looks: 256,
-        liquidations: 256,
+        liquidations: 128,
         deleveraged: 16,
         ranks: 128,
         swept: 2,
@@ -141,6 +142,20 @@ impl pallet_price_oracle::Config for Runtime {
     type WeightInfo = pallet_price_oracle::weights::SubstrateWeight<Runtime>;
 }
 
+/// What clearing does for new orders at the close.
+pub struct Novating;
+
+impl pallet_order_book::Novating for Novating {
+    fn order() -> Weight {
+        use pallet_clearing::{Config, WeightInfo};
+        <Runtime as Config>::WeightInfo::fill()
+    }
+    fn party(holdings: u32) -> Weight {
+        use pallet_clearing::{Config, WeightInfo};
+        <Runtime as Config>::WeightInfo::party(holdings)
+    }
+}
+
 impl pallet_order_book::Config for Runtime {
     type Ledger = Margin;
     type Risk = Linear;
@@ -151,7 +166,8 @@ impl pallet_order_book::Config for Runtime {
     type BlockReads = ConstU32<17_408>;
     type QuoteDepth = ConstU32<256>;
     type UpkeepPages = ConstU32<2>;
-    type WeightInfo = ();
+    type Novating = Novating;
+    type WeightInfo = pallet_order_book::weights::SubstrateWeight<Runtime>;
     #[cfg(feature = "runtime-benchmarks")]
     type BenchmarkHelper = crate::benchmarks::Helper;
 }
@@ -191,19 +207,30 @@ impl OthersClose {
 
 impl pallet_clearing::CloseReserve for OthersClose {
     fn reserve() -> Weight {
-        Self::parameters()
-            .saturating_add(Liquidation::budget())
-            .saturating_add(OrderBook::close_weight(
-                Clearing::known_markets(),
-                Clearing::most_fills(),
-            ))
+        Self::parameters().saturating_add(OrderBook::close_weight(Clearing::known_markets()))
     }
 
     fn worst() -> Weight {
         Self::parameters()
             .saturating_add(Self::oracle())
-            .saturating_add(Liquidation::worst_budget())
-            .saturating_add(OrderBook::close_weight(MAX_MARKETS, Clearing::most_fills()))
+            .saturating_add(OrderBook::close_weight(MAX_MARKETS))
+    }
+
+    fn liquidation() -> Weight {
+        Liquidation::budget()
+    }
+
+    fn calm_liquidation() -> Weight {
+        Liquidation::calm_budget()
+    }
+}
+
+/// What a close leaves to liquidation. The oracle's part is reserved by the oracle.
+pub struct LiquidationRoom;
+
+impl Get<Weight> for LiquidationRoom {
+    fn get() -> Weight {
+        Clearing::room_for_liquidation().saturating_sub(OthersClose::oracle())
     }
 }
 
@@ -238,9 +265,9 @@ impl pallet_clearing::Config for Runtime {
     type LastTradeFor = ConstU64<60_000>;
     type MaxFundingSpan = ConstU64<60_000>;
     type LiquidationFee = LiquidationFee;
-    // What fits with provisional weights; measured ones will allow more.
-    type MaxFillsPerMarket = ConstU32<128>;
-    type MaxFillsTotal = ConstU32<256>;
+    type MaxFillsPerMarket = ConstU32<512>;
+    type MaxFillsTotal = ConstU32<640>;
+    type PartiesWeight = PartiesWeight;
     type MaxQueue = ConstU32<1_024>;
     type MaxPendingPerOwner = ConstU32<16>;
     type MaxRequestsPerClose = ConstU32<8>;
@@ -267,11 +294,12 @@ impl pallet_liquidation::Config for Runtime {
     type DefaultLossCap = LossCap;
     type LossWindow = ConstU32<DAYS>;
     type Calm = Calm;
-    type MaxPops = ConstU32<256>;
-    type MaxLooks = ConstU32<256>;
-    type MaxLiquidations = ConstU32<384>;
-    type MaxDeleveraged = ConstU32<16>;
-    type MaxRankReads = ConstU32<128>;
+    type Room = LiquidationRoom;
+    type MaxPops = ConstU32<3_072>;
+    type MaxLooks = ConstU32<3_072>;
+    type MaxLiquidations = ConstU32<4_096>;
+    type MaxDeleveraged = ConstU32<1_024>;
+    type MaxRankReads = ConstU32<2_048>;
     type SweepPerClose = ConstU32<2>;
     type WeightInfo = pallet_liquidation::weights::SubstrateWeight<Runtime>;
     #[cfg(feature = "runtime-benchmarks")]

@@ -154,8 +154,9 @@ fn the_worst_close_leaves_extrinsics_their_part_of_a_block() {
         let weights: frame_system::limits::BlockWeights =
             <Test as frame_system::Config>::BlockWeights::get();
         let block = weights.max_block.ref_time();
-        let own = Clearing::worst_close().ref_time() - OthersWorst::get().ref_time();
-        let room = block / 5 * 4 - own;
+        let own = Clearing::reserve(novate_types::MAX_MARKETS, u64::MAX, Weight::zero()).ref_time();
+        assert_eq!(Clearing::room().ref_time(), block / 10 * 9);
+        let room = Clearing::room().ref_time() - own;
         let before = OthersWorst::get();
         OthersWorst::set(Weight::from_parts(room, 0));
         assert!(fits());

@@ -1,4 +1,4 @@
-use crate::{mock::*, Event, View};
+use crate::{mock::*, novation::Budget, Event, View, LAST_ROUND_LOOKS, LAST_ROUND_SIDE};
 use novate_types::{Cash, Ledger, LiquidationOrder, Lots, MarketStatus, Pot, Side, Ticks};
 
 fn rich(owners: &[u64]) {
@@ -154,12 +154,13 @@ fn accounts_looked_at_for_the_last_round_count_as_fills() {
         }
         place(CHARLIE, Side::Bid, ticks(20_000), 600);
         let view = View::<crate::mock::Test>::get();
-        let (mut budget, mut traded) = (100, Default::default());
+        let (mut budget, mut traded) = (Budget::full::<Test>(), Default::default());
         let market = &view.markets[0];
         Clearing::match_market(&view, market, Vec::new(), &mut budget, &mut traded).unwrap();
         assert_eq!(check_failed().map(|(rounds, ..)| rounds), Some(3));
-        // None of them rested; Bob, Charlie and the last of the three were looked at.
-        assert_eq!(budget, 100 - 5);
+        // None of them rested. Both sides of the book were looked behind.
+        assert_eq!(budget.fills, MaxFillsTotal::get());
+        assert_eq!(budget.looks, LAST_ROUND_LOOKS - 2 * LAST_ROUND_SIDE);
     });
 }
 
@@ -528,5 +529,25 @@ fn funding_is_settled_into_the_pot_when_a_position_trades() {
         assert!((0..=1).contains(&MockLedger::pot(Pot::Funding(BTC))));
         let fees = MockLedger::pot(Pot::Fees);
         assert!(cash_of(ALICE) < cash(1_000_000) - fees / 2);
+    });
+}
+
+#[test]
+fn fewer_orders_execute_when_the_accounts_behind_them_are_more_than_a_close_has_room_for() {
+    use crate::{BenchmarkHelper, WeightInfo};
+    new_test_ext().execute_with(|| {
+        let room = <() as WeightInfo>::party(novate_types::MAX_HOLDINGS);
+        PartiesWeight::set(room);
+        let fit = (room.ref_time() / <() as WeightInfo>::party(1).ref_time()) as u32;
+        let view = Helper::cross(20, 1, 1);
+        assert!(0 < fit && fit < 20);
+        let (mut budget, mut traded) = (Budget::full::<Test>(), Default::default());
+        let market = &view.markets[0];
+        Clearing::match_market(&view, market, Vec::new(), &mut budget, &mut traded).unwrap();
+        // With the one who crossed them. What was run in vain counts too.
+        assert_eq!(traded.len(), fit as usize + 1);
+        assert_eq!(MaxFillsTotal::get() - budget.fills, 20 + fit);
+        assert!(!budget.is_left::<Test>());
+        assert!(Budget::full::<Test>().is_left::<Test>());
     });
 }

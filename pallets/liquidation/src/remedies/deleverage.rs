@@ -5,60 +5,79 @@
 //! counterparty, the last one taking what is left of it: both sides book the same amount, so nothing is created or lost.
 //!
 //! Counterparties come best entry price first, which within a market and side is the order of profit over cost, and by a hash of
-//! account and block within a bucket. Nobody closes more than its position, the bankrupt account closes no more than its own,
-//! and a counterparty that would end below maintenance margin is left out. What a close has no quota for stays frozen until
-//! the next.
+//! account and block within a page of a bucket. Nobody closes more than its position, the bankrupt account closes no more than
+//! its own, and a counterparty that would end below maintenance margin is left out. What a close has no quota for stays frozen
+//! until the next.
+//!
+//! A crash has many bankrupt accounts and one line of counterparties: the line is read, and who stands in it changed, in
+//! memory while one account after the other is closed against it, and written once a close.
 
 use crate::{
     index::{entry_bucket, side_of},
     pages::{Entry, Shelf, PAGE},
-    types::opened,
-    Config, Event, Pallet, Refusal, RiskDirectory, RiskSpan,
+    Config, Event, Pallet, Refusal, RiskDirectory,
 };
-use alloc::vec::Vec;
+use alloc::{
+    collections::{BTreeMap, VecDeque},
+    vec::Vec,
+};
 use codec::Encode;
-use frame_support::{ensure, storage::with_storage_layer};
+use frame_support::{ensure, traits::Get};
 use novate_risk::{apply_trade, bankruptcy_value};
 use novate_types::{
     math::{neg, signed_mul_div_floor, sub},
-    AccountRef, Cash, Ledger, Lots, MarginAccount, MarketId, MathError, Pot, RankSlot, RiskModel,
-    RiskView, Side, SignedLots,
+    AccountRef, BlockNumber, Cash, Ledger, Lots, MarginAccount, MarketId, MathError, Pot, RankSlot,
+    RiskModel, RiskView, Side, SignedLots,
 };
 
-/// What deleveraging may still do in this close.
-pub(crate) struct Quota {
+/// Whoever may be closed against in this close, and how many more.
+pub(crate) struct Counterparties<AccountId> {
+    /// Accounts that may still be changed beside those that were.
     accounts: u32,
+    /// Entries of the index that may still be read.
     reads: u32,
-    is_touched: bool,
+    lines: BTreeMap<(MarketId, Side), Line<AccountId>>,
+    /// As they are after the accounts that were closed so far; to be written.
+    changed: BTreeMap<AccountRef<AccountId>, MarginAccount>,
 }
 
-impl Quota {
-    pub(crate) fn of<T: Config>() -> Self {
+/// Entries of one market and side, taken out of the index. All of them go back.
+struct Line<AccountId> {
+    /// In the order in which they are reached, with their buckets.
+    next: VecDeque<(u32, Entry<AccountId>)>,
+    /// Left out in this close.
+    passed: Vec<(u32, Entry<AccountId>)>,
+}
+
+impl<AccountId> Default for Line<AccountId> {
+    fn default() -> Self {
+        Self {
+            next: VecDeque::new(),
+            passed: Vec::new(),
+        }
+    }
+}
+
+impl<AccountId: Ord + Clone> Counterparties<AccountId> {
+    pub(crate) fn of<T: Config<AccountId = AccountId>>() -> Self {
         let capacity = Pallet::<T>::capacity();
         Self {
             accounts: capacity.deleveraged,
             reads: capacity.ranks,
-            is_touched: false,
+            lines: BTreeMap::new(),
+            changed: BTreeMap::new(),
         }
     }
 
-    /// Whether counterparties were looked at, and may have changed.
-    pub(crate) const fn is_touched(&self) -> bool {
-        self.is_touched
+    fn line(&mut self, market: MarketId, side: Side) -> &mut Line<AccountId> {
+        self.lines.entry((market, side)).or_default()
     }
 
-    /// Whether nobody can be deleveraged any more in this close.
-    pub(crate) const fn is_used_up(&self) -> bool {
-        self.accounts == 0 || self.reads == 0
+    /// Leaves the first of a line out.
+    fn pass(&mut self, market: MarketId, side: Side) {
+        let line = self.line(market, side);
+        line.passed.extend(line.next.pop_front());
     }
-}
-
-/// A bucket of the deleveraging index.
-#[derive(Clone, Copy)]
-struct Bucket {
-    market: MarketId,
-    side: Side,
-    number: u32,
 }
 
 /// What is left of a position to close, and what the account pays for closing it (below zero: receives).
@@ -72,180 +91,336 @@ impl Remainder {
     fn share(&self, lots: Lots) -> Result<Cash, MathError> {
         signed_mul_div_floor(self.value, u128::from(lots), u128::from(self.lots))
     }
+
+    fn less(&self, lots: Lots, value: Cash) -> Result<Self, MathError> {
+        Ok(Self {
+            lots: self.lots.checked_sub(lots).ok_or(MathError::Overflow)?,
+            value: sub(self.value, value)?,
+        })
+    }
+}
+
+/// What closing an account comes to. Nothing of it is written.
+pub(crate) struct Closing<AccountId> {
+    /// The account after it.
+    pub account: MarginAccount,
+    counterparties: BTreeMap<AccountRef<AccountId>, MarginAccount>,
+    /// Entries of counterparties that it leaves without a position.
+    spent: Vec<((MarketId, Side), (u32, Entry<AccountId>))>,
+    pots: Vec<(MarketId, Cash)>,
+    slices: Vec<Slice<AccountId>>,
+}
+
+/// Lots closed between two accounts.
+struct Slice<AccountId> {
+    counterparty: AccountRef<AccountId>,
+    market: MarketId,
+    lots: Lots,
+    value: Cash,
 }
 
 impl<T: Config> Pallet<T> {
-    /// Closes as much of the account as quota and counterparties allow.
+    /// Closes as much of an account as quota and counterparties allow, in memory.
+    ///
+    /// Entries are taken out of the index, and those that stand better than they deserve are moved: that happens whatever
+    /// becomes of the account.
     pub(crate) fn deleverage(
-        of: &AccountRef<T::AccountId>,
+        account: MarginAccount,
         view: &RiskView,
-        quota: &mut Quota,
-    ) -> Result<(), Refusal> {
-        quota.is_touched = true;
-        for position in &opened(T::Ledger::account(of))?.positions {
-            if quota.is_used_up() {
-                break;
+        across: &mut Counterparties<T::AccountId>,
+    ) -> Result<Closing<T::AccountId>, Refusal> {
+        let mut closing = Closing {
+            account,
+            counterparties: BTreeMap::new(),
+            spent: Vec::new(),
+            pots: Vec::new(),
+            slices: Vec::new(),
+        };
+        match Self::close_positions(&mut closing, view, across) {
+            Ok(()) => Ok(closing),
+            Err(refusal) => {
+                Self::drop_closing(closing, across);
+                Err(refusal)
             }
-            let account = opened(T::Ledger::account(of))?;
-            let closing = position.lots.checked_neg().ok_or(MathError::Overflow)?;
+        }
+    }
+
+    fn close_positions(
+        closing: &mut Closing<T::AccountId>,
+        view: &RiskView,
+        across: &mut Counterparties<T::AccountId>,
+    ) -> Result<(), Refusal> {
+        let positions = closing.account.positions.to_vec();
+        for position in positions {
+            let change = position.lots.checked_neg().ok_or(MathError::Overflow)?;
             let mut rest = Remainder {
                 lots: position.lots.unsigned_abs(),
-                value: bankruptcy_value(&account, view, position.market, closing)?,
+                value: bankruptcy_value(&closing.account, view, position.market, change)?,
             };
-            let side = side_of(position).opposite();
-            let mut reached = None;
-            while rest.lots > 0 && !quota.is_used_up() {
-                let Some(bucket) = Self::next_bucket(position.market, side, reached) else {
+            let side = side_of(&position).opposite();
+            while rest.lots > 0 {
+                let drafts = &closing.counterparties;
+                let next = Self::next_counterparty(position.market, side, view, drafts, across)?;
+                let Some((of, counterparty)) = next else {
                     break;
                 };
-                let at = Bucket {
-                    market: position.market,
-                    side,
-                    number: bucket,
-                };
-                Self::deleverage_bucket(of, view, at, &mut rest, quota)?;
-                reached = Some(bucket);
+                let is_new = !drafts.contains_key(&of) && !across.changed.contains_key(&of);
+                if is_new && across.accounts == 0 {
+                    break;
+                }
+                match Self::slice(&closing.account, counterparty, view, position.market, &rest) {
+                    Ok(sliced) => {
+                        if is_new {
+                            across.accounts = across.accounts.saturating_sub(1);
+                        }
+                        let Sliced {
+                            account,
+                            counterparty,
+                            pots,
+                            lots,
+                            value,
+                        } = sliced;
+                        rest = rest.less(lots, value)?;
+                        if counterparty.position(position.market).is_none() {
+                            let at = (position.market, side);
+                            let entry = across.line(at.0, at.1).next.pop_front();
+                            closing.spent.extend(entry.map(|entry| (at, entry)));
+                        }
+                        closing.account = account;
+                        closing.pots.extend(pots);
+                        closing.slices.push(Slice {
+                            counterparty: of.clone(),
+                            market: position.market,
+                            lots,
+                            value,
+                        });
+                        closing.counterparties.insert(of, counterparty);
+                    }
+                    Err(refusal) => {
+                        log::debug!(target: crate::LOG, "{of:?} left out: {refusal:?}");
+                        across.pass(position.market, side);
+                    }
+                }
             }
         }
         Ok(())
     }
 
-    /// The best bucket of counterparties, or the best after `reached`: lowest entry price of longs, highest of shorts.
-    fn next_bucket(market: MarketId, side: Side, reached: Option<u32>) -> Option<u32> {
-        let directory = RiskDirectory::<T>::get(Shelf::Rank(market, side));
-        let mut buckets = directory.buckets();
-        match side {
-            Side::Bid => buckets.find(|b| reached.is_none_or(|r| *b > r)),
-            Side::Ask => buckets.rev().find(|b| reached.is_none_or(|r| *b < r)),
+    /// Writes an account's closing. Of the counterparties only vault and fund, which other remedies read from storage.
+    pub(crate) fn write_closing(
+        of: &AccountRef<T::AccountId>,
+        view: &RiskView,
+        closing: &Closing<T::AccountId>,
+    ) -> Result<(), Refusal> {
+        if closing.slices.is_empty() {
+            return Ok(());
+        }
+        T::Ledger::update(of, |account| {
+            *account = closing.account.clone();
+            Ok::<_, Refusal>(())
+        })?;
+        for own in Self::own_accounts() {
+            if let Some(changed) = closing.counterparties.get(&own) {
+                Self::write(&own, changed.clone(), view)?;
+            }
+        }
+        for (market, amount) in &closing.pots {
+            T::Ledger::credit_pot(Pot::Funding(*market), *amount)?;
+        }
+        for slice in &closing.slices {
+            Self::deposit_event(Event::Deleveraged {
+                account: of.clone(),
+                counterparty: slice.counterparty.clone(),
+                market: slice.market,
+                lots: slice.lots,
+                value: slice.value,
+            });
+        }
+        Ok(())
+    }
+
+    /// Writes a counterparty that somebody else is going to read.
+    pub(crate) fn release(
+        of: &AccountRef<T::AccountId>,
+        view: &RiskView,
+        across: &mut Counterparties<T::AccountId>,
+    ) -> Result<bool, Refusal> {
+        match across.changed.remove(of) {
+            None => Ok(false),
+            Some(changed) => Self::write(of, changed, view).map(|()| true),
         }
     }
 
-    /// Reads a bucket of counterparties and closes against them.
-    fn deleverage_bucket(
-        of: &AccountRef<T::AccountId>,
-        view: &RiskView,
-        at: Bucket,
-        rest: &mut Remainder,
-        quota: &mut Quota,
-    ) -> Result<(), Refusal> {
-        let (shelf, bucket) = (Shelf::Rank(at.market, at.side), at.number);
-        let pages = RiskSpan::<T>::get((shelf, bucket)).map_or(0, |span| {
-            span.last.saturating_sub(span.first).saturating_add(1)
-        });
-        let mut entries = Vec::new();
-        for _ in 0..pages {
-            let found = Self::take(shelf, bucket, PAGE.min(quota.reads));
-            quota.reads = quota
-                .reads
-                .saturating_sub(u32::try_from(found.len()).unwrap_or(PAGE));
-            entries.extend(found);
-            if quota.reads == 0 {
-                break;
-            }
+    /// From now on the other counterparties are as a closing left them.
+    pub(crate) fn keep_closing(
+        mut closing: Closing<T::AccountId>,
+        across: &mut Counterparties<T::AccountId>,
+    ) {
+        for own in Self::own_accounts() {
+            closing.counterparties.remove(&own);
         }
-        entries.sort_by_cached_key(|entry| {
-            sp_io::hashing::blake2_128(&(view.block, &entry.account).encode())
-        });
-        for entry in entries {
-            if !Self::is_live(shelf, bucket, &entry) {
-                continue;
-            }
-            if rest.lots > 0 && quota.accounts > 0 {
-                let done = with_storage_layer(|| {
-                    if Self::has_moved(&entry, view, at)? {
-                        return Ok(None);
-                    }
-                    Self::deleverage_one(of, &entry.account, view, at, rest).map(Some)
-                });
-                match done {
-                    Ok(Some(left)) => {
-                        *rest = left;
-                        quota.accounts = quota.accounts.saturating_sub(1);
-                    }
-                    Ok(None) => {}
-                    Err(refusal) => {
-                        log::debug!(target: crate::LOG, "{:?} left out: {refusal:?}", entry.account)
-                    }
-                }
-            }
-            if Self::is_live(shelf, bucket, &entry) {
+        across.changed.extend(closing.counterparties);
+    }
+
+    fn own_accounts() -> [AccountRef<T::AccountId>; 2] {
+        [T::Vault::get(), T::InsuranceFund::get()]
+    }
+
+    /// A closing that could not be written: counterparties stay as they were.
+    pub(crate) fn drop_closing(
+        closing: Closing<T::AccountId>,
+        across: &mut Counterparties<T::AccountId>,
+    ) {
+        for ((market, side), entry) in closing.spent {
+            across.line(market, side).passed.push(entry);
+        }
+    }
+
+    /// Writes all counterparties, and puts back the entries that were taken out of the index.
+    pub(crate) fn close_lines(
+        view: &RiskView,
+        across: Counterparties<T::AccountId>,
+    ) -> Result<(), Refusal> {
+        for (of, changed) in across.changed {
+            Self::write(&of, changed, view)?;
+        }
+        for ((market, side), line) in across.lines {
+            let shelf = Shelf::Rank(market, side);
+            for (bucket, entry) in line.next.into_iter().chain(line.passed) {
                 Self::append(shelf, bucket, entry)?;
             }
         }
         Ok(())
     }
 
-    /// Moves an entry that stands better than its position's entry price deserves.
-    fn has_moved(
-        entry: &Entry<T::AccountId>,
-        view: &RiskView,
-        at: Bucket,
-    ) -> Result<bool, Refusal> {
-        let account = opened(T::Ledger::account(&entry.account))?;
-        let deserved = account.position(at.market).map(entry_bucket).map(u32::from);
-        if deserved == Some(at.number) {
-            return Ok(false);
-        }
-        T::Ledger::settle(&entry.account, view, false, |account| {
-            for position in account
-                .positions
-                .iter_mut()
-                .filter(|p| p.market == at.market)
-            {
-                position.rank = RankSlot::default();
-            }
-            Ok::<_, Refusal>(())
-        })?;
-        Ok(true)
-    }
-
-    /// Closes one counterparty's position, or as much of it as is needed. Returns what then remains.
-    fn deleverage_one(
+    fn write(
         of: &AccountRef<T::AccountId>,
-        counterparty: &AccountRef<T::AccountId>,
+        changed: MarginAccount,
         view: &RiskView,
-        at: Bucket,
-        rest: &Remainder,
-    ) -> Result<Remainder, Refusal> {
-        let held = opened(T::Ledger::account(counterparty))?.lots(at.market);
-        let lots = held.unsigned_abs().min(rest.lots);
-        let value = rest.share(lots)?;
-        // Against longs the account buys, against shorts it sells.
-        let change = at.side.signed(lots).ok_or(MathError::Overflow)?;
+    ) -> Result<(), Refusal> {
         T::Ledger::settle(of, view, false, |account| {
-            Self::trade(account, view, at.market, change, value)
-        })?;
-        T::Ledger::settle(counterparty, view, false, |account| {
-            let back = change.checked_neg().ok_or(MathError::Overflow)?;
-            Self::trade(account, view, at.market, back, neg(value)?)?;
-            let after = T::Risk::assess(account, view)?;
-            ensure!(!after.is_below_maintenance(), Refusal::CounterpartyMargin);
-            Ok::<_, Refusal>(())
-        })?;
-        Self::deposit_event(Event::Deleveraged {
-            account: of.clone(),
-            counterparty: counterparty.clone(),
-            market: at.market,
-            lots,
-            value,
-        });
-        Ok(Remainder {
-            lots: rest.lots.checked_sub(lots).ok_or(MathError::Overflow)?,
-            value: sub(rest.value, value)?,
+            *account = changed;
+            Ok(())
         })
     }
 
-    fn trade(
-        account: &mut MarginAccount,
+    /// The first of a line whose entry is live and where it belongs, as it is now. It stays the first.
+    fn next_counterparty(
+        market: MarketId,
+        side: Side,
+        view: &RiskView,
+        drafts: &BTreeMap<AccountRef<T::AccountId>, MarginAccount>,
+        across: &mut Counterparties<T::AccountId>,
+    ) -> Result<Option<(AccountRef<T::AccountId>, MarginAccount)>, Refusal> {
+        loop {
+            let Some((bucket, entry)) = across.line(market, side).next.front().cloned() else {
+                if Self::read_line(market, side, view.block, across) {
+                    continue;
+                }
+                return Ok(None);
+            };
+            let of = entry.account;
+            let drafted = drafts.get(&of);
+            let known = drafted.or_else(|| across.changed.get(&of)).cloned();
+            let known = known.or_else(|| T::Ledger::account(&of));
+            let live = known.filter(|account| {
+                account.position(market).is_some_and(|p| {
+                    side_of(p) == side
+                        && u32::from(p.rank.bucket) == bucket
+                        && p.rank.generation == entry.generation
+                })
+            });
+            let Some(mut account) = live else {
+                across.line(market, side).next.pop_front();
+                continue;
+            };
+            let deserved = account.position(market).map(entry_bucket).map(u32::from);
+            if deserved == Some(bucket) {
+                return Ok(Some((of, account)));
+            }
+            if drafts.contains_key(&of) {
+                across.pass(market, side);
+                continue;
+            }
+            // It stands better than its entry price deserves: it gets another entry.
+            across.line(market, side).next.pop_front();
+            across.changed.remove(&of);
+            for position in account.positions.iter_mut().filter(|p| p.market == market) {
+                position.rank = RankSlot::default();
+            }
+            Self::write(&of, account, view)?;
+        }
+    }
+
+    /// Takes the next page out of the index: of the lowest entry prices of longs, of the highest of shorts. Returns whether there
+    /// was one.
+    fn read_line(
+        market: MarketId,
+        side: Side,
+        block: BlockNumber,
+        across: &mut Counterparties<T::AccountId>,
+    ) -> bool {
+        let shelf = Shelf::Rank(market, side);
+        let directory = RiskDirectory::<T>::get(shelf);
+        let best = match side {
+            Side::Bid => directory.buckets().next(),
+            Side::Ask => directory.buckets().next_back(),
+        };
+        let Some(bucket) = best.filter(|_| across.reads > 0) else {
+            return false;
+        };
+        let mut entries = Self::take(shelf, bucket, PAGE.min(across.reads));
+        let read = u32::try_from(entries.len()).unwrap_or(PAGE);
+        across.reads = across.reads.saturating_sub(read);
+        entries.sort_by_cached_key(|entry| {
+            sp_io::hashing::blake2_128(&(block, &entry.account).encode())
+        });
+        let next = &mut across.line(market, side).next;
+        next.extend(entries.into_iter().map(|entry| (bucket, entry)));
+        true
+    }
+
+    /// Closes one counterparty's position, or as much of it as is needed, on both sides.
+    fn slice(
+        account: &MarginAccount,
+        mut counterparty: MarginAccount,
         view: &RiskView,
         market: MarketId,
-        lots: SignedLots,
-        value: Cash,
-    ) -> Result<(), Refusal> {
-        let traded = apply_trade(account, view.market(market)?, lots, value)?;
-        Ok(T::Ledger::credit_pot(
-            Pot::Funding(market),
-            traded.funding_to_pot,
-        )?)
+        rest: &Remainder,
+    ) -> Result<Sliced, Refusal> {
+        let held = counterparty.lots(market);
+        let lots = held.unsigned_abs().min(rest.lots);
+        let value = rest.share(lots)?;
+        // Against longs the account buys, against shorts it sells.
+        let change = SignedLots::try_from(lots)
+            .ok()
+            .and_then(|lots| lots.checked_mul(held.signum()))
+            .ok_or(MathError::Overflow)?;
+        let back = change.checked_neg().ok_or(MathError::Overflow)?;
+        let priced = view.market(market)?;
+        let mut account = account.clone();
+        let ours = apply_trade(&mut account, priced, change, value)?;
+        let theirs = apply_trade(&mut counterparty, priced, back, neg(value)?)?;
+        let after = T::Risk::assess(&counterparty, view)?;
+        ensure!(!after.is_below_maintenance(), Refusal::CounterpartyMargin);
+        Ok(Sliced {
+            account,
+            counterparty,
+            pots: [
+                (market, ours.funding_to_pot),
+                (market, theirs.funding_to_pot),
+            ],
+            lots,
+            value,
+        })
     }
+}
+
+/// A slice, and both sides after it.
+struct Sliced {
+    account: MarginAccount,
+    counterparty: MarginAccount,
+    pots: [(MarketId, Cash); 2],
+    lots: Lots,
+    value: Cash,
 }

@@ -28,12 +28,17 @@ use novate_types::{
 const POSITIONS_TRIED: usize = 4;
 /// Orders of the vault in one close.
 const VAULT_ORDERS: u32 = 8;
+/// Orders of accounts in one close; those of others wait for another.
+const ORDERS: usize = 64;
+/// Orders in one close.
+pub const MOST_ORDERS: u32 = ORDERS as u32 + VAULT_ORDERS;
 /// Orders cancelled in one close (remedy 1); at least one account's.
 const CANCELLED: u32 = 2 * MAX_OPEN_ORDERS;
 /// Markets and sides whose depth one close reads for the orders of accounts. Those of others wait for another close.
 const DEPTHS: u32 = 16;
 
 /// Lots that liquidation may still put into this close's matches, by market and side, and the depths it may still read.
+#[derive(Default)]
 struct Slices {
     left: BTreeMap<(MarketId, Side), Lots>,
     reads: u32,
@@ -106,9 +111,15 @@ impl<T: Config> Pallet<T> {
                 continue;
             };
             let of = case.of;
+            // None is placed when no more may be.
+            let mut none = Slices::default();
+            let slices = if orders.len() < ORDERS {
+                &mut slices
+            } else {
+                &mut none
+            };
             let done = with_storage_layer(|| {
-                let assessment = case.assessment?;
-                let (slices, cancels) = (&mut slices, &mut cancels);
+                let (assessment, cancels) = (case.assessment?, &mut cancels);
                 Self::market_remedy(&of, account, assessment, now, &backlogged, slices, cancels)
             });
             match done {

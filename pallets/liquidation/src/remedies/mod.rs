@@ -17,7 +17,7 @@ use crate::{
     Config, Escalation, Event, Pallet, Refusal, Working,
 };
 use alloc::{collections::BTreeSet, vec::Vec};
-use deleverage::Quota;
+use deleverage::Counterparties;
 use frame_support::{storage::with_storage_layer, traits::Get};
 use novate_types::{
     math::sub, AccountRef, Assessment, Ledger, MarginAccount, MarketId, MathError, RiskModel,
@@ -29,10 +29,10 @@ use vault::Desk;
 pub const MARKET_CLOSES: u8 = 5;
 
 /// What one close's remedies share.
-struct Waterfall<'a> {
+struct Waterfall<'a, AccountId> {
     view: &'a RiskView,
     backlogged: BTreeSet<MarketId>,
-    quota: Quota,
+    across: Counterparties<AccountId>,
     desk: Desk,
 }
 
@@ -47,6 +47,8 @@ enum Outcome {
         /// It waits for others, behind everybody else.
         waits: bool,
     },
+    /// Fund and vault refused it.
+    Refused(MarginAccount),
 }
 
 /// Whether the market is not enough for an account in remedy 2, and why.
@@ -94,106 +96,101 @@ impl<T: Config> Pallet<T> {
         let mut close = Waterfall {
             view,
             backlogged: Self::backlogged(&cases),
-            quota: Quota::of::<T>(),
+            across: Counterparties::of::<T>(),
             desk: Desk::default(),
         };
-        for case in cases {
+        for mut case in cases {
             let of = case.of.clone();
+            if Self::release(&of, view, &mut close.across)? {
+                case = Self::look_at(&of, view);
+            }
             let before = close.desk.clone();
             let done = with_storage_layer(|| match Self::remedy(case, &mut close)? {
-                Outcome::Left => Ok(()),
                 Outcome::Stays { assessment, waits } => {
-                    Ok::<_, Refusal>(Self::requeue(&of, &assessment, waits)?)
+                    Self::requeue(&of, &assessment, waits)?;
+                    Ok::<_, Refusal>(None)
                 }
+                Outcome::Refused(account) => Ok(Some(account)),
+                Outcome::Left => Ok(None),
             });
-            match done {
-                Ok(()) => close.desk.sign(),
+            let refused = match done {
+                Ok(refused) => {
+                    close.desk.sign();
+                    refused
+                }
                 Err(refusal) => {
                     log::error!(target: crate::LOG, "no remedy for {of:?}: {refusal:?}");
                     // What it wrote is undone, the vault's account included.
                     close.desk = before;
                     Self::keep(&of);
+                    None
                 }
+            };
+            if let Some(account) = refused {
+                Self::close_out(&of, account, &mut close)?;
             }
         }
-        Self::close_desk(&mut close.desk, view)
+        Self::close_desk(&mut close.desk, view)?;
+        Self::close_lines(view, close.across)
     }
 
-    /// Puts an account back for which nothing could be done.
-    fn keep(of: &AccountRef<T::AccountId>) {
-        if let Err(error) = Self::requeue_unchanged(of) {
-            log::error!(target: crate::LOG, "{of:?} is lost from the queue: {error:?}");
-        }
-    }
-
-    fn remedy(mut case: Case<T::AccountId>, close: &mut Waterfall<'_>) -> Result<Outcome, Refusal> {
-        let of = &case.of.clone();
+    /// Remedy 6: closes an account that fund and vault refused against others, as far as these go. It is let go, or stays frozen.
+    fn close_out(
+        of: &AccountRef<T::AccountId>,
+        account: MarginAccount,
+        close: &mut Waterfall<'_, T::AccountId>,
+    ) -> Result<(), Refusal> {
         let view = close.view;
-        let is_vault = *of == T::Vault::get();
-        if is_vault {
-            Self::close_desk(&mut close.desk, view)?;
-        }
-        if is_vault || close.quota.is_touched() || *of == T::InsuranceFund::get() {
-            // Others' remedies may have changed it.
-            case = Self::look_at(of, view);
-        }
-        let Some(account) = case.account else {
-            Self::dequeue(of)?;
-            return Ok(Outcome::Left);
+        // The vault may be across.
+        Self::close_desk(&mut close.desk, view)?;
+        let closing = match Self::deleverage(account, view, &mut close.across) {
+            Ok(closing) => closing,
+            Err(refusal) => {
+                log::error!(target: crate::LOG, "{of:?} cannot be closed: {refusal:?}");
+                Self::keep(of);
+                return Ok(());
+            }
         };
-        if missing_axis(&account, view)?.is_some() {
-            return Self::let_wait(of, view);
+        let done = with_storage_layer(|| {
+            Self::write_closing(of, view, &closing)?;
+            let assessment = T::Risk::assess(&closing.account, view)?;
+            let outcome = if assessment.is_below_maintenance() {
+                Self::leave_frozen(of, &closing.account, assessment)?
+            } else {
+                Self::let_go(of, close)?
+            };
+            match outcome {
+                Outcome::Stays { assessment, waits } => {
+                    Ok::<_, Refusal>(Self::requeue(of, &assessment, waits)?)
+                }
+                _ => Ok(()),
+            }
+        });
+        match done {
+            Ok(()) => {
+                Self::keep_closing(closing, &mut close.across);
+                Ok(())
+            }
+            Err(refusal) => {
+                log::error!(target: crate::LOG, "{of:?} is not closed: {refusal:?}");
+                Self::drop_closing(closing, &mut close.across);
+                Self::keep(of);
+                Ok(())
+            }
         }
-        let assessment = case.assessment?;
-        if !assessment.is_below_maintenance() {
-            return Self::let_go(of, close);
-        }
-        if account.standing == Standing::Good {
-            // Remedy 1 could not be taken before the match; nothing comes before it.
-            return Ok(Outcome::Stays {
-                assessment,
-                waits: false,
-            });
-        }
-        let Some(why) = escalation(&account, &assessment, &close.backlogged)? else {
-            return Ok(Outcome::Stays {
-                assessment,
-                waits: false,
-            });
-        };
+    }
 
-        let mut assessment = assessment;
-        if assessment.equity < 0 {
-            Self::top_up(of, view, sub(0, assessment.equity)?)?;
-            assessment = Self::assessed(of, view)?;
-            if !assessment.is_below_maintenance() {
-                return Self::let_go(of, close);
-            }
-        }
-        let taken = Self::take_over(of, view, why, &assessment, &mut close.desk);
-        if taken.is_err() {
-            close.desk.withdraw();
-        }
-        match taken {
-            Ok(()) => return Ok(Outcome::Left),
-            Err(refusal) if account.standing != Standing::Frozen => {
-                Self::freeze(of)?;
-                let account = of.clone();
-                Self::deposit_event(Event::TakeoverRefused {
-                    account,
-                    why,
-                    refusal,
-                });
-            }
-            Err(_) => {}
-        }
-        if !close.quota.is_used_up() {
-            Self::close_desk(&mut close.desk, view)?;
-            Self::deleverage(of, view, &mut close.quota)?;
-            assessment = Self::assessed(of, view)?;
-        }
-        if !assessment.is_below_maintenance() {
-            return Self::let_go(of, close);
+    /// An account that counterparties did not suffice for stays in the queue, and out of trading.
+    fn leave_frozen(
+        of: &AccountRef<T::AccountId>,
+        account: &MarginAccount,
+        assessment: Assessment,
+    ) -> Result<Outcome, Refusal> {
+        if account.standing != Standing::Frozen {
+            T::Ledger::update(of, |account| {
+                account.standing = Standing::Frozen;
+                Ok::<_, Refusal>(())
+            })?;
         }
         if assessment.equity < 0 {
             let deficit = sub(0, assessment.equity)?;
@@ -208,21 +205,83 @@ impl<T: Config> Pallet<T> {
         })
     }
 
-    fn assessed(of: &AccountRef<T::AccountId>, view: &RiskView) -> Result<Assessment, Refusal> {
-        Ok(T::Risk::assess(&opened(T::Ledger::account(of))?, view)?)
+    /// Puts an account back for which nothing could be done.
+    fn keep(of: &AccountRef<T::AccountId>) {
+        if let Err(error) = Self::requeue_unchanged(of) {
+            log::error!(target: crate::LOG, "{of:?} is lost from the queue: {error:?}");
+        }
     }
 
-    fn freeze(of: &AccountRef<T::AccountId>) -> Result<(), Refusal> {
-        T::Ledger::update(of, |account| {
-            account.standing = Standing::Frozen;
-            Ok(())
-        })
+    fn remedy(
+        mut case: Case<T::AccountId>,
+        close: &mut Waterfall<'_, T::AccountId>,
+    ) -> Result<Outcome, Refusal> {
+        let of = &case.of.clone();
+        let view = close.view;
+        let is_vault = *of == T::Vault::get();
+        if is_vault {
+            Self::close_desk(&mut close.desk, view)?;
+        }
+        if is_vault || *of == T::InsuranceFund::get() {
+            // Others' remedies may have changed it.
+            case = Self::look_at(of, view);
+        }
+        let Some(account) = case.account else {
+            Self::dequeue(of)?;
+            return Ok(Outcome::Left);
+        };
+        if missing_axis(&account, view)?.is_some() {
+            return Self::let_wait(of, view);
+        }
+        let assessment = case.assessment?;
+        if !assessment.is_below_maintenance() {
+            return Self::let_go(of, close);
+        }
+        let stays = |assessment| Outcome::Stays {
+            assessment,
+            waits: false,
+        };
+        if account.standing == Standing::Good {
+            // Remedy 1 could not be taken before the match; nothing comes before it.
+            return Ok(stays(assessment));
+        }
+        let Some(why) = escalation(&account, &assessment, &close.backlogged)? else {
+            return Ok(stays(assessment));
+        };
+
+        let mut assessment = assessment;
+        if assessment.equity < 0 {
+            Self::top_up(of, view, sub(0, assessment.equity)?)?;
+            assessment = Self::assessed(of, view)?;
+            if !assessment.is_below_maintenance() {
+                return Self::let_go(of, close);
+            }
+        }
+        match Self::take_over(of, view, why, &assessment, &mut close.desk) {
+            Ok(()) => Ok(Outcome::Left),
+            Err(refusal) => {
+                close.desk.withdraw();
+                if account.standing != Standing::Frozen {
+                    let account = of.clone();
+                    Self::deposit_event(Event::TakeoverRefused {
+                        account,
+                        why,
+                        refusal,
+                    });
+                }
+                Ok(Outcome::Refused(opened(T::Ledger::account(of))?))
+            }
+        }
+    }
+
+    fn assessed(of: &AccountRef<T::AccountId>, view: &RiskView) -> Result<Assessment, Refusal> {
+        Ok(T::Risk::assess(&opened(T::Ledger::account(of))?, view)?)
     }
 
     /// An account that is above maintenance margin: pays its debt out of its collateral if it has one, and trades again.
     fn let_go(
         of: &AccountRef<T::AccountId>,
-        close: &mut Waterfall<'_>,
+        close: &mut Waterfall<'_, T::AccountId>,
     ) -> Result<Outcome, Refusal> {
         let view = close.view;
         if Self::is_in_debt(of, &opened(T::Ledger::account(of))?) {
@@ -233,11 +292,18 @@ impl<T: Config> Pallet<T> {
         }
         let account = opened(T::Ledger::account(of))?;
         let assessment = T::Risk::assess(&account, view)?;
+        let is_in_debt = Self::is_in_debt(of, &account);
+        let free = |account: &mut MarginAccount| {
+            account.standing = Standing::Good;
+            Ok::<_, Refusal>(())
+        };
+        if is_in_debt {
+            T::Ledger::update(of, free)?;
+        } else {
+            Self::dequeue(of)?;
+            T::Ledger::settle(of, view, false, free)?;
+        }
         if account.standing != Standing::Good {
-            T::Ledger::update(of, |account| {
-                account.standing = Standing::Good;
-                Ok::<_, Refusal>(())
-            })?;
             let (equity, maintenance) = (assessment.equity, assessment.maintenance);
             Self::deposit_event(Event::Recovered {
                 account: of.clone(),
@@ -245,14 +311,12 @@ impl<T: Config> Pallet<T> {
                 maintenance,
             });
         }
-        if Self::is_in_debt(of, &account) {
+        if is_in_debt {
             return Ok(Outcome::Stays {
                 assessment,
                 waits: true,
             });
         }
-        Self::dequeue(of)?;
-        T::Ledger::settle(of, view, false, |_| Ok::<_, Refusal>(()))?;
         Ok(Outcome::Left)
     }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    pages::{Entry, Shelf},
+    pages::{Entry, Shelf, Span},
     Pallet, Queue, Queued, RiskDirectory, RiskPage, RiskSpan, Suspended, UncoveredDeficit, Working,
 };
 use frame_support::assert_ok;
@@ -36,30 +36,22 @@ fn a_lost_page_is_noticed_when_its_bucket_is_marked() {
 
 #[test]
 fn a_lost_bucket_is_noticed_when_its_pages_are_there() {
-    let lost = found(|| {
-        let (shelf, slot) = a_threshold();
-        RiskSpan::<Test>::remove((shelf, slot.bucket));
-    });
-    assert_eq!(lost, "the directory marks other buckets than there are");
     let lost = found(|| RiskDirectory::<Test>::remove(a_threshold().0));
-    assert_eq!(lost, "the directory marks other buckets than there are");
-    let lost = found(|| {
-        let (shelf, slot) = a_threshold();
-        RiskSpan::<Test>::mutate((shelf, slot.bucket), |span| {
-            span.as_mut().unwrap().last += 1;
-        });
-    });
     assert_eq!(lost, "a bucket spans other pages than there are");
-    let miscounted = found(|| {
+    let spanned = |first, last| {
+        found(|| {
+            let (shelf, slot) = a_threshold();
+            RiskSpan::<Test>::insert((shelf, slot.bucket), Span { first, last });
+        })
+    };
+    assert_eq!(spanned(0, 1), "a bucket spans other pages than there are");
+    assert_eq!(spanned(0, 0), "a span is stored that goes without saying");
+    let unmarked = found(|| {
         let (shelf, slot) = a_threshold();
-        RiskSpan::<Test>::mutate((shelf, slot.bucket), |span| {
-            span.as_mut().unwrap().filled += 1;
-        });
+        let span = Span { first: 1, last: 1 };
+        RiskSpan::<Test>::insert((shelf, slot.bucket + 1), span);
     });
-    assert_eq!(
-        miscounted,
-        "a bucket's last page holds another number of entries than its span says"
-    );
+    assert_eq!(unmarked, "a bucket has pages and is not marked");
 }
 
 #[test]

@@ -9,6 +9,9 @@ use frame_support::{assert_noop, assert_ok};
 use proptest::prelude::*;
 use sp_runtime::DispatchError::BadOrigin;
 
+/// Steps of an account with one position.
+const STEPS: u32 = crate::ACCOUNT_STEPS;
+
 fn the_order() -> LiquidationOrder<u64> {
     // At 94: equity 940 − 900 = 40, maintenance 47, short of 7. A lot frees 94·(5 % − 0.1 % − 0.5 %) = 4.136: 2 lots.
     // Fillable: ABR = 1 − 40/47, times SMMR 1.5 times 47 is 10.5 off 940: 92.95 a lot, so 93 for a seller.
@@ -1006,8 +1009,8 @@ fn what_a_close_does_is_reserved_before_it_when_a_crash_comes_and_goes() {
     new_test_ext().execute_with(|| {
         let calm = Work {
             pops: 8,
-            looks: 8 * 7,
-            liquidations: 2 * 7,
+            looks: 8 * STEPS,
+            liquidations: 2 * STEPS,
             deleveraged: 1,
             ranks: 4,
             swept: 0,
@@ -1016,7 +1019,7 @@ fn what_a_close_does_is_reserved_before_it_when_a_crash_comes_and_goes() {
         (MaxPops::set(64), MaxLiquidations::set(10));
         let budget = || Pallet::<Test>::budget().ref_time();
         let reserved = budget();
-        assert!(reserved < Pallet::<Test>::worst_budget().ref_time());
+        assert_eq!(reserved, Pallet::<Test>::calm_budget().ref_time());
         deposit(VAULT, usd(1_000_000));
         let longs = 1_000..1_030;
         for owner in longs.clone() {
@@ -1040,8 +1043,8 @@ fn what_a_close_does_is_reserved_before_it_when_a_crash_comes_and_goes() {
             Pallet::<Test>::capacity(),
             Work {
                 pops: 64,
-                looks: 64 * 7,
-                liquidations: 10 * 7,
+                looks: 64 * STEPS,
+                liquidations: 10 * STEPS,
                 deleveraged: MaxDeleveraged::get(),
                 ranks: MaxRankReads::get(),
                 swept: 0
@@ -1058,6 +1061,47 @@ fn what_a_close_does_is_reserved_before_it_when_a_crash_comes_and_goes() {
         close_at(91);
         assert_eq!(Pallet::<Test>::capacity(), calm);
         assert!(!Capacity::<Test>::exists(), "a calm chain stores nothing");
+    });
+}
+
+#[test]
+fn a_crash_has_the_room_that_others_leave_when_that_is_less_than_the_constants() {
+    use frame_support::weights::Weight;
+    new_test_ext().execute_with(|| {
+        let calm = Work {
+            pops: 8,
+            looks: 8 * STEPS,
+            liquidations: 2 * STEPS,
+            deleveraged: 1,
+            ranks: 4,
+            swept: 0,
+        };
+        CalmWork::set(Some(calm));
+        let all = Pallet::<Test>::most();
+        let needs = <() as crate::WeightInfo>::budget;
+        let (least, most) = (needs(calm).ref_time(), needs(all).ref_time());
+        for part in 0..=10 {
+            Room::set(Weight::from_parts(least + (most - least) / 10 * part, 0));
+            let work = Pallet::<Test>::most();
+            assert!(needs(work).all_lte(Room::get()));
+            // But for what rounds down.
+            let lost = Room::get().ref_time() - needs(work).ref_time();
+            assert!(
+                lost < needs(Work {
+                    pops: 1,
+                    looks: 1,
+                    liquidations: 1,
+                    deleveraged: 1,
+                    ranks: 1,
+                    swept: 0
+                })
+                .ref_time()
+            );
+        }
+        Room::set(Weight::zero());
+        assert_eq!(Pallet::<Test>::most(), calm);
+        Room::set(Weight::MAX);
+        assert_eq!(Pallet::<Test>::most(), all);
     });
 }
 
@@ -1271,10 +1315,10 @@ proptest! {
                 assert_eq!(totals(), sums);
 
                 let mut closed = std::collections::BTreeMap::<(Of, MarketId), u64>::new();
-                let mut counterparties = 0;
+                let mut counterparties = std::collections::BTreeSet::new();
                 for event in events() {
                     if let Event::Deleveraged { account, counterparty, market, lots, .. } = event {
-                        counterparties += 1;
+                        counterparties.insert(counterparty);
                         assert!(lots > 0);
                         *closed.entry((account, market)).or_default() += lots;
                         *closed.entry((counterparty, market)).or_default() += lots;
@@ -1288,7 +1332,7 @@ proptest! {
                         }
                     }
                 }
-                assert!(counterparties <= quota);
+                assert!(counterparties.len() <= quota as usize);
                 for ((account, market), lots) in closed {
                     if account != of(VAULT) {
                         assert!(lots <= held[&account].lots(market).unsigned_abs());

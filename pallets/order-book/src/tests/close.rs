@@ -91,7 +91,7 @@ fn match_is_repeated_from_the_loaded_state_when_limits_narrow() {
             (first.volume, first.last, first.executed),
             (20, Some(MARK + 20), 2)
         );
-        let accounts: Vec<_> = Pallet::<Test>::candidates(&market)
+        let accounts: Vec<_> = Pallet::<Test>::candidates(&market, FILLS)
             .into_iter()
             .map(|c| c.0.owner)
             .collect();
@@ -358,21 +358,17 @@ fn reduce_only_orders_count_with_their_position_when_they_are_read() {
 }
 
 #[test]
-fn the_reserve_covers_reading_matching_and_housekeeping() {
+fn the_reserve_covers_reading_markets_and_housekeeping() {
     new_test_ext().execute_with(|| {
         type W = ();
         use crate::WeightInfo;
         let weight = Pallet::<Test>::close_weight;
-        assert_eq!(
-            weight(1, 10) - weight(1, 9),
-            <W as WeightInfo>::match_order()
-        );
         let market = <W as WeightInfo>::match_market() + <W as WeightInfo>::housekeep(0, 1)
             - <W as WeightInfo>::housekeep(0, 0);
-        assert_eq!(weight(2, 9) - weight(1, 9), market);
-        let less = weight(1, 9);
+        assert_eq!(weight(2) - weight(1), market);
+        let less = weight(1);
         BlockReads::mutate(|n| *n += 7);
-        assert_eq!(weight(1, 9) - less, <W as WeightInfo>::read() * 7);
+        assert_eq!(weight(1) - less, <W as WeightInfo>::read() * 7);
         BlockReads::mutate(|n| *n -= 7);
     });
 }
@@ -387,11 +383,10 @@ fn candidates_are_those_that_fills_reach_when_the_book_is_deep() {
         place(7, limit(1, Side::Bid, 10, MARK + 10)).unwrap();
         let view = market(BTC);
         let mut loaded = Pallet::<Test>::load(&view, vec![]).unwrap();
-        // Half of what a run may fill on each side, and the new one.
+        // As many on each side as are asked for, and the new one.
         Pallet::<Test>::run(&mut loaded, &MatchLimits::first(4));
-        assert_eq!(Pallet::<Test>::candidates(&loaded).len(), 3);
-        Pallet::<Test>::run(&mut loaded, &MatchLimits::first(0));
-        assert_eq!(Pallet::<Test>::candidates(&loaded).len(), 1);
+        assert_eq!(Pallet::<Test>::candidates(&loaded, 2).len(), 3);
+        assert_eq!(Pallet::<Test>::candidates(&loaded, 0).len(), 1);
     });
 }
 
