@@ -8,7 +8,7 @@ BIN := $(CARGO_TARGET_DIR)/release
 ALL := --workspace --release --all-targets --locked
 
 # Code that takes part in consensus, and is linted strictly.
-CONSENSUS := novate-types novate-heap novate-matching novate-risk novate-runtime-api pallet-instruments pallet-price-oracle \
+CONSENSUS := novate-types novate-heap novate-math novate-matching novate-risk novate-runtime-api pallet-instruments pallet-price-oracle \
 	pallet-margin pallet-order-book pallet-clearing pallet-liquidation
 
 # The runtime's blob for measuring weights, compiled as substrate-wasm-builder compiles the node's, with a directory of its own
