@@ -1,7 +1,6 @@
 //! Decimal strings. For tools and tests: exact or rounded once, without regard to speed.
 
 use crate::{elementary::binary_exponent, Error, Result, Scaled, Q96};
-use alloc::{format, string::String, vec::Vec};
 
 /// Digits of a number read.
 const MOST_DIGITS: usize = 1_000;

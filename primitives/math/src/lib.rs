@@ -9,7 +9,7 @@
 //! | [`elementary`] | [`exp`], [`exp_m1`], [`ln`], [`ln_1p`], [`pow`], [`sqrt`] |
 //! | [`normal`] | [`normal_cdf`], [`normal_pdf`], [`normal_inverse`] |
 //! | [`black76`] | prices and Greeks of European options on a forward |
-//! | [`decimal`] | decimal strings, read and written |
+//! | `decimal` | decimal strings, read and written (with `std`) |
 //!
 //! The way to many prices: a [`black76::Level`] for every forward and every strike, a [`black76::Deviation`] for every pair of volatility
 //! and time, then [`black76::price`] for each combination of them.
@@ -27,9 +27,8 @@
     )
 )]
 
-extern crate alloc;
-
 pub mod black76;
+#[cfg(feature = "std")]
 pub mod decimal;
 pub mod elementary;
 pub mod normal;

@@ -11,14 +11,14 @@ pub(crate) const DISTANCE_BITS: i32 = 122;
 /// `exp(x²/2) · N(−x)` as a fraction, for a distance `x` in units of 2⁻¹²². From 48 on, zero.
 pub(crate) fn tail(x: u128) -> u128 {
     let zeros = x.leading_zeros();
-    // Eighths of [0, 2), of [2, 4), …, of [32, 64).
-    let (octave, normal) = match 4u32.checked_sub(zeros) {
+    // Eighths of [0, 2), of [2, 4), …, of [32, 64): which, and how far into it from the left.
+    let (octave, place) = match 4u32.checked_sub(zeros) {
         Some(octave) => (octave.saturating_add(1), (x << zeros) & (u128::MAX >> 1)),
         None => (0, x << 4),
     };
-    let row = (octave << 3).saturating_add((normal >> 124) as u32) as usize;
+    let row = (octave << 3).saturating_add((place >> 124) as u32) as usize;
     match TAIL.get(row) {
-        Some(coefficients) => wide::polynomial(coefficients, !(normal << 4)),
+        Some(coefficients) => wide::polynomial(coefficients, !(place << 4)),
         None => 0,
     }
 }

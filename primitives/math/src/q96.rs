@@ -1,6 +1,9 @@
 //! Fixed point with 96 fractional bits.
 
-use crate::{scaled::UNIT_18, wide, Error, Result, Scaled};
+use crate::{
+    scaled::{signed, UNIT_18},
+    wide, Error, Result, Scaled,
+};
 
 /// A number in units of 2⁻⁹⁶ (1.3 · 10⁻²⁹), from −2³¹ up to below 2³¹.
 ///
@@ -33,12 +36,12 @@ impl Q96 {
 
     /// A number with 18 decimals (the inner value of a `FixedU128`), rounded down.
     pub fn from_18_decimals_floor(inner: u128) -> Result<Self> {
-        Self::from_magnitude(mul_div(inner, 1 << 96, UNIT_18)?.0, false)
+        signed(false, Some(mul_div(inner, 1 << 96, UNIT_18)?.0)).map(Self)
     }
 
-    /// With 18 decimals, rounded down. An error below zero.
-    pub fn to_18_decimals_floor(self) -> Result<u128> {
-        Scaled::from(self).to_18_decimals_floor()
+    /// With 18 decimals, rounded to the nearest. An error below zero.
+    pub fn to_18_decimals_nearest(self) -> Result<u128> {
+        Scaled::from(self).to_18_decimals_nearest()
     }
 
     /// `x + y`, exactly.
@@ -80,7 +83,7 @@ impl Q96 {
     pub fn sqrt_floor(self) -> Result<Self> {
         let root = Scaled::from(self).sqrt_floor()?;
         // The root's magnitude is below 2¹⁶: 112 bits with the fraction.
-        Self::from_magnitude(root.magnitude_floor(96), false)
+        signed(false, Some(root.magnitude_floor(96))).map(Self)
     }
 
     /// `x · y / z` with a product of 256 bits.
@@ -92,16 +95,7 @@ impl Q96 {
         )?;
         let negative = (self.0 < 0) ^ (y.0 < 0) ^ (z.0 < 0);
         let away = u128::from(!exact && negative != up);
-        Self::from_magnitude(quotient.checked_add(away).ok_or(Error::Overflow)?, negative)
-    }
-
-    fn from_magnitude(magnitude: u128, negative: bool) -> Result<Self> {
-        if negative {
-            0i128.checked_sub_unsigned(magnitude).map(Self)
-        } else {
-            i128::try_from(magnitude).ok().map(Self)
-        }
-        .ok_or(Error::Overflow)
+        signed(negative, quotient.checked_add(away)).map(Self)
     }
 }
 

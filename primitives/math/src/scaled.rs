@@ -54,7 +54,7 @@ impl Scaled {
         let (_, mut mantissa) = wide::split(upper, lower, zeros);
         let mut exponent = exponent.saturating_sub(i64::from(zeros));
         // The first bit that does not fit.
-        if zeros < 128 && (lower << zeros) >> 127 == 1 {
+        if (lower << zeros) >> 127 == 1 {
             match mantissa.checked_add(1) {
                 Some(up) => mantissa = up,
                 None => {
@@ -231,17 +231,24 @@ impl Scaled {
         if other.is_zero() {
             return Err(Error::DivisionByZero);
         }
-        // Halved, the dividend is below the divisor, so that the quotient is below one: 126 to 128 bits.
-        let dividend = self.mantissa >> 1;
-        let (quotient, rest) = wide::divide(dividend, self.mantissa << 127, other.mantissa);
-        let (more, _) = wide::divide(rest, 0, other.mantissa);
+        if self.is_zero() {
+            return Ok(self);
+        }
+        // A dividend from a half of the divisor up to it: a quotient of 128 bits.
+        let (upper, lower, taken) = if self.mantissa < other.mantissa {
+            (self.mantissa, 0, 128)
+        } else {
+            (self.mantissa >> 1, self.mantissa << 127, 127)
+        };
+        let (quotient, rest) = wide::divide(upper, lower, other.mantissa);
+        let half = u128::from(rest >= other.mantissa.saturating_sub(rest)) << 127;
         Self::normal(
             self.negative != other.negative,
             quotient,
-            more,
+            half,
             i64::from(self.exponent)
                 .saturating_sub(i64::from(other.exponent))
-                .saturating_sub(127),
+                .saturating_sub(taken),
         )
     }
 
@@ -253,12 +260,11 @@ impl Scaled {
         if self.is_zero() {
             return Ok(self);
         }
-        let odd = self.exponent & 1;
-        let (_, lower) = wide::split(self.mantissa, 0, 127);
-        let (upper, lower, taken) = if odd == 0 {
+        // An even power of two, and the root of 256 bits.
+        let (upper, lower, taken) = if self.exponent & 1 == 0 {
             (self.mantissa, 0, 128)
         } else {
-            (self.mantissa >> 1, lower, 127)
+            (self.mantissa >> 1, self.mantissa << 127, 127)
         };
         let exponent = self.exponent.saturating_sub(taken) >> 1;
         Ok(Self::positive(wide::root(upper, lower), exponent))
@@ -274,39 +280,68 @@ impl Scaled {
         Self::ratio(inner, UNIT_18)
     }
 
-    /// With 18 decimals, rounded down.
+    /// With 18 decimals, rounded down. An error below zero.
     pub fn to_18_decimals_floor(self) -> Result<u128> {
-        Ok(self.to_18_decimals()?.0)
+        self.to_18_decimals(|_| false)
     }
 
-    /// With 18 decimals, rounded up.
+    /// With 18 decimals, rounded up. An error below zero.
     pub fn to_18_decimals_ceil(self) -> Result<u128> {
-        let (floor, rest) = self.to_18_decimals()?;
-        floor
-            .checked_add(u128::from(rest != 0))
-            .ok_or(Error::Overflow)
+        self.to_18_decimals(|rest| rest != 0)
     }
 
-    /// With 18 decimals: the whole, and whether something was cut off.
-    fn to_18_decimals(self) -> Result<(u128, u128)> {
+    /// With 18 decimals, rounded to the nearest, ties up. What [`Scaled::from_18_decimals`] made of less than 2¹²⁷
+    /// comes back. An error below zero.
+    pub fn to_18_decimals_nearest(self) -> Result<u128> {
+        self.to_18_decimals(|rest| rest >> 127 == 1)
+    }
+
+    fn to_18_decimals(self, up: impl Fn(u128) -> bool) -> Result<u128> {
         if self.negative {
             return Err(Error::Negative);
         }
         let (upper, lower) = wide::multiply(self.mantissa, UNIT_18);
-        integer(upper, lower, self.exponent)
+        let (whole, rest) = integer(upper, lower, self.exponent)?;
+        whole
+            .checked_add(u128::from(up(rest)))
+            .ok_or(Error::Overflow)
+    }
+
+    /// The whole number at or below.
+    pub fn floor(self) -> Result<i128> {
+        self.whole(|rest| self.negative && rest != 0)
+    }
+
+    /// The whole number at or above.
+    pub fn ceil(self) -> Result<i128> {
+        self.whole(|rest| !self.negative && rest != 0)
+    }
+
+    /// The nearest whole number, ties away from zero.
+    pub fn nearest(self) -> Result<i128> {
+        self.whole(|rest| rest >> 127 == 1)
+    }
+
+    fn whole(self, away: impl Fn(u128) -> bool) -> Result<i128> {
+        let (whole, rest) = integer(0, self.mantissa, self.exponent)?;
+        signed(self.negative, whole.checked_add(u128::from(away(rest))))
     }
 
     /// In units of 2⁻⁹⁶, rounded to the nearest, ties away from zero.
     pub fn to_q96(self) -> Result<Q96> {
-        let (floor, rest) = integer(0, self.mantissa, self.exponent.saturating_add(96))?;
-        let magnitude = floor.checked_add(rest >> 127).ok_or(Error::Overflow)?;
-        let magnitude = i128::try_from(magnitude).map_err(|_| Error::Overflow)?;
-        Ok(Q96::from_bits(if self.negative {
-            magnitude.saturating_neg()
-        } else {
-            magnitude
-        }))
+        self.shift(96)?.nearest().map(Q96::from_bits)
     }
+}
+
+/// A magnitude with its sign, if it fits.
+pub(crate) fn signed(negative: bool, magnitude: Option<u128>) -> Result<i128> {
+    let magnitude = magnitude.ok_or(Error::Overflow)?;
+    if negative {
+        0i128.checked_sub_unsigned(magnitude)
+    } else {
+        i128::try_from(magnitude).ok()
+    }
+    .ok_or(Error::Overflow)
 }
 
 /// `(upper, lower) · 2^exponent` of two words: the whole number, and what is left in units of 2⁻¹²⁸ (at least one if not nothing).
@@ -324,7 +359,7 @@ fn integer(upper: u128, lower: u128, exponent: i32) -> Result<(u128, u128)> {
         return Ok((whole.ok_or(Error::Overflow)?, 0));
     }
     match bits {
-        0..=127 => {
+        ..=127 => {
             let left = 128u32.saturating_sub(bits);
             let (over, whole) = wide::split(upper, lower, left);
             if over != 0 {
@@ -332,14 +367,12 @@ fn integer(upper: u128, lower: u128, exponent: i32) -> Result<(u128, u128)> {
             }
             Ok((whole, lower << left))
         }
-        128 => Ok((upper, lower)),
-        129..=255 => {
+        128..=255 => {
             let right = bits.saturating_sub(128);
-            let (_, rest) = wide::split(upper, lower, 128u32.saturating_sub(right));
-            Ok((
-                upper >> right,
-                rest | u128::from(lower << 128u32.saturating_sub(right) != 0),
-            ))
+            let left = 128u32.saturating_sub(right);
+            let rest = (lower >> right) | upper.checked_shl(left).unwrap_or(0);
+            let lost = lower.checked_shl(left).is_some_and(|lost| lost != 0);
+            Ok((upper >> right, rest | u128::from(lost)))
         }
         _ => Ok((0, 1)),
     }
@@ -360,6 +393,12 @@ impl Ord for Scaled {
             (false, false) => magnitude(self).cmp(&magnitude(other)),
             (true, true) => magnitude(other).cmp(&magnitude(self)),
         }
+    }
+}
+
+impl Default for Scaled {
+    fn default() -> Self {
+        Self::ZERO
     }
 }
 
