@@ -10,6 +10,23 @@
 //! - else: `A·(1 − E·(tail(t−a) + tail(a+t)))`.
 //!
 //! `a − t` is clamped to ±37: beyond, the value is zero or `A`, with an error of less than 10⁻²⁹⁸·A.
+//!
+//! ```
+//! use novate_math::{black76::{self, Expiry, Kind, Level}, Scaled};
+//!
+//! let expiry = Expiry::new(black76::years(14 * 86_400)?, Scaled::ZERO)?;
+//! let (forward, strike) = (Level::new(60_000u64.into())?, Level::new(65_000u64.into())?);
+//! let volatility: Scaled = "0.55".parse()?;
+//! let call = black76::greeks(Kind::Call, &forward, &strike, volatility, &expiry)?;
+//! assert_eq!(call.price.to_decimal(12)?, "892.17869439");
+//! assert_eq!(call.delta.to_decimal(12)?, "0.24533860063");
+//!
+//! // Many prices: what an expiry and a volatility come to once, then each strike.
+//! let deviation = expiry.deviation(volatility)?;
+//! let price = black76::price(Kind::Call, &forward, &strike, &deviation, expiry.discount())?;
+//! assert_eq!(price, call.price);
+//! # Ok::<(), novate_math::Error>(())
+//! ```
 
 use crate::{
     elementary, exp,
@@ -281,9 +298,11 @@ impl Shape {
     }
 }
 
-/// The price of an option. Errors only for a discount so large that the price leaves [`Scaled`].
+/// The price of an option, in the unit of forward and strike.
 ///
-/// Relative error 2⁻⁹⁸ plus 2⁻¹¹⁷·(1 + |d|)/s; where the option is worth more than 10⁻⁹·F it is below 10⁻²⁴ for every s above 10⁻⁹.
+/// Error at most 2·10⁻³⁰ of the greater of forward and strike, and 2·10⁻³⁰·(1 + (1 + d)/s) of the price, `d` being `|ln(F/K)|/s`: where an option is
+/// worth more than 10⁻⁹·F, better than 10⁻²⁰ of it. So the price never falls when the volatility rises by 10⁻¹⁸ or more, nor when a forward or
+/// strike below 10⁹ moves in its favour by that much. An error only where the discount takes the price out of [`Scaled`].
 pub fn price(
     kind: Kind,
     forward: &Level,

@@ -1,4 +1,6 @@
 //! Exponentials, logarithms, powers and roots.
+//!
+//! A table brings the argument near zero, a polynomial does the rest: no division on the way.
 
 use crate::{tables::*, wide, Error, Result, Scaled};
 
@@ -25,7 +27,7 @@ pub(crate) fn exp2_fraction(x: u128) -> u128 {
     step.saturating_add(wide::fraction(step, growth))
 }
 
-/// `eˣ`. Relative error 2⁻¹¹⁶ + |x| · 2⁻¹²⁶; beyond ± 2²⁹ an error above and zero below.
+/// `eˣ`. Relative error 2⁻¹¹⁵ + |x| · 2⁻¹²⁶. From 2²⁹ on an error, from −2²⁹ down zero.
 pub fn exp(x: Scaled) -> Result<Scaled> {
     if x.is_zero() {
         return Ok(Scaled::ONE);
@@ -62,7 +64,7 @@ pub fn exp(x: Scaled) -> Result<Scaled> {
     ))
 }
 
-/// `eˣ − 1` with a relative error of 2⁻¹¹² also near zero.
+/// `eˣ − 1`, with a relative error of 2⁻¹¹⁰ also near zero.
 pub fn exp_m1(x: Scaled) -> Result<Scaled> {
     if !is_near_zero(x) {
         return exp(x)?.minus(Scaled::ONE);
@@ -96,7 +98,7 @@ pub(crate) fn ln_mantissa(mantissa: u128) -> u128 {
     ln.saturating_sub(wide::fraction(v, wide::polynomial(&LN, v)))
 }
 
-/// `ln x`. Absolute error 2⁻¹²⁰ (or 2⁻¹²⁸ of the result where that is more), and a relative one of 2⁻¹¹⁰ near one.
+/// `ln x` of a number above zero. Relative error 2⁻¹¹⁸, near one as well.
 pub fn ln(x: Scaled) -> Result<Scaled> {
     if !x.is_positive() {
         return Err(Error::NotPositive);
@@ -111,7 +113,7 @@ pub fn ln(x: Scaled) -> Result<Scaled> {
         .plus(Scaled::from_fraction(ln_mantissa(x.mantissa())))
 }
 
-/// `ln(1 + x)` with a relative error of 2⁻¹¹⁰ also near zero.
+/// `ln(1 + x)`, with a relative error of 2⁻¹¹⁸ also near zero.
 pub fn ln_1p(x: Scaled) -> Result<Scaled> {
     let sum = Scaled::ONE.plus(x)?;
     if is_near_zero(x) {
@@ -136,7 +138,7 @@ fn ln_near_one(x: Scaled, one_plus_x: Scaled) -> Result<Scaled> {
     Ok(if x.is_negative() { ln.negated() } else { ln })
 }
 
-/// `baseᵖᵒʷᵉʳ` of a positive base, as `exp(power · ln base)`: relative error 2⁻¹¹⁵ + |power · ln base| · 2⁻¹²⁰.
+/// `baseᵖᵒʷᵉʳ` of a positive base, as `exp(power · ln base)`: relative error 2⁻¹¹⁵ + |power · ln base| · 2⁻¹¹⁸.
 pub fn pow(base: Scaled, power: Scaled) -> Result<Scaled> {
     exp(ln(base)?.times(power)?)
 }

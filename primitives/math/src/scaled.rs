@@ -78,7 +78,6 @@ impl Scaled {
 
     /// What [`Scaled::normal`] gives for a mantissa that has its highest bit and an exponent far within the limit.
     pub(crate) const fn positive(mantissa: u128, exponent: i32) -> Self {
-        debug_assert!(mantissa >> 127 == 1);
         Self {
             mantissa,
             exponent,

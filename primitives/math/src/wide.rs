@@ -36,7 +36,7 @@ pub(crate) const fn fraction(a: u128, b: u128) -> u128 {
 }
 
 /// `Σ coefficients[n] · xⁿ` in fractions. The coefficients sum to less than one, so it cannot saturate.
-pub(crate) fn polynomial<const N: usize>(coefficients: &[u128; N], x: u128) -> u128 {
+pub(crate) fn polynomial(coefficients: &[u128], x: u128) -> u128 {
     coefficients
         .iter()
         .rev()

@@ -1,5 +1,7 @@
 //! `Scaled` and `Q96` against exact arithmetic in 1024 bits; decimal strings there and back.
 
+mod common;
+
 use novate_math::{Error, Scaled, Q96};
 use primitive_types::{U256, U512};
 use proptest::prelude::*;
@@ -81,7 +83,7 @@ fn quotient(negative: bool, n: U256, d: U256, up: bool) -> Option<i128> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(10_000))]
+    #![proptest_config(common::runs(10_000))]
 
     #[test]
     fn sum_is_the_nearest_number(x in scaled(), y in scaled()) {
@@ -246,7 +248,7 @@ proptest! {
         let written: u128 = written.parse().unwrap();
         // The same number: digits·10^power = written·10^(exponent − decimals), with zeros at the end on either side.
         let trim = |mut n: u128, mut e: i32| {
-            while n % 10 == 0 {
+            while n.is_multiple_of(10) {
                 (n, e) = (n / 10, e + 1);
             }
             (n, e)

@@ -1,5 +1,6 @@
 //! What a large portfolio costs in one block: 64 strikes in 33 scenarios. Compiled natively and, by `tests/guest`, into WebAssembly.
 
+use core::hint::black_box;
 use novate_math::{
     black76::{self, Deviation, Kind, Level},
     Result, Scaled,
@@ -48,12 +49,16 @@ pub fn prices(rounds: u32) -> u64 {
 
 /// So many forwards, into one word.
 pub fn levels(count: u32) -> u64 {
-    (0..count).fold(0, |all, n| fold(all, forward(n).map(|level| level.price())))
+    (0..count).fold(0, |all, n| {
+        fold(all, forward(n).map(|level| black_box(level).price()))
+    })
 }
 
 /// So many deviations, into one word.
 pub fn deviations(count: u32) -> u64 {
-    (0..count).fold(0, |all, n| fold(all, deviation(n).map(|s| s.value())))
+    (0..count).fold(0, |all, n| {
+        fold(all, deviation(n).map(|s| black_box(s).value()))
+    })
 }
 
 fn fold(all: u64, x: Result<Scaled>) -> u64 {

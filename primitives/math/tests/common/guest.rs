@@ -1,5 +1,7 @@
 //! Builds `tests/guest` for WebAssembly, as the runtime is built, and runs it.
 
+#![allow(dead_code)]
+
 use std::{path::Path, process::Command};
 use wasmtime::{Engine, Instance, Module, Store, TypedFunc, WasmParams, WasmResults};
 

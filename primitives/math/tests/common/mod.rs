@@ -91,3 +91,17 @@ impl std::fmt::Display for Worst {
         write!(f, "{:.1e} at {}", self.error, self.at)
     }
 }
+
+/// As many cases as a property needs, or as `PROPTEST_CASES` asks for.
+pub fn runs(needed: u32) -> proptest::test_runner::Config {
+    let asked = std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|n| n.parse().ok());
+    let cases = asked.unwrap_or(needed);
+    proptest::test_runner::Config {
+        cases,
+        max_global_rejects: 20 * cases,
+        failure_persistence: None,
+        ..Default::default()
+    }
+}

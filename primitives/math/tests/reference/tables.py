@@ -8,7 +8,7 @@ positive, so that the Rust side works in unsigned fractions: the variable runs f
 function grows. Where interpolation gives a negative coefficient, that power is left out and the others are fitted again.
 """
 
-from mpmath import mp, mpf, cos, erfc, exp, ln, log, matrix, lu_solve, nstr, pi, sqrt, factorial
+from mpmath import cos, erfc, exp, ln, log, lu_solve, matrix, mp, mpf, nstr, pi, sqrt
 
 mp.prec = 500
 
@@ -22,8 +22,8 @@ def fraction(x, bits=128):
     return n
 
 
-def fit(f, terms):
-    """Coefficients of the polynomial with `terms` terms at most that meets f at the Chebyshev points of [0, 1]."""
+def interpolate(f, terms):
+    """The polynomial with `terms` terms at most that meets f at the Chebyshev points of [0, 1]."""
     powers = list(range(terms))
     while True:
         n = len(powers)
@@ -39,12 +39,17 @@ def fit(f, terms):
 
 
 def error(f, coefficients):
-    """The largest difference on a grid of [0, 1], in bits."""
-    worst = mpf(0)
-    for i in range(101):
-        x = mpf(i) / 100
-        worst = max(worst, abs(sum(c * x**k for k, c in enumerate(coefficients)) - f(x)))
-    return log(worst, 2)
+    """The largest relative error on a grid of [0, 1], in bits."""
+    grid = [mpf(i) / 100 for i in range(101)]
+    return max(log(abs(sum(c * x**k for k, c in enumerate(coefficients)) / f(x) - 1), 2) for x in grid)
+
+
+def fit(f, bits):
+    """The shortest polynomial with a relative error of at most 2^-bits, and that error in bits."""
+    for terms in range(8, 30):
+        c = interpolate(f, terms)
+        if error(f, c) <= -bits:
+            return c, error(f, c)
 
 
 def tail(x):
@@ -61,7 +66,7 @@ def pieces():
     return list(zip(edges, edges[1:]))
 
 
-def rows(values, indent):
+def lines(values, indent):
     return "\n".join(" " * indent + f"0x{v:032x}," for v in values)
 
 
@@ -70,7 +75,7 @@ def constant(doc, name, value):
 
 
 def table(doc, name, values):
-    print(f"\n/// {doc}\npub(crate) const {name}: [u128; {len(values)}] = [\n{rows(values, 4)}\n];")
+    print(f"\n/// {doc}\npub(crate) const {name}: [u128; {len(values)}] = [\n{lines(values, 4)}\n];")
 
 
 def main():
@@ -80,34 +85,31 @@ def main():
     constant("`1 / √(2π)` in units of 2⁻¹²⁹.", "INV_SQRT_2_PI", fraction(1 / sqrt(2 * pi), 129))
 
     f = lambda v: (mpf(2) ** (v / 32) - 1) / v if v else ln(2) / 32
-    c = fit(f, 12)
+    c, bits = fit(f, 100)
     table("`2^(j/32)` in units of 2⁻¹²⁷.", "EXP2_STEPS", [fraction(mpf(2) ** (mpf(j) / 32), 127) for j in range(32)])
-    table(f"`(2^(v/32) − 1) / v` in units of 2⁻¹²⁸; error 2^{nstr(error(f, c), 4)}.", "EXP2", [fraction(x) for x in c])
+    table(f"`(2^(v/32) − 1) / v` in units of 2⁻¹²⁸; relative error 2^{nstr(bits, 4)}.", "EXP2", [fraction(x) for x in c])
 
     f = lambda v: -ln(1 - v / 64) / v if v else mpf(1) / 64
-    c = fit(f, 15)
+    c, bits = fit(f, 120)
     steps = [(2**14 * 64) // (65 + j) for j in range(64)]
-    print(f"\n/// `1 / (1 + (j+1)/64)` in units of 2⁻¹⁴, rounded down.\npub(crate) const LN_RECIPROCALS: [u16; 64] = [")
+    print("\n/// `1 / (1 + (j+1)/64)` in units of 2⁻¹⁴, rounded down.\npub(crate) const LN_RECIPROCALS: [u16; 64] = [")
     for i in range(0, 64, 16):
         print("    " + " ".join(f"{x}," for x in steps[i : i + 16]))
     print("];")
     table("`−ln` of [`LN_RECIPROCALS`] in units of 2⁻¹²⁸.", "LN_STEPS", [fraction(-ln(mpf(s) / 2**14)) for s in steps])
-    table(f"`−ln(1 − v/64) / v` in units of 2⁻¹²⁸; error 2^{nstr(error(f, c), 4)}.", "LN", [fraction(x) for x in c])
+    table(f"`−ln(1 − v/64) / v` in units of 2⁻¹²⁸; relative error 2^{nstr(bits, 4)}.", "LN", [fraction(x) for x in c])
 
-    all_pieces = pieces()
-    fits, worst = [], []
-    for a, b in all_pieces:
+    rows, worst = [], -1000
+    for a, b in pieces():
         f = lambda v: tail(b - (b - a) * v)
-        c = fit(f, 20)
-        fits.append(c)
-        worst.append((error(f, c) - log(tail(b), 2), a))
-    near, far = max(w for w in worst if w[1] < 8)[0], max(worst)[0]
-    print("\n/// Terms of each row of [`TAIL`].\npub(crate) const TAIL_TERMS: usize = 20;")
+        c, bits = fit(f, 100)
+        rows.append((a, b, c))
+        worst = max(worst, bits)
     print("\n/// `exp(x²/2) · N(−x)` in units of 2⁻¹²⁸ on eighths of [0, 2), [2, 4), [4, 8) … and half of [32, 64), in powers of the")
-    print(f"/// distance from the right end as a part of the piece. Relative error 2^{nstr(near, 4)} up to 8, 2^{nstr(far, 4)} beyond.")
-    print(f"pub(crate) const TAIL: [[u128; TAIL_TERMS]; {len(fits)}] = [")
-    for (a, b), c in zip(all_pieces, fits):
-        print(f"    // [{nstr(a, 6)}, {nstr(b, 6)})\n    [\n{rows([fraction(x) for x in c], 8)}\n    ],")
+    print(f"/// distance from the right end as a part of the piece; relative error 2^{nstr(worst, 4)}.")
+    print(f"pub(crate) const TAIL: [&[u128]; {len(rows)}] = [")
+    for a, b, c in rows:
+        print(f"    // [{nstr(a, 6)}, {nstr(b, 6)})\n    &[\n{lines([fraction(x) for x in c], 8)}\n    ],")
     print("];")
 
 

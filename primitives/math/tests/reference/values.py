@@ -11,10 +11,13 @@ another range: `black_deep` are options far from the money.
 import random
 from fractions import Fraction
 
-from mpmath import mp, mpf, erfc, erfinv, exp, expm1, ln, log1p, nstr, pi, power, sqrt
+from mpmath import mp, mpf, erfc, exp, expm1, ln, log, log1p, nstr, pi, power, sqrt
 
 mp.prec = 1200
 rng = random.Random(20260930)
+
+
+EDGES = [e / 4 for e in range(8)] + [o * (1 + i / 8) for o in (2, 4, 8, 16) for i in range(8)] + [32.0, 36.0]
 
 
 class Number:
@@ -31,6 +34,15 @@ class Number:
             n, self.exponent = n // 2, self.exponent + 1
         self.mantissa = n
         self.value = mpf(n) * mpf(2) ** self.exponent * (-1 if x < 0 else 1)
+
+    @classmethod
+    def nearest(cls, x):
+        """The number of 128 bits nearest to x, which is positive."""
+        self = cls(1.0)
+        self.exponent = int(mp.floor(log(x, 2))) - 127
+        self.mantissa = int(mp.nint(x / mpf(2) ** self.exponent))
+        self.value = mpf(self.mantissa) * mpf(2) ** self.exponent
+        return self
 
     def __str__(self):
         return f"{self.sign}{self.mantissa:x}p{self.exponent}"
@@ -101,8 +113,7 @@ def options(group, count, make):
 
 def around(f, deviations, v, t):
     """A strike so many standard deviations from the forward."""
-    s = v.value * sqrt(t.value)
-    return Number(float(f.value * exp(s * mpf(deviations))))
+    return Number.nearest(f.value * exp(v.value * sqrt(t.value) * mpf(deviations)))
 
 
 def general():
@@ -120,6 +131,13 @@ def near():
     f, v = magnitude(0, 5), uniform(0.1, 3.0)
     t = Number(float((mpf(10) ** rng.uniform(-9, -3) / v.value) ** 2))
     return f, around(f, rng.gauss(0, 2), v, t), v, t, uniform(0, 0.1)
+
+
+def edge():
+    """The same, with d next to where the polynomials of N change."""
+    f, v = magnitude(0, 5), uniform(0.1, 3.0)
+    t = Number(float((mpf(10) ** rng.uniform(-9, -3) / v.value) ** 2))
+    return f, around(f, rng.choice((-1, 1)) * rng.choice(EDGES[1:28]), v, t), v, t, uniform(0, 0.1)
 
 
 def long():
@@ -143,23 +161,23 @@ def main():
     function("exp", exp, [either(magnitude(-25, 1.7)) for _ in range(200)] + [uniform(-700, 700) for _ in range(100)])
     function("exp_large", exp, [either(uniform(700, 7000)) for _ in range(40)])
     function("exp_m1", expm1, [either(magnitude(-25, -1)) for _ in range(100)] + [uniform(-40, 40) for _ in range(30)])
-    function("ln", ln, [magnitude(-30, 30) for _ in range(250)])
+    function("ln", ln, [magnitude(-30, 30) for _ in range(400)])
     function("ln_near_one", ln, [Number(float(1 + either(magnitude(-15, -0.3)).value)) for _ in range(150)])
     function("ln_1p", log1p, [either(magnitude(-25, -0.1)) for _ in range(100)])
     function("sqrt", sqrt, [magnitude(-30, 30) for _ in range(100)])
     for _ in range(100):
         x, y = magnitude(-4, 4), uniform(-3, 3)
         line("pow", [x, y], [power(x.value, y.value)])
-    edges = [e / 4 for e in range(8)] + [o * (1 + i / 8) for o in (2, 4, 8, 16) for i in range(8)] + [32.0, 36.0]
     function("cdf", cdf, [uniform(-8, 8) for _ in range(400)] + [either(magnitude(-20, 0)) for _ in range(50)])
-    function("cdf_edge", cdf, [Number(s * (e + d)) for e in edges for s, d in ((-1, 0), (-1, -1e-15), (-1, 1e-15)) if e + d > 0])
-    function("cdf_far", cdf, [uniform(-37, -8) for _ in range(200)])
+    function("cdf_edge", cdf, [Number(s * (e + d)) for e in EDGES for s, d in ((-1, 0), (-1, -1e-15), (-1, 1e-15)) if e + d > 0])
+    function("cdf_far", cdf, [uniform(-47.9, -8) for _ in range(250)])
     function("cdf_upper", cdf, [uniform(0, 37) for _ in range(60)])
     function("pdf", pdf, [uniform(-37, 37) for _ in range(100)])
     function("quantile", quantile, [magnitude(-300, -0.31) for _ in range(80)] + [uniform(0.001, 0.999) for _ in range(80)])
     options("black_general", 300, general)
     options("black_deep", 150, deep)
     options("black_near", 150, near)
+    options("black_edge", 150, edge)
     options("black_long", 80, long)
     options("black_wild", 80, wild)
     options("black_at_the_money", 80, at_the_money)
