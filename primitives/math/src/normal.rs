@@ -73,7 +73,7 @@ pub(crate) fn inverse_sqrt_2_pi() -> Scaled {
 
 /// The smallest probability of [`normal_inverse`], as a power of two: its quantile is −45.4.
 const SMALLEST_PROBABILITY: i32 = -1500;
-/// Newton's steps of [`normal_inverse`]; six are enough over its whole range.
+/// Newton's steps of [`normal_inverse`] at most; seven have been enough.
 const STEPS: usize = 12;
 
 /// The quantile `z` with `N(z) = p`, for 2⁻¹⁵⁰⁰ ≤ p < 1. Absolute error 10⁻³⁰, and above one half what the rounding of `1 − p` is worth.

@@ -125,7 +125,11 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(20_000))]
+        #![proptest_config(ProptestConfig {
+            cases: 20_000,
+            failure_persistence: None,
+            ..Default::default()
+        })]
 
         #[test]
         fn fraction_is_the_upper_word_or_up_to_two_less(a in any_word(), b in any_word()) {

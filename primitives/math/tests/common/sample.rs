@@ -93,13 +93,15 @@ pub fn sample(seed: u64, put: impl FnMut([u64; WORDS])) {
     out.scaled(normal_cdf(deviations));
     out.scaled(normal_pdf(deviations));
     // Its steps cost as much as all the rest.
-    out.scaled(if seed % 8 == 0 {
+    out.scaled(if seed & 7 == 0 {
         normal_inverse(stream.positive(-200, 0))
     } else {
         Err(Error::NotAProbability)
     });
     options(&mut stream, &mut out);
 }
+
+type Parts = (Level, Level, Deviation, Expiry);
 
 /// Prices and Greeks, from next to expiry to decades, at the money and far from it.
 fn options(stream: &mut Stream, out: &mut Out<impl FnMut([u64; WORDS])>) {
@@ -114,7 +116,7 @@ fn options(stream: &mut Stream, out: &mut Out<impl FnMut([u64; WORDS])>) {
         .and_then(exp)
         .and_then(|ratio| ratio.times(forward))
         .unwrap_or(forward);
-    let parts = (|| {
+    let parts: Result<Parts> = (|| {
         let expiry = Expiry::new(years, rate)?;
         Ok((
             Level::new(forward)?,
@@ -123,9 +125,7 @@ fn options(stream: &mut Stream, out: &mut Out<impl FnMut([u64; WORDS])>) {
             expiry,
         ))
     })();
-    let of = |f: &dyn Fn(&(Level, Level, Deviation, Expiry)) -> Result<Scaled>| {
-        parts.as_ref().map_err(|e| *e).and_then(f)
-    };
+    let of = |f: &dyn Fn(&Parts) -> Result<Scaled>| parts.as_ref().map_err(|e| *e).and_then(f);
     out.scaled(of(&|(_, _, s, _)| Ok(s.value())));
     out.scaled(of(&|(_, _, _, e)| Ok(e.discount())));
     for kind in [Kind::Call, Kind::Put] {

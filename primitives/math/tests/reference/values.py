@@ -96,7 +96,7 @@ def black(group, f, k, v, t, r):
     s = V * sqrt(T)
     d1 = ln(F / K) / s + s / 2
     d2 = d1 - s
-    if abs(d1) > 36 or abs(d2) > 36:
+    if min(abs(d1), abs(d2)) > 36.9:
         return False
     D = exp(-R * T)
     call, put = D * (F * cdf(d1) - K * cdf(d2)), D * (K * cdf(-d2) - F * cdf(-d1))
@@ -123,7 +123,7 @@ def general():
 
 def deep():
     f, v, t = magnitude(0, 5), uniform(0.2, 1.5), uniform(0.002, 1.0)
-    return f, around(f, rng.choice((-1, 1)) * rng.uniform(5, 34), v, t), v, t, uniform(0, 0.1)
+    return f, around(f, rng.choice((-1, 1)) * rng.uniform(5, 38), v, t), v, t, uniform(0, 0.1)
 
 
 def near():
