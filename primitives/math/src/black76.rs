@@ -289,6 +289,22 @@ impl Shape {
         self.least.times(part)
     }
 
+    /// The price of either side.
+    fn price(
+        &self,
+        kind: Kind,
+        forward: &Level,
+        strike: &Level,
+        discount: Scaled,
+    ) -> Result<Scaled> {
+        let out = self.out_of_the_money()?.times(discount)?;
+        if in_the_money(kind, forward, strike) {
+            out.plus(intrinsic(forward, strike, discount)?)
+        } else {
+            Ok(out)
+        }
+    }
+
     /// `F·φ(d₁) = K·φ(d₂)`.
     fn density(&self) -> Result<Scaled> {
         let (mantissa, exponent) = self.bell;
@@ -310,14 +326,7 @@ pub fn price(
     deviation: &Deviation,
     discount: Scaled,
 ) -> Result<Scaled> {
-    let out = Shape::new(forward, strike, deviation)
-        .out_of_the_money()?
-        .times(discount)?;
-    if in_the_money(kind, forward, strike) {
-        out.plus(intrinsic(forward, strike, discount)?)
-    } else {
-        Ok(out)
-    }
+    Shape::new(forward, strike, deviation).price(kind, forward, strike, discount)
 }
 
 /// The prices of call and put, for the work of one. `call − put = D·(F − K)` to the last bit.
@@ -356,8 +365,8 @@ pub fn greeks(
 ) -> Result<Greeks> {
     let deviation = expiry.deviation(volatility)?;
     let discount = expiry.discount;
-    let price = price(kind, forward, strike, &deviation, discount)?;
     let shape = Shape::new(forward, strike, &deviation);
+    let price = shape.price(kind, forward, strike, discount)?;
     let discounted = discount.times(shape.density()?)?;
     let (gamma, vega, decay) = if deviation.s.is_zero() {
         (Scaled::ZERO, Scaled::ZERO, Scaled::ZERO)

@@ -92,7 +92,7 @@ pub(crate) fn ln_mantissa(mantissa: u128) -> u128 {
         return 0;
     };
     let (upper, lower) = wide::multiply(mantissa, u128::from(reciprocal) << 114);
-    // In units of 2⁻¹²⁷ below one: 1 − u. Exactly, 64·u in units of 2⁻¹²⁸ is what is missing, seven bits up.
+    // The words are (1 − u)/2: a zero, six ones, and then 64·(1 − u) after its point, which 64·u completes to one.
     let (_, near_one) = wide::split(upper, lower, 7);
     let v = near_one.wrapping_neg();
     ln.saturating_sub(wide::fraction(v, wide::polynomial(&LN, v)))

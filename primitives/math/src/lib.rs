@@ -19,7 +19,7 @@
 //! | `ln` | 10⁻¹⁸, absolute | 2⁻¹¹⁸ | 1.6·10⁻³⁶ |
 //! | `sqrt` | floor | floor of 128 bits, and of 96 fractional ones | the same |
 //! | `N(x)` | 10⁻¹⁵ | 2⁻¹⁰⁰ | 6.8·10⁻³¹ |
-//! | Black-76, of `max(F, K)` | 10⁻¹⁵ | 2·10⁻³⁰ | 4.1·10⁻³¹ |
+//! | Black-76, of `max(F, K)` | 10⁻¹⁵ | 2·10⁻³⁰ | 2.1·10⁻³¹ |
 //! | Black-76, of a price above 10⁻⁹·F | 10⁻¹² | 10⁻²⁰ | see [`black76::price`] |
 //!
 //! The way to many prices: a [`black76::Level`] for every forward and every strike, a [`black76::Deviation`] for every pair of volatility

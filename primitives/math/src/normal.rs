@@ -78,7 +78,7 @@ const STEPS: usize = 12;
 
 /// The quantile `z` with `N(z) = p`, for 2⁻¹⁵⁰⁰ ≤ p < 1. Absolute error 10⁻³⁰, and above one half what the rounding of `1 − p` is worth.
 ///
-/// For tools: it costs about ten times as much as [`normal_cdf`].
+/// For tools: each of its up to seven steps costs several times a [`normal_cdf`].
 pub fn normal_inverse(p: Scaled) -> Result<Scaled> {
     let half = Scaled::ONE.shift(-1)?;
     if p < Scaled::ONE.shift(SMALLEST_PROBABILITY)? || p >= Scaled::ONE {

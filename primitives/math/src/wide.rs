@@ -1,7 +1,7 @@
 //! 256-bit intermediates: products, quotients and roots of 128-bit words, and polynomials in unsigned fractions.
 //!
-//! A *fraction* is a `u128` in units of 2⁻¹²⁸. What says `wrapping` below does not wrap, for the reason
-//! given there.
+//! A *fraction* is a `u128` in units of 2⁻¹²⁸. Operations named `wrapping` cannot overflow where they stand, but in [`digit`], which
+//! calculates modulo 2¹²⁸ what fits in the end.
 
 /// Lower half of a word.
 const fn low(x: u128) -> u64 {
@@ -22,6 +22,7 @@ const fn word(high: u64, low: u64) -> u128 {
 const fn product(a: u64, b: u64) -> u128 {
     (a as u128).wrapping_mul(b as u128)
 }
+
 /// `a · b` as (upper, lower) word, exact.
 pub(crate) fn multiply(a: u128, b: u128) -> (u128, u128) {
     let (low, high) = a.carrying_mul(b, 0);
