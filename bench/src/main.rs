@@ -103,7 +103,7 @@ fn main() -> anyhow::Result<()> {
         verification: measure::verification(),
         report: Report::new(cli.json.as_deref())?,
     };
-    let all: Vec<usize> = (1..=SCENARIOS.len()).collect();
+    let all: Vec<usize> = SCENARIOS.iter().map(|(number, ..)| *number).collect();
     let chosen = match cli.scenarios.as_slice() {
         [] => &all[..],
         some => some,

@@ -7,6 +7,7 @@ mod fills;
 mod orders;
 mod rounds;
 mod transfers;
+mod weights;
 
 use crate::{
     chain::{Chain, Made},
@@ -46,25 +47,31 @@ pub struct Bench {
 /// Measures, and tells.
 type Scenario = fn(&mut Bench) -> anyhow::Result<()>;
 
-/// What there is, by number.
-pub const SCENARIOS: &[(&str, Scenario)] = &[
-    ("1 transfers", transfers::run),
-    ("2 single orders of 10,000 accounts", orders::run),
-    ("3 batches of 50 operations of 100 makers", batches::run),
-    ("4 fills in one market", fills::one_market),
-    ("5 fills over 50 markets", fills::many_markets),
-    ("6 a book of 100,000 resting orders", depth::run),
-    ("7 the crash", crash::run),
-    ("8 oracle rounds of 21 validators and 20 feeds", rounds::run),
+/// What there is, by number; the ninth is `novate-bench rpc`.
+pub const SCENARIOS: &[(usize, &str, Scenario)] = &[
+    (1, "transfers", transfers::run),
+    (2, "single orders of 10,000 accounts", orders::run),
+    (3, "batches of 50 operations of 100 makers", batches::run),
+    (4, "fills in one market", fills::one_market),
+    (5, "fills over 50 markets", fills::many_markets),
+    (6, "a book of 100,000 resting orders", depth::run),
+    (7, "the crash", crash::run),
+    (
+        8,
+        "oracle rounds of 21 validators and 20 feeds",
+        rounds::run,
+    ),
+    (10, "weights charged and time taken", weights::run),
 ];
 
 impl Bench {
-    /// Runs scenario `number`, from one.
+    /// Runs scenario `number`.
     pub fn run(&mut self, number: usize) -> anyhow::Result<()> {
-        let (name, run) = number
-            .checked_sub(1)
-            .and_then(|at| SCENARIOS.get(at))
-            .with_context(|| format!("there are scenarios 1 to {}", SCENARIOS.len()))?;
+        let (_, name, run) = SCENARIOS
+            .iter()
+            .find(|(known, ..)| *known == number)
+            .with_context(|| format!("there is no scenario {number} in process"))?;
+        let name = &format!("{number} {name}");
         self.report.scenario(name);
         let began = Instant::now();
         run(self).with_context(|| format!("scenario {name}"))?;
