@@ -359,15 +359,19 @@ impl pallet_clearing::BenchmarkHelper<AccountId> for Helper {
             Self::open_with(&maker, &view, positions, collaterals, n);
             // Its execution moves every threshold nearer.
             let bid = |m| new_order(u64::from(m), Side::Bid, at(n * orders + m), lots);
-            Self::order(&maker, (0..orders).map(bid));
-            if is_full || orders > 1 {
+            if orders > 0 {
+                Self::order(&maker, (0..orders).map(bid));
+            }
+            if orders > 1 || is_full && orders > 0 {
                 Self::crowd(&maker);
             }
         }
-        Self::rest(market);
+        if makers * orders > 0 {
+            Self::rest(market);
+        }
         let taker = AccountRef::new(account("taker", 0, 0), 0);
         Self::open(&taker, &view);
-        let all = u64::from(makers * orders) * lots;
+        let all = u64::from(makers * orders).max(1) * lots;
         let ask = new_order(0, Side::Ask, mark - 1 - APART * WITHIN_BAND, all);
         Self::order(&taker, core::iter::once(ask));
         Self::crowd(&taker);

@@ -93,6 +93,18 @@ fn fall(bench: &mut Bench, chain: &mut Chain, percent: u64) -> anyhow::Result<()
             (System::block_weight().total().ref_time(), queued)
         })?;
         weights.push(weight as f64 / MAXIMUM_BLOCK_WEIGHT.ref_time() as f64);
+        if bench.details {
+            let Remedies {
+                started,
+                taken_over,
+                recovered,
+                ..
+            } = remedies;
+            let weight = weights.last().unwrap_or(&0.0) * 100.0;
+            println!(
+                "   block {block}: found {started}, to the vault {taken_over}, recovered {recovered}, queued {queued}, {weight:.0} % charged"
+            );
+        }
         if block == 1 {
             first = chain.read(crowd::scan)?;
         }

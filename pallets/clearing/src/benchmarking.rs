@@ -56,7 +56,7 @@ fn cross<T: Config>(view: &novate_types::RiskView, fills: u32) {
 fn enough<T: Config>() -> Budget {
     Budget {
         parties: Weight::MAX,
-        ..Budget::full::<T>()
+        ..Budget::full::<T>(false)
     }
 }
 
@@ -108,7 +108,7 @@ mod benches {
 
     /// Withdrawals, of as many owners.
     #[benchmark]
-    fn request(n: Linear<1, { T::MaxRequestsPerClose::get() }>) {
+    fn request(n: Linear<0, { T::MaxRequestsPerClose::get() }>) {
         let asset = T::Ledger::settlement_asset();
         for number in 0..n {
             let owner: T::AccountId = account("owner", number, 0);
@@ -122,9 +122,11 @@ mod benches {
             Pallet::<T>::execute_requests(&view);
         }
         assert_eq!(Pallet::<T>::queued_requests(), 0);
-        let first: Account<T> = AccountRef::new(account("owner", 0, 0), 0);
-        let untouched = funded::<T>(&account("untouched", 0, 0));
-        assert_eq!(cash::<T>(&first) + AMOUNT as i128, cash::<T>(&untouched));
+        let untouched = cash::<T>(&funded::<T>(&account("untouched", 0, 0)));
+        for number in 0..n {
+            let of: Account<T> = AccountRef::new(account("owner", number, 0), 0);
+            assert_eq!(cash::<T>(&of) + AMOUNT as i128, untouched);
+        }
     }
 
     /// Marks and funding at the end of a minute, the view, and markets in which there is nothing to match.
@@ -139,7 +141,7 @@ mod benches {
             let (view, matching) = Pallet::<T>::advance(&before, &mut states, block, now);
             View::<T>::put(&view);
             for market in matching.iter().filter_map(|id| view.market(*id).ok()) {
-                let (mut budget, mut traded) = (Budget::full::<T>(), BTreeSet::new());
+                let (mut budget, mut traded) = (Budget::full::<T>(false), BTreeSet::new());
                 let none = Vec::new();
                 Pallet::<T>::match_market(&view, market, none, &mut budget, &mut traded);
             }
@@ -151,7 +153,7 @@ mod benches {
 
     /// What an execution costs in the book is in it. All of one account.
     #[benchmark]
-    fn fill(n: Linear<1, { ORDERS }>) {
+    fn fill(n: Linear<0, { ORDERS }>) {
         let view = T::BenchmarkHelper::cross(1, n, 1);
         #[block]
         {
@@ -160,7 +162,7 @@ mod benches {
     }
 
     #[benchmark]
-    fn small_party(n: Linear<1, { PARTIES }>) {
+    fn small_party(n: Linear<0, { PARTIES }>) {
         let view = T::BenchmarkHelper::cross(n, 1, 1);
         #[block]
         {
@@ -169,7 +171,7 @@ mod benches {
     }
 
     #[benchmark]
-    fn full_party(n: Linear<1, { PARTIES }>) {
+    fn full_party(n: Linear<0, { PARTIES }>) {
         let view = T::BenchmarkHelper::cross(n, 1, MAX_POSITIONS);
         #[block]
         {

@@ -23,6 +23,8 @@ impl<T: Config> Pallet<T> {
     /// Oracle round, marks, funding, thresholds, markets, waterfall, requests, in this order.
     pub(crate) fn close() {
         let (block, now) = Self::now();
+        // As it was reserved for: thresholds may press from now on.
+        let mut budget = Budget::full::<T>(T::Liquidations::presses());
         T::Listing::apply_due(block);
         T::Feeds::close_round(now);
 
@@ -36,7 +38,7 @@ impl<T: Config> Pallet<T> {
         for order in liquidations {
             orders.entry(order.market).or_default().push(order);
         }
-        Self::match_markets(&view, &matching, orders, &mut states);
+        Self::match_markets(&view, &matching, orders, &mut states, &mut budget);
         States::<T>::put(BoundedVec::truncate_from(states));
 
         T::Liquidations::waterfall(&view);
@@ -51,8 +53,8 @@ impl<T: Config> Pallet<T> {
         matching: &[MarketId],
         mut orders: BTreeMap<MarketId, Vec<novate_types::LiquidationOrder<T::AccountId>>>,
         states: &mut [MarketState],
+        budget: &mut Budget,
     ) {
-        let mut budget = Budget::full::<T>();
         let mut traded = BTreeSet::new();
         let count = matching.len();
         let first = usize::try_from(view.block)
@@ -70,7 +72,7 @@ impl<T: Config> Pallet<T> {
                 continue;
             };
             let orders = orders.remove(id).unwrap_or_default();
-            let last = Self::match_market(view, market, orders, &mut budget, &mut traded);
+            let last = Self::match_market(view, market, orders, budget, &mut traded);
             if let Some(state) = states.iter_mut().find(|state| state.id == *id) {
                 state.last = last.or(state.last);
             }

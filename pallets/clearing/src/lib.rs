@@ -94,6 +94,8 @@ pub const MAX_ROUNDS: u32 = 3;
 pub const LAST_ROUND_SIDE: u32 = 32;
 /// Resting orders whose accounts all last rounds of a close look at.
 pub const LAST_ROUND_LOOKS: u32 = 2 * LAST_ROUND_SIDE;
+/// While liquidation presses, one in so many of the resting orders that may execute otherwise does.
+const PRESSED_SHARE: u32 = 4;
 /// Fills in one event; a market's further fills follow in further parts.
 pub const EVENT_FILLS: u32 = 512;
 
@@ -102,7 +104,7 @@ pub const EVENT_FILLS: u32 = 512;
 pub mod pallet {
     use crate::{
         Action, CloseReserve, MarketStates, PremiumMinute, Refusal, Request, WeightInfo,
-        EVENT_FILLS, LAST_ROUND_LOOKS, LEFT_FOR_EXTRINSICS,
+        EVENT_FILLS, LAST_ROUND_LOOKS, LEFT_FOR_EXTRINSICS, PRESSED_SHARE,
     };
     use frame_support::{
         migrations::MultiStepMigrator,
@@ -168,12 +170,15 @@ pub mod pallet {
         /// Resting orders that execute in one market and round, at most.
         #[pallet::constant]
         type MaxFillsPerMarket: Get<u32>;
-        /// Resting orders that execute in a block over all markets and rounds, at most.
+        /// Resting orders that execute in a block over all markets and rounds, at most; fewer while liquidation presses.
         #[pallet::constant]
         type MaxFillsTotal: Get<u32>;
-        /// What the accounts behind them may take of a close, counted by their positions. At least one account's.
+        /// What the accounts behind them may take of a close, counted by what they hold.
         #[pallet::constant]
         type PartiesWeight: Get<Weight>;
+        /// The same while liquidation presses. At least one account's.
+        #[pallet::constant]
+        type PressedPartiesWeight: Get<Weight>;
         /// Requests in the queue, at most.
         #[pallet::constant]
         type MaxQueue: Get<u32>;
@@ -341,6 +346,7 @@ pub mod pallet {
             T::DbWeight::get().reads(4).saturating_add(Self::reserve(
                 Self::known_markets(),
                 Self::queued_requests(),
+                T::Liquidations::presses(),
                 T::Others::reserve().saturating_add(T::Others::liquidation()),
             ))
         }
@@ -356,7 +362,8 @@ pub mod pallet {
                 "one close accrues at most a minute of funding"
             );
             assert!(
-                T::WeightInfo::party(MAX_HOLDINGS).all_lte(T::PartiesWeight::get()),
+                T::WeightInfo::party(MAX_HOLDINGS).all_lte(T::PressedPartiesWeight::get())
+                    && T::PressedPartiesWeight::get().all_lte(T::PartiesWeight::get()),
                 "the largest account's order must be able to execute"
             );
             assert!(
@@ -366,6 +373,7 @@ pub mod pallet {
             let worst = Self::reserve(
                 novate_types::MAX_MARKETS,
                 u64::from(T::MaxQueue::get()),
+                false,
                 T::Others::worst().saturating_add(T::Others::calm_liquidation()),
             );
             let room = Self::room();
@@ -475,18 +483,42 @@ pub mod pallet {
 
     impl<T: Config> Pallet<T> {
         /// What the close of one block may cost, at most.
-        pub(crate) fn reserve(markets: u32, requests: u64, others: Weight) -> Weight {
+        pub(crate) fn reserve(
+            markets: u32,
+            requests: u64,
+            presses: bool,
+            others: Weight,
+        ) -> Weight {
             let requests = requests.min(u64::from(T::MaxRequestsPerClose::get()));
             // Looking at an account costs less than its part in a match, and so does the match of one that has a liquidation order.
             let looks = LAST_ROUND_LOOKS.saturating_add(T::Liquidations::MOST_ORDERS);
             T::WeightInfo::close(markets)
                 .saturating_add(
-                    T::WeightInfo::fill().saturating_mul(T::MaxFillsTotal::get().into()),
+                    T::WeightInfo::fill().saturating_mul(Self::most_fills(presses).into()),
                 )
-                .saturating_add(T::PartiesWeight::get())
+                .saturating_add(Self::parties_weight(presses))
                 .saturating_add(T::WeightInfo::party(1).saturating_mul(looks.into()))
                 .saturating_add(T::WeightInfo::request().saturating_mul(requests))
                 .saturating_add(others)
+        }
+
+        /// Resting orders that execute in a close, at most.
+        pub(crate) fn most_fills(presses: bool) -> u32 {
+            let most = T::MaxFillsTotal::get();
+            if presses {
+                most.div_ceil(PRESSED_SHARE)
+            } else {
+                most
+            }
+        }
+
+        /// What the accounts behind resting orders may take of a close.
+        pub(crate) fn parties_weight(presses: bool) -> Weight {
+            if presses {
+                T::PressedPartiesWeight::get()
+            } else {
+                T::PartiesWeight::get()
+            }
         }
 
         /// What a close may cost at most: the rest is left for extrinsics.
@@ -499,11 +531,12 @@ pub mod pallet {
             block.saturating_sub(left)
         }
 
-        /// What the next close leaves to liquidation.
+        /// What the next close leaves to liquidation if that presses.
         pub fn room_for_liquidation() -> Weight {
             let others = Self::reserve(
                 Self::known_markets(),
                 u64::from(T::MaxQueue::get()),
+                true,
                 T::Others::reserve(),
             );
             Self::room().saturating_sub(others)

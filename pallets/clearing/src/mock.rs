@@ -554,6 +554,9 @@ impl Liquidations<AccountId> for MockLiquidations {
     fn waterfall(_: &RiskView) {
         trace("waterfall", 0);
     }
+    fn presses() -> bool {
+        Presses::get()
+    }
     fn queued() -> u32 {
         0
     }
@@ -619,6 +622,8 @@ parameter_types! {
     pub const SettlementFeed: FeedId = USDC_FEED;
     pub const LiquidationFee: Ppm = 10_000;
     pub static MaxFillsTotal: u32 = 2_048;
+    pub static Presses: bool = false;
+    pub static PressedPartiesWeight: Weight = Weight::from_parts(10_000_000_000, 0);
     pub static PartiesWeight: Weight = Weight::from_parts(400_000_000_000, 0);
     pub static MaxRequestsPerClose: u32 = 16;
     pub static OthersNow: Weight = Weight::from_parts(20_000_000_000, 0);
@@ -664,6 +669,7 @@ impl crate::Config for Test {
     type MaxFillsPerMarket = ConstU32<512>;
     type MaxFillsTotal = MaxFillsTotal;
     type PartiesWeight = PartiesWeight;
+    type PressedPartiesWeight = PressedPartiesWeight;
     type MaxQueue = ConstU32<64>;
     type MaxPendingPerOwner = ConstU32<8>;
     type MaxRequestsPerClose = MaxRequestsPerClose;
@@ -692,7 +698,7 @@ impl crate::BenchmarkHelper<AccountId> for Helper {
         let ticks = math::ticks_nearest(market_view().mark, market_view().tick_size).unwrap();
         let taker = 20_000;
         deposit(taker, 1_000_000);
-        place(taker, Side::Bid, ticks, u64::from(makers * orders));
+        place(taker, Side::Bid, ticks, u64::from(makers * orders).max(1));
         for n in 0..u64::from(makers) {
             deposit(10_000 + n, 1_000_000);
             for _ in 0..orders {

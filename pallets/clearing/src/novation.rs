@@ -35,11 +35,11 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// A whole close's.
-    pub fn full<T: Config>() -> Self {
+    /// A whole close's, if liquidation `presses` or not.
+    pub fn full<T: Config>(presses: bool) -> Self {
         Self {
-            fills: T::MaxFillsTotal::get(),
-            parties: T::PartiesWeight::get(),
+            fills: Pallet::<T>::most_fills(presses),
+            parties: Pallet::<T>::parties_weight(presses),
             looks: LAST_ROUND_LOOKS,
         }
     }

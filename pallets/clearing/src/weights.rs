@@ -78,43 +78,43 @@ impl WeightInfo for () {
 pub struct SubstrateWeight<T>(PhantomData<T>);
 
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
-    /// 191 µs, 11 keys read, 9 written.
+    /// 231 µs, 11 keys read, 9 written.
     fn withdraw() -> Weight {
-        Weight::from_parts(190_910_000, 0).saturating_add(T::DbWeight::get().reads_writes(11, 9))
+        Weight::from_parts(231_110_000, 0).saturating_add(T::DbWeight::get().reads_writes(11, 9))
     }
-    /// 188 µs, 8 keys read, 6 written.
+    /// 232 µs, 8 keys read, 6 written.
     fn transfer() -> Weight {
-        Weight::from_parts(188_330_000, 0).saturating_add(T::DbWeight::get().reads_writes(8, 6))
+        Weight::from_parts(232_450_000, 0).saturating_add(T::DbWeight::get().reads_writes(8, 6))
     }
-    /// 163 µs, 10 keys read, 9 written.
+    /// 171 µs, 10 keys read, 9 written.
     fn deposit_for() -> Weight {
-        Weight::from_parts(162_860_000, 0).saturating_add(T::DbWeight::get().reads_writes(10, 9))
+        Weight::from_parts(171_200_000, 0).saturating_add(T::DbWeight::get().reads_writes(10, 9))
     }
-    /// 148 µs, 9 keys read, 2 written; 21.61 µs, 5 keys read, 1 written for each of `markets`.
+    /// 154 µs, 9 keys read, 2 written; 21.31 µs, 5 keys read, 1 written for each of `markets`.
     fn close(markets: u32) -> Weight {
-        Weight::from_parts(148_390_000, 0)
+        Weight::from_parts(153_810_000, 0)
             .saturating_add(T::DbWeight::get().reads_writes(9, 2))
-            .saturating_add(Weight::from_parts(21_620_000, 0).saturating_mul(markets.into()))
+            .saturating_add(Weight::from_parts(21_310_000, 0).saturating_mul(markets.into()))
             .saturating_add(
                 T::DbWeight::get()
                     .reads_writes(5, 1)
                     .saturating_mul(markets.into()),
             )
     }
-    /// 8.35 µs, 1 keys read, 1 written, one among 64.
+    /// 6.68 µs, 1 keys read, 1 written, one among 64.
     fn fill() -> Weight {
-        Weight::from_parts(8_350_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
+        Weight::from_parts(6_680_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
     }
-    /// 51.01 µs, 9 keys read, 6 written, one among 64.
+    /// 55.27 µs, 7 keys read, 4 written, one among 64.
     fn small_party() -> Weight {
-        Weight::from_parts(51_010_000, 0).saturating_add(T::DbWeight::get().reads_writes(9, 6))
+        Weight::from_parts(55_280_000, 0).saturating_add(T::DbWeight::get().reads_writes(7, 4))
     }
-    /// 599 µs, 137 keys read, 70 written, one among 64.
+    /// 776 µs, 135 keys read, 69 written, one among 64.
     fn full_party() -> Weight {
-        Weight::from_parts(598_990_000, 0).saturating_add(T::DbWeight::get().reads_writes(137, 70))
+        Weight::from_parts(776_390_000, 0).saturating_add(T::DbWeight::get().reads_writes(135, 69))
     }
-    /// 120 µs, 5 keys read, 5 written, one among 8.
+    /// 118 µs, 4 keys read, 4 written, one among 8.
     fn request() -> Weight {
-        Weight::from_parts(119_660_000, 0).saturating_add(T::DbWeight::get().reads_writes(5, 5))
+        Weight::from_parts(118_250_000, 0).saturating_add(T::DbWeight::get().reads_writes(4, 4))
     }
 }

@@ -26,51 +26,51 @@ pub trait WeightInfo {
 pub struct SubstrateWeight<T>(PhantomData<T>);
 
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
-    /// 199 µs, 69 keys read, 3 written.
+    /// 204 µs, 69 keys read, 3 written.
     fn list_market() -> Weight {
-        Weight::from_parts(199_370_000, 0).saturating_add(T::DbWeight::get().reads_writes(69, 3))
+        Weight::from_parts(203_940_000, 0).saturating_add(T::DbWeight::get().reads_writes(69, 3))
     }
-    /// 8.89 µs, 1 keys read, 1 written.
+    /// 9.00 µs, 1 keys read, 1 written.
     fn add_tier() -> Weight {
-        Weight::from_parts(8_900_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
+        Weight::from_parts(9_010_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
     }
-    /// 23.60 µs, 2 keys read, 1 written.
+    /// 23.67 µs, 2 keys read, 1 written.
     fn schedule_tier_change() -> Weight {
-        Weight::from_parts(23_600_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 1))
+        Weight::from_parts(23_670_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 1))
     }
-    /// 32.22 µs, 4 keys read, 1 written.
+    /// 31.73 µs, 4 keys read, 1 written.
     fn schedule_market_params() -> Weight {
-        Weight::from_parts(32_220_000, 0).saturating_add(T::DbWeight::get().reads_writes(4, 1))
+        Weight::from_parts(31_730_000, 0).saturating_add(T::DbWeight::get().reads_writes(4, 1))
     }
-    /// 16.55 µs, 2 keys read, 1 written.
+    /// 16.25 µs, 2 keys read, 1 written.
     fn schedule_fee_tiers() -> Weight {
-        Weight::from_parts(16_550_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 1))
+        Weight::from_parts(16_260_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 1))
     }
-    /// 15.58 µs, 1 keys read, 1 written.
+    /// 15.43 µs, 1 keys read, 1 written.
     fn cancel_change() -> Weight {
-        Weight::from_parts(15_590_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
+        Weight::from_parts(15_440_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
     }
-    /// 12.43 µs, 1 keys read, 1 written.
+    /// 12.57 µs, 1 keys read, 1 written.
     fn set_status() -> Weight {
-        Weight::from_parts(12_430_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
+        Weight::from_parts(12_570_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
     }
-    /// 12.23 µs, 1 keys read, 1 written.
+    /// 12.60 µs, 1 keys read, 1 written.
     fn restrict_market() -> Weight {
-        Weight::from_parts(12_230_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
+        Weight::from_parts(12_600_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
     }
-    /// 24.79 µs, 2 keys read, 2 written.
+    /// 24.87 µs, 2 keys read, 2 written.
     fn lower_open_interest_cap() -> Weight {
-        Weight::from_parts(24_790_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 2))
+        Weight::from_parts(24_870_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 2))
     }
-    /// 12.51 µs, 1 keys read, 0 written.
+    /// 12.42 µs, 1 keys read, 0 written.
     fn delist_market() -> Weight {
-        Weight::from_parts(12_510_000, 0).saturating_add(T::DbWeight::get().reads(1))
+        Weight::from_parts(12_420_000, 0).saturating_add(T::DbWeight::get().reads(1))
     }
-    /// 5.64 µs, 1 keys read, 1 written; 7.47 µs, 1 keys read, 1 written for each of `n`.
+    /// 5.87 µs, 1 keys read, 1 written; 7.35 µs, 1 keys read, 1 written for each of `n`.
     fn apply_due(n: u32) -> Weight {
-        Weight::from_parts(5_640_000, 0)
+        Weight::from_parts(5_880_000, 0)
             .saturating_add(T::DbWeight::get().reads_writes(1, 1))
-            .saturating_add(Weight::from_parts(7_470_000, 0).saturating_mul(n.into()))
+            .saturating_add(Weight::from_parts(7_350_000, 0).saturating_mul(n.into()))
             .saturating_add(
                 T::DbWeight::get()
                     .reads_writes(1, 1)

@@ -237,7 +237,7 @@ mod benchmarks {
 
     /// Entries that are crossed and live no longer.
     #[benchmark]
-    fn pop(n: Linear<1, { T::Calm::get().pops }>) {
+    fn pop(n: Linear<0, { T::Calm::get().pops }>) {
         let view = T::BenchmarkHelper::view();
         Capacity::<T>::put(Pallet::<T>::most());
         open_near::<T>(n, &view, positions(&view));
@@ -342,9 +342,9 @@ mod benchmarks {
     }
 
     #[benchmark]
-    fn rank(n: Linear<1, { T::Calm::get().ranks.min(PAGE) }>) {
+    fn rank(n: Linear<0, { T::Calm::get().ranks.min(PAGE) }>) {
         let view = T::BenchmarkHelper::view();
-        (0..n).for_each(|number| {
+        (0..n.max(1)).for_each(|number| {
             open::<T>(number, &view, large(&view), SPARE);
         });
         let shelf = Shelf::Rank(MARKET, Side::Bid);

@@ -610,9 +610,15 @@ impl<T: Config> Pallet<T> {
     fn plan_remedies() {
         let (calm, most) = (T::Calm::get(), Self::most());
         let queue = Queue::<T>::count();
-        // An account takes eight steps, or fewer. With ever so few of many it takes another close.
-        let steps = queue.saturating_mul(STEPS_PER_QUEUED);
-        let (deleveraged, ranks) = if queue > 0 {
+        // An account takes eight steps, or fewer. With ever so few of many it takes another close. Where thresholds wait there is more
+        // to come than the queue shows.
+        let behind = Self::capacity().pops > calm.pops;
+        let steps = if behind {
+            u32::MAX
+        } else {
+            queue.saturating_mul(STEPS_PER_QUEUED)
+        };
+        let (deleveraged, ranks) = if queue > 0 || behind {
             (most.deleveraged, most.ranks)
         } else {
             (calm.deleveraged, calm.ranks)
@@ -656,6 +662,10 @@ impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
 
     fn queued() -> u32 {
         Queue::<T>::count()
+    }
+
+    fn presses() -> bool {
+        Capacity::<T>::exists()
     }
 
     fn withdrawals_paused() -> bool {

@@ -174,6 +174,17 @@ impl<T: Config> Pallet<T> {
         u32::try_from(held).unwrap_or(u32::MAX)
     }
 
+    /// Entries of a bucket; reads no more than their number.
+    pub(crate) fn count(shelf: Shelf, bucket: u32) -> u32 {
+        let held = |page| Self::held(shelf, bucket, page);
+        Self::span(shelf, bucket).map_or(0, |span| match span.pages() {
+            1 => held(span.first),
+            pages => held(span.first)
+                .saturating_add(held(span.last))
+                .saturating_add(PAGE.saturating_mul(pages.saturating_sub(2))),
+        })
+    }
+
     /// The pages of a bucket; none if it is empty.
     pub(crate) fn span(shelf: Shelf, bucket: u32) -> Option<Span> {
         RiskSpan::<T>::get((shelf, bucket)).or_else(|| {

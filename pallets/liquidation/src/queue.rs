@@ -180,18 +180,44 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// Markets in which the accounts being worked on hold more than [`Config::BacklogShare`] of open interest. With the
-    /// budget used up these are the largest of the queue, which is where a crash shows first.
+    /// Markets in which the queue holds more than [`Config::BacklogShare`] of open interest. What the accounts being worked on hold is
+    /// counted; those that a close has no room for stand behind them, and are reckoned to hold what the least of these do on average.
     pub(crate) fn backlogged(cases: &[Case<T::AccountId>]) -> BTreeSet<MarketId> {
         // No more than 2³² positions of fewer than 2⁶⁴ lots each.
         let mut queued = BTreeMap::<MarketId, u128>::new();
-        for case in cases {
-            let is_below = matches!(case.assessment, Ok(a) if a.is_below_maintenance());
-            let positions = case.account.iter().flat_map(|account| &account.positions);
-            for position in positions.filter(|_| is_below) {
-                let lots = queued.entry(position.market).or_default();
-                *lots = lots.saturating_add(position.lots.unsigned_abs().into());
+        let mut of_least = BTreeMap::<MarketId, u128>::new();
+        let below = cases.iter().filter_map(|case| {
+            let assessment = case.assessment.as_ref().ok()?;
+            let priority = priority_of(assessment, deficit_of(assessment).ok()?);
+            let account = case.account.as_ref()?;
+            assessment
+                .is_below_maintenance()
+                .then_some((account, priority))
+        });
+        let below: Vec<_> = below.collect();
+        let least = below.iter().map(|(_, priority)| *priority).min();
+        let mut many = 0u128;
+        for (account, priority) in &below {
+            let is_least = Some(*priority) == least;
+            many = many.saturating_add(u128::from(is_least));
+            for position in &account.positions {
+                let held = u128::from(position.lots.unsigned_abs());
+                for (sum, counts) in [(&mut queued, true), (&mut of_least, is_least)] {
+                    if counts {
+                        let lots = sum.entry(position.market).or_default();
+                        *lots = lots.saturating_add(held);
+                    }
+                }
             }
+        }
+        let worked = u32::try_from(cases.len()).unwrap_or(u32::MAX);
+        // Those who wait for others cannot be helped by haste.
+        let elsewhere = worked.saturating_add(Self::count(Shelf::Queue, WAITING.into()));
+        let others = u128::from(Queue::<T>::count().saturating_sub(elsewhere));
+        for (market, lots) in of_least {
+            let reckoned = lots.saturating_mul(others).checked_div(many).unwrap_or(0);
+            let sum = queued.entry(market).or_default();
+            *sum = sum.saturating_add(reckoned);
         }
         let share = u128::from(T::BacklogShare::get());
         queued

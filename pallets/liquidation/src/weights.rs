@@ -123,45 +123,45 @@ impl WeightInfo for () {
 pub struct SubstrateWeight<T>(PhantomData<T>);
 
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
-    /// 40.96 µs, 2 keys read, 1 written.
+    /// 42.87 µs, 2 keys read, 1 written.
     fn loss_cap() -> Weight {
-        Weight::from_parts(40_970_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 1))
+        Weight::from_parts(42_870_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 1))
     }
-    /// 776 µs, 353 keys read, 2 written.
+    /// 810 µs, 353 keys read, 2 written.
     fn idle() -> Weight {
-        Weight::from_parts(776_240_000, 0).saturating_add(T::DbWeight::get().reads_writes(353, 2))
+        Weight::from_parts(809_920_000, 0).saturating_add(T::DbWeight::get().reads_writes(353, 2))
     }
-    /// 7.60 µs, 3 keys read, 1 written, one among 256.
+    /// 6.27 µs, 1 keys read, 0 written, one among 256.
     fn pop() -> Weight {
-        Weight::from_parts(7_600_000, 0).saturating_add(T::DbWeight::get().reads_writes(3, 1))
+        Weight::from_parts(6_280_000, 0).saturating_add(T::DbWeight::get().reads(1))
     }
-    /// 402 µs, 86 keys read, 62 written, one among 3.
+    /// 417 µs, 86 keys read, 62 written, one among 3.
     fn look() -> Weight {
-        Weight::from_parts(401_600_000, 0).saturating_add(T::DbWeight::get().reads_writes(86, 62))
+        Weight::from_parts(417_410_000, 0).saturating_add(T::DbWeight::get().reads_writes(86, 62))
     }
-    /// 33.25 µs, 6 keys read, 3 written, one among 32.
+    /// 33.46 µs, 6 keys read, 3 written, one among 32.
     fn small_look() -> Weight {
-        Weight::from_parts(33_260_000, 0).saturating_add(T::DbWeight::get().reads_writes(6, 3))
+        Weight::from_parts(33_470_000, 0).saturating_add(T::DbWeight::get().reads_writes(6, 3))
     }
-    /// 624 µs, 91 keys read, 57 written, one among 3.
+    /// 607 µs, 91 keys read, 57 written, one among 3.
     fn liquidate() -> Weight {
-        Weight::from_parts(624_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(91, 57))
+        Weight::from_parts(606_750_000, 0).saturating_add(T::DbWeight::get().reads_writes(91, 57))
     }
-    /// 80.56 µs, 3 keys read, 2 written, one among 32.
+    /// 82.52 µs, 3 keys read, 2 written, one among 32.
     fn small_liquidate() -> Weight {
-        Weight::from_parts(80_570_000, 0).saturating_add(T::DbWeight::get().reads_writes(3, 2))
+        Weight::from_parts(82_520_000, 0).saturating_add(T::DbWeight::get().reads_writes(3, 2))
     }
-    /// 1795 µs, 580 keys read, 158 written.
+    /// 1912 µs, 580 keys read, 158 written.
     fn cancel() -> Weight {
-        Weight::from_parts(1_794_710_000, 0)
+        Weight::from_parts(1_912_460_000, 0)
             .saturating_add(T::DbWeight::get().reads_writes(580, 158))
     }
-    /// 41.39 µs, 1 keys read, 1 written, one among 16.
+    /// 42.35 µs, 1 keys read, 1 written, one among 16.
     fn deleverage() -> Weight {
-        Weight::from_parts(41_400_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
+        Weight::from_parts(42_360_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
     }
-    /// 7.54 µs, 2 keys read, 1 written, one among 128.
+    /// 7.05 µs, 1 keys read, 0 written, one among 128.
     fn rank() -> Weight {
-        Weight::from_parts(7_540_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 1))
+        Weight::from_parts(7_060_000, 0).saturating_add(T::DbWeight::get().reads(1))
     }
 }

@@ -22,34 +22,34 @@ pub trait WeightInfo {
 pub struct SubstrateWeight<T>(PhantomData<T>);
 
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
-    /// 73.37 µs, 8 keys read, 6 written.
+    /// 73.70 µs, 8 keys read, 6 written.
     fn deposit() -> Weight {
-        Weight::from_parts(73_370_000, 0).saturating_add(T::DbWeight::get().reads_writes(8, 6))
+        Weight::from_parts(73_700_000, 0).saturating_add(T::DbWeight::get().reads_writes(8, 6))
     }
-    /// 17.51 µs, 2 keys read, 2 written.
+    /// 16.82 µs, 2 keys read, 2 written.
     fn close_account() -> Weight {
-        Weight::from_parts(17_510_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 2))
+        Weight::from_parts(16_830_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 2))
     }
-    /// 17.14 µs, 2 keys read, 1 written.
+    /// 16.93 µs, 2 keys read, 1 written.
     fn schedule_collateral() -> Weight {
-        Weight::from_parts(17_140_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 1))
+        Weight::from_parts(16_930_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 1))
     }
-    /// 10.80 µs, 1 keys read, 1 written.
+    /// 10.68 µs, 1 keys read, 1 written.
     fn cancel_collateral() -> Weight {
-        Weight::from_parts(10_800_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
+        Weight::from_parts(10_680_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
     }
-    /// 16.92 µs, 2 keys read, 2 written.
+    /// 16.62 µs, 2 keys read, 2 written.
     fn lower_global_cap() -> Weight {
-        Weight::from_parts(16_920_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 2))
+        Weight::from_parts(16_630_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 2))
     }
-    /// 31.68 µs, 4 keys read, 2 written.
+    /// 30.32 µs, 4 keys read, 2 written.
     fn set_fee_tier() -> Weight {
-        Weight::from_parts(31_680_000, 0).saturating_add(T::DbWeight::get().reads_writes(4, 2))
+        Weight::from_parts(30_320_000, 0).saturating_add(T::DbWeight::get().reads_writes(4, 2))
     }
-    /// 8.36 µs, 2 keys read, 2 written; 9.37 µs, 0 keys read, 0 written for each of `n`.
+    /// 7.99 µs, 2 keys read, 2 written; 8.91 µs, 0 keys read, 0 written for each of `n`.
     fn apply_due(n: u32) -> Weight {
-        Weight::from_parts(8_360_000, 0)
+        Weight::from_parts(8_000_000, 0)
             .saturating_add(T::DbWeight::get().reads_writes(2, 2))
-            .saturating_add(Weight::from_parts(9_380_000, 0).saturating_mul(n.into()))
+            .saturating_add(Weight::from_parts(8_920_000, 0).saturating_mul(n.into()))
     }
 }

@@ -65,42 +65,42 @@ impl WeightInfo for () {
 pub struct SubstrateWeight<T>(PhantomData<T>);
 
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
-    /// 91.60 µs, 5 keys read, 0 written.
+    /// 89.55 µs, 5 keys read, 0 written.
     fn authorize_observe() -> Weight {
-        Weight::from_parts(91_600_000, 0).saturating_add(T::DbWeight::get().reads(5))
+        Weight::from_parts(89_560_000, 0).saturating_add(T::DbWeight::get().reads(5))
     }
-    /// 30.11 µs, 0 keys read, 1 written.
+    /// 22.19 µs, 0 keys read, 1 written.
     fn observe() -> Weight {
-        Weight::from_parts(30_110_000, 0).saturating_add(T::DbWeight::get().writes(1))
+        Weight::from_parts(22_200_000, 0).saturating_add(T::DbWeight::get().writes(1))
     }
-    /// 34.19 µs, 5 keys read, 1 written; 5.63 µs, 1 keys read, 0 written for each of `v`; 4.29 µs, 0 keys read, 0 written for each of `f`.
+    /// 28.79 µs, 5 keys read, 1 written; 5.59 µs, 1 keys read, 0 written for each of `v`; 4.24 µs, 0 keys read, 0 written for each of `f`.
     fn close_round(v: u32, f: u32) -> Weight {
-        Weight::from_parts(34_200_000, 0)
+        Weight::from_parts(28_790_000, 0)
             .saturating_add(T::DbWeight::get().reads_writes(5, 1))
-            .saturating_add(Weight::from_parts(5_630_000, 0).saturating_mul(v.into()))
+            .saturating_add(Weight::from_parts(5_590_000, 0).saturating_mul(v.into()))
             .saturating_add(T::DbWeight::get().reads(1).saturating_mul(v.into()))
-            .saturating_add(Weight::from_parts(4_290_000, 0).saturating_mul(f.into()))
+            .saturating_add(Weight::from_parts(4_250_000, 0).saturating_mul(f.into()))
     }
-    /// 114 µs, 20 keys read, 1 written.
+    /// 112 µs, 20 keys read, 1 written.
     fn schedule_source() -> Weight {
-        Weight::from_parts(113_690_000, 0).saturating_add(T::DbWeight::get().reads_writes(20, 1))
+        Weight::from_parts(111_540_000, 0).saturating_add(T::DbWeight::get().reads_writes(20, 1))
     }
-    /// 398 µs, 100 keys read, 1 written.
+    /// 383 µs, 100 keys read, 1 written.
     fn schedule_feed() -> Weight {
-        Weight::from_parts(398_210_000, 0).saturating_add(T::DbWeight::get().reads_writes(100, 1))
+        Weight::from_parts(382_960_000, 0).saturating_add(T::DbWeight::get().reads_writes(100, 1))
     }
-    /// 37.16 µs, 1 keys read, 1 written.
+    /// 35.30 µs, 1 keys read, 1 written.
     fn cancel_change() -> Weight {
-        Weight::from_parts(37_160_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
+        Weight::from_parts(35_310_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
     }
-    /// 49.53 µs, 3 keys read, 3 written.
+    /// 47.34 µs, 3 keys read, 3 written.
     fn disable_source() -> Weight {
-        Weight::from_parts(49_540_000, 0).saturating_add(T::DbWeight::get().reads_writes(3, 3))
+        Weight::from_parts(47_350_000, 0).saturating_add(T::DbWeight::get().reads_writes(3, 3))
     }
-    /// 161 µs, 101 keys read, 3 written; 185 µs, 0 keys read, 0 written for each of `n`.
+    /// 152 µs, 101 keys read, 3 written; 187 µs, 0 keys read, 0 written for each of `n`.
     fn apply_due(n: u32) -> Weight {
-        Weight::from_parts(161_210_000, 0)
+        Weight::from_parts(151_980_000, 0)
             .saturating_add(T::DbWeight::get().reads_writes(101, 3))
-            .saturating_add(Weight::from_parts(185_100_000, 0).saturating_mul(n.into()))
+            .saturating_add(Weight::from_parts(187_070_000, 0).saturating_mul(n.into()))
     }
 }

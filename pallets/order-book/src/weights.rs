@@ -51,42 +51,42 @@ impl WeightInfo for () {
 pub struct SubstrateWeight<T>(PhantomData<T>);
 
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
-    /// 114 µs, 7 keys read, 5 written; 49.35 µs, 1 keys read, 1 written for each of `places`; 5.19 µs, 1 keys read, 1 written for each of `changes`.
+    /// 116 µs, 7 keys read, 5 written; 50.97 µs, 1 keys read, 1 written for each of `places`; 4.71 µs, 1 keys read, 1 written for each of `changes`.
     fn submit(places: u32, changes: u32) -> Weight {
-        Weight::from_parts(114_350_000, 0)
+        Weight::from_parts(115_790_000, 0)
             .saturating_add(T::DbWeight::get().reads_writes(7, 5))
-            .saturating_add(Weight::from_parts(49_360_000, 0).saturating_mul(places.into()))
+            .saturating_add(Weight::from_parts(50_970_000, 0).saturating_mul(places.into()))
             .saturating_add(
                 T::DbWeight::get()
                     .reads_writes(1, 1)
                     .saturating_mul(places.into()),
             )
-            .saturating_add(Weight::from_parts(5_200_000, 0).saturating_mul(changes.into()))
+            .saturating_add(Weight::from_parts(4_710_000, 0).saturating_mul(changes.into()))
             .saturating_add(
                 T::DbWeight::get()
                     .reads_writes(1, 1)
                     .saturating_mul(changes.into()),
             )
     }
-    /// 390 µs, 72 keys read, 7 written.
+    /// 382 µs, 72 keys read, 7 written.
     fn match_market() -> Weight {
-        Weight::from_parts(390_100_000, 0).saturating_add(T::DbWeight::get().reads_writes(72, 7))
+        Weight::from_parts(382_220_000, 0).saturating_add(T::DbWeight::get().reads_writes(72, 7))
     }
-    /// 1.56 µs, 0 keys read, 0 written, one among 128.
+    /// 1.24 µs, 0 keys read, 0 written, one among 128.
     fn read() -> Weight {
-        Weight::from_parts(1_560_000, 0)
+        Weight::from_parts(1_250_000, 0)
     }
-    /// 102 µs, 71 keys read, 5 written; 4718 µs, 148 keys read, 149 written for each of `pages`; 247 µs, 67 keys read, 5 written for each of `markets`.
+    /// 112 µs, 71 keys read, 5 written; 4094 µs, 148 keys read, 149 written for each of `pages`; 236 µs, 67 keys read, 5 written for each of `markets`.
     fn housekeep(pages: u32, markets: u32) -> Weight {
-        Weight::from_parts(102_190_000, 0)
+        Weight::from_parts(112_460_000, 0)
             .saturating_add(T::DbWeight::get().reads_writes(71, 5))
-            .saturating_add(Weight::from_parts(4_717_680_000, 0).saturating_mul(pages.into()))
+            .saturating_add(Weight::from_parts(4_094_470_000, 0).saturating_mul(pages.into()))
             .saturating_add(
                 T::DbWeight::get()
                     .reads_writes(148, 149)
                     .saturating_mul(pages.into()),
             )
-            .saturating_add(Weight::from_parts(247_050_000, 0).saturating_mul(markets.into()))
+            .saturating_add(Weight::from_parts(236_170_000, 0).saturating_mul(markets.into()))
             .saturating_add(
                 T::DbWeight::get()
                     .reads_writes(67, 5)

@@ -377,6 +377,9 @@ pub trait Liquidations<AccountId> {
     fn waterfall(view: &RiskView);
     /// Accounts in the queue.
     fn queued() -> u32;
+    /// Whether this block has room for more than a calm chain's liquidations: the last close decided so, this one may decide
+    /// otherwise for the next.
+    fn presses() -> bool;
     /// An uncovered deficit exceeds the insurance fund: nothing is paid out.
     fn withdrawals_paused() -> bool;
 }

@@ -67,7 +67,8 @@ parameter_types! {
         target_buffer: 250_000,
         depth_share: 250_000,
     };
-    pub const PartiesWeight: Weight = Weight::from_parts(40_000_000_000, 2_000_000);
+    pub const PartiesWeight: Weight = Weight::from_parts(120_000_000_000, 10_000_000);
+    pub const PressedPartiesWeight: Weight = Weight::from_parts(30_000_000_000, 10_000_000);
     pub const BacklogShare: Ppm = 100_000;
     pub const LossCap: Cash = 250_000 * QUANTUMS;
     pub const MaxLossCapStep: LossCapStep = LossCapStep {
@@ -77,7 +78,7 @@ parameter_types! {
     pub const Calm: Work = Work {
         pops: 256,
         looks: 256,
-        liquidations: 128,
+        liquidations: 256,
         deleveraged: 16,
         ranks: 128,
         swept: 2,
@@ -268,6 +269,7 @@ impl pallet_clearing::Config for Runtime {
     type MaxFillsPerMarket = ConstU32<512>;
     type MaxFillsTotal = ConstU32<640>;
     type PartiesWeight = PartiesWeight;
+    type PressedPartiesWeight = PressedPartiesWeight;
     type MaxQueue = ConstU32<1_024>;
     type MaxPendingPerOwner = ConstU32<16>;
     type MaxRequestsPerClose = ConstU32<8>;

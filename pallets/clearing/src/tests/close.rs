@@ -142,6 +142,15 @@ fn the_reserve_covers_fills_requests_and_the_other_pallets_when_the_block_begins
             <() as crate::WeightInfo>::request()
         );
         assert_ne!(empty, Weight::zero());
+        // A long queue crowds out orders and the accounts behind them.
+        let busy = reserve();
+        Presses::set(true);
+        let parties = PartiesWeight::get().saturating_sub(PressedPartiesWeight::get());
+        let fills = <() as crate::WeightInfo>::fill().saturating_mul(2_048 / 4 * 3);
+        assert_eq!(
+            busy.saturating_sub(reserve()),
+            parties.saturating_add(fills)
+        );
     });
 }
 
@@ -154,7 +163,8 @@ fn the_worst_close_leaves_extrinsics_their_part_of_a_block() {
         let weights: frame_system::limits::BlockWeights =
             <Test as frame_system::Config>::BlockWeights::get();
         let block = weights.max_block.ref_time();
-        let own = Clearing::reserve(novate_types::MAX_MARKETS, u64::MAX, Weight::zero()).ref_time();
+        let own = Clearing::reserve(novate_types::MAX_MARKETS, u64::MAX, false, Weight::zero())
+            .ref_time();
         assert_eq!(Clearing::room().ref_time(), block / 10 * 9);
         let room = Clearing::room().ref_time() - own;
         let before = OthersWorst::get();

@@ -154,7 +154,7 @@ fn accounts_looked_at_for_the_last_round_count_as_fills() {
         }
         place(CHARLIE, Side::Bid, ticks(20_000), 600);
         let view = View::<crate::mock::Test>::get();
-        let (mut budget, mut traded) = (Budget::full::<Test>(), Default::default());
+        let (mut budget, mut traded) = (Budget::full::<Test>(false), Default::default());
         let market = &view.markets[0];
         Clearing::match_market(&view, market, Vec::new(), &mut budget, &mut traded).unwrap();
         assert_eq!(check_failed().map(|(rounds, ..)| rounds), Some(3));
@@ -541,13 +541,13 @@ fn fewer_orders_execute_when_the_accounts_behind_them_are_more_than_a_close_has_
         let fit = (room.ref_time() / <() as WeightInfo>::party(1).ref_time()) as u32;
         let view = Helper::cross(20, 1, 1);
         assert!(0 < fit && fit < 20);
-        let (mut budget, mut traded) = (Budget::full::<Test>(), Default::default());
+        let (mut budget, mut traded) = (Budget::full::<Test>(false), Default::default());
         let market = &view.markets[0];
         Clearing::match_market(&view, market, Vec::new(), &mut budget, &mut traded).unwrap();
         // With the one who crossed them. What was run in vain counts too.
         assert_eq!(traded.len(), fit as usize + 1);
         assert_eq!(MaxFillsTotal::get() - budget.fills, 20 + fit);
         assert!(!budget.is_left::<Test>());
-        assert!(Budget::full::<Test>().is_left::<Test>());
+        assert!(Budget::full::<Test>(false).is_left::<Test>());
     });
 }

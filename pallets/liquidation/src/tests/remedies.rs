@@ -1005,6 +1005,43 @@ fn orders_are_cancelled_over_several_closes_when_they_are_too_many() {
 }
 
 #[test]
+fn the_vault_takes_over_at_once_when_what_waits_behind_those_worked_on_exceeds_its_share() {
+    let taken = |longs: u64| {
+        new_test_ext().execute_with(|| {
+            BacklogShare::set(100_000);
+            MaxLiquidations::set(2);
+            deposit(VAULT, usd(1_000_000));
+            for owner in 1_000..1_000 + longs {
+                deposit(owner, usd(100));
+                deposit(SHORT, usd(10_000));
+                trade(owner, SHORT, 0, 10, 100);
+            }
+            // Others' open interest: those worked on hold a fiftieth of all there is.
+            let others = 100 - longs;
+            for owner in 5_000..5_000 + others {
+                deposit(owner, usd(10_000));
+                trade(owner, SHORT, 0, 10, 100);
+            }
+            close_at(94);
+            events()
+                .iter()
+                .filter(|event| {
+                    matches!(
+                        event,
+                        Event::TakenOver {
+                            why: Escalation::Backlog,
+                            ..
+                        }
+                    )
+                })
+                .count()
+        })
+    };
+    assert_eq!(taken(3), 0);
+    assert_eq!(taken(40), 2);
+}
+
+#[test]
 fn what_a_close_does_is_reserved_before_it_when_a_crash_comes_and_goes() {
     new_test_ext().execute_with(|| {
         let calm = Work {
