@@ -195,7 +195,8 @@ impl<'a, T: Config> Check<'a, T> {
         traded: &BTreeSet<Account<T>>,
     ) -> Tentative<T::AccountId> {
         let paid = self.paid.clone();
-        limits.max_fills = T::MaxFillsPerMarket::get().min(budget.fills);
+        // No more than half of what is left: the other half is for another try, another round, another market.
+        limits.max_fills = T::MaxFillsPerMarket::get().min(budget.fills.div_ceil(2));
         let mut tentative = T::Book::run(book, limits);
         let mut cost = self.cost(&tentative, traded);
         let in_proportion = budget

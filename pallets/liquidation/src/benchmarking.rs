@@ -313,22 +313,16 @@ mod benchmarks {
 
     /// The vault takes nothing over: the positions of one account are closed against `n` of others.
     #[benchmark]
-    fn deleverage(n: Linear<0, { T::Calm::get().deleveraged }>) {
+    fn deleverage(n: Linear<0, { FULL_ONES }>) {
         let view = T::BenchmarkHelper::view();
-        let most = T::Calm::get();
         Capacity::<T>::put(Work {
-            deleveraged: n,
-            ..most
+            deleveraged: n * crate::types::steps_of(positions(&view) as u32),
+            ..T::Calm::get()
         });
-        for number in 1..=most.deleveraged {
+        for number in 1..=FULL_ONES {
             open::<T>(number, &view, -large(&view), MILLION);
         }
-        let of = open::<T>(
-            0,
-            &view,
-            large(&view) * SignedLots::from(most.deleveraged),
-            SPARE,
-        );
+        let of = open::<T>(0, &view, large(&view) * SignedLots::from(FULL_ONES), SPARE);
         let before = T::Ledger::account(&of).unwrap().lots(MARKET);
         let now = fallen(&view, 2 * SPARE);
         #[block]

@@ -83,7 +83,7 @@ parameter_types! {
     pub static MaxPops: u32 = 1_000;
     pub static MaxLiquidations: u32 = 50;
     pub static Room: frame_support::weights::Weight = frame_support::weights::Weight::MAX;
-    pub static MaxDeleveraged: u32 = 8;
+    pub static MaxDeleveraged: u32 = 32;
     pub static MaxRankReads: u32 = 1_000;
     pub static SweepPerClose: u32 = 0;
     pub const MaxStep: LossCapStep = LossCapStep {
@@ -132,7 +132,7 @@ impl pallet_liquidation::Config for Test {
     type Room = Room;
     type MaxLooks = Steps<MaxPops>;
     type MaxLiquidations = Steps<MaxLiquidations>;
-    type MaxDeleveraged = MaxDeleveraged;
+    type MaxDeleveraged = Steps<MaxDeleveraged>;
     type MaxRankReads = MaxRankReads;
     type SweepPerClose = SweepPerClose;
     type WeightInfo = ();
@@ -399,7 +399,7 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
         BacklogShare::set(1_000_000);
         MaxPops::set(1_000);
         MaxLiquidations::set(50);
-        MaxDeleveraged::set(8);
+        MaxDeleveraged::set(32);
         MaxRankReads::set(1_000);
         SweepPerClose::set(0);
         CalmWork::set(None);

@@ -20,6 +20,8 @@ use novate_types::{
     RiskModel, RiskView, MILLION,
 };
 
+/// Accounts from which nothing can be reckoned about others.
+const FEW: u128 = 16;
 /// Bucket of those that wait behind all others.
 pub(crate) const WAITING: u8 = 0;
 
@@ -214,7 +216,14 @@ impl<T: Config> Pallet<T> {
         // Those who wait for others cannot be helped by haste.
         let elsewhere = worked.saturating_add(Self::count(Shelf::Queue, WAITING.into()));
         let others = u128::from(Queue::<T>::count().saturating_sub(elsewhere));
-        for (market, lots) in of_least {
+        // Of few nothing can be said: then what all of them hold.
+        let (sample, many) = if many < FEW {
+            let all = u128::try_from(below.len()).unwrap_or(u128::MAX);
+            (queued.clone(), all)
+        } else {
+            (of_least, many)
+        };
+        for (market, lots) in sample {
             let reckoned = lots.saturating_mul(others).checked_div(many).unwrap_or(0);
             let sum = queued.entry(market).or_default();
             *sum = sum.saturating_add(reckoned);

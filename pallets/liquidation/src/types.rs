@@ -29,7 +29,7 @@ pub struct Work {
     pub looks: u32,
     /// Steps of the accounts for which remedies are taken.
     pub liquidations: u32,
-    /// Counterparties deleveraged.
+    /// Steps of the counterparties deleveraged.
     pub deleveraged: u32,
     /// Entries of the deleveraging index read.
     pub ranks: u32,

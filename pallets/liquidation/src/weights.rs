@@ -26,7 +26,7 @@ pub trait WeightInfo {
     fn small_liquidate() -> Weight;
     /// As many orders as one close cancels, and their pages.
     fn cancel() -> Weight;
-    /// One counterparty deleveraged.
+    /// One counterparty deleveraged whose thresholds move away.
     fn deleverage() -> Weight;
     /// One entry of the deleveraging index read and put back.
     fn rank() -> Weight;
@@ -58,6 +58,10 @@ pub trait WeightInfo {
     fn budget(work: Work) -> Weight {
         let look = step(Self::look(), Self::small_look());
         let liquidate = step(Self::liquidate(), Self::small_liquidate());
+        // All of a counterparty's thresholds may come nearer.
+        let deleverage = Self::deleverage()
+            .saturating_div(steps_of(SMALL_POSITIONS).max(1).into())
+            .saturating_add(look);
         // The sweep may meet the largest accounts.
         let swept = work.swept.saturating_mul(steps_of(MAX_HOLDINGS));
         Self::idle()
@@ -65,7 +69,7 @@ pub trait WeightInfo {
             .saturating_add(Self::pop().saturating_mul(work.pops.into()))
             .saturating_add(look.saturating_mul(work.looks.saturating_add(swept).into()))
             .saturating_add(liquidate.saturating_mul(work.liquidations.into()))
-            .saturating_add(Self::deleverage().saturating_mul(work.deleveraged.into()))
+            .saturating_add(deleverage.saturating_mul(work.deleveraged.into()))
             .saturating_add(Self::rank().saturating_mul(work.ranks.into()))
     }
 }

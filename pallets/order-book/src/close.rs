@@ -114,6 +114,8 @@ struct Known {
     side: Side,
     lots: Lots,
     resting: bool,
+    /// Came in before this block: its account's part of the close was paid for then.
+    waited: bool,
     reduce_only: bool,
     liquidation: bool,
 }
@@ -210,6 +212,7 @@ impl<T: Config> Market<T> {
             side: order.side,
             lots: order.lots,
             resting: false,
+            waited: order.block < self.now,
             reduce_only: order.reduce_only,
             liquidation: false,
         });
@@ -241,6 +244,7 @@ impl<T: Config> Market<T> {
             side: order.side,
             lots: order.lots,
             resting: false,
+            waited: false,
             reduce_only: true,
             liquidation: true,
         });
@@ -382,6 +386,7 @@ fn order_of<T: Config>(
         side,
         lots: slot.lots,
         resting: true,
+        waited: false,
         reduce_only: slot.reduce_only,
         liquidation: false,
     });
@@ -719,7 +724,7 @@ impl<T: Config> Market<T> {
                 .saturating_add(execution.lots)
                 .min(self.lots(execution.order));
             if let Some((known, of)) = self.party(execution.order) {
-                if known.resting && !makers.contains(of) {
+                if (known.resting || known.waited) && !makers.contains(of) {
                     makers.insert(of.clone());
                 }
                 fills.push(Fill {

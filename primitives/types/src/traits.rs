@@ -275,7 +275,7 @@ pub struct Tentative<AccountId: Ord> {
     pub last: Option<Ticks>,
     /// Resting orders that executed.
     pub executed: u32,
-    /// Whose they are, each account once.
+    /// Whose they are, and whose orders executed that came in before this block, each account once.
     pub makers: BTreeSet<AccountRef<AccountId>>,
 }
 

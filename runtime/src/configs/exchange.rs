@@ -79,7 +79,7 @@ parameter_types! {
         pops: 256,
         looks: 256,
         liquidations: 256,
-        deleveraged: 16,
+        deleveraged: 128,
         ranks: 128,
         swept: 2,
     };
@@ -267,7 +267,7 @@ impl pallet_clearing::Config for Runtime {
     type MaxFundingSpan = ConstU64<60_000>;
     type LiquidationFee = LiquidationFee;
     type MaxFillsPerMarket = ConstU32<512>;
-    type MaxFillsTotal = ConstU32<640>;
+    type MaxFillsTotal = ConstU32<1_024>;
     type PartiesWeight = PartiesWeight;
     type PressedPartiesWeight = PressedPartiesWeight;
     type MaxQueue = ConstU32<1_024>;
@@ -300,7 +300,7 @@ impl pallet_liquidation::Config for Runtime {
     type MaxPops = ConstU32<3_072>;
     type MaxLooks = ConstU32<3_072>;
     type MaxLiquidations = ConstU32<4_096>;
-    type MaxDeleveraged = ConstU32<1_024>;
+    type MaxDeleveraged = ConstU32<3_072>;
     type MaxRankReads = ConstU32<2_048>;
     type SweepPerClose = ConstU32<2>;
     type WeightInfo = pallet_liquidation::weights::SubstrateWeight<Runtime>;

@@ -15,6 +15,7 @@
 use crate::{
     index::{entry_bucket, side_of},
     pages::{Entry, Shelf, PAGE},
+    types::steps,
     Config, Event, Pallet, Refusal, RiskDirectory,
 };
 use alloc::{
@@ -32,8 +33,8 @@ use novate_types::{
 
 /// Whoever may be closed against in this close, and how many more.
 pub(crate) struct Counterparties<AccountId> {
-    /// Accounts that may still be changed beside those that were.
-    accounts: u32,
+    /// Steps of accounts that may still be changed beside those that were.
+    steps: u32,
     /// Entries of the index that may still be read.
     reads: u32,
     lines: BTreeMap<(MarketId, Side), Line<AccountId>>,
@@ -45,7 +46,7 @@ pub(crate) struct Counterparties<AccountId> {
 struct Line<AccountId> {
     /// In the order in which they are reached, with their buckets.
     next: VecDeque<(u32, Entry<AccountId>)>,
-    /// Left out in this close.
+    /// Left out at one account's price.
     passed: Vec<(u32, Entry<AccountId>)>,
 }
 
@@ -62,7 +63,7 @@ impl<AccountId: Ord + Clone> Counterparties<AccountId> {
     pub(crate) fn of<T: Config<AccountId = AccountId>>() -> Self {
         let capacity = Pallet::<T>::capacity();
         Self {
-            accounts: capacity.deleveraged,
+            steps: capacity.deleveraged,
             reads: capacity.ranks,
             lines: BTreeMap::new(),
             changed: BTreeMap::new(),
@@ -71,6 +72,20 @@ impl<AccountId: Ord + Clone> Counterparties<AccountId> {
 
     fn line(&mut self, market: MarketId, side: Side) -> &mut Line<AccountId> {
         self.lines.entry((market, side)).or_default()
+    }
+
+    /// Those whom one account's price left out stand before the next account first; looking at them again counts as reading them.
+    fn offer_again(&mut self) {
+        for line in self.lines.values_mut() {
+            let again = u32::try_from(line.passed.len()).unwrap_or(u32::MAX);
+            let Some(left) = self.reads.checked_sub(again) else {
+                continue;
+            };
+            self.reads = left;
+            for entry in line.passed.drain(..).rev() {
+                line.next.push_front(entry);
+            }
+        }
     }
 
     /// Leaves the first of a line out.
@@ -165,14 +180,13 @@ impl<T: Config> Pallet<T> {
                     break;
                 };
                 let is_new = !drafts.contains_key(&of) && !across.changed.contains_key(&of);
-                if is_new && across.accounts == 0 {
+                let takes = if is_new { steps(&counterparty) } else { 0 };
+                if takes > across.steps {
                     break;
                 }
                 match Self::slice(&closing.account, counterparty, view, position.market, &rest) {
                     Ok(sliced) => {
-                        if is_new {
-                            across.accounts = across.accounts.saturating_sub(1);
-                        }
+                        across.steps = across.steps.saturating_sub(takes);
                         let Sliced {
                             account,
                             counterparty,
@@ -196,10 +210,8 @@ impl<T: Config> Pallet<T> {
                         });
                         closing.counterparties.insert(of, counterparty);
                     }
-                    Err(refusal) => {
-                        log::debug!(target: crate::LOG, "{of:?} left out: {refusal:?}");
-                        across.pass(position.market, side);
-                    }
+                    Err(Refusal::CounterpartyMargin) => across.pass(position.market, side),
+                    Err(refusal) => return Err(refusal),
                 }
             }
         }
@@ -260,6 +272,7 @@ impl<T: Config> Pallet<T> {
             closing.counterparties.remove(&own);
         }
         across.changed.extend(closing.counterparties);
+        across.offer_again();
     }
 
     fn own_accounts() -> [AccountRef<T::AccountId>; 2] {
@@ -274,6 +287,7 @@ impl<T: Config> Pallet<T> {
         for ((market, side), entry) in closing.spent {
             across.line(market, side).passed.push(entry);
         }
+        across.offer_again();
     }
 
     /// Writes all counterparties, and puts back the entries that were taken out of the index.
@@ -293,14 +307,23 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
+    /// Writes an account as it was changed. One that the indices cannot take ("cannot happen") keeps its trades, whose other halves are
+    /// written already, and is looked for by the sweep.
     fn write(
         of: &AccountRef<T::AccountId>,
         changed: MarginAccount,
         view: &RiskView,
     ) -> Result<(), Refusal> {
-        T::Ledger::settle(of, view, false, |account| {
-            *account = changed;
-            Ok(())
+        let settled = T::Ledger::settle(of, view, false, |account| {
+            *account = changed.clone();
+            Ok::<_, Refusal>(())
+        });
+        settled.or_else(|refusal| {
+            log::error!(target: crate::LOG, "{of:?} cannot be indexed: {refusal:?}");
+            T::Ledger::update(of, |account| {
+                *account = changed;
+                Ok(())
+            })
         })
     }
 
@@ -343,12 +366,17 @@ impl<T: Config> Pallet<T> {
                 continue;
             }
             // It stands better than its entry price deserves: it gets another entry.
-            across.line(market, side).next.pop_front();
-            across.changed.remove(&of);
+            let takes = steps(&account);
+            if takes > across.steps {
+                return Ok(None);
+            }
+            across.steps = across.steps.saturating_sub(takes);
             for position in account.positions.iter_mut().filter(|p| p.market == market) {
                 position.rank = RankSlot::default();
             }
             Self::write(&of, account, view)?;
+            across.changed.remove(&of);
+            across.line(market, side).next.pop_front();
         }
     }
 

@@ -1048,7 +1048,7 @@ fn what_a_close_does_is_reserved_before_it_when_a_crash_comes_and_goes() {
             pops: 8,
             looks: 8 * STEPS,
             liquidations: 2 * STEPS,
-            deleveraged: 1,
+            deleveraged: STEPS,
             ranks: 4,
             swept: 0,
         };
@@ -1082,7 +1082,7 @@ fn what_a_close_does_is_reserved_before_it_when_a_crash_comes_and_goes() {
                 pops: 64,
                 looks: 64 * STEPS,
                 liquidations: 10 * STEPS,
-                deleveraged: MaxDeleveraged::get(),
+                deleveraged: MaxDeleveraged::get() * STEPS,
                 ranks: MaxRankReads::get(),
                 swept: 0
             }
@@ -1109,7 +1109,7 @@ fn a_crash_has_the_room_that_others_leave_when_that_is_less_than_the_constants()
             pops: 8,
             looks: 8 * STEPS,
             liquidations: 2 * STEPS,
-            deleveraged: 1,
+            deleveraged: STEPS,
             ranks: 4,
             swept: 0,
         };
@@ -1128,7 +1128,7 @@ fn a_crash_has_the_room_that_others_leave_when_that_is_less_than_the_constants()
                     pops: 1,
                     looks: 1,
                     liquidations: 1,
-                    deleveraged: 1,
+                    deleveraged: STEPS,
                     ranks: 1,
                     swept: 0
                 })
