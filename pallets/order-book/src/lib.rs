@@ -324,6 +324,9 @@ pub mod pallet {
         }
     }
 
+    /// What each operation did, or why it was refused.
+    type Outcomes = Vec<Result<Accepted, OrderError>>;
+
     impl<T: Config> Pallet<T> {
         /// Carries out operations of one account: one read and one write of it and of its open orders. The outcomes, one an
         /// operation; an error changes nothing.
@@ -338,7 +341,7 @@ pub mod pallet {
         fn carry_out(
             account: &AccountRef<T::AccountId>,
             operations: &[Operation],
-        ) -> Result<(Vec<Result<Accepted, OrderError>>, u32), Error<T>> {
+        ) -> Result<(Outcomes, u32), Error<T>> {
             ensure!(!operations.is_empty(), Error::<T>::NoOperations);
             let mut session = Session::<T>::open(account, T::View::view())?;
             let outcomes = operations

@@ -95,6 +95,11 @@ impl<AccountId: Ord + Clone> Counterparties<AccountId> {
     }
 }
 
+/// Somebody across, as it is now.
+type Counterparty<AccountId> = (AccountRef<AccountId>, MarginAccount);
+/// An entry that was taken out of a line: its market and side, its bucket, and itself.
+type Taken<AccountId> = ((MarketId, Side), (u32, Entry<AccountId>));
+
 /// What is left of a position to close, and what the account pays for closing it (below zero: receives).
 struct Remainder {
     lots: Lots,
@@ -121,7 +126,7 @@ pub(crate) struct Closing<AccountId> {
     pub account: MarginAccount,
     counterparties: BTreeMap<AccountRef<AccountId>, MarginAccount>,
     /// Entries of counterparties that it leaves without a position.
-    spent: Vec<((MarketId, Side), (u32, Entry<AccountId>))>,
+    spent: Vec<Taken<AccountId>>,
     pots: Vec<(MarketId, Cash)>,
     slices: Vec<Slice<AccountId>>,
 }
@@ -334,7 +339,7 @@ impl<T: Config> Pallet<T> {
         view: &RiskView,
         drafts: &BTreeMap<AccountRef<T::AccountId>, MarginAccount>,
         across: &mut Counterparties<T::AccountId>,
-    ) -> Result<Option<(AccountRef<T::AccountId>, MarginAccount)>, Refusal> {
+    ) -> Result<Option<Counterparty<T::AccountId>>, Refusal> {
         loop {
             let Some((bucket, entry)) = across.line(market, side).next.front().cloned() else {
                 if Self::read_line(market, side, view.block, across) {
