@@ -185,7 +185,8 @@ impl<T: Config> Pallet<T> {
     /// Markets in which the queue holds more than [`Config::BacklogShare`] of open interest. What the accounts being worked on hold is
     /// counted; those that a close has no room for stand behind them, and are reckoned to hold what the least of these do on average.
     pub(crate) fn backlogged(cases: &[Case<T::AccountId>]) -> BTreeSet<MarketId> {
-        // No more than 2³² positions of fewer than 2⁶⁴ lots each.
+        // Counts of lots, not money: no more than 2³² positions of fewer than 2⁶⁴ lots each. Where what is reckoned from them has no number
+        // it is more than any share, which is what a sum that stops at the largest number says too.
         let mut queued = BTreeMap::<MarketId, u128>::new();
         let mut of_least = BTreeMap::<MarketId, u128>::new();
         let below = cases.iter().filter_map(|case| {
