@@ -4,7 +4,8 @@
 //! begins with [`MARK`] and is written here: `SubstrateWeight`, one function for each of the trait's that has no body, out of the
 //! benchmark of the same name. If the function takes as many numbers as the benchmark has components, it is base and slopes. If it
 //! takes none and the benchmark has one, it is the weight of one item among many: the slope, if the benchmark begins at no items
-//! (what no items cost is another function's); else what the greatest number took, divided by it.
+//! (what no items cost is another function's); else what the greatest number took, divided by it. A function that returns a `Part`
+//! instead of a `Weight` has time and keys told apart.
 
 use anyhow::{bail, ensure, Context, Result};
 use std::{collections::BTreeMap, fmt, fmt::Write as _, path::Path};
@@ -140,6 +141,8 @@ pub fn machine() -> String {
 struct Asked {
     name: String,
     arguments: Vec<String>,
+    /// It returns a `Part`.
+    parted: bool,
 }
 
 /// The functions of `WeightInfo` that have to be written.
@@ -164,6 +167,7 @@ fn asked(source: &str) -> Result<Vec<Asked>> {
             Ok(Asked {
                 name: name.to_string(),
                 arguments: names.collect(),
+                parted: line.ends_with("-> Part;"),
             })
         })
         .collect()
@@ -211,6 +215,12 @@ fn function(asked: &Asked, measured: &Measured) -> Result<String> {
         asked.arguments.len(),
         components.len()
     );
+    ensure!(
+        is_one_of_many || !asked.parted,
+        "`{}` is a part, and its benchmark not one of many",
+        asked.name
+    );
+    let mut parts = String::new();
     let mut terms = Vec::new();
     let mut said = Vec::new();
     let mut term = |picos: u64, reads: u64, writes: u64, of: Option<&str>| {
@@ -237,6 +247,8 @@ fn function(asked: &Asked, measured: &Measured) -> Result<String> {
             },
             Some((_, _, most)) => measured.worst.shared_by(u64::from(*most)),
         };
+        let time = grouped(picos.next_multiple_of(PRECISION));
+        parts = format!("Part {{ time: {time}, reads: {read}, writes: {written} }}");
         term(picos, read, written, None);
     } else {
         term(time.base, reads.base, writes.base, None);
@@ -259,6 +271,14 @@ fn function(asked: &Asked, measured: &Measured) -> Result<String> {
     let among = components.first().filter(|_| is_one_of_many);
     let among = among.map_or(String::new(), |(_, _, high)| format!(", one among {high}"));
     writeln!(out, "    /// {}{among}.", said.join("; "))?;
+    if asked.parted {
+        writeln!(
+            out,
+            "    fn {}() -> Part {{\n        {parts}\n    }}",
+            asked.name
+        )?;
+        return Ok(out);
+    }
     writeln!(
         out,
         "    fn {}({}) -> Weight {{",

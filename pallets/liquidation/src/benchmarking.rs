@@ -118,11 +118,46 @@ fn weight(view: &RiskView, positions: usize) -> SignedLots {
     }
 }
 
+/// So that a close may count as much as the constants allow.
+fn press<T: Config>() {
+    Allowance::<T>::put(u64::MAX);
+}
+
+/// The vault takes nothing over: the position of one account is closed against those of `accounts` others, which hold so many.
+fn deleveraged<T: Config>(
+    accounts: u32,
+    most: u32,
+    positions: usize,
+) -> (RiskView, RiskView, Of<T>) {
+    let view = T::BenchmarkHelper::view();
+    press::<T>();
+    let each = weight(&view, positions);
+    for number in 1..=accounts {
+        open_with::<T>(number, &view, -each, MILLION, positions);
+    }
+    let of = open_with::<T>(0, &view, each * SignedLots::from(most), SPARE, 1);
+    let now = fallen(&view, 2 * SPARE);
+    (view, now, of)
+}
+
+/// Each of them closed as much as it held.
+fn ensure_closed<T: Config>(
+    of: &Of<T>,
+    accounts: u32,
+    most: u32,
+    positions: usize,
+    view: &RiskView,
+) {
+    let each = weight(view, positions) * usual(&view.markets[0]);
+    let left = SignedLots::from(most - accounts) * each;
+    assert_eq!(T::Ledger::account(of).unwrap().lots(MARKET), left);
+}
+
 /// Accounts of which one threshold is crossed; none is below maintenance margin, and all of their thresholds come nearer. With the
 /// view in which they do, where each stands on the mark of [`MARKET`].
 fn looked_at<T: Config>(accounts: u32, positions: usize) -> (RiskView, Vec<Option<u32>>) {
     let view = T::BenchmarkHelper::view();
-    Capacity::<T>::put(T::Calm::get());
+    press::<T>();
     open_near::<T>(accounts, &view, positions);
     (fallen(&view, FALL), thresholds::<T>(accounts))
 }
@@ -141,7 +176,7 @@ fn ensure_nearer<T: Config>(before: &[Option<u32>]) {
 /// Accounts with less than nothing, so many of them with all the orders there can be; the fund and the vault have enough.
 fn bankrupt<T: Config>(accounts: u32, positions: usize, ordered: u32) -> (RiskView, RiskView) {
     let view = T::BenchmarkHelper::view();
-    Capacity::<T>::put(T::Calm::get());
+    press::<T>();
     enrich::<T>(&T::Vault::get(), &view);
     enrich::<T>(&T::InsuranceFund::get(), &view);
     for number in 0..accounts {
@@ -239,7 +274,7 @@ mod benchmarks {
     #[benchmark]
     fn pop(n: Linear<0, { T::Calm::get().pops }>) {
         let view = T::BenchmarkHelper::view();
-        Capacity::<T>::put(Pallet::<T>::most());
+        press::<T>();
         open_near::<T>(n, &view, positions(&view));
         for number in 0..n {
             T::Ledger::update(&T::BenchmarkHelper::account(number), |account| {
@@ -311,28 +346,24 @@ mod benchmarks {
         assert!(T::Book::open_orders(&of).is_empty());
     }
 
-    /// The vault takes nothing over: the positions of one account are closed against `n` of others.
     #[benchmark]
     fn deleverage(n: Linear<0, { FULL_ONES }>) {
-        let view = T::BenchmarkHelper::view();
-        Capacity::<T>::put(Work {
-            deleveraged: n * crate::types::steps_of(positions(&view) as u32),
-            ..T::Calm::get()
-        });
-        for number in 1..=FULL_ONES {
-            open::<T>(number, &view, -large(&view), MILLION);
-        }
-        let of = open::<T>(0, &view, large(&view) * SignedLots::from(FULL_ONES), SPARE);
-        let before = T::Ledger::account(&of).unwrap().lots(MARKET);
-        let now = fallen(&view, 2 * SPARE);
+        let (view, now, of) = deleveraged::<T>(n, FULL_ONES, usize::MAX);
         #[block]
         {
-            Pallet::<T>::on_marks(&view, &now);
-            Pallet::<T>::waterfall(&now);
+            close::<T>(&view, &now);
         }
-        let closed = before - T::Ledger::account(&of).unwrap().lots(MARKET);
-        let each = large(&view) * usual(&view.markets[0]);
-        assert_eq!(closed, SignedLots::from(n) * each);
+        ensure_closed::<T>(&of, n, FULL_ONES, usize::MAX, &view);
+    }
+
+    #[benchmark]
+    fn small_deleverage(n: Linear<0, { SMALL_ONES }>) {
+        let (view, now, of) = deleveraged::<T>(n, SMALL_ONES, FEW as usize);
+        #[block]
+        {
+            close::<T>(&view, &now);
+        }
+        ensure_closed::<T>(&of, n, SMALL_ONES, FEW as usize, &view);
     }
 
     #[benchmark]

@@ -16,6 +16,7 @@
 //! the queue.
 
 use crate::{
+    meter::Meter,
     pages::{Entry, Shelf},
     scale,
     types::{steps, QUEUED_STEPS},
@@ -97,6 +98,19 @@ impl Taken {
     }
 }
 
+/// What became of an account that was looked at.
+enum Became {
+    /// It stays where it was.
+    Same,
+    /// It is in the queue.
+    Queued,
+    /// It stands behind so many new entries.
+    Moved(u32),
+}
+
+/// An account, and its entries that were taken out.
+type OfAccount<AccountId> = (AccountRef<AccountId>, Vec<Taken>);
+
 /// What looking at an account came to.
 #[derive(Default)]
 struct Looked {
@@ -111,7 +125,9 @@ struct Looked {
 struct Popped<AccountId> {
     /// Where each account is in `all`.
     places: BTreeMap<AccountRef<AccountId>, usize>,
-    all: Vec<(AccountRef<AccountId>, Vec<Taken>)>,
+    all: Vec<OfAccount<AccountId>>,
+    /// Pages that they were taken from.
+    pages: u32,
 }
 
 impl<AccountId> Default for Popped<AccountId> {
@@ -119,6 +135,7 @@ impl<AccountId> Default for Popped<AccountId> {
         Self {
             places: BTreeMap::new(),
             all: Vec::new(),
+            pages: 0,
         }
     }
 }
@@ -134,7 +151,7 @@ impl<AccountId: Ord + Clone> Popped<AccountId> {
     }
 
     /// Largest class first, and within one as they came up.
-    fn by_class(self) -> impl Iterator<Item = Vec<(AccountRef<AccountId>, Vec<Taken>)>> {
+    fn by_class(self) -> impl Iterator<Item = Vec<OfAccount<AccountId>>> {
         let mut classes: BTreeMap<u32, Vec<_>> = BTreeMap::new();
         for (of, taken) in self.all {
             let class = taken.first().map_or(0, |t| scale::class(t.at.bucket));
@@ -192,6 +209,16 @@ pub(crate) fn entry_bucket(position: &Position) -> u16 {
         .checked_div(u128::from(position.lots.unsigned_abs()))
         .unwrap_or(0);
     u16::try_from(scale::floor(entry)).unwrap_or(u16::MAX)
+}
+
+/// Whether deleveraging finds a position no later than it deserves.
+fn is_ranked(position: &Position) -> bool {
+    let bucket = entry_bucket(position);
+    position.rank.generation != 0
+        && match side_of(position) {
+            Side::Bid => position.rank.bucket <= bucket,
+            Side::Ask => position.rank.bucket >= bucket,
+        }
 }
 
 /// The axis that keeps an account from being touched, if any: a price that is not fresh. A halt does not: it stops the market,
@@ -413,16 +440,29 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// Puts the account into a bucket, unless it already stands in one that is as near.
+    /// Puts the account into every bucket that it needs, unless it already stands in one that is as near. Returns how many it was put
+    /// into.
+    fn set_thresholds(
+        of: &AccountRef<T::AccountId>,
+        account: &mut MarginAccount,
+        needed: &[Threshold],
+    ) -> Result<u32, RiskError> {
+        let mut set = 0u32;
+        for at in needed {
+            if !account.risk.iter().any(|slot| covers(slot, at)) {
+                Self::set_threshold(of, account, needed, *at)?;
+                set = set.saturating_add(1);
+            }
+        }
+        Ok(set)
+    }
+
     fn set_threshold(
         of: &AccountRef<T::AccountId>,
         account: &mut MarginAccount,
         needed: &[Threshold],
         at: Threshold,
     ) -> Result<(), RiskError> {
-        if account.risk.iter().any(|slot| covers(slot, &at)) {
-            return Ok(());
-        }
         let generation = next_generation(account);
         let Threshold {
             axis,
@@ -470,13 +510,8 @@ impl<T: Config> Pallet<T> {
     fn rank(of: &AccountRef<T::AccountId>, account: &mut MarginAccount) -> Result<(), RiskError> {
         let mut generation = account.next_generation;
         for position in account.positions.iter_mut() {
-            let (side, bucket) = (side_of(position), entry_bucket(position));
-            let is_held = position.rank.generation != 0
-                && match side {
-                    Side::Bid => position.rank.bucket <= bucket,
-                    Side::Ask => position.rank.bucket >= bucket,
-                };
-            if !is_held {
+            if !is_ranked(position) {
+                let (side, bucket) = (side_of(position), entry_bucket(position));
                 generation = generation.checked_add(1).unwrap_or(1);
                 let entry = Entry {
                     account: of.clone(),
@@ -494,59 +529,93 @@ impl<T: Config> Pallet<T> {
     ///
     /// Returns whether the next close should look at more of them: the budget is used up, and accounts below maintenance
     /// margin were among those it was spent on. A crowd that only stands near the line does not press.
-    pub(crate) fn pop_crossed(now: &RiskView) -> bool {
+    pub(crate) fn pop_crossed(now: &RiskView, meter: &mut Meter<T>) -> bool {
         let queued = Queue::<T>::count();
-        let Work {
-            pops: mut budget,
-            looks: mut steps,
-            ..
-        } = Self::capacity();
+        let capacity = Self::capacity();
+        let (mut pops, mut steps) = (capacity.pops, capacity.looks);
         let mut open = Self::crossed(now);
-        let mut popped = Popped::default();
-        // At first half of what is left for each class, so that none starves; then whatever remains.
-        for part in [2, 1] {
-            for class in (0..scale::CLASSES).rev() {
-                let of_class = open.iter_mut().filter(|crossed| crossed.class == class);
-                let ration = budget.div_ceil(part);
-                let left = Self::pop_class(of_class.collect(), ration, &mut popped);
-                budget = budget.saturating_sub(ration.saturating_sub(left));
+        let mut looked_at = 0u32;
+        let mut stay = Vec::new();
+        // Batch by batch: what is taken out can be looked at, if its accounts are small ones. Each takes an entry at least.
+        let is_used_up = loop {
+            open.retain(|crossed| !crossed.buckets.is_empty());
+            if open.is_empty() {
+                break false;
             }
-        }
-        let (mut looked_at, mut is_used_up) = (0u32, budget == 0);
-        let (mut later, mut stay) = (Vec::new(), Vec::new());
-        let mut note = |looked: Looked, of, steps: &mut u32| {
-            *steps = steps.saturating_sub(looked.steps);
-            looked_at = looked_at.saturating_add(1);
-            stay.push((of, looked.stays));
+            let mut budget = pops.min(meter.entries());
+            if budget == 0 {
+                break true;
+            }
+            let allowed = budget;
+            let mut popped = Popped::default();
+            // At first half of what is left for each class, so that none starves; then whatever remains.
+            for part in [2, 1] {
+                for class in (0..scale::CLASSES).rev() {
+                    let of_class = open.iter_mut().filter(|crossed| crossed.class == class);
+                    let ration = budget.div_ceil(part);
+                    let left = Self::pop_class(of_class.collect(), ration, &mut popped);
+                    budget = budget.saturating_sub(ration.saturating_sub(left));
+                }
+            }
+            let taken = allowed.saturating_sub(budget);
+            pops = pops.saturating_sub(taken);
+            meter.spend(meter.popped(taken, popped.pages));
+            let later =
+                Self::look_behind(popped, now, &mut steps, meter, &mut looked_at, &mut stay);
+            for (of, taken) in &later {
+                Self::put_back(of, taken);
+            }
+            if !later.is_empty() || taken == 0 {
+                break true;
+            }
         };
-        // Steps are shared out as entries are: half of what is left for each class, then whatever remains.
-        for of_class in popped.by_class() {
-            let mut ration = steps.div_ceil(2);
-            for (of, taken) in of_class {
-                match Self::recheck(&of, &taken, now, ration) {
-                    Some(looked) => {
-                        ration = ration.saturating_sub(looked.steps);
-                        note(looked, of, &mut steps);
-                    }
-                    None => later.push((of, taken)),
-                }
-            }
-        }
-        for (of, taken) in later {
-            match Self::recheck(&of, &taken, now, steps) {
-                Some(looked) => note(looked, of, &mut steps),
-                None => {
-                    is_used_up = true;
-                    Self::put_back(&of, &taken);
-                }
-            }
-        }
         // Behind those that were not looked at: these come first in the next close.
         for (of, taken) in &stay {
             Self::put_back(of, taken);
         }
         let found = Queue::<T>::count().saturating_sub(queued);
         is_used_up && found.saturating_mul(PRESSING_SHARE) >= looked_at
+    }
+
+    /// Looks at accounts whose entries were taken out, as far as steps and time go, and returns those that they did not suffice for.
+    /// Both are shared out as entries are: half of what is left for each class, then whatever remains.
+    fn look_behind(
+        popped: Popped<T::AccountId>,
+        now: &RiskView,
+        steps: &mut u32,
+        meter: &mut Meter<T>,
+        looked_at: &mut u32,
+        stay: &mut Vec<OfAccount<T::AccountId>>,
+    ) -> Vec<OfAccount<T::AccountId>> {
+        let (mut later, mut still_later) = (Vec::new(), Vec::new());
+        let mut look = |of: AccountRef<T::AccountId>,
+                        taken: Vec<Taken>,
+                        ration: &mut u32,
+                        meter: &mut Meter<T>,
+                        later: &mut Vec<OfAccount<T::AccountId>>| {
+            match Self::recheck(&of, &taken, now, *ration, meter) {
+                Some(looked) => {
+                    *ration = ration.saturating_sub(looked.steps);
+                    *looked_at = looked_at.saturating_add(1);
+                    stay.push((of, looked.stays));
+                }
+                None => later.push((of, taken)),
+            }
+        };
+        for of_class in popped.by_class() {
+            let mut ration = steps.div_ceil(2);
+            let rationed = ration;
+            let mut part = meter.split(2);
+            for (of, taken) in of_class {
+                look(of, taken, &mut ration, &mut part, &mut later);
+            }
+            meter.give_back(part);
+            *steps = steps.saturating_sub(rationed.saturating_sub(ration));
+        }
+        for (of, taken) in later {
+            look(of, taken, steps, meter, &mut still_later);
+        }
+        still_later
     }
 
     /// Takes the accounts of one class, the farthest crossed first on each axis, page by page from axis to axis. Returns what
@@ -564,6 +633,7 @@ impl<T: Config> Pallet<T> {
                 let shelf = Shelf::Threshold(crossed.axis, crossed.direction);
                 let entries = Self::take(shelf, bucket, budget);
                 budget = budget.saturating_sub(u32::try_from(entries.len()).unwrap_or(u32::MAX));
+                popped.pages = popped.pages.saturating_add(1);
                 let at = Threshold {
                     axis: crossed.axis,
                     direction: crossed.direction,
@@ -609,12 +679,13 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Looks at an account of which `taken` are entries, live or not, that were taken out of the index. Does nothing and
-    /// returns none if `left` steps are not enough.
+    /// returns none if `left` steps or the time are not enough.
     fn recheck(
         of: &AccountRef<T::AccountId>,
         taken: &[Taken],
         now: &RiskView,
         left: u32,
+        meter: &mut Meter<T>,
     ) -> Option<Looked> {
         if left == 0 {
             return None;
@@ -633,33 +704,39 @@ impl<T: Config> Pallet<T> {
         if live.is_empty() {
             return Some(Looked::default());
         }
+        let holdings = account.holdings();
         let steps = steps(&account);
-        if steps > left {
+        if steps > left || !meter.affords(meter.worst_look(holdings)) {
             return None;
         }
-        let stays = match with_storage_layer(|| Self::reindex(of, &account, &live, now)) {
-            Ok(true) => live,
-            Ok(false) => Vec::new(),
-            Err(error) => {
-                log::error!(target: crate::LOG, "{of:?} cannot be indexed: {error:?}");
-                live
+        let became = with_storage_layer(|| Self::reindex(of, &account, &live, now));
+        let became = became.unwrap_or_else(|error| {
+            log::error!(target: crate::LOG, "{of:?} cannot be indexed: {error:?}");
+            Became::Same
+        });
+        let (steps, changed) = match became {
+            Became::Same => (steps, 0),
+            Became::Queued => (QUEUED_STEPS, meter.keys(2)),
+            Became::Moved(entries) => {
+                let changed = meter.keys(1).saturating_add(meter.appended(entries));
+                (steps, changed)
             }
         };
-        let is_queued = Queue::<T>::contains_key(of);
-        Some(Looked {
-            steps: if is_queued { QUEUED_STEPS } else { steps },
-            stays,
-        })
+        meter.spend(meter.look(holdings).saturating_add(changed));
+        let stays = match became {
+            Became::Same => live,
+            _ => Vec::new(),
+        };
+        Some(Looked { steps, stays })
     }
 
-    /// Moves an account of which `live` were taken out to where it belongs. Returns whether it belongs where it was: they have
-    /// to be put back.
+    /// Moves an account of which `live` were taken out to where it belongs. If it belongs where it was, they have to be put back.
     fn reindex(
         of: &AccountRef<T::AccountId>,
         account: &MarginAccount,
         live: &[Taken],
         now: &RiskView,
-    ) -> Result<bool, Refusal> {
+    ) -> Result<Became, Refusal> {
         let assessment = T::Risk::assess(account, now)?;
         let place = Self::place(of, account, now, &assessment)?;
         let waited = live.iter().any(|t| is_waiting(t.at.bucket));
@@ -670,18 +747,36 @@ impl<T: Config> Pallet<T> {
             Self::enqueue(of, &assessment, now.block)?;
             return T::Ledger::update(of, |account| {
                 account.risk.clear();
-                Ok(false)
+                Ok(Became::Queued)
             });
         };
         if live.iter().all(|t| needed.contains(&t.at)) && Self::is_covered(account, needed) {
-            return Ok(true);
+            return Ok(Became::Same);
         }
-        T::Ledger::settle(of, now, false, |account| {
+        T::Ledger::update(of, |account| {
             account
                 .risk
                 .retain(|slot| live.iter().all(|t| t.slot() != *slot));
-            Ok(false)
+            Self::set_thresholds(of, account, needed)
+                .map(Became::Moved)
+                .map_err(Refusal::from)
         })
+    }
+
+    /// Entries that would be appended to the indices if the account were settled as it is.
+    pub(crate) fn unsettled(
+        of: &AccountRef<T::AccountId>,
+        account: &MarginAccount,
+        view: &RiskView,
+        assessment: &Assessment,
+    ) -> Result<u32, RiskError> {
+        let place = Self::place(of, account, view, assessment)?;
+        let needed = place.thresholds().unwrap_or_default();
+        let uncovered = needed
+            .iter()
+            .filter(|n| !account.risk.iter().any(|slot| covers(slot, n)));
+        let unranked = account.positions.iter().filter(|p| !is_ranked(p));
+        Ok(u32::try_from(uncovered.count().saturating_add(unranked.count())).unwrap_or(u32::MAX))
     }
 
     fn put_back(of: &AccountRef<T::AccountId>, taken: &[Taken]) {
@@ -821,9 +916,7 @@ impl<T: Config> RiskIndex<T::AccountId> for Pallet<T> {
                 account.risk.clear();
                 Self::enqueue(of, &assessment, view.block)
             }
-            Some(needed) => needed
-                .iter()
-                .try_for_each(|at| Self::set_threshold(of, account, needed, *at)),
+            Some(needed) => Self::set_thresholds(of, account, needed).map(|_| ()),
         }
     }
 }

@@ -40,6 +40,7 @@ pub mod ahead;
 #[cfg(any(test, feature = "runtime-benchmarks"))]
 mod benchmarking;
 mod index;
+mod meter;
 #[cfg(test)]
 mod mock;
 pub mod pages;
@@ -59,10 +60,15 @@ pub use weights::WeightInfo;
 
 use alloc::vec::Vec;
 use frame_support::{traits::Get, weights::Weight};
-use novate_types::{LiquidationOrder, Liquidations, RiskView};
+use meter::Meter;
+use novate_types::{LiquidationOrder, Liquidations, RiskView, MAX_MARKETS};
 
 /// Steps that a queued account is reckoned to take, see [`Work`].
 const STEPS_PER_QUEUED: u32 = 8;
+/// Of the time that a close has, one part in so many is for finding accounts; the remedies have the rest, and what finding leaves.
+const FINDING_PART: u64 = 3;
+/// Keys that the accounts liquidated in a close change together: pots and open interest of every market, buckets of the queue, counters.
+const SHARED_KEYS: u32 = 2 * MAX_MARKETS + 128 + 8;
 /// Where this pallet's log lines go.
 pub(crate) const LOG: &str = "runtime::liquidation";
 
@@ -72,6 +78,7 @@ pub mod pallet {
     use super::*;
     use crate::{
         ahead::Stricter,
+        meter::Meter,
         pages::{Entry, Occupancy, Shelf, Span, PAGE},
     };
     use frame_support::{pallet_prelude::*, weights::Weight};
@@ -195,9 +202,14 @@ pub mod pallet {
     #[pallet::storage]
     pub type UncoveredDeficit<T: Config> = StorageValue<_, Cash, ValueQuery>;
 
-    /// What the next close may do, and its reserve is made for: written by the close before. None is [`Config::Calm`].
+    /// Reference time in picoseconds that the next close has for liquidation, and is reserved for: written by the close before if
+    /// something presses. None is what [`Config::Calm`] takes at worst.
     #[pallet::storage]
-    pub type Capacity<T: Config> = StorageValue<_, Work>;
+    pub type Allowance<T: Config> = StorageValue<_, u64>;
+
+    /// What the first part of a close leaves to its second.
+    #[pallet::storage]
+    pub type Halfway<T: Config> = StorageValue<_, HalfClose>;
 
     /// What the vault may lose in a market and window, where it is not the default.
     #[pallet::storage]
@@ -384,9 +396,15 @@ pub mod pallet {
                     && calm.looks <= bounds.looks
                     && calm.liquidations <= bounds.liquidations
                     && calm.deleveraged <= bounds.deleveraged
-                    && calm.ranks <= bounds.ranks
-                    && calm.swept == bounds.swept,
+                    && calm.ranks <= bounds.ranks,
                 "pressure raises what a close may do"
+            );
+            let least = Meter::<T>::of(0)
+                .largest_step()
+                .saturating_mul(FINDING_PART);
+            assert!(
+                Self::calm_allowance() >= least,
+                "the largest account is within the reach of a close that counts its time"
             );
             let largest = types::steps_of(MAX_HOLDINGS);
             assert!(
@@ -553,34 +571,39 @@ pub mod pallet {
 
 impl<T: Config> Pallet<T> {
     /// Weight to reserve for this pallet's part of the next close. A long queue and thresholds that wait crowd out
-    /// orders, up to the bounds of [`Config`].
+    /// orders, as far as there is room.
     pub fn budget() -> Weight {
-        T::WeightInfo::budget(Self::capacity())
+        let allowance = Allowance::<T>::get().unwrap_or_else(Self::calm_allowance);
+        Self::fixed().saturating_add(Weight::from_parts(allowance, 0))
     }
 
     /// The least that there must be room for: what nothing pressing needs.
     pub fn calm_budget() -> Weight {
-        T::WeightInfo::budget(T::Calm::get())
+        Self::fixed().saturating_add(Weight::from_parts(Self::calm_allowance(), 0))
     }
 
-    /// What the present close may do, and has been reserved for.
+    fn fixed() -> Weight {
+        T::WeightInfo::fixed(T::SweepPerClose::get(), SHARED_KEYS, T::DbWeight::get())
+    }
+
+    /// What a calm close's work takes at worst.
+    pub(crate) fn calm_allowance() -> u64 {
+        T::WeightInfo::work(T::Calm::get(), T::DbWeight::get()).ref_time()
+    }
+
+    /// What any close may take: as much as others leave, and no less than a calm one.
+    pub(crate) fn most_allowance() -> u64 {
+        let room = T::Room::get().saturating_sub(Self::fixed()).ref_time();
+        room.max(Self::calm_allowance())
+    }
+
+    /// How much the present close may count. Of a calm one that is all: it takes what was reserved at worst.
     pub(crate) fn capacity() -> Work {
-        let most = Self::most();
-        let planned = Capacity::<T>::get().unwrap_or_else(T::Calm::get);
-        // A plan of before an upgrade may be larger than what there is room for since.
-        Work {
-            pops: planned.pops.min(most.pops),
-            looks: planned.looks.min(most.looks),
-            liquidations: planned.liquidations.min(most.liquidations),
-            deleveraged: planned.deleveraged.min(most.deleveraged),
-            ranks: planned.ranks.min(most.ranks),
-            swept: planned.swept.min(most.swept),
+        if Allowance::<T>::exists() {
+            Self::bounds()
+        } else {
+            T::Calm::get()
         }
-    }
-
-    /// What any close may do: everything that the constants allow, or as large a part of it as there is room for.
-    pub(crate) fn most() -> Work {
-        T::WeightInfo::fit(T::Calm::get(), Self::bounds(), T::Room::get())
     }
 
     /// What the constants allow.
@@ -591,53 +614,31 @@ impl<T: Config> Pallet<T> {
             liquidations: T::MaxLiquidations::get(),
             deleveraged: T::MaxDeleveraged::get(),
             ranks: T::MaxRankReads::get(),
-            swept: T::SweepPerClose::get(),
         }
     }
 
-    /// Whether thresholds wait decides how many the next close looks at.
-    fn plan_pops(behind: bool) {
-        let next = if behind { Self::most() } else { T::Calm::get() };
-        Self::put_capacity(Work {
-            pops: next.pops,
-            looks: next.looks,
-            ..Self::capacity()
-        });
+    /// The time that the present close has. One that counts its work has no need to count its time.
+    fn meter() -> Meter<T> {
+        Meter::of(Allowance::<T>::get().unwrap_or(u64::MAX))
     }
 
-    /// The queue as this close leaves it decides the rest.
-    fn plan_remedies() {
-        let (calm, most) = (T::Calm::get(), Self::most());
+    /// Decides what the next close may do: all that there is room for if thresholds wait, else what the queue needs.
+    fn plan(thresholds_wait: bool) {
         let queue = Queue::<T>::count();
-        // An account takes eight steps, or fewer. With ever so few of many it takes another close. Where thresholds wait there is more
-        // to come than the queue shows.
-        let behind = Self::capacity().pops > calm.pops;
-        let steps = if behind {
-            u32::MAX
-        } else {
-            queue.saturating_mul(STEPS_PER_QUEUED)
-        };
-        let liquidations = steps.max(calm.liquidations).min(most.liquidations);
-        // A queue that a calm close works off does not press.
-        let (deleveraged, ranks) = if liquidations > calm.liquidations {
-            (most.deleveraged, most.ranks)
-        } else {
-            (calm.deleveraged, calm.ranks)
-        };
-        Self::put_capacity(Work {
-            liquidations,
-            deleveraged,
-            ranks,
-            ..Self::capacity()
-        });
-    }
-
-    fn put_capacity(next: Work) {
-        if next == T::Calm::get() {
-            Capacity::<T>::kill();
-        } else {
-            Capacity::<T>::put(next);
+        let presses = queue.saturating_mul(STEPS_PER_QUEUED) > T::Calm::get().liquidations;
+        if !thresholds_wait && !presses {
+            Allowance::<T>::kill();
+            return;
         }
+        let most = Self::most_allowance();
+        let needed = if thresholds_wait {
+            most
+        } else {
+            // Those that no close was reckoned for may hold more than few positions: twice as much.
+            let each = Meter::<T>::of(0).expected(weights::SMALL_POSITIONS);
+            each.saturating_mul(u64::from(queue).saturating_mul(2))
+        };
+        Allowance::<T>::put(needed.clamp(Self::calm_allowance(), most));
     }
 }
 
@@ -647,15 +648,26 @@ impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
     fn on_marks(before: &RiskView, now: &RiskView) -> Vec<LiquidationOrder<T::AccountId>> {
         Self::note_parameters(before, now);
         Self::count_vault_loss(before, now);
-        Self::plan_pops(Self::pop_crossed(now));
+        let mut meter = Self::meter();
+        let mut part = meter.split(FINDING_PART);
+        let thresholds_wait = Self::pop_crossed(now, &mut part);
+        meter.give_back(part);
         Self::sweep(now);
-        let cases = Self::reach(now);
+        let cases = Self::reach(now, &mut meter);
+        Halfway::<T>::put(HalfClose {
+            left: meter.left(),
+            thresholds_wait,
+        });
         Self::market_remedies(now, cases)
     }
 
     fn waterfall(view: &RiskView) {
-        Self::remedies_beyond_the_market(view);
-        Self::plan_remedies();
+        let HalfClose {
+            left,
+            thresholds_wait,
+        } = Halfway::<T>::take().unwrap_or_default();
+        Self::remedies_beyond_the_market(view, Meter::of(left));
+        Self::plan(thresholds_wait);
     }
 
     fn queued() -> u32 {
@@ -663,7 +675,7 @@ impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
     }
 
     fn presses() -> bool {
-        Capacity::<T>::exists()
+        Allowance::<T>::exists()
     }
 
     fn withdrawals_paused() -> bool {

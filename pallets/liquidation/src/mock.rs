@@ -403,6 +403,7 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
         MaxRankReads::set(1_000);
         SweepPerClose::set(0);
         CalmWork::set(None);
+        Room::set(frame_support::weights::Weight::MAX);
     });
     ext
 }

@@ -5,6 +5,7 @@
 //! stand behind all others, so that they cannot keep the queue from draining.
 
 use crate::{
+    meter::Meter,
     pages::{Entry, Shelf},
     types::{steps, ACCOUNT_STEPS},
     Config, Pallet, Queue, Queued, RiskDirectory, Suspended, UncoveredDeficit, Working,
@@ -143,18 +144,26 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// Takes the accounts to work on in this close out of the pages, greatest notional first, and looks at them.
-    pub(crate) fn reach(now: &RiskView) -> Vec<Case<T::AccountId>> {
+    /// Takes the accounts to work on in this close out of the pages, greatest notional first, and looks at them: as many as what they
+    /// are reckoned to take leaves time for.
+    pub(crate) fn reach(now: &RiskView, meter: &mut Meter<T>) -> Vec<Case<T::AccountId>> {
         let mut left = Self::capacity().liquidations;
+        let mut reckoned = 0u64;
         let mut cases = Vec::new();
         while let Some(bucket) = RiskDirectory::<T>::get(Shelf::Queue).buckets().next_back() {
             let mut is_full = false;
             Self::take_while(Shelf::Queue, bucket, |entry| {
+                if is_full {
+                    return false;
+                }
                 let case = Self::look_at(&entry.account, now);
                 let steps = case.account.as_ref().map_or(ACCOUNT_STEPS, steps);
-                is_full |= steps > left;
+                let holdings = case.account.as_ref().map_or(0, MarginAccount::holdings);
+                let sum = reckoned.saturating_add(meter.expected(holdings));
+                is_full = steps > left || !meter.affords(sum);
                 if !is_full {
                     left = left.saturating_sub(steps);
+                    reckoned = sum;
                     cases.push(case);
                 }
                 !is_full
@@ -163,6 +172,12 @@ impl<T: Config> Pallet<T> {
                 break;
             }
         }
+        let taken = cases.iter().map(|case| {
+            let holdings = case.account.as_ref().map_or(0, MarginAccount::holdings);
+            meter.liquidation(holdings)
+        });
+        let taken = taken.fold(0u64, |sum, cost| sum.saturating_add(cost));
+        meter.spend(taken);
         let accounts = cases.iter().map(|case| case.of.clone());
         // Each took a step at least.
         Working::<T>::put(BoundedVec::truncate_from(accounts.collect()));

@@ -19,7 +19,7 @@ pub trait BenchmarkHelper<AccountId> {
     fn place(account: &AccountRef<AccountId>, orders: u32);
 }
 
-/// Work of one close, at most. What an account costs grows with what it holds, so accounts are counted in *steps*:
+/// Work of one close, at most: all that limits a calm one. What an account costs grows with what it holds, so accounts are counted in *steps*:
 /// [`ACCOUNT_STEPS`], and more for each position and collateral beyond the first few.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct Work {
@@ -33,8 +33,15 @@ pub struct Work {
     pub deleveraged: u32,
     /// Entries of the deleveraging index read.
     pub ranks: u32,
-    /// Accounts swept.
-    pub swept: u32,
+}
+
+/// What the first part of a close leaves to its second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct HalfClose {
+    /// Picoseconds that are left.
+    pub left: u64,
+    /// Accounts behind crossed thresholds were not looked at.
+    pub thresholds_wait: bool,
 }
 
 /// What the vault may lose in one market and window.

@@ -4,9 +4,32 @@ use crate::{types::steps_of, Work};
 use core::marker::PhantomData;
 use frame_support::{
     traits::Get,
-    weights::{constants::WEIGHT_REF_TIME_PER_MICROS, Weight},
+    weights::{constants::WEIGHT_REF_TIME_PER_MICROS, RuntimeDbWeight, Weight},
 };
 use novate_types::{MAX_HOLDINGS, MAX_POSITIONS};
+
+/// What a step of the close takes, its parts told apart: keys that it changes are counted as they are changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Picoseconds.
+    pub time: u64,
+    /// Keys read.
+    pub reads: u64,
+    /// Keys written where it was measured.
+    pub writes: u64,
+}
+
+impl Part {
+    /// All of it.
+    pub fn weight(self, db: RuntimeDbWeight) -> Weight {
+        Weight::from_parts(self.time, 0).saturating_add(db.reads_writes(self.reads, self.writes))
+    }
+
+    /// All but the keys written, in picoseconds.
+    pub fn computing(self, db: RuntimeDbWeight) -> u64 {
+        db.reads(self.reads).ref_time().saturating_add(self.time)
+    }
+}
 
 /// What calls, and this pallet's part of the close, cost.
 pub trait WeightInfo {
@@ -15,62 +38,47 @@ pub trait WeightInfo {
     /// Both parts of the close with nothing to do but the vault's orders.
     fn idle() -> Weight;
     /// One entry taken out of the threshold index that is live no longer.
-    fn pop() -> Weight;
+    fn pop() -> Part;
     /// An account with [`MAX_POSITIONS`] behind live entries: looked at, and all of its thresholds drawn again.
-    fn look() -> Weight;
+    fn look() -> Part;
     /// The same of one with [`SMALL_POSITIONS`].
-    fn small_look() -> Weight;
+    fn small_look() -> Part;
     /// An account with [`MAX_POSITIONS`] taken through all remedies that a single close takes: the fund, the vault.
-    fn liquidate() -> Weight;
+    fn liquidate() -> Part;
     /// The same of one with [`SMALL_POSITIONS`].
-    fn small_liquidate() -> Weight;
+    fn small_liquidate() -> Part;
     /// As many orders as one close cancels, and their pages.
     fn cancel() -> Weight;
-    /// One counterparty deleveraged whose thresholds move away.
-    fn deleverage() -> Weight;
+    /// One counterparty with [`MAX_POSITIONS`] deleveraged whose thresholds move away.
+    fn deleverage() -> Part;
+    /// The same of one with [`SMALL_POSITIONS`].
+    fn small_deleverage() -> Part;
     /// One entry of the deleveraging index read and put back.
-    fn rank() -> Weight;
+    fn rank() -> Part;
 
-    /// The work between `calm` and `all` for which there is `room`: of what `all` is more, the same part of everything. Calm at least,
-    /// for which there is always room.
-    fn fit(calm: Work, all: Work, room: Weight) -> Work {
-        let (least, most) = (Self::budget(calm), Self::budget(all));
-        let room = room.min(most).saturating_sub(least).ref_time();
-        let more = most.saturating_sub(least).ref_time();
-        let part = |calm: u32, all: u32| {
-            let more = u128::from(all.saturating_sub(calm))
-                .saturating_mul(room.into())
-                .checked_div(more.into())
-                .and_then(|more| u32::try_from(more).ok());
-            calm.saturating_add(more.unwrap_or(0))
-        };
-        Work {
-            pops: part(calm.pops, all.pops),
-            looks: part(calm.looks, all.looks),
-            liquidations: part(calm.liquidations, all.liquidations),
-            deleveraged: part(calm.deleveraged, all.deleveraged),
-            ranks: part(calm.ranks, all.ranks),
-            swept: calm.swept,
-        }
-    }
-
-    /// What a close with so much work needs.
-    fn budget(work: Work) -> Weight {
-        let look = step(Self::look(), Self::small_look());
-        let liquidate = step(Self::liquidate(), Self::small_liquidate());
-        // All of a counterparty's thresholds may come nearer.
-        let deleverage = Self::deleverage()
-            .saturating_div(steps_of(SMALL_POSITIONS).max(1).into())
-            .saturating_add(look);
-        // The sweep may meet the largest accounts.
-        let swept = work.swept.saturating_mul(steps_of(MAX_HOLDINGS));
+    /// What every close takes: nothing to do, as many orders cancelled as may be, the largest accounts swept, and the keys that all who are
+    /// liquidated share.
+    fn fixed(swept: u32, shared: u32, db: RuntimeDbWeight) -> Weight {
+        let look = Self::look().weight(db);
         Self::idle()
             .saturating_add(Self::cancel())
-            .saturating_add(Self::pop().saturating_mul(work.pops.into()))
-            .saturating_add(look.saturating_mul(work.looks.saturating_add(swept).into()))
-            .saturating_add(liquidate.saturating_mul(work.liquidations.into()))
-            .saturating_add(deleverage.saturating_mul(work.deleveraged.into()))
-            .saturating_add(Self::rank().saturating_mul(work.ranks.into()))
+            .saturating_add(look.saturating_mul(swept.into()))
+            .saturating_add(db.writes(shared.into()))
+    }
+
+    /// What so much work takes at worst, beside [`WeightInfo::fixed`].
+    fn work(work: Work, db: RuntimeDbWeight) -> Weight {
+        let look = step(Self::look(), Self::small_look(), db);
+        let liquidate = step(Self::liquidate(), Self::small_liquidate(), db);
+        // All of a counterparty's thresholds may come nearer.
+        let deleverage =
+            step(Self::deleverage(), Self::small_deleverage(), db).saturating_add(look);
+        let times = |weight: Weight, many: u32| weight.saturating_mul(many.into());
+        times(Self::pop().weight(db), work.pops)
+            .saturating_add(times(look, work.looks))
+            .saturating_add(times(liquidate, work.liquidations))
+            .saturating_add(times(deleverage, work.deleveraged))
+            .saturating_add(times(Self::rank().weight(db), work.ranks))
     }
 }
 
@@ -78,13 +86,24 @@ pub trait WeightInfo {
 pub const SMALL_POSITIONS: u32 = 2;
 
 /// A step of whichever account takes more for each: see [`Work`].
-fn step(full: Weight, small: Weight) -> Weight {
-    let each = |of: Weight, positions: u32| of.saturating_div(steps_of(positions).max(1).into());
+fn step(full: Part, small: Part, db: RuntimeDbWeight) -> Weight {
+    let each = |of: Part, positions: u32| {
+        of.weight(db)
+            .saturating_div(steps_of(positions).max(1).into())
+    };
     each(full, MAX_POSITIONS).max(each(small, SMALL_POSITIONS))
 }
 
 const fn micros(n: u64) -> Weight {
     Weight::from_parts(n.saturating_mul(WEIGHT_REF_TIME_PER_MICROS), 0)
+}
+
+const fn part(micros: u64) -> Part {
+    Part {
+        time: micros.saturating_mul(WEIGHT_REF_TIME_PER_MICROS),
+        reads: 0,
+        writes: 0,
+    }
 }
 
 /// Round figures, for tests.
@@ -95,29 +114,32 @@ impl WeightInfo for () {
     fn idle() -> Weight {
         micros(2_000)
     }
-    fn pop() -> Weight {
-        micros(10)
+    fn pop() -> Part {
+        part(10)
     }
-    fn look() -> Weight {
-        micros(2_000)
+    fn look() -> Part {
+        part(2000)
     }
-    fn small_look() -> Weight {
-        micros(240)
+    fn small_look() -> Part {
+        part(240)
     }
-    fn liquidate() -> Weight {
-        micros(2_000)
+    fn liquidate() -> Part {
+        part(2000)
     }
-    fn small_liquidate() -> Weight {
-        micros(240)
+    fn small_liquidate() -> Part {
+        part(240)
     }
     fn cancel() -> Weight {
         micros(10_000)
     }
-    fn deleverage() -> Weight {
-        micros(100)
+    fn deleverage() -> Part {
+        part(1000)
     }
-    fn rank() -> Weight {
-        micros(10)
+    fn small_deleverage() -> Part {
+        part(100)
+    }
+    fn rank() -> Part {
+        part(10)
     }
 }
 
@@ -136,24 +158,44 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         Weight::from_parts(809_920_000, 0).saturating_add(T::DbWeight::get().reads_writes(353, 2))
     }
     /// 6.27 µs, 1 keys read, 0 written, one among 256.
-    fn pop() -> Weight {
-        Weight::from_parts(6_280_000, 0).saturating_add(T::DbWeight::get().reads(1))
+    fn pop() -> Part {
+        Part {
+            time: 6_280_000,
+            reads: 1,
+            writes: 0,
+        }
     }
     /// 417 µs, 86 keys read, 62 written, one among 3.
-    fn look() -> Weight {
-        Weight::from_parts(417_410_000, 0).saturating_add(T::DbWeight::get().reads_writes(86, 62))
+    fn look() -> Part {
+        Part {
+            time: 417_410_000,
+            reads: 86,
+            writes: 62,
+        }
     }
     /// 33.46 µs, 6 keys read, 3 written, one among 32.
-    fn small_look() -> Weight {
-        Weight::from_parts(33_470_000, 0).saturating_add(T::DbWeight::get().reads_writes(6, 3))
+    fn small_look() -> Part {
+        Part {
+            time: 33_470_000,
+            reads: 6,
+            writes: 3,
+        }
     }
     /// 607 µs, 91 keys read, 57 written, one among 3.
-    fn liquidate() -> Weight {
-        Weight::from_parts(606_750_000, 0).saturating_add(T::DbWeight::get().reads_writes(91, 57))
+    fn liquidate() -> Part {
+        Part {
+            time: 606_750_000,
+            reads: 91,
+            writes: 57,
+        }
     }
     /// 82.52 µs, 3 keys read, 2 written, one among 32.
-    fn small_liquidate() -> Weight {
-        Weight::from_parts(82_520_000, 0).saturating_add(T::DbWeight::get().reads_writes(3, 2))
+    fn small_liquidate() -> Part {
+        Part {
+            time: 82_520_000,
+            reads: 3,
+            writes: 2,
+        }
     }
     /// 1912 µs, 580 keys read, 158 written.
     fn cancel() -> Weight {
@@ -161,11 +203,27 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
             .saturating_add(T::DbWeight::get().reads_writes(580, 158))
     }
     /// 42.35 µs, 1 keys read, 1 written, one among 16.
-    fn deleverage() -> Weight {
-        Weight::from_parts(42_360_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
+    fn deleverage() -> Part {
+        Part {
+            time: 42_360_000,
+            reads: 1,
+            writes: 1,
+        }
+    }
+    /// 42.35 µs, 1 keys read, 1 written, one among 16.
+    fn small_deleverage() -> Part {
+        Part {
+            time: 42_360_000,
+            reads: 1,
+            writes: 1,
+        }
     }
     /// 7.05 µs, 1 keys read, 0 written, one among 128.
-    fn rank() -> Weight {
-        Weight::from_parts(7_060_000, 0).saturating_add(T::DbWeight::get().reads(1))
+    fn rank() -> Part {
+        Part {
+            time: 7_060_000,
+            reads: 1,
+            writes: 0,
+        }
     }
 }

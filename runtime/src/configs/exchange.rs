@@ -81,7 +81,6 @@ parameter_types! {
         liquidations: 256,
         deleveraged: 128,
         ranks: 128,
-        swept: 2,
     };
 }
 

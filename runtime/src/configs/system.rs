@@ -8,17 +8,14 @@ use frame_support::{
     derive_impl,
     dispatch::DispatchClass,
     parameter_types,
-    traits::{
-        fungible::{Balanced, Credit},
-        AsEnsureOriginWithArg, ConstU128, ConstU32, ConstU64, ConstU8, OnUnbalanced,
-    },
+    traits::{AsEnsureOriginWithArg, ConstU128, ConstU32, ConstU64, ConstU8},
     weights::{constants::WEIGHT_REF_TIME_PER_MILLIS, ConstantMultiplier, IdentityFee, Weight},
 };
 use frame_system::{
     limits::{BlockLength, BlockWeights},
     EnsureRoot, EnsureSigned,
 };
-use pallet_transaction_payment::{ConstFeeMultiplier, FungibleAdapter, Multiplier};
+use pallet_transaction_payment::{ConstFeeMultiplier, Multiplier};
 use sp_runtime::{traits::One, Perbill};
 
 /// Part of a block that operators' calls leave to everybody else's.
@@ -106,21 +103,9 @@ impl pallet_assets::Config for Runtime {
     type WeightInfo = pallet_assets::weights::SubstrateWeight<Runtime>;
 }
 
-/// Transaction fees go to the block's author.
-pub struct ToAuthor;
-
-impl OnUnbalanced<Credit<AccountId, Balances>> for ToAuthor {
-    fn on_nonzero_unbalanced(fees: Credit<AccountId, Balances>) {
-        if let Some(author) = Authorship::author() {
-            // An author that cannot hold the fee lets it be burnt.
-            let _ = <Balances as Balanced<AccountId>>::resolve(&author, fees);
-        }
-    }
-}
-
 impl pallet_transaction_payment::Config for Runtime {
     type RuntimeEvent = RuntimeEvent;
-    type OnChargeTransaction = FungibleAdapter<Balances, ToAuthor>;
+    type OnChargeTransaction = super::fees::ToAuthor;
     type OperationalFeeMultiplier = ConstU8<5>;
     type WeightToFee = IdentityFee<Balance>;
     type LengthToFee = ConstantMultiplier<Balance, ConstU128<1_000_000>>;

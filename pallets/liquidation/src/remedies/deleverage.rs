@@ -14,6 +14,7 @@
 
 use crate::{
     index::{entry_bucket, side_of},
+    meter::Meter,
     pages::{Entry, Shelf, PAGE},
     types::steps,
     Config, Event, Pallet, Refusal, RiskDirectory,
@@ -27,8 +28,8 @@ use frame_support::{ensure, traits::Get};
 use novate_risk::{apply_trade, bankruptcy_value};
 use novate_types::{
     math::{neg, signed_mul_div_floor, sub},
-    AccountRef, BlockNumber, Cash, Ledger, Lots, MarginAccount, MarketId, MathError, Pot, RankSlot,
-    RiskModel, RiskView, Side, SignedLots,
+    AccountRef, Assessment, BlockNumber, Cash, Ledger, Lots, MarginAccount, MarketId, MathError,
+    Pot, RankSlot, RiskModel, RiskView, Side, SignedLots,
 };
 
 /// Whoever may be closed against in this close, and how many more.
@@ -38,6 +39,8 @@ pub(crate) struct Counterparties<AccountId> {
     /// Entries of the index that may still be read.
     reads: u32,
     lines: BTreeMap<(MarketId, Side), Line<AccountId>>,
+    /// Entries that writing a changed account will append, as it was paid for.
+    paid: BTreeMap<AccountRef<AccountId>, u32>,
     /// As they are after the accounts that were closed so far; to be written.
     changed: BTreeMap<AccountRef<AccountId>, MarginAccount>,
 }
@@ -66,6 +69,7 @@ impl<AccountId: Ord + Clone> Counterparties<AccountId> {
             steps: capacity.deleveraged,
             reads: capacity.ranks,
             lines: BTreeMap::new(),
+            paid: BTreeMap::new(),
             changed: BTreeMap::new(),
         }
     }
@@ -86,6 +90,20 @@ impl<AccountId: Ord + Clone> Counterparties<AccountId> {
                 line.next.push_front(entry);
             }
         }
+    }
+
+    /// What writing an account takes, so far as it was not paid for: its key, and `entries` of the indices.
+    fn newly_due<T: Config>(
+        &mut self,
+        of: &AccountRef<AccountId>,
+        entries: u32,
+        meter: &Meter<T>,
+    ) -> u64 {
+        let paid = self.paid.get(of).copied();
+        let more = entries.saturating_sub(paid.unwrap_or(0));
+        self.paid.insert(of.clone(), entries.max(paid.unwrap_or(0)));
+        let key = meter.keys(paid.is_none().into());
+        key.saturating_add(meter.appended(more))
     }
 
     /// Leaves the first of a line out.
@@ -148,6 +166,7 @@ impl<T: Config> Pallet<T> {
         account: MarginAccount,
         view: &RiskView,
         across: &mut Counterparties<T::AccountId>,
+        meter: &mut Meter<T>,
     ) -> Result<Closing<T::AccountId>, Refusal> {
         let mut closing = Closing {
             account,
@@ -156,7 +175,7 @@ impl<T: Config> Pallet<T> {
             pots: Vec::new(),
             slices: Vec::new(),
         };
-        match Self::close_positions(&mut closing, view, across) {
+        match Self::close_positions(&mut closing, view, across, meter) {
             Ok(()) => Ok(closing),
             Err(refusal) => {
                 Self::drop_closing(closing, across);
@@ -169,6 +188,7 @@ impl<T: Config> Pallet<T> {
         closing: &mut Closing<T::AccountId>,
         view: &RiskView,
         across: &mut Counterparties<T::AccountId>,
+        meter: &mut Meter<T>,
     ) -> Result<(), Refusal> {
         let positions = closing.account.positions.to_vec();
         for position in positions {
@@ -180,25 +200,31 @@ impl<T: Config> Pallet<T> {
             let side = side_of(&position).opposite();
             while rest.lots > 0 {
                 let drafts = &closing.counterparties;
-                let next = Self::next_counterparty(position.market, side, view, drafts, across)?;
+                let next =
+                    Self::next_counterparty(position.market, side, view, drafts, across, meter)?;
                 let Some((of, counterparty)) = next else {
                     break;
                 };
                 let is_new = !drafts.contains_key(&of) && !across.changed.contains_key(&of);
                 let takes = if is_new { steps(&counterparty) } else { 0 };
-                if takes > across.steps {
+                let holdings = counterparty.holdings();
+                if takes > across.steps || !meter.affords(meter.worst_slice(holdings)) {
                     break;
                 }
+                meter.spend(meter.slice(holdings));
                 match Self::slice(&closing.account, counterparty, view, position.market, &rest) {
                     Ok(sliced) => {
                         across.steps = across.steps.saturating_sub(takes);
                         let Sliced {
                             account,
                             counterparty,
+                            after,
                             pots,
                             lots,
                             value,
                         } = sliced;
+                        let entries = Self::unsettled(&of, &counterparty, view, &after)?;
+                        meter.spend(across.newly_due(&of, entries, meter));
                         rest = rest.less(lots, value)?;
                         if counterparty.position(position.market).is_none() {
                             let at = (position.market, side);
@@ -223,8 +249,8 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Writes an account's closing. Of the counterparties only vault and fund, which other remedies read from storage.
-    pub(crate) fn write_closing(
+    /// Writes what an account's closing changes of it, and of others.
+    pub(crate) fn write_slices(
         of: &AccountRef<T::AccountId>,
         view: &RiskView,
         closing: &Closing<T::AccountId>,
@@ -236,13 +262,24 @@ impl<T: Config> Pallet<T> {
             *account = closing.account.clone();
             Ok::<_, Refusal>(())
         })?;
+        Self::write_others(of, view, closing)
+    }
+
+    /// Writes what a closing changes of others: of the counterparties only vault and fund, which other remedies read from storage.
+    pub(crate) fn write_others(
+        of: &AccountRef<T::AccountId>,
+        view: &RiskView,
+        closing: &Closing<T::AccountId>,
+    ) -> Result<(), Refusal> {
         for own in Self::own_accounts() {
             if let Some(changed) = closing.counterparties.get(&own) {
                 Self::write(&own, changed.clone(), view)?;
             }
         }
         for (market, amount) in &closing.pots {
-            T::Ledger::credit_pot(Pot::Funding(*market), *amount)?;
+            if *amount != 0 {
+                T::Ledger::credit_pot(Pot::Funding(*market), *amount)?;
+            }
         }
         for slice in &closing.slices {
             Self::deposit_event(Event::Deleveraged {
@@ -339,10 +376,11 @@ impl<T: Config> Pallet<T> {
         view: &RiskView,
         drafts: &BTreeMap<AccountRef<T::AccountId>, MarginAccount>,
         across: &mut Counterparties<T::AccountId>,
+        meter: &mut Meter<T>,
     ) -> Result<Option<Counterparty<T::AccountId>>, Refusal> {
         loop {
             let Some((bucket, entry)) = across.line(market, side).next.front().cloned() else {
-                if Self::read_line(market, side, view.block, across) {
+                if Self::read_line(market, side, view.block, across, meter) {
                     continue;
                 }
                 return Ok(None);
@@ -372,9 +410,11 @@ impl<T: Config> Pallet<T> {
             }
             // It stands better than its entry price deserves: it gets another entry.
             let takes = steps(&account);
-            if takes > across.steps {
+            let cost = meter.worst_look(account.holdings());
+            if takes > across.steps || !meter.affords(cost) {
                 return Ok(None);
             }
+            meter.spend(cost);
             across.steps = across.steps.saturating_sub(takes);
             for position in account.positions.iter_mut().filter(|p| p.market == market) {
                 position.rank = RankSlot::default();
@@ -392,6 +432,7 @@ impl<T: Config> Pallet<T> {
         side: Side,
         block: BlockNumber,
         across: &mut Counterparties<T::AccountId>,
+        meter: &mut Meter<T>,
     ) -> bool {
         let shelf = Shelf::Rank(market, side);
         let directory = RiskDirectory::<T>::get(shelf);
@@ -399,12 +440,14 @@ impl<T: Config> Pallet<T> {
             Side::Bid => directory.buckets().next(),
             Side::Ask => directory.buckets().next_back(),
         };
-        let Some(bucket) = best.filter(|_| across.reads > 0) else {
+        let is_possible = across.reads > 0 && meter.affords(meter.ranked(PAGE, 1));
+        let Some(bucket) = best.filter(|_| is_possible) else {
             return false;
         };
         let mut entries = Self::take(shelf, bucket, PAGE.min(across.reads));
         let read = u32::try_from(entries.len()).unwrap_or(PAGE);
         across.reads = across.reads.saturating_sub(read);
+        meter.spend(meter.ranked(read, 1));
         entries.sort_by_cached_key(|entry| {
             sp_io::hashing::blake2_128(&(block, &entry.account).encode())
         });
@@ -439,6 +482,7 @@ impl<T: Config> Pallet<T> {
         Ok(Sliced {
             account,
             counterparty,
+            after,
             pots: [
                 (market, ours.funding_to_pot),
                 (market, theirs.funding_to_pot),
@@ -453,6 +497,7 @@ impl<T: Config> Pallet<T> {
 struct Sliced {
     account: MarginAccount,
     counterparty: MarginAccount,
+    after: Assessment,
     pots: [(MarketId, Cash); 2],
     lots: Lots,
     value: Cash,

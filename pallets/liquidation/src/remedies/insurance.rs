@@ -13,16 +13,16 @@ impl<T: Config> Pallet<T> {
         T::Ledger::account(&T::InsuranceFund::get()).map_or(0, |fund| fund.cash.max(0))
     }
 
-    /// Pays what `deficit` needs, or all there is.
+    /// Pays what `deficit` needs, or all there is. Returns whether that was anything.
     pub(crate) fn top_up(
         of: &AccountRef<T::AccountId>,
         view: &RiskView,
         deficit: Cash,
-    ) -> Result<(), Refusal> {
+    ) -> Result<bool, Refusal> {
         let fund = T::InsuranceFund::get();
         let paid = deficit.min(Self::insurance_cash());
         if paid <= 0 || *of == fund {
-            return Ok(());
+            return Ok(false);
         }
         with_storage_layer(|| {
             T::Ledger::settle(&fund, view, false, |fund| {
@@ -40,6 +40,6 @@ impl<T: Config> Pallet<T> {
             paid,
             left,
         });
-        Ok(())
+        Ok(true)
     }
 }

@@ -12,12 +12,14 @@ pub mod vault;
 
 use crate::{
     index::{is_waiting, missing_axis},
+    meter::Meter,
     queue::Case,
     types::opened,
+    weights::SMALL_POSITIONS,
     Config, Escalation, Event, Pallet, Refusal, Working,
 };
 use alloc::{collections::BTreeSet, vec::Vec};
-use deleverage::Counterparties;
+use deleverage::{Closing, Counterparties};
 use frame_support::{storage::with_storage_layer, traits::Get};
 use novate_types::{
     math::sub, AccountRef, Assessment, Ledger, MarginAccount, MarketId, MathError, RiskModel,
@@ -29,11 +31,12 @@ use vault::Desk;
 pub const MARKET_CLOSES: u8 = 5;
 
 /// What one close's remedies share.
-struct Waterfall<'a, AccountId> {
+struct Waterfall<'a, T: Config> {
     view: &'a RiskView,
     backlogged: BTreeSet<MarketId>,
-    across: Counterparties<AccountId>,
+    across: Counterparties<T::AccountId>,
     desk: Desk,
+    meter: Meter<T>,
 }
 
 /// What became of an account.
@@ -80,24 +83,29 @@ pub(crate) fn escalation(
 
 impl<T: Config> Pallet<T> {
     /// After the match: lets go who recovered, and takes remedies 4 to 6 for those for whom the market is not enough.
-    pub(crate) fn remedies_beyond_the_market(view: &RiskView) {
+    pub(crate) fn remedies_beyond_the_market(view: &RiskView, meter: Meter<T>) {
         let working = Working::<T>::take();
         if working.is_empty() {
             return;
         }
-        if let Err(refusal) = with_storage_layer(|| Self::take_remedies(&working, view)) {
+        if let Err(refusal) = with_storage_layer(|| Self::take_remedies(&working, view, meter)) {
             log::error!(target: crate::LOG, "no remedies in block {}: {refusal:?}", view.block);
             working.iter().for_each(Self::keep);
         }
     }
 
-    fn take_remedies(working: &[AccountRef<T::AccountId>], view: &RiskView) -> Result<(), Refusal> {
+    fn take_remedies(
+        working: &[AccountRef<T::AccountId>],
+        view: &RiskView,
+        meter: Meter<T>,
+    ) -> Result<(), Refusal> {
         let cases: Vec<_> = working.iter().map(|of| Self::look_at(of, view)).collect();
         let mut close = Waterfall {
             view,
             backlogged: Self::backlogged(&cases),
             across: Counterparties::of::<T>(),
             desk: Desk::default(),
+            meter,
         };
         for mut case in cases {
             let of = case.of.clone();
@@ -126,8 +134,16 @@ impl<T: Config> Pallet<T> {
                     None
                 }
             };
-            if let Some(account) = refused {
+            let Some(account) = refused else {
+                continue;
+            };
+            let slice = close.meter.worst_slice(SMALL_POSITIONS);
+            if close.meter.affords(slice) {
                 Self::close_out(&of, account, &mut close)?;
+            } else {
+                // The next close begins with it.
+                let assessment = T::Risk::assess(&account, view)?;
+                Self::requeue(&of, &assessment, false)?;
             }
         }
         Self::close_desk(&mut close.desk, view)?;
@@ -138,12 +154,13 @@ impl<T: Config> Pallet<T> {
     fn close_out(
         of: &AccountRef<T::AccountId>,
         account: MarginAccount,
-        close: &mut Waterfall<'_, T::AccountId>,
+        close: &mut Waterfall<'_, T>,
     ) -> Result<(), Refusal> {
         let view = close.view;
         // The vault may be across.
+        Self::pay_desk(close)?;
         Self::close_desk(&mut close.desk, view)?;
-        let closing = match Self::deleverage(account, view, &mut close.across) {
+        let closing = match Self::deleverage(account, view, &mut close.across, &mut close.meter) {
             Ok(closing) => closing,
             Err(refusal) => {
                 log::error!(target: crate::LOG, "{of:?} cannot be closed: {refusal:?}");
@@ -151,22 +168,7 @@ impl<T: Config> Pallet<T> {
                 return Ok(());
             }
         };
-        let done = with_storage_layer(|| {
-            Self::write_closing(of, view, &closing)?;
-            let assessment = T::Risk::assess(&closing.account, view)?;
-            let outcome = if assessment.is_below_maintenance() {
-                Self::leave_frozen(of, &closing.account, assessment)?
-            } else {
-                Self::let_go(of, close)?
-            };
-            match outcome {
-                Outcome::Stays { assessment, waits } => {
-                    Ok::<_, Refusal>(Self::requeue(of, &assessment, waits)?)
-                }
-                _ => Ok(()),
-            }
-        });
-        match done {
+        match with_storage_layer(|| Self::write_closing(of, &closing, close)) {
             Ok(()) => {
                 Self::keep_closing(closing, &mut close.across);
                 Ok(())
@@ -178,6 +180,69 @@ impl<T: Config> Pallet<T> {
                 Ok(())
             }
         }
+    }
+
+    /// Writes an account's closing, and lets the account go or leaves it frozen.
+    fn write_closing(
+        of: &AccountRef<T::AccountId>,
+        closing: &Closing<T::AccountId>,
+        close: &mut Waterfall<'_, T>,
+    ) -> Result<(), Refusal> {
+        let view = close.view;
+        let account = &closing.account;
+        let assessment = T::Risk::assess(account, view)?;
+        let is_frozen = assessment.is_below_maintenance();
+        if is_frozen || Self::is_in_debt(of, account) {
+            Self::write_slices(of, view, closing)?;
+            let outcome = if is_frozen {
+                Self::leave_frozen(of, account, assessment)?
+            } else {
+                Self::let_go(of, close)?
+            };
+            return match outcome {
+                Outcome::Stays { assessment, waits } => Ok(Self::requeue(of, &assessment, waits)?),
+                _ => Ok(()),
+            };
+        }
+        // Nothing is left to do for it: it leaves the queue and is written once.
+        Self::write_others(of, view, closing)?;
+        Self::dequeue(of)?;
+        T::Ledger::settle(of, view, false, |stored| {
+            *stored = MarginAccount {
+                standing: Standing::Good,
+                ..account.clone()
+            };
+            Ok::<_, Refusal>(())
+        })?;
+        Self::say_recovered(of, account, &assessment);
+        Ok(())
+    }
+
+    fn say_recovered(
+        of: &AccountRef<T::AccountId>,
+        account: &MarginAccount,
+        assessment: &Assessment,
+    ) {
+        if account.standing != Standing::Good {
+            Self::deposit_event(Event::Recovered {
+                account: of.clone(),
+                equity: assessment.equity,
+                maintenance: assessment.maintenance,
+            });
+        }
+    }
+
+    /// Pays for writing the vault, if that is due.
+    fn pay_desk(close: &mut Waterfall<'_, T>) -> Result<(), Refusal> {
+        if let Some((vault, assessment)) = close.desk.due() {
+            let entries = Self::unsettled(&T::Vault::get(), vault, close.view, assessment)?;
+            let meter = &close.meter;
+            let cost = meter.look(vault.holdings()).saturating_add(meter.keys(1));
+            close
+                .meter
+                .spend(cost.saturating_add(meter.appended(entries)));
+        }
+        Ok(())
     }
 
     /// An account that counterparties did not suffice for stays in the queue, and out of trading.
@@ -214,7 +279,7 @@ impl<T: Config> Pallet<T> {
 
     fn remedy(
         mut case: Case<T::AccountId>,
-        close: &mut Waterfall<'_, T::AccountId>,
+        close: &mut Waterfall<'_, T>,
     ) -> Result<Outcome, Refusal> {
         let of = &case.of.clone();
         let view = close.view;
@@ -249,15 +314,15 @@ impl<T: Config> Pallet<T> {
             return Ok(stays(assessment));
         };
 
-        let mut assessment = assessment;
-        if assessment.equity < 0 {
-            Self::top_up(of, view, sub(0, assessment.equity)?)?;
-            assessment = Self::assessed(of, view)?;
+        let (mut account, mut assessment) = (account, assessment);
+        if assessment.equity < 0 && Self::top_up(of, view, sub(0, assessment.equity)?)? {
+            account = opened(T::Ledger::account(of))?;
+            assessment = T::Risk::assess(&account, view)?;
             if !assessment.is_below_maintenance() {
                 return Self::let_go(of, close);
             }
         }
-        match Self::take_over(of, view, why, &assessment, &mut close.desk) {
+        match Self::take_over(of, &account, view, why, &assessment, &mut close.desk) {
             Ok(()) => Ok(Outcome::Left),
             Err(refusal) => {
                 close.desk.withdraw();
@@ -269,19 +334,15 @@ impl<T: Config> Pallet<T> {
                         refusal,
                     });
                 }
-                Ok(Outcome::Refused(opened(T::Ledger::account(of))?))
+                Ok(Outcome::Refused(account))
             }
         }
-    }
-
-    fn assessed(of: &AccountRef<T::AccountId>, view: &RiskView) -> Result<Assessment, Refusal> {
-        Ok(T::Risk::assess(&opened(T::Ledger::account(of))?, view)?)
     }
 
     /// An account that is above maintenance margin: pays its debt out of its collateral if it has one, and trades again.
     fn let_go(
         of: &AccountRef<T::AccountId>,
-        close: &mut Waterfall<'_, T::AccountId>,
+        close: &mut Waterfall<'_, T>,
     ) -> Result<Outcome, Refusal> {
         let view = close.view;
         if Self::is_in_debt(of, &opened(T::Ledger::account(of))?) {
@@ -303,14 +364,7 @@ impl<T: Config> Pallet<T> {
             Self::dequeue(of)?;
             T::Ledger::settle(of, view, false, free)?;
         }
-        if account.standing != Standing::Good {
-            let (equity, maintenance) = (assessment.equity, assessment.maintenance);
-            Self::deposit_event(Event::Recovered {
-                account: of.clone(),
-                equity,
-                maintenance,
-            });
-        }
+        Self::say_recovered(of, &account, &assessment);
         if is_in_debt {
             return Ok(Outcome::Stays {
                 assessment,

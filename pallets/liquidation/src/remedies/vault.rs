@@ -42,6 +42,11 @@ impl Desk {
         }
     }
 
+    /// What has to be written.
+    pub fn due(&self) -> Option<&(MarginAccount, Assessment)> {
+        self.signed.as_ref().filter(|_| self.changed)
+    }
+
     /// The account being worked on keeps its estate.
     pub fn withdraw(&mut self) {
         self.drafted = None;
@@ -145,6 +150,7 @@ impl<T: Config> Pallet<T> {
     /// Remedy 4. The account leaves the queue, empty and in good standing, or nothing changes.
     pub(crate) fn take_over(
         of: &AccountRef<T::AccountId>,
+        account: &MarginAccount,
         view: &RiskView,
         why: Escalation,
         assessment: &Assessment,
@@ -152,19 +158,22 @@ impl<T: Config> Pallet<T> {
     ) -> Result<(), Refusal> {
         ensure!(*of != T::Vault::get(), Refusal::OwnAccount);
         ensure!(assessment.equity >= 0, Refusal::Deficit);
-        let account = opened(T::Ledger::account(of))?;
         for position in &account.positions {
             let lost = Self::vault_loss(position.market, view.block);
             let cap = Self::loss_cap(position.market, view.block);
             ensure!(lost <= cap, Refusal::LossCap(position.market));
         }
+        // In memory first: most of what is refused is refused here.
+        let mut emptied = account.clone();
+        let mut pots = Vec::new();
+        let estate = Estate::take(&mut emptied, view, &mut pots)?;
+        Self::receive(desk, view, estate, &mut pots)?;
+        emptied.standing = Standing::Good;
         with_storage_layer(|| {
-            let mut pots = Vec::new();
-            let estate = T::Ledger::settle(of, view, false, |account| {
-                account.standing = Standing::Good;
-                Ok::<_, Refusal>(Estate::take(account, view, &mut pots)?)
+            T::Ledger::settle(of, view, false, |account| {
+                *account = emptied;
+                Ok::<_, Refusal>(())
             })?;
-            Self::receive(desk, view, estate, &mut pots)?;
             for (market, amount) in pots {
                 T::Ledger::credit_pot(Pot::Funding(market), amount)?;
             }

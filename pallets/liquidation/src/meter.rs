@@ -1,0 +1,202 @@
+//! What one close may still do, in reference time: counted as it is done, not as it might have been.
+//!
+//! A close reserves time, not numbers of accounts: what an account takes differs tenfold, by what it holds and by how many keys it
+//! changes. So each step first asks whether its worst case is left ([`Meter::affords`]), and afterwards pays what it did: what was
+//! measured for an account that holds as much, and the keys that it changed. Keys that all accounts of a close share, such as pots and
+//! pages of the queue, are in the close's fixed part.
+
+use crate::{
+    weights::{Part, SMALL_POSITIONS},
+    Config, WeightInfo,
+};
+use core::marker::PhantomData;
+use frame_support::{traits::Get, weights::RuntimeDbWeight};
+use novate_types::{MAX_HOLDINGS, MAX_POSITIONS};
+
+/// Entries of a full page that are looked at again when a page is opened beside it, for each entry of that page.
+const SWEPT_PER_ENTRY: u64 = 2;
+/// Keys changed by taking a page out of a shelf, and putting some of it back: the page, its directory, another page.
+const KEYS_PER_PAGE: u64 = 3;
+
+/// Picoseconds by what an account holds, between two measured points and beyond.
+#[derive(Clone, Copy)]
+struct Line {
+    /// Of an account with [`SMALL_POSITIONS`] or fewer.
+    small: u64,
+    /// More for each position or collateral beyond.
+    each: u64,
+}
+
+impl Line {
+    fn through(small: Part, full: Part, db: RuntimeDbWeight) -> Self {
+        let (small, full) = (small.computing(db), full.computing(db));
+        let beyond = MAX_POSITIONS.saturating_sub(SMALL_POSITIONS).max(1);
+        Self {
+            small,
+            each: full.saturating_sub(small).div_ceil(beyond.into()),
+        }
+    }
+
+    fn at(&self, holdings: u32) -> u64 {
+        let beyond = holdings.saturating_sub(SMALL_POSITIONS);
+        self.small
+            .saturating_add(self.each.saturating_mul(beyond.into()))
+    }
+}
+
+/// Reference time that is left, and what is paid for what.
+pub(crate) struct Meter<T> {
+    left: u64,
+    key: u64,
+    entry: u64,
+    rank: u64,
+    look: Line,
+    liquidate: Line,
+    slice: Line,
+    config: PhantomData<T>,
+}
+
+impl<T: Config> Meter<T> {
+    /// So much, in picoseconds.
+    pub fn of(left: u64) -> Self {
+        type Weights<T> = <T as Config>::WeightInfo;
+        let db = T::DbWeight::get();
+        Self {
+            left,
+            key: db.write,
+            entry: Weights::<T>::pop().computing(db),
+            rank: Weights::<T>::rank().computing(db),
+            look: Line::through(Weights::<T>::small_look(), Weights::<T>::look(), db),
+            liquidate: Line::through(
+                Weights::<T>::small_liquidate(),
+                Weights::<T>::liquidate(),
+                db,
+            ),
+            slice: Line::through(
+                Weights::<T>::small_deleverage(),
+                Weights::<T>::deleverage(),
+                db,
+            ),
+            config: PhantomData,
+        }
+    }
+
+    /// What is left.
+    pub fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// One part in so many of what is left, taken out; what it leaves comes back with [`Meter::give_back`].
+    pub fn split(&mut self, parts: u64) -> Self {
+        let part = self.left.div_ceil(parts.max(1));
+        self.left = self.left.saturating_sub(part);
+        Self {
+            left: part,
+            ..*self
+        }
+    }
+
+    /// Takes what a part left.
+    pub fn give_back(&mut self, part: Self) {
+        self.left = self.left.saturating_add(part.left);
+    }
+
+    /// Whether so much is left.
+    pub fn affords(&self, cost: u64) -> bool {
+        cost <= self.left
+    }
+
+    /// Pays, as far as it goes: whoever asked first owes nothing.
+    pub fn spend(&mut self, cost: u64) {
+        self.left = self.left.saturating_sub(cost);
+    }
+
+    /// Keys changed.
+    pub fn keys(&self, many: u32) -> u64 {
+        self.key.saturating_mul(many.into())
+    }
+
+    /// Entries appended to the indices, each to a page of its own, and their part in sweeping pages.
+    pub fn appended(&self, many: u32) -> u64 {
+        let swept = self.rank.saturating_mul(SWEPT_PER_ENTRY);
+        self.key.saturating_add(swept).saturating_mul(many.into())
+    }
+
+    /// Entries taken out of the threshold index, of so many pages.
+    pub fn popped(&self, entries: u32, pages: u32) -> u64 {
+        let page = self.key.saturating_mul(KEYS_PER_PAGE);
+        self.entry
+            .saturating_mul(entries.into())
+            .saturating_add(page.saturating_mul(pages.into()))
+    }
+
+    /// Entries of the deleveraging index read and put back, of so many pages.
+    pub fn ranked(&self, entries: u32, pages: u32) -> u64 {
+        let page = self.key.saturating_mul(KEYS_PER_PAGE);
+        self.rank
+            .saturating_mul(entries.into())
+            .saturating_add(page.saturating_mul(pages.into()))
+    }
+
+    /// Looking at an account, whatever comes of it beside changed keys.
+    pub fn look(&self, holdings: u32) -> u64 {
+        self.look.at(holdings)
+    }
+
+    /// The same, at worst: all thresholds are drawn again.
+    pub fn worst_look(&self, holdings: u32) -> u64 {
+        self.look(holdings).saturating_add(self.redrawn(holdings))
+    }
+
+    /// An account written with all the thresholds that it can have.
+    fn redrawn(&self, holdings: u32) -> u64 {
+        // A mark's and a funding index's for each position, and one for parameters.
+        let thresholds = holdings.saturating_mul(2).saturating_add(1);
+        self.keys(1).saturating_add(self.appended(thresholds))
+    }
+
+    /// Entries that there is time to look behind if their accounts are small ones: at least one while there is time for the largest.
+    pub fn entries(&self) -> u32 {
+        let each = self
+            .entry
+            .saturating_add(self.worst_look(SMALL_POSITIONS))
+            .max(1);
+        let many = self.left.checked_div(each).unwrap_or(0);
+        u32::try_from(many).unwrap_or(u32::MAX)
+    }
+
+    /// An account taken through the remedies up to the vault: itself and its place in the queue are changed.
+    pub fn liquidation(&self, holdings: u32) -> u64 {
+        self.liquidate.at(holdings).saturating_add(self.keys(2))
+    }
+
+    /// A slice closed against somebody who holds so much, beside changed keys.
+    pub fn slice(&self, holdings: u32) -> u64 {
+        self.slice.at(holdings)
+    }
+
+    /// The same, at worst.
+    pub fn worst_slice(&self, holdings: u32) -> u64 {
+        self.slice(holdings).saturating_add(self.redrawn(holdings))
+    }
+
+    /// What an account in the queue is reckoned to take: its remedies, and each of its positions closed against one small account of
+    /// which a threshold comes nearer.
+    pub fn expected(&self, holdings: u32) -> u64 {
+        let slice = self
+            .slice(SMALL_POSITIONS)
+            .saturating_add(self.keys(1))
+            .saturating_add(self.appended(1));
+        self.liquidation(holdings)
+            .saturating_add(slice.saturating_mul(holdings.into()))
+    }
+
+    /// What the largest account's dearest step takes.
+    pub fn largest_step(&self) -> u64 {
+        let most = MAX_HOLDINGS;
+        self.worst_look(most)
+            .max(self.expected(most))
+            .max(self.worst_slice(most))
+            .saturating_add(self.popped(1, 1))
+    }
+}
