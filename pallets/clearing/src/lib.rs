@@ -109,6 +109,7 @@ pub mod pallet {
     use frame_support::{
         migrations::MultiStepMigrator,
         pallet_prelude::*,
+        storage::unhashed,
         traits::{PostTransactions, UnixTime},
     };
     use frame_system::pallet_prelude::*;
@@ -551,6 +552,16 @@ pub mod pallet {
     impl<T: Config> CurrentView for Pallet<T> {
         fn view() -> RiskView {
             View::<T>::get()
+        }
+
+        fn view_of(wanted: impl Fn(MarketId) -> bool) -> RiskView {
+            let Some(encoded) = unhashed::get_raw(&View::<T>::hashed_key()) else {
+                return RiskView::default();
+            };
+            RiskView::decode_of(&encoded, wanted).unwrap_or_else(|error| {
+                frame_support::defensive!("the view cannot be read", error);
+                RiskView::default()
+            })
         }
     }
 

@@ -249,6 +249,9 @@ impl Ledger<AccountId> for MockLedger {
     ) -> Result<R, E> {
         Self::change(of, open, change)
     }
+    fn write_orders(of: &Account, account: MarginAccount) {
+        Accounts::insert(of, account);
+    }
     fn pot(pot: Pot) -> Cash {
         Pots::get(pot).unwrap_or(0)
     }

@@ -198,6 +198,10 @@ impl Ledger<u64> for StoredLedger {
         })
     }
 
+    fn write_orders(of: &Of, account: MarginAccount) {
+        Accounts::insert(of, account);
+    }
+
     fn pot(pot: Pot) -> Cash {
         Pots::get(pot).unwrap_or(0)
     }

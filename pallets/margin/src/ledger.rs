@@ -40,15 +40,19 @@ fn long(lots: SignedLots) -> Lots {
 /// Takes out what holds nothing. A position without lots has no value but may have cost left, which is then realised:
 /// `cash − cost` stays what it was.
 fn tidy(account: &mut MarginAccount) -> Result<(), MathError> {
+    tidy_orders(account);
     for closed in account.positions.iter().filter(|p| p.lots == 0) {
         account.cash = math::sub(account.cash, closed.cost)?;
     }
     account.positions.retain(|p| p.lots != 0);
     account.collateral.retain(|(_, amount)| *amount != 0);
+    Ok(())
+}
+
+fn tidy_orders(account: &mut MarginAccount) {
     account
         .orders
         .retain(|o| o.bid_lots != 0 || o.ask_lots != 0 || o.reserve != 0);
-    Ok(())
 }
 
 impl<T: Config> Pallet<T> {
@@ -248,6 +252,11 @@ impl<T: Config> Ledger<T::AccountId> for Pallet<T> {
         Self::change(of, open, change, |account| {
             T::RiskIndex::refresh(of, account, view)
         })
+    }
+
+    fn write_orders(of: &AccountRef<T::AccountId>, mut account: MarginAccount) {
+        tidy_orders(&mut account);
+        Accounts::<T>::insert(of, account);
     }
 
     fn pot(pot: Pot) -> Cash {

@@ -6,14 +6,14 @@ use crate::{
     types::{Accepted, AccountOrders, Locator, Note, OrderError, PageKey, Place},
     Config, Emptied, Error, Intake, Pallet,
 };
-use alloc::vec::Vec;
+use alloc::{collections::BTreeSet, vec::Vec};
 use frame_support::{ensure, traits::Get};
 use novate_risk::{add_order, apply_trade, order_reserve, release_order};
 use novate_types::{
     math::{notional_floor, shift_ceil, shift_floor, signed, ticks_ceil, ticks_floor, trade_value},
-    AccountRef, BlockNumber, Cash, Lots, MarginAccount, MarketId, MarketView, NewOrder, Operation,
-    OrderPrice, OrderTarget, Ppm, RiskModel, RiskView, Sequence, Side, Standing, Ticks,
-    TimeInForce, MAX_HOLDINGS, MAX_POSITIONS,
+    AccountRef, BlockNumber, Cash, CurrentView, Ledger, Lots, MarginAccount, MarketId, MarketView,
+    NewOrder, Operation, OrderPrice, OrderTarget, Ppm, RiskModel, RiskView, Sequence, Side,
+    Standing, Ticks, TimeInForce, MAX_HOLDINGS, MAX_POSITIONS,
 };
 
 /// Farthest from the mark that a market order executes, where the market's band is not narrower.
@@ -42,11 +42,21 @@ pub(crate) struct Session<'a, T: Config> {
 }
 
 impl<'a, T: Config> Session<'a, T> {
-    /// Reads the account and its orders.
-    pub fn open(of: &'a AccountRef<T::AccountId>, view: RiskView) -> Result<Self, Error<T>> {
-        use novate_types::Ledger;
+    /// Reads the account and its orders, and of the view the markets that these and `operations` are about.
+    pub fn open(
+        of: &'a AccountRef<T::AccountId>,
+        operations: &[Operation],
+    ) -> Result<Self, Error<T>> {
         let now = Pallet::<T>::now();
         let account = T::Ledger::account(of).ok_or(Error::<T>::NoAccount)?;
+        let named = operations.iter().filter_map(|operation| match operation {
+            Operation::Place(order) => Some(order.market),
+            _ => None,
+        });
+        let held = account.positions.iter().map(|p| p.market);
+        let ordered = account.orders.iter().map(|o| o.market);
+        let wanted: BTreeSet<MarketId> = named.chain(held).chain(ordered).collect();
+        let view = T::View::view_of(|market| wanted.contains(&market));
         let mut orders = AccountOrders::of(&account);
         orders.enter(now);
         Ok(Self {
@@ -85,25 +95,20 @@ impl<'a, T: Config> Session<'a, T> {
     }
 
     /// Writes what changed.
-    pub fn close(self) -> Result<(), Error<T>> {
-        use novate_types::Ledger;
+    pub fn close(self) {
         if !self.changed {
-            return Ok(());
+            return;
         }
         let Self {
             of,
-            account,
+            mut account,
             orders,
             shrunk,
             new,
             ..
         } = self;
-        T::Ledger::update(of, |stored| {
-            stored.orders = account.orders;
-            stored.next_sequence = account.next_sequence;
-            stored.open = orders.to_bytes();
-            Ok::<_, Error<T>>(())
-        })?;
+        account.open = orders.to_bytes();
+        T::Ledger::write_orders(of, account);
         for (order, lots) in &shrunk {
             note_shrunk::<T>(of, order, *lots);
         }
@@ -117,7 +122,6 @@ impl<'a, T: Config> Session<'a, T> {
         if orders.open.is_empty() && !orders.is_empty() {
             Emptied::<T>::append(of);
         }
-        Ok(())
     }
 
     /// Takes in a new order, in place of the open order at `replaces` if it amends that one.

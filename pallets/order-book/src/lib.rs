@@ -238,18 +238,6 @@ pub mod pallet {
         NoAccount,
         /// There are no operations. Send at least one.
         NoOperations,
-        /// The ledger refused the account's new order margin. Nothing changed; this points to a fault of the chain, not of
-        /// the operations.
-        LedgerRefused,
-    }
-
-    impl<T> From<LedgerError> for Error<T> {
-        fn from(e: LedgerError) -> Self {
-            match e {
-                LedgerError::NoAccount => Self::NoAccount,
-                _ => Self::LedgerRefused,
-            }
-        }
     }
 
     #[pallet::hooks]
@@ -343,13 +331,13 @@ pub mod pallet {
             operations: &[Operation],
         ) -> Result<(Outcomes, u32), Error<T>> {
             ensure!(!operations.is_empty(), Error::<T>::NoOperations);
-            let mut session = Session::<T>::open(account, T::View::view())?;
+            let mut session = Session::<T>::open(account, operations)?;
             let outcomes = operations
                 .iter()
                 .map(|operation| session.apply(operation))
                 .collect();
             let holdings = session.most_holdings();
-            session.close()?;
+            session.close();
             Ok((outcomes, holdings))
         }
 

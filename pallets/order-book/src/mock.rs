@@ -120,6 +120,13 @@ impl Ledger<AccountId> for MockLedger {
     ) -> Result<R, E> {
         Self::change(of, change)
     }
+    fn write_orders(of: &Account, account: MarginAccount) {
+        Self::change(of, |stored| {
+            *stored = account;
+            Ok::<_, LedgerError>(())
+        })
+        .unwrap();
+    }
     fn pot(_: Pot) -> Cash {
         0
     }

@@ -156,6 +156,10 @@ pub trait Ledger<AccountId> {
         change: impl FnOnce(&mut MarginAccount) -> Result<R, E>,
     ) -> Result<R, E>;
 
+    /// Writes what changed of an account's orders since [`Ledger::account`] gave it, and nothing else of it did: open orders, what their
+    /// margin holds, and the next sequence number. It costs one write, and cannot fail.
+    fn write_orders(of: &AccountRef<AccountId>, account: MarginAccount);
+
     /// What a pot holds.
     fn pot(pot: Pot) -> Cash;
     /// Adds to a pot, or takes from it below zero.
@@ -219,6 +223,12 @@ impl ParametersAhead for () {
 pub trait CurrentView {
     /// Prices and parameters in force for this block's intake.
     fn view() -> RiskView;
+    /// The same without the markets that are not `wanted`.
+    fn view_of(wanted: impl Fn(MarketId) -> bool) -> RiskView {
+        let mut view = Self::view();
+        view.markets.retain(|market| wanted(market.id));
+        view
+    }
 }
 
 /// An order of liquidation's second remedy, for the next match only.

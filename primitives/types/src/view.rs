@@ -4,7 +4,7 @@ use crate::{
     AssetId, BlockNumber, Cash, CollateralParams, FeeTier, FeedId, FundingIndex, Lots,
     MarginAccount, MarketId, MarketStatus, Millis, Ppm, Price, RiskError, Size, MAX_MARKETS,
 };
-use codec::{Decode, Encode, MaxEncodedLen};
+use codec::{Compact, Decode, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
 use sp_core::{bounded::BoundedVec, ConstU32};
@@ -96,6 +96,37 @@ pub struct RiskView {
 }
 
 impl RiskView {
+    /// Decodes a view of which only the markets that are `wanted` are looked at: there may be many, and an account trades in few. The
+    /// others are skipped unread, which their constant length allows.
+    pub fn decode_of(
+        mut encoded: &[u8],
+        wanted: impl Fn(MarketId) -> bool,
+    ) -> Result<Self, codec::Error> {
+        let input = &mut encoded;
+        let (block, now) = Decode::decode(input)?;
+        let listed = Compact::<u32>::decode(input)?.0;
+        let mut markets = BoundedVec::default();
+        for _ in 0..listed.min(MAX_MARKETS) {
+            let all = *input;
+            let (mut market, rest) = all
+                .split_at_checked(MarketView::max_encoded_len())
+                .ok_or("a view ends within a market")?;
+            *input = rest;
+            // A market begins with its number.
+            if wanted(MarketId::decode(&mut &*market)?) {
+                let market = MarketView::decode(&mut market)?;
+                markets.try_push(market).map_err(|_| "too many markets")?;
+            }
+        }
+        Ok(Self {
+            block,
+            now,
+            markets,
+            collaterals: Decode::decode(input)?,
+            fee_tiers: Decode::decode(input)?,
+        })
+    }
+
     /// A market, or which one is missing.
     pub fn market(&self, id: MarketId) -> Result<&MarketView, RiskError> {
         self.markets
@@ -175,4 +206,62 @@ impl Assessment {
 pub trait RiskModel {
     /// What `account` is worth and needs against `view`.
     fn assess(account: &MarginAccount, view: &RiskView) -> Result<Assessment, RiskError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{FeeTier, MILLION};
+    use proptest::prelude::*;
+
+    fn market(id: MarketId, seed: u64) -> MarketView {
+        MarketView {
+            id,
+            underlying: 1,
+            status: match seed % 3 {
+                0 => MarketStatus::Open,
+                1 => MarketStatus::ReduceOnly,
+                _ => MarketStatus::Halted,
+            },
+            tick_size: Price::from_inner(seed.into()),
+            lot_size: Size::from_inner(1),
+            tick_value: seed,
+            mark: Price::from_inner(u128::MAX - u128::from(seed)),
+            index: Price::from_inner(seed.into()),
+            observed_at: seed,
+            fresh: seed % 2 == 0,
+            funding_index: -FundingIndex::from(seed),
+            imf: MILLION,
+            mmf: 1,
+            profit_credit: Cash::from(seed),
+            price_band: 5,
+            min_notional: 6,
+            impact_notional: Cash::MIN,
+            open_interest_cap: seed,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_view_of_some_markets_is_the_whole_without_the_others(
+            seeds in prop::collection::vec(any::<u64>(), 0..=MAX_MARKETS as usize),
+            wanted in any::<u64>(),
+        ) {
+            let markets: Vec<_> = (0..).zip(&seeds).map(|(id, seed)| market(id, *seed)).collect();
+            let mut whole = RiskView {
+                block: 7,
+                now: 8,
+                markets: BoundedVec::try_from(markets).unwrap(),
+                ..RiskView::default()
+            };
+            whole.fee_tiers.try_push(FeeTier { maker_ppm: -1, taker_ppm: 2 }).unwrap();
+            let encoded = whole.encode();
+            let is_wanted = |id: MarketId| wanted >> (id % 64) & 1 == 1;
+            let some = RiskView::decode_of(&encoded, is_wanted).unwrap();
+            whole.markets.retain(|m| is_wanted(m.id));
+            prop_assert_eq!(some, whole);
+            // Cut short it is no view.
+            prop_assert!(RiskView::decode_of(&encoded[..encoded.len() - 1], is_wanted).is_err());
+        }
+    }
 }
