@@ -121,11 +121,7 @@ impl Ledger<AccountId> for MockLedger {
         Self::change(of, change)
     }
     fn write_orders(of: &Account, account: MarginAccount) {
-        Self::change(of, |stored| {
-            *stored = account;
-            Ok::<_, LedgerError>(())
-        })
-        .unwrap();
+        Self::put(of, &account);
     }
     fn pot(_: Pot) -> Cash {
         0
