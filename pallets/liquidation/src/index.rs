@@ -20,7 +20,7 @@ use crate::{
     pages::{Entry, Shelf},
     scale,
     types::{steps, QUEUED_STEPS},
-    Config, Event, Pallet, Queue, Refusal, RiskDirectory, SweepState, Sweeping, Tightenings, Work,
+    Config, Event, Pallet, Queue, Refusal, RiskDirectory, SweepState, Sweeping, Tightenings,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},

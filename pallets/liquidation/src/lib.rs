@@ -59,7 +59,7 @@ pub use types::*;
 pub use weights::WeightInfo;
 
 use alloc::vec::Vec;
-use frame_support::{traits::Get, weights::Weight};
+use frame_support::{traits::Get, weights::Weight, BoundedVec};
 use meter::Meter;
 use novate_types::{LiquidationOrder, Liquidations, RiskView, MAX_MARKETS};
 
@@ -653,21 +653,23 @@ impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
         let thresholds_wait = Self::pop_crossed(now, &mut part);
         meter.give_back(part);
         Self::sweep(now);
-        let cases = Self::reach(now, &mut meter);
+        let mut steps = Self::capacity().liquidations;
+        let cases = Self::reach(now, &mut steps, &meter);
+        let accounts = cases.iter().map(|case| case.of.clone());
+        // Each took a step at least.
+        Working::<T>::put(BoundedVec::truncate_from(accounts.collect()));
         Halfway::<T>::put(HalfClose {
             left: meter.left(),
+            steps,
             thresholds_wait,
         });
         Self::market_remedies(now, cases)
     }
 
     fn waterfall(view: &RiskView) {
-        let HalfClose {
-            left,
-            thresholds_wait,
-        } = Halfway::<T>::take().unwrap_or_default();
-        Self::remedies_beyond_the_market(view, Meter::of(left));
-        Self::plan(thresholds_wait);
+        let half = Halfway::<T>::take().unwrap_or_default();
+        Self::remedies_beyond_the_market(view, half);
+        Self::plan(half.thresholds_wait);
     }
 
     fn queued() -> u32 {

@@ -165,9 +165,14 @@ impl<T: Config> Meter<T> {
         u32::try_from(many).unwrap_or(u32::MAX)
     }
 
-    /// An account taken through the remedies up to the vault: itself and its place in the queue are changed.
-    pub fn liquidation(&self, holdings: u32) -> u64 {
-        self.liquidate.at(holdings).saturating_add(self.keys(2))
+    /// An account taken through the remedies up to the vault, beside looking at it. One that was found in this close was paid for as it
+    /// was changed; of another, itself and its place in the queue are changed now.
+    pub fn liquidation(&self, holdings: u32, found_now: bool) -> u64 {
+        let beyond = self
+            .liquidate
+            .at(holdings)
+            .saturating_sub(self.look(holdings));
+        beyond.saturating_add(if found_now { 0 } else { self.keys(2) })
     }
 
     /// A slice closed against somebody who holds so much, beside changed keys.
@@ -187,7 +192,7 @@ impl<T: Config> Meter<T> {
             .slice(SMALL_POSITIONS)
             .saturating_add(self.keys(1))
             .saturating_add(self.appended(1));
-        self.liquidation(holdings)
+        self.liquidation(holdings, false)
             .saturating_add(slice.saturating_mul(holdings.into()))
     }
 

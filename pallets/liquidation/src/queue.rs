@@ -8,13 +8,13 @@ use crate::{
     meter::Meter,
     pages::{Entry, Shelf},
     types::{steps, ACCOUNT_STEPS},
-    Config, Pallet, Queue, Queued, RiskDirectory, Suspended, UncoveredDeficit, Working,
+    Config, Pallet, Queue, Queued, RiskDirectory, Suspended, UncoveredDeficit,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
 };
-use frame_support::{traits::Get, BoundedVec};
+use frame_support::traits::Get;
 use novate_types::{
     math::{add, sub},
     AccountRef, Assessment, BlockNumber, Cash, Ledger, MarginAccount, MarketId, RiskError,
@@ -47,6 +47,13 @@ pub(crate) struct Case<AccountId> {
     pub account: Option<MarginAccount>,
     /// What it is worth and needs, if it is there.
     pub assessment: Result<Assessment, RiskError>,
+}
+
+impl<AccountId> Case<AccountId> {
+    /// What it holds; nothing if it was closed.
+    pub fn holdings(&self) -> u32 {
+        self.account.as_ref().map_or(0, MarginAccount::holdings)
+    }
 }
 
 impl<T: Config> Pallet<T> {
@@ -144,44 +151,49 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// Takes the accounts to work on in this close out of the pages, greatest notional first, and looks at them: as many as what they
-    /// are reckoned to take leaves time for.
-    pub(crate) fn reach(now: &RiskView, meter: &mut Meter<T>) -> Vec<Case<T::AccountId>> {
-        let mut left = Self::capacity().liquidations;
+    /// Takes accounts to work on out of the pages, greatest notional first, and looks at them: as many as there are `steps` for, and
+    /// what they are reckoned to take leaves time for.
+    pub(crate) fn reach(
+        now: &RiskView,
+        steps_left: &mut u32,
+        meter: &Meter<T>,
+    ) -> Vec<Case<T::AccountId>> {
         let mut reckoned = 0u64;
         let mut cases = Vec::new();
         while let Some(bucket) = RiskDirectory::<T>::get(Shelf::Queue).buckets().next_back() {
             let mut is_full = false;
             Self::take_while(Shelf::Queue, bucket, |entry| {
-                if is_full {
-                    return false;
-                }
                 let case = Self::look_at(&entry.account, now);
                 let steps = case.account.as_ref().map_or(ACCOUNT_STEPS, steps);
-                let holdings = case.account.as_ref().map_or(0, MarginAccount::holdings);
-                let sum = reckoned.saturating_add(meter.expected(holdings));
-                is_full = steps > left || !meter.affords(sum);
+                let sum = reckoned.saturating_add(meter.expected(case.holdings()));
+                is_full |= steps > *steps_left || !meter.affords(sum);
                 if !is_full {
-                    left = left.saturating_sub(steps);
+                    *steps_left = steps_left.saturating_sub(steps);
                     reckoned = sum;
                     cases.push(case);
                 }
                 !is_full
             });
-            if is_full || left == 0 {
+            if is_full || *steps_left == 0 {
                 break;
             }
         }
-        let taken = cases.iter().map(|case| {
-            let holdings = case.account.as_ref().map_or(0, MarginAccount::holdings);
-            meter.liquidation(holdings)
-        });
-        let taken = taken.fold(0u64, |sum, cost| sum.saturating_add(cost));
-        meter.spend(taken);
-        let accounts = cases.iter().map(|case| case.of.clone());
-        // Each took a step at least.
-        Working::<T>::put(BoundedVec::truncate_from(accounts.collect()));
         cases
+    }
+
+    /// Puts an account back where it was: there was no time for it.
+    pub(crate) fn put_back_queued(of: &AccountRef<T::AccountId>) -> Result<(), RiskError> {
+        match Queue::<T>::get(of) {
+            Some(queued) => {
+                Self::append(Shelf::Queue, queued.priority.into(), Self::queue_entry(of))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether an account came into the queue in this block.
+    pub(crate) fn is_found_now(of: &AccountRef<T::AccountId>, now: BlockNumber) -> bool {
+        Queue::<T>::get(of).is_some_and(|queued| queued.since == now)
     }
 
     /// An account of the queue as it is.

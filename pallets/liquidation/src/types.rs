@@ -40,6 +40,8 @@ pub struct Work {
 pub struct HalfClose {
     /// Picoseconds that are left.
     pub left: u64,
+    /// Steps of accounts for which remedies may still be taken, see [`Work`].
+    pub steps: u32,
     /// Accounts behind crossed thresholds were not looked at.
     pub thresholds_wait: bool,
 }

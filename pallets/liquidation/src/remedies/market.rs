@@ -188,17 +188,22 @@ impl<T: Config> Pallet<T> {
         Ok(Some(order))
     }
 
+    /// The standing of an account whose remedies begin.
+    pub(crate) const fn started(now: &RiskView) -> Standing {
+        Standing::Liquidating {
+            since: now.block,
+            closes: 0,
+        }
+    }
+
     /// Remedy 1. Returns how many orders it cancelled.
-    fn start(
+    pub(crate) fn start(
         of: &AccountRef<T::AccountId>,
         now: &RiskView,
         assessment: &Assessment,
     ) -> Result<u32, Refusal> {
         let orders = T::Ledger::update(of, |account| {
-            account.standing = Standing::Liquidating {
-                since: now.block,
-                closes: 0,
-            };
+            account.standing = Self::started(now);
             Ok::<_, Refusal>(T::Book::cancel_all(of, account, CancelReason::Liquidation))
         })?;
         let (equity, maintenance) = (assessment.equity, assessment.maintenance);

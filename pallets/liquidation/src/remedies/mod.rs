@@ -14,7 +14,7 @@ use crate::{
     index::{is_waiting, missing_axis},
     meter::Meter,
     queue::Case,
-    types::opened,
+    types::{opened, HalfClose},
     weights::SMALL_POSITIONS,
     Config, Escalation, Event, Pallet, Refusal, Working,
 };
@@ -22,8 +22,8 @@ use alloc::{collections::BTreeSet, vec::Vec};
 use deleverage::{Closing, Counterparties};
 use frame_support::{storage::with_storage_layer, traits::Get};
 use novate_types::{
-    math::sub, AccountRef, Assessment, Ledger, MarginAccount, MarketId, MathError, RiskModel,
-    RiskView, Standing,
+    math::sub, AccountRef, Assessment, Ledger, Liquidations, MarginAccount, MarketId, MathError,
+    RiskModel, RiskView, Standing,
 };
 use vault::Desk;
 
@@ -83,12 +83,12 @@ pub(crate) fn escalation(
 
 impl<T: Config> Pallet<T> {
     /// After the match: lets go who recovered, and takes remedies 4 to 6 for those for whom the market is not enough.
-    pub(crate) fn remedies_beyond_the_market(view: &RiskView, meter: Meter<T>) {
+    pub(crate) fn remedies_beyond_the_market(view: &RiskView, half: HalfClose) {
         let working = Working::<T>::take();
         if working.is_empty() {
             return;
         }
-        if let Err(refusal) = with_storage_layer(|| Self::take_remedies(&working, view, meter)) {
+        if let Err(refusal) = with_storage_layer(|| Self::take_remedies(&working, view, half)) {
             log::error!(target: crate::LOG, "no remedies in block {}: {refusal:?}", view.block);
             working.iter().for_each(Self::keep);
         }
@@ -97,7 +97,7 @@ impl<T: Config> Pallet<T> {
     fn take_remedies(
         working: &[AccountRef<T::AccountId>],
         view: &RiskView,
-        meter: Meter<T>,
+        half: HalfClose,
     ) -> Result<(), Refusal> {
         let cases: Vec<_> = working.iter().map(|of| Self::look_at(of, view)).collect();
         let mut close = Waterfall {
@@ -105,49 +105,124 @@ impl<T: Config> Pallet<T> {
             backlogged: Self::backlogged(&cases),
             across: Counterparties::of::<T>(),
             desk: Desk::default(),
-            meter,
+            meter: Meter::of(half.left),
         };
-        for mut case in cases {
-            let of = case.of.clone();
-            if Self::release(&of, view, &mut close.across)? {
-                case = Self::look_at(&of, view);
-            }
-            let before = close.desk.clone();
-            let done = with_storage_layer(|| match Self::remedy(case, &mut close)? {
-                Outcome::Stays { assessment, waits } => {
-                    Self::requeue(&of, &assessment, waits)?;
-                    Ok::<_, Refusal>(None)
-                }
-                Outcome::Refused(account) => Ok(Some(account)),
-                Outcome::Left => Ok(None),
-            });
-            let refused = match done {
-                Ok(refused) => {
-                    close.desk.sign();
-                    refused
-                }
-                Err(refusal) => {
-                    log::error!(target: crate::LOG, "no remedy for {of:?}: {refusal:?}");
-                    // What it wrote is undone, the vault's account included.
-                    close.desk = before;
-                    Self::keep(&of);
-                    None
-                }
-            };
-            let Some(account) = refused else {
-                continue;
-            };
-            let slice = close.meter.worst_slice(SMALL_POSITIONS);
-            if close.meter.affords(slice) {
-                Self::close_out(&of, account, &mut close)?;
-            } else {
-                // The next close begins with it.
-                let assessment = T::Risk::assess(&account, view)?;
-                Self::requeue(&of, &assessment, false)?;
-            }
+        for case in cases {
+            Self::work_on(case, &mut close)?;
         }
+        Self::work_on_more(half.steps, &mut close)?;
         Self::close_desk(&mut close.desk, view)?;
         Self::close_lines(view, close.across)
+    }
+
+    /// If those worked on took less than they were reckoned to, others for whom the market is not enough are worked on, too.
+    fn work_on_more(mut steps: u32, close: &mut Waterfall<'_, T>) -> Result<(), Refusal> {
+        if !Self::presses() {
+            return Ok(());
+        }
+        let view = close.view;
+        let mut aside = Vec::new();
+        // Each took a step at least.
+        loop {
+            let cases = Self::reach(view, &mut steps, &close.meter);
+            if cases.is_empty() {
+                break;
+            }
+            for case in cases {
+                if Self::is_beyond_the_market(&case, close)? {
+                    Self::work_on(case, close)?;
+                } else {
+                    close.meter.spend(close.meter.look(case.holdings()));
+                    aside.push(case.of);
+                }
+            }
+        }
+        aside
+            .iter()
+            .try_for_each(|of| Ok(Self::put_back_queued(of)?))
+    }
+
+    /// Whether the market is not enough for an account that did not go there in this close. Its remedies begin with that.
+    fn is_beyond_the_market(
+        case: &Case<T::AccountId>,
+        close: &Waterfall<'_, T>,
+    ) -> Result<bool, Refusal> {
+        let (Some(account), Ok(assessment)) = (&case.account, &case.assessment) else {
+            return Ok(false);
+        };
+        // Orders are cancelled before the match.
+        let starts = account.standing == Standing::Good && account.orders.is_empty();
+        let waits = !assessment.is_below_maintenance()
+            || missing_axis(account, close.view)?.is_some()
+            || (account.standing == Standing::Good && !starts);
+        if waits {
+            return Ok(false);
+        }
+        if starts {
+            let mut started = account.clone();
+            started.standing = Self::started(close.view);
+            if escalation(&started, assessment, &close.backlogged)?.is_none() {
+                return Ok(false);
+            }
+            Self::start(&case.of, close.view, assessment)?;
+            return Ok(true);
+        }
+        Ok(escalation(account, assessment, &close.backlogged)?.is_some())
+    }
+
+    /// Takes an account through the remedies, if there is time.
+    fn work_on(mut case: Case<T::AccountId>, close: &mut Waterfall<'_, T>) -> Result<(), Refusal> {
+        let view = close.view;
+        let of = case.of.clone();
+        let cost = close
+            .meter
+            .liquidation(case.holdings(), Self::is_found_now(&of, view.block));
+        if !close.meter.affords(cost) {
+            return Ok(Self::put_back_queued(&of)?);
+        }
+        close.meter.spend(cost);
+        if Self::release(&of, view, &mut close.across)? || Self::is_good(&case) {
+            case = Self::look_at(&of, view);
+        }
+        let before = close.desk.clone();
+        let done = with_storage_layer(|| match Self::remedy(case, close)? {
+            Outcome::Stays { assessment, waits } => {
+                Self::requeue(&of, &assessment, waits)?;
+                Ok::<_, Refusal>(None)
+            }
+            Outcome::Refused(account) => Ok(Some(account)),
+            Outcome::Left => Ok(None),
+        });
+        let refused = match done {
+            Ok(refused) => {
+                close.desk.sign();
+                refused
+            }
+            Err(refusal) => {
+                log::error!(target: crate::LOG, "no remedy for {of:?}: {refusal:?}");
+                // What it wrote is undone, the vault's account included.
+                close.desk = before;
+                Self::keep(&of);
+                None
+            }
+        };
+        let Some(account) = refused else {
+            return Ok(());
+        };
+        let slice = close.meter.worst_slice(SMALL_POSITIONS);
+        if close.meter.affords(slice) {
+            return Self::close_out(&of, account, close);
+        }
+        // The next close begins with it.
+        let assessment = T::Risk::assess(&account, view)?;
+        Ok(Self::requeue(&of, &assessment, false)?)
+    }
+
+    /// Whether a case's account is in good standing as it was read: if its remedies began since, it has to be read again.
+    fn is_good(case: &Case<T::AccountId>) -> bool {
+        case.account
+            .as_ref()
+            .is_some_and(|account| account.standing == Standing::Good)
     }
 
     /// Remedy 6: closes an account that fund and vault refused against others, as far as these go. It is let go, or stays frozen.
