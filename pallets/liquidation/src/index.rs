@@ -49,19 +49,46 @@ pub(crate) struct Threshold {
     bucket: u32,
 }
 
+/// A threshold an account needs, and the bucket that it is put into where it does not stand near enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Needed {
+    /// The farthest that will do.
+    at: Threshold,
+    /// As near, or nearer.
+    drawn: u32,
+}
+
+impl Needed {
+    const fn exactly(at: Threshold) -> Self {
+        Self {
+            drawn: at.bucket,
+            at,
+        }
+    }
+
+    /// Whether an entry stands where it would be put.
+    fn is_drawn_at(&self, at: &Threshold) -> bool {
+        let drawn = Threshold {
+            bucket: self.drawn,
+            ..self.at
+        };
+        drawn == *at
+    }
+}
+
 /// Where an account belongs.
 pub(crate) enum Place {
     /// In the queue: below maintenance margin, not yet let go, or in debt that its collateral can pay.
     Queue,
     /// In this bucket until a price is back: it would belong into the queue.
-    Waits(Threshold),
+    Waits(Needed),
     /// In these buckets.
-    Thresholds(Vec<Threshold>),
+    Thresholds(Vec<Needed>),
 }
 
 impl Place {
     /// The thresholds it asks for; none for the queue.
-    fn thresholds(&self) -> Option<&[Threshold]> {
+    fn thresholds(&self) -> Option<&[Needed]> {
         match self {
             Self::Queue => None,
             Self::Waits(at) => Some(core::slice::from_ref(at)),
@@ -169,7 +196,7 @@ fn is_as_near(direction: Direction, stored: u32, needed: u32) -> bool {
     }
 }
 
-fn covers(slot: &RiskSlot, needed: &Threshold) -> bool {
+fn covers(slot: &RiskSlot, Needed { at: needed, .. }: &Needed) -> bool {
     slot.axis == needed.axis
         && slot.direction == needed.direction
         && scale::class(slot.bucket) >= scale::class(needed.bucket)
@@ -303,6 +330,15 @@ fn crossings<T: Config>(view: &RiskView) -> Vec<(RiskAxis, Direction, u32)> {
     all
 }
 
+/// Half of a distance on a funding index. Funding is slow, and slack changes with every trade: a threshold drawn nearer than it must
+/// be is not drawn again until half of the slack is gone.
+fn halved_funding(move_: Move) -> Move {
+    match move_ {
+        Move::FundingDelta(delta) => Move::FundingDelta(delta.checked_div(2).unwrap_or(delta)),
+        relative => relative,
+    }
+}
+
 /// The step for a threshold `move_` away from where its axis is, rounded towards it. `None` if it lies out of reach.
 fn step_of(
     axis: RiskAxis,
@@ -369,11 +405,11 @@ impl<T: Config> Pallet<T> {
         if needs_remedies {
             return Ok(match missing_axis(account, view)? {
                 None => Place::Queue,
-                Some(axis) => Place::Waits(Threshold {
+                Some(axis) => Place::Waits(Needed::exactly(Threshold {
                     axis,
                     direction: Direction::Down,
                     bucket: scale::bucket(class, scale::ALWAYS),
-                }),
+                })),
             });
         }
         let mut needed = Vec::new();
@@ -383,11 +419,11 @@ impl<T: Config> Pallet<T> {
                 let coming = T::Risk::assess(account, &ahead)?;
                 if coming.is_below_maintenance() {
                     let next = Tightenings::<T>::get().saturating_add(1).min(scale::LAST);
-                    needed.push(Threshold {
+                    needed.push(Needed::exactly(Threshold {
                         axis: RiskAxis::Parameters,
                         direction: Direction::Up,
                         bucket: scale::bucket(class, next),
-                    });
+                    }));
                     safe_moves(account, view, assessment)?
                 } else {
                     safe_moves(account, &ahead, &coming)?
@@ -395,19 +431,26 @@ impl<T: Config> Pallet<T> {
             }
         };
         for safe in safe_moves {
-            if let Some(step) = step_of(safe.axis, safe.direction, safe.move_, view)? {
-                needed.push(Threshold {
-                    axis: safe.axis,
-                    direction: safe.direction,
-                    bucket: scale::bucket(class, step),
-                });
-            }
+            let step = |move_| step_of(safe.axis, safe.direction, move_, view);
+            let Some(farthest) = step(safe.move_)? else {
+                continue;
+            };
+            let at = Threshold {
+                axis: safe.axis,
+                direction: safe.direction,
+                bucket: scale::bucket(class, farthest),
+            };
+            let drawn = step(halved_funding(safe.move_))?.unwrap_or(farthest);
+            needed.push(Needed {
+                at,
+                drawn: scale::bucket(class, drawn),
+            });
         }
         Ok(Place::Thresholds(needed))
     }
 
     /// Whether an account's slots find it no later than it needs.
-    fn is_covered(account: &MarginAccount, needed: &[Threshold]) -> bool {
+    fn is_covered(account: &MarginAccount, needed: &[Needed]) -> bool {
         needed
             .iter()
             .all(|n| account.risk.iter().any(|slot| covers(slot, n)))
@@ -445,7 +488,7 @@ impl<T: Config> Pallet<T> {
     fn set_thresholds(
         of: &AccountRef<T::AccountId>,
         account: &mut MarginAccount,
-        needed: &[Threshold],
+        needed: &[Needed],
     ) -> Result<u32, RiskError> {
         let mut set = 0u32;
         for at in needed {
@@ -460,14 +503,12 @@ impl<T: Config> Pallet<T> {
     fn set_threshold(
         of: &AccountRef<T::AccountId>,
         account: &mut MarginAccount,
-        needed: &[Threshold],
-        at: Threshold,
+        needed: &[Needed],
+        Needed { at, drawn: bucket }: Needed,
     ) -> Result<(), RiskError> {
         let generation = next_generation(account);
         let Threshold {
-            axis,
-            direction,
-            bucket,
+            axis, direction, ..
         } = at;
         let entry = Entry {
             account: of.clone(),
@@ -492,7 +533,7 @@ impl<T: Config> Pallet<T> {
             let is_needed = |s: &RiskSlot| {
                 needed
                     .iter()
-                    .any(|n| n.axis == s.axis && n.direction == s.direction)
+                    .any(|n| n.at.axis == s.axis && n.at.direction == s.direction)
             };
             account.risk.retain(is_needed);
         }
@@ -750,7 +791,8 @@ impl<T: Config> Pallet<T> {
                 Ok(Became::Queued)
             });
         };
-        if live.iter().all(|t| needed.contains(&t.at)) && Self::is_covered(account, needed) {
+        let is_drawn = |t: &Taken| needed.iter().any(|n| n.is_drawn_at(&t.at));
+        if live.iter().all(is_drawn) && Self::is_covered(account, needed) {
             return Ok(Became::Same);
         }
         T::Ledger::update(of, |account| {

@@ -6,7 +6,7 @@ use frame_support::{
     traits::Get,
     weights::{constants::WEIGHT_REF_TIME_PER_MICROS, RuntimeDbWeight, Weight},
 };
-use novate_types::{MAX_HOLDINGS, MAX_POSITIONS};
+use novate_types::MAX_POSITIONS;
 
 /// What a step of the close takes, its parts told apart: keys that it changes are counted as they are changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

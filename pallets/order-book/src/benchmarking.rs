@@ -304,7 +304,7 @@ mod benchmarks {
                 page: 0,
                 lots: 0,
             };
-            Intake::<T>::append(market.id, note);
+            Intake::<T>::append(market.id, [note]);
         }
         crate::ExpiryCursor::<T>::put((expiry, 0));
         frame_system::Pallet::<T>::set_block_number(expiry.into());

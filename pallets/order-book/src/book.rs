@@ -54,8 +54,20 @@ pub fn best_first(side: Side, a: Ticks, b: Ticks) -> Ordering {
 }
 
 struct CachedPage<AccountId> {
+    /// A slot without lots is a hole: whatever reads the page's orders closes it first.
     slots: Vec<Slot<AccountId>>,
+    holes: bool,
     changed: bool,
+}
+
+impl<AccountId> CachedPage<AccountId> {
+    /// The orders, which keep their order, so that the order of cancels leaves no trace.
+    fn close_holes(&mut self) -> &mut Vec<Slot<AccountId>> {
+        if core::mem::take(&mut self.holes) {
+            self.slots.retain(|slot| slot.lots > 0);
+        }
+        &mut self.slots
+    }
 }
 
 /// Pages and directories read so far, each decoded once and written at most once.
@@ -79,6 +91,7 @@ impl<T: Config> Books<T> {
             slots: Pages::<T>::get(key)
                 .map(BoundedVec::into_inner)
                 .unwrap_or_default(),
+            holes: false,
             changed: false,
         })
     }
@@ -103,10 +116,7 @@ impl<T: Config> Books<T> {
             } = note
             {
                 let key = (market, *side, *group, *page);
-                any |= match lots {
-                    0 => self.remove(key, account, *sequence),
-                    lots => self.resize(key, account, *sequence, *lots),
-                };
+                any |= self.resize(key, account, *sequence, *lots);
             }
         }
         if any {
@@ -122,19 +132,7 @@ impl<T: Config> Books<T> {
         account: &AccountRef<T::AccountId>,
         sequence: Sequence,
     ) -> bool {
-        let page = self.page(key);
-        let Some(at) = page
-            .slots
-            .iter()
-            .position(|s| s.sequence == sequence && s.account == *account)
-        else {
-            defensive!("a locator leads to a slot that is not there");
-            return false;
-        };
-        // The rest keep their order, so that the order of cancels leaves no trace.
-        page.slots.remove(at);
-        page.changed = true;
-        true
+        self.resize(key, account, sequence, 0)
     }
 
     /// Sets what remains of an order in its page.
@@ -149,12 +147,13 @@ impl<T: Config> Books<T> {
         let Some(slot) = page
             .slots
             .iter_mut()
-            .find(|s| s.sequence == sequence && s.account == *account)
+            .find(|s| s.sequence == sequence && s.lots > 0 && s.account == *account)
         else {
             defensive!("a locator leads to a slot that is not there");
             return false;
         };
         slot.lots = lots;
+        page.holes |= lots == 0;
         page.changed = true;
         true
     }
@@ -207,7 +206,7 @@ impl<T: Config> Books<T> {
         *changed = true;
         let page = u16::try_from(page).ok()?;
         let cached = self.page((market, side, id, page));
-        cached.slots.push(slot);
+        cached.close_holes().push(slot);
         cached.changed = true;
         Some(page)
     }
@@ -233,7 +232,7 @@ impl<T: Config> Books<T> {
 
     /// The orders of one page.
     pub fn slots(&mut self, key: PageKey) -> &[Slot<T::AccountId>] {
-        &self.page(key).slots
+        self.page(key).close_holes()
     }
 
     /// The `most` best orders of one matching group that stand at the close of block `now`, best price first, then by cohort,
@@ -278,7 +277,7 @@ impl<T: Config> Books<T> {
 
     /// Counts a page again in its directory; a group without orders leaves it.
     pub fn recount(&mut self, (market, side, group, page): PageKey) {
-        let orders = self.page((market, side, group, page)).slots.len();
+        let orders = self.slots((market, side, group, page)).len();
         let orders = u8::try_from(orders).unwrap_or(u8::MAX);
         let (directory, changed) = self.directory(market, side);
         let Directory { groups, evicted } = directory;
@@ -334,7 +333,8 @@ impl<T: Config> Books<T> {
     }
 
     fn write_pages(self) {
-        for (key, page) in self.pages.into_iter().filter(|(_, page)| page.changed) {
+        for (key, mut page) in self.pages.into_iter().filter(|(_, page)| page.changed) {
+            page.close_holes();
             match BoundedVec::try_from(page.slots) {
                 Ok(slots) if slots.is_empty() => Pages::<T>::remove(key),
                 Ok(slots) => Pages::<T>::insert(key, slots),

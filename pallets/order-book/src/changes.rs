@@ -213,18 +213,48 @@ fn deposit_cancelled<T: Config>(market: MarketId, orders: Vec<CancelledOrder<T::
     }
 }
 
-/// Leaves the close a note that a resting order has `lots` left.
-pub(crate) fn note_shrunk<T: Config>(of: &AccountRef<T::AccountId>, order: &Locator, lots: Lots) {
-    if let Some((market, side, group, page)) = page_of(order) {
-        let note = Note::Shrank {
+/// Notes for the close, by market: what one extrinsic leaves to a market is appended at once.
+pub(crate) struct Notes<T: Config>(BTreeMap<MarketId, Vec<Note<T::AccountId>>>);
+
+impl<T: Config> Default for Notes<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<T: Config> Notes<T> {
+    /// An order came in.
+    pub fn new(&mut self, of: &AccountRef<T::AccountId>, market: MarketId, sequence: Sequence) {
+        self.0.entry(market).or_default().push(Note::New {
             account: of.clone(),
-            sequence: order.sequence,
-            side,
-            group,
-            page,
-            lots,
-        };
-        Intake::<T>::append(market, note);
+            sequence,
+        });
+    }
+
+    /// A resting order has `lots` left.
+    pub fn shrank(&mut self, of: &AccountRef<T::AccountId>, order: &Locator, lots: Lots) {
+        if let Some((market, side, group, page)) = page_of(order) {
+            self.0.entry(market).or_default().push(Note::Shrank {
+                account: of.clone(),
+                sequence: order.sequence,
+                side,
+                group,
+                page,
+                lots,
+            });
+        }
+    }
+
+    /// Leaves them to the close.
+    pub fn leave(self) {
+        for (market, notes) in self.0 {
+            Intake::<T>::append(market, notes);
+        }
+    }
+
+    /// Those that a market's close finds.
+    pub fn of(market: MarketId) -> Vec<Note<T::AccountId>> {
+        Intake::<T>::get(market).into_iter().flatten().collect()
     }
 }
 
@@ -238,8 +268,9 @@ pub(crate) fn cancel_all<T: Config>(
     account.orders.truncate(0);
     account.open.truncate(0);
     let mut cancelled: BTreeMap<MarketId, Vec<CancelledOrder<T::AccountId>>> = BTreeMap::new();
+    let mut notes = Notes::<T>::default();
     for order in &orders.open {
-        note_shrunk::<T>(of, order, 0);
+        notes.shrank(of, order, 0);
         cancelled
             .entry(order.market)
             .or_default()
@@ -250,6 +281,7 @@ pub(crate) fn cancel_all<T: Config>(
                 reason,
             });
     }
+    notes.leave();
     for (market, orders) in cancelled {
         deposit_cancelled::<T>(market, orders);
     }
@@ -262,21 +294,26 @@ pub(crate) fn new_orders<T: Config>(
     notes: &[Note<T::AccountId>],
     changes: &mut Changes<T>,
 ) -> Vec<(AccountRef<T::AccountId>, Locator)> {
-    let mut ids: Vec<(&AccountRef<T::AccountId>, Sequence)> = notes
-        .iter()
-        .filter_map(|note| match note {
-            Note::New { account, sequence } => Some((account, *sequence)),
-            Note::Shrank { .. } => None,
-        })
-        .collect();
-    ids.sort();
-    ids.into_iter()
-        .filter_map(|(account, sequence)| {
-            let order = changes.order(account, sequence)?;
-            let alive = order.market == market && order.place == Place::Intake;
-            alive.then(|| (account.clone(), order))
-        })
-        .collect()
+    let mut by_account = BTreeMap::<&AccountRef<T::AccountId>, Vec<Sequence>>::new();
+    for note in notes {
+        if let Note::New { account, sequence } = note {
+            by_account.entry(account).or_default().push(*sequence);
+        }
+    }
+    let mut found = Vec::new();
+    for (account, mut sequences) in by_account {
+        sequences.sort_unstable();
+        let orders = &changes.account(account).orders;
+        for order in sequences
+            .into_iter()
+            .filter_map(|sequence| orders.get(sequence))
+        {
+            if order.market == market && order.place == Place::Intake {
+                found.push((account.clone(), *order));
+            }
+        }
+    }
+    found
 }
 
 /// Ends the intake of a market.

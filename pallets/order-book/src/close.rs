@@ -14,12 +14,12 @@
 
 use crate::{
     book::{group_range, Books},
-    changes::{cancel_all, clear_intake, new_orders, Changes},
+    changes::{cancel_all, clear_intake, new_orders, Changes, Notes},
     rested,
     types::{
         Locator, Place, Slot, GROUP_ORDERS, GROUP_READ, MAX_WAITING, POSITION_READS, WAITING_READS,
     },
-    Config, Evicting, Expiries, ExpiryCounts, Intake, Pallet, Reads, Waiting,
+    Config, Evicting, Expiries, ExpiryCounts, Pallet, Reads, Waiting,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -534,7 +534,7 @@ impl<T: Config> OrderBook<T::AccountId> for Pallet<T> {
         if !matches(view) {
             return None;
         }
-        let notes = Intake::<T>::get(view.id);
+        let notes = Notes::<T>::of(view.id);
         if notes.is_empty() && liquidations.is_empty() {
             return None;
         }
@@ -862,10 +862,14 @@ impl<T: Config> Market<T> {
     }
 
     /// Puts the remainders into the book. Where a group has not room for all, the tie-breaking hash says who gets it.
-    fn join(&mut self, mut joined: Vec<(u32, Ticks, Lots)>) {
+    fn join(&mut self, joined: Vec<(u32, Ticks, Lots)>) {
         let ties: BTreeMap<u32, u64> = self.new.iter().map(|o| (o.id, o.tie)).collect();
-        joined.sort_by_key(|(id, _, _)| (ties.get(id).copied(), *id));
-        for (id, ticks, lots) in joined {
+        let mut joined: Vec<_> = joined
+            .into_iter()
+            .map(|(id, ticks, lots)| ((ties.get(&id).copied(), id), ticks, lots))
+            .collect();
+        joined.sort_unstable_by_key(|(tie, _, _)| *tie);
+        for ((_, id), ticks, lots) in joined {
             let Some((of, sequence)) = self.name(id) else {
                 continue;
             };

@@ -2,9 +2,9 @@
 
 use crate::{
     book::group_of,
-    changes::note_shrunk,
-    types::{Accepted, AccountOrders, Locator, Note, OrderError, PageKey, Place},
-    Config, Emptied, Error, Intake, Pallet,
+    changes::Notes,
+    types::{Accepted, AccountOrders, Locator, OrderError, PageKey, Place},
+    Config, Emptied, Error, Pallet,
 };
 use alloc::{collections::BTreeSet, vec::Vec};
 use frame_support::{ensure, traits::Get};
@@ -109,16 +109,14 @@ impl<'a, T: Config> Session<'a, T> {
         } = self;
         account.open = orders.to_bytes();
         T::Ledger::write_orders(of, account);
+        let mut notes = Notes::<T>::default();
         for (order, lots) in &shrunk {
-            note_shrunk::<T>(of, order, *lots);
+            notes.shrank(of, order, *lots);
         }
-        for (market, sequence) in &new {
-            let note = Note::New {
-                account: of.clone(),
-                sequence: *sequence,
-            };
-            Intake::<T>::append(market, note);
+        for (market, sequence) in new {
+            notes.new(of, market, sequence);
         }
+        notes.leave();
         if orders.open.is_empty() && !orders.is_empty() {
             Emptied::<T>::append(of);
         }

@@ -104,8 +104,8 @@ pub mod pallet {
     use frame_support::pallet_prelude::*;
     use frame_system::pallet_prelude::*;
     use novate_types::{
-        AccountRef, BlockNumber, CurrentView, Ledger, LedgerError, MarketId, Operation, RiskModel,
-        Sequence, Side, SubaccountId, MAX_HOLDINGS, MAX_OPEN_ORDERS, MAX_OPERATIONS,
+        AccountRef, BlockNumber, CurrentView, Ledger, MarketId, Operation, RiskModel, Sequence,
+        Side, SubaccountId, MAX_HOLDINGS, MAX_OPEN_ORDERS, MAX_OPERATIONS,
     };
 
     #[pallet::pallet]
@@ -151,12 +151,12 @@ pub mod pallet {
         type BenchmarkHelper: crate::BenchmarkHelper<Self::AccountId>;
     }
 
-    /// Notes of this block's extrinsics by market, appended without reading. Bounded by the block's weight: each note is
-    /// prepaid.
+    /// Notes of this block's extrinsics by market, those of one together, appended without reading. Bounded by the block's weight: each
+    /// note is prepaid.
     #[pallet::storage]
     #[pallet::unbounded]
     pub type Intake<T: Config> =
-        StorageMap<_, Identity, MarketId, Vec<Note<T::AccountId>>, ValueQuery>;
+        StorageMap<_, Identity, MarketId, Vec<Vec<Note<T::AccountId>>>, ValueQuery>;
 
     /// New orders that an earlier close left in a market's intake, as many as were noted.
     #[pallet::storage]
@@ -358,7 +358,7 @@ pub mod pallet {
                 let mut orders = AccountOrders::of(account);
                 change(&mut orders);
                 account.open = novate_types::OpaqueOrders::truncate_from(orders.encode());
-                Ok::<_, LedgerError>(())
+                Ok::<_, novate_types::LedgerError>(())
             });
             assert!(changed.is_ok(), "no such account");
         }

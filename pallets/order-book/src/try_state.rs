@@ -142,7 +142,7 @@ impl<T: Config> Pallet<T> {
             .map(|(key, slots)| (key, slots.into_inner()))
             .collect();
         for (market, notes) in Intake::<T>::iter() {
-            for note in notes {
+            for note in notes.into_iter().flatten() {
                 let Note::Shrank {
                     account,
                     sequence,
@@ -173,7 +173,7 @@ impl<T: Config> Pallet<T> {
     fn check_intake(waiting: Waiting<T::AccountId>) -> Result<(), TryRuntimeError> {
         let mut noted = BTreeSet::new();
         for (market, notes) in Intake::<T>::iter() {
-            for note in notes {
+            for note in notes.into_iter().flatten() {
                 if let Note::New { account, sequence } = note {
                     let waits = Self::orders(&account)
                         .get(sequence)
@@ -191,7 +191,10 @@ impl<T: Config> Pallet<T> {
         );
         for (market, waiting) in crate::Waiting::<T>::iter() {
             let notes = Intake::<T>::get(market);
-            let new = notes.iter().filter(|n| matches!(n, Note::New { .. }));
+            let new = notes
+                .iter()
+                .flatten()
+                .filter(|n| matches!(n, Note::New { .. }));
             ensure!(
                 u32::try_from(new.count()).is_ok_and(|n| n >= waiting),
                 "more orders wait than are noted"

@@ -2,7 +2,7 @@
 //! these change. Each kind is bounded; what is left waits for the next close and does not match meanwhile.
 
 use crate::{
-    changes::{clear_intake, new_orders, Changes},
+    changes::{clear_intake, new_orders, Changes, Notes},
     close::{matches, Ties},
     rested,
     types::{Locator, Note, PageKey, EXPIRY_PAGE, EXPIRY_READS, MAX_WAITING, NOTE_READS},
@@ -22,7 +22,7 @@ pub(crate) fn housekeep<T: Config>(view: &RiskView) -> Vec<Release<T::AccountId>
     let mut dirty = BTreeSet::new();
     let mut left = T::BlockReads::get().saturating_sub(Reads::<T>::take());
     for market in &view.markets {
-        let notes = Intake::<T>::get(market.id);
+        let notes = Notes::<T>::of(market.id);
         if notes.is_empty() {
             continue;
         }
@@ -45,7 +45,7 @@ pub(crate) fn housekeep<T: Config>(view: &RiskView) -> Vec<Release<T::AccountId>
                 waiting
             };
             Waiting::<T>::insert(market.id, count_new(&waiting));
-            Intake::<T>::insert(market.id, waiting);
+            Intake::<T>::insert(market.id, alloc::vec![waiting]);
             continue;
         }
         for (of, order) in new_orders::<T>(market.id, &notes, &mut changes) {

@@ -209,7 +209,7 @@ fn no_more_orders_wait_than_one_close_can_take_up_and_the_latest_leave_first() {
             .iter()
             .all(|c| *c == (2_000, 1, CancelReason::MarketRestricted)));
         assert_eq!(cancellations().len(), 128);
-        assert_eq!(Intake::<Test>::get(BTC).len() as u32, MAX_WAITING);
+        assert_eq!(Intake::<Test>::get(BTC).concat().len() as u32, MAX_WAITING);
         close();
         assert_eq!(book().0[0].2 as usize, 256);
     });
