@@ -83,7 +83,7 @@ impl<T: Config> Pallet<T> {
     /// The book's own work, and the margin it sets free.
     fn housekeep(view: &RiskView) {
         for release in T::Book::housekeep(view) {
-            if let Err(error) = Self::take_release(&release) {
+            if let Err(error) = Self::take_release(release) {
                 defensive!("an order left whose margin was not held", error);
             }
         }

@@ -252,6 +252,18 @@ impl Ledger<AccountId> for MockLedger {
     fn write_orders(of: &Account, account: MarginAccount) {
         Accounts::insert(of, account);
     }
+    fn write_trades(
+        _: MarketId,
+        traded: Vec<(Account, SignedLots, MarginAccount)>,
+    ) -> Result<(), LedgerError> {
+        for (of, _, account) in traded {
+            Self::update(&of, |stored| {
+                *stored = account;
+                Ok::<_, LedgerError>(())
+            })?;
+        }
+        Ok(())
+    }
     fn pot(pot: Pot) -> Cash {
         Pots::get(pot).unwrap_or(0)
     }
@@ -523,6 +535,7 @@ impl OrderBook<AccountId> for MockBook {
             account,
             margin: vec![margin],
             open: Default::default(),
+            read: Accounts::get(account).unwrap_or_default(),
         };
         released.into_iter().map(release).collect()
     }

@@ -73,6 +73,8 @@ struct Party {
 /// An account after its tentative fills.
 struct Traded<AccountId> {
     account: MarginAccount,
+    /// Lots it held in the market before.
+    held: SignedLots,
     fills: Vec<Fill<AccountId>>,
     to_fees: Cash,
     to_fund: Cash,
@@ -595,6 +597,7 @@ fn trade<T: Config>(
     let opened = math::sub(long(account.lots(market.id)), long(before.lots(market.id)))?;
     Ok(Traded {
         account,
+        held: before.lots(market.id),
         fills,
         to_fees,
         to_fund,
@@ -679,11 +682,12 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// Lets an account take over what a close did to its orders.
-    pub(crate) fn take_release(release: &Release<T::AccountId>) -> Result<(), LedgerError> {
-        T::Ledger::update(&release.account, |account| {
-            novate_risk::take_release(account, release).map_err(LedgerError::from)
-        })
+    /// Lets an account that did not trade since the book read it take over what a close did to its orders.
+    pub(crate) fn take_release(mut release: Release<T::AccountId>) -> Result<(), LedgerError> {
+        let mut account = core::mem::take(&mut release.read);
+        novate_risk::take_release(&mut account, &release)?;
+        T::Ledger::write_orders(&release.account, account);
+        Ok(())
     }
 
     fn report(market: MarketId, rounds: u32, limits: &MatchLimits<T::AccountId>) {
@@ -709,17 +713,13 @@ impl<T: Config> Pallet<T> {
             .collect();
         let (mut to_fees, mut to_fund, mut to_funding) = (0, 0, 0);
         let mut fills = Vec::new();
+        let mut written = Vec::new();
         for (of, mut traded) in checked.traded {
-            let released = releases.remove(&of);
-            T::Ledger::update(&of, |account| {
-                account.cash = traded.account.cash;
-                account.positions = core::mem::take(&mut traded.account.positions);
-                released
-                    .iter()
-                    .try_for_each(|release| novate_risk::take_release(account, release))
-                    .map_err(LedgerError::from)
-            })
-            .map_err(failed)?;
+            if let Some(release) = releases.remove(&of) {
+                novate_risk::take_release(&mut traded.account, &release)
+                    .map_err(|e| failed(e.into()))?;
+            }
+            written.push((of.clone(), traded.held, traded.account));
             for (sum, part) in [
                 (&mut to_fees, traded.to_fees),
                 (&mut to_fund, traded.to_fund),
@@ -730,7 +730,8 @@ impl<T: Config> Pallet<T> {
             fills.append(&mut traded.fills);
             index.insert(of);
         }
-        for release in releases.values() {
+        T::Ledger::write_trades(market.id, written).map_err(failed)?;
+        for release in releases.into_values() {
             Self::take_release(release).map_err(failed)?;
         }
         if to_fees != 0 {
@@ -771,6 +772,7 @@ mod tests {
     fn fees_without_a_sum_are_an_error() {
         let paying = |to_fees| Traded::<u64> {
             account: MarginAccount::default(),
+            held: 0,
             fills: Vec::new(),
             to_fees,
             to_fund: 0,

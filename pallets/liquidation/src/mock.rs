@@ -202,6 +202,16 @@ impl Ledger<u64> for StoredLedger {
         Accounts::insert(of, account);
     }
 
+    fn write_trades(
+        _: MarketId,
+        traded: Vec<(Of, SignedLots, MarginAccount)>,
+    ) -> Result<(), LedgerError> {
+        for (of, _, account) in traded {
+            Accounts::insert(of, account);
+        }
+        Ok(())
+    }
+
     fn pot(pot: Pot) -> Cash {
         Pots::get(pot).unwrap_or(0)
     }

@@ -6,7 +6,6 @@ use crate::{
 use alloc::vec::Vec;
 use frame_support::{
     ensure,
-    storage::{transactional::with_transaction_unchecked, TransactionOutcome},
     traits::{
         fungibles::{Inspect, Mutate},
         tokens::Preservation,
@@ -18,6 +17,7 @@ use novate_types::{
     math, AccountRef, AssetId, BlockNumber, Cash, CollateralParams, Ledger, LedgerError, Lots,
     MarginAccount, MarketId, MathError, Pot, RiskError, RiskIndex, RiskView, Sequence, SignedLots,
 };
+use sp_io::storage::{commit_transaction, rollback_transaction, start_transaction};
 use sp_runtime::{traits::AccountIdConversion, SaturatedConversion};
 
 /// Order numbers that an account can use up in one block, with room to spare. An account starts at its opening block
@@ -25,12 +25,16 @@ use sp_runtime::{traits::AccountIdConversion, SaturatedConversion};
 /// liquidation orders.
 const SEQUENCES_PER_BLOCK: Sequence = 1 << 16;
 
-/// Runs `change` in a storage layer of its own: nothing it wrote stays if it fails.
+/// Runs `change` in a storage layer of its own: nothing it wrote stays if it fails. FRAME's layers count themselves in storage, four
+/// calls of the host each; ours are nested no deeper than the calls below, so there is nothing to count.
 fn atomic<R, E>(change: impl FnOnce() -> Result<R, E>) -> Result<R, E> {
-    with_transaction_unchecked(|| match change() {
-        Ok(done) => TransactionOutcome::Commit(Ok(done)),
-        Err(error) => TransactionOutcome::Rollback(Err(error)),
-    })
+    start_transaction();
+    let done = change();
+    match &done {
+        Ok(_) => commit_transaction(),
+        Err(_) => rollback_transaction(),
+    }
+    done
 }
 
 fn long(lots: SignedLots) -> Lots {
@@ -183,20 +187,25 @@ impl<T: Config> Pallet<T> {
             (p.market, before, p.lots)
         });
         for (market, before, after) in gone.chain(kept) {
-            let (before, after) = (long(before), long(after));
-            if before == after {
-                continue;
-            }
-            let open = OpenInterest::<T>::get(market)
-                .checked_sub(before)
-                .ok_or(RiskError::Underflow)?
-                .checked_add(after)
-                .ok_or(MathError::Overflow)?;
-            if open == 0 {
-                OpenInterest::<T>::remove(market);
-            } else {
-                OpenInterest::<T>::insert(market, open);
-            }
+            Self::move_open_interest(market, long(before), long(after))?;
+        }
+        Ok(())
+    }
+
+    /// Takes `closed` lots of long positions off a market's open interest, and adds `opened`.
+    fn move_open_interest(market: MarketId, closed: Lots, opened: Lots) -> Result<(), RiskError> {
+        if closed == opened {
+            return Ok(());
+        }
+        let open = OpenInterest::<T>::get(market)
+            .checked_sub(closed)
+            .ok_or(RiskError::Underflow)?
+            .checked_add(opened)
+            .ok_or(MathError::Overflow)?;
+        if open == 0 {
+            OpenInterest::<T>::remove(market);
+        } else {
+            OpenInterest::<T>::insert(market, open);
         }
         Ok(())
     }
@@ -257,6 +266,21 @@ impl<T: Config> Ledger<T::AccountId> for Pallet<T> {
     fn write_orders(of: &AccountRef<T::AccountId>, mut account: MarginAccount) {
         tidy_orders(&mut account);
         Accounts::<T>::insert(of, account);
+    }
+
+    fn write_trades(
+        market: MarketId,
+        traded: Vec<(AccountRef<T::AccountId>, SignedLots, MarginAccount)>,
+    ) -> Result<(), LedgerError> {
+        let (mut closed, mut opened): (Lots, Lots) = (0, 0);
+        for (of, before, mut account) in traded {
+            let add = |sum: Lots, lots| sum.checked_add(long(lots)).ok_or(MathError::Overflow);
+            closed = add(closed, before)?;
+            opened = add(opened, account.lots(market))?;
+            tidy(&mut account)?;
+            Accounts::<T>::insert(of, account);
+        }
+        Ok(Self::move_open_interest(market, closed, opened)?)
     }
 
     fn pot(pot: Pot) -> Cash {

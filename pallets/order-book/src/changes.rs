@@ -10,8 +10,8 @@ use crate::{
 use alloc::{collections::BTreeMap, vec::Vec};
 use frame_support::defensive;
 use novate_types::{
-    AccountRef, BlockNumber, CancelReason, Lots, MarginAccount, MarketId, OrderTarget, Release,
-    ReleasedMargin, Sequence, Side,
+    AccountRef, BlockNumber, CancelReason, Ledger, Lots, MarginAccount, MarketId, OrderTarget,
+    Release, ReleasedMargin, Sequence, Side,
 };
 
 /// Orders that one event names.
@@ -19,6 +19,8 @@ const ORDERS_PER_EVENT: usize = 512;
 
 /// One account's orders in a close.
 struct Touched {
+    /// As it was read, if it is there.
+    account: Option<MarginAccount>,
     orders: AccountOrders,
     changed: bool,
     released: BTreeMap<MarketId, ReleasedMargin>,
@@ -44,10 +46,16 @@ impl<T: Config> Default for Changes<T> {
 
 impl<T: Config> Changes<T> {
     fn account(&mut self, of: &AccountRef<T::AccountId>) -> &mut Touched {
-        self.accounts.entry(of.clone()).or_insert_with(|| Touched {
-            orders: Pallet::<T>::orders(of),
-            changed: false,
-            released: BTreeMap::new(),
+        self.accounts.entry(of.clone()).or_insert_with(|| {
+            let account = T::Ledger::account(of);
+            Touched {
+                orders: account
+                    .as_ref()
+                    .map_or_else(AccountOrders::default, AccountOrders::of),
+                account,
+                changed: false,
+                released: BTreeMap::new(),
+            }
         })
     }
 
@@ -95,6 +103,7 @@ impl<T: Config> Changes<T> {
             orders,
             changed,
             released,
+            ..
         } = self.account(of);
         let Some(at) = orders.find(OrderTarget::Sequence(sequence)) else {
             defensive!("an order left that was not open");
@@ -191,14 +200,15 @@ impl<T: Config> Changes<T> {
         accounts
             .into_iter()
             .filter(|(_, touched)| touched.changed)
-            .map(|(account, mut touched)| {
+            .filter_map(|(account, mut touched)| {
                 // The block's extrinsics are over.
                 touched.orders.enter(BlockNumber::MAX);
-                Release {
+                Some(Release {
                     account,
                     margin: touched.released.into_values().collect(),
                     open: touched.orders.to_bytes(),
-                }
+                    read: touched.account?,
+                })
             })
             .collect()
     }

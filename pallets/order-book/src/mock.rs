@@ -123,6 +123,12 @@ impl Ledger<AccountId> for MockLedger {
     fn write_orders(of: &Account, account: MarginAccount) {
         Self::put(of, &account);
     }
+    fn write_trades(
+        _: MarketId,
+        _: Vec<(Account, SignedLots, MarginAccount)>,
+    ) -> Result<(), LedgerError> {
+        Ok(())
+    }
     fn pot(_: Pot) -> Cash {
         0
     }

@@ -11,7 +11,7 @@
 use crate::{
     AccountRef, AssetId, BlockNumber, CancelReason, Cash, CollateralParams, FeeTier, FeedId, Fill,
     Instrument, Lots, MarginAccount, MarketId, MarketStatus, MarketView, Millis, OpaqueOrders,
-    OpenOrder, Ppm, Price, RiskError, RiskTier, RiskView, Side, Ticks, TierId,
+    OpenOrder, Ppm, Price, RiskError, RiskTier, RiskView, Side, SignedLots, Ticks, TierId,
 };
 use alloc::{collections::BTreeMap, collections::BTreeSet, vec::Vec};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
@@ -160,6 +160,14 @@ pub trait Ledger<AccountId> {
     /// margin holds, and the next sequence number. It costs one write, and cannot fail.
     fn write_orders(of: &AccountRef<AccountId>, account: MarginAccount);
 
+    /// Writes accounts that traded in one market, as they are now, each with the lots it held there before, and keeps open interest. Since
+    /// [`Ledger::account`] gave them nothing else changed. Whoever calls it settles them before the close ends, and undoes everything if
+    /// it fails.
+    fn write_trades(
+        market: MarketId,
+        traded: Vec<(AccountRef<AccountId>, SignedLots, MarginAccount)>,
+    ) -> Result<(), LedgerError>;
+
     /// What a pot holds.
     fn pot(pot: Pot) -> Cash;
     /// Adds to a pot, or takes from it below zero.
@@ -298,6 +306,8 @@ pub struct Release<AccountId> {
     pub margin: Vec<ReleasedMargin>,
     /// Its open orders from now on.
     pub open: OpaqueOrders,
+    /// The account as the book read it for this. Unless it traded since, it still is that.
+    pub read: MarginAccount,
 }
 
 /// Margin of one market that an account's orders no longer need: they filled or left.
