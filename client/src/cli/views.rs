@@ -1,6 +1,7 @@
 //! Answers of the chain, as tables and as JSON with exact decimal strings.
 
-use super::{table::Table, Report};
+use super::Report;
+use novate_calc::Table;
 use novate_client::{
     decimal::{cash, cash_floor, signed_units},
     market::{price_floor, price_text},

@@ -1,0 +1,59 @@
+//! One case a line.
+
+use crate::{
+    book, dydx, elementary, implied_vol, input::Input, normal, options, Error, Result,
+};
+use serde_json::{json, Value};
+use std::io::{self, BufRead, Write};
+
+/// The answer to one line `{"id", "family", "kind", "in"}`: `{"id", "out"}`, or `{"id", "error"}` that names what is wrong.
+///
+/// Any line has an answer; the id is null if the line has none.
+pub fn answer(line: &str) -> String {
+    let (id, out) = match serde_json::from_str::<Value>(line) {
+        Ok(case) => (case["id"].clone(), out(&case)),
+        Err(error) => (
+            Value::Null,
+            Err(Error::new("not_json", error.to_string())),
+        ),
+    };
+    match out {
+        Ok(out) => json!({ "id": id, "out": out }),
+        Err(error) => json!({ "id": id, "error": error.to_string() }),
+    }
+    .to_string()
+}
+
+/// Answers every line but blank ones, in order, each as soon as it was read. Errors are those of reading and writing alone.
+pub fn answer_all(mut cases: impl BufRead, mut answers: impl Write) -> io::Result<()> {
+    let mut line = Vec::new();
+    while cases.read_until(b'\n', &mut line)? > 0 {
+        // What is not UTF-8 is not JSON either, and is answered so.
+        let text = String::from_utf8_lossy(&line);
+        if !text.trim().is_empty() {
+            writeln!(answers, "{}", answer(&text))?;
+            answers.flush()?;
+        }
+        line.clear();
+    }
+    Ok(())
+}
+
+fn out(case: &Value) -> Result<Value> {
+    let whole = Input::new(case);
+    whole.get("id")?;
+    let family = whole.get("family")?;
+    let kind = whole.get("kind")?;
+    let input = whole.get("in")?;
+    match family.text()? {
+        "options_black" => options::case(&input),
+        "normal_cdf" => normal::case(&kind, &input),
+        "exp_ln_sqrt" => elementary::case(&kind, &input),
+        "implied_vol" => implied_vol::case(&input),
+        "clob" => book::case(&input),
+        "dydx_margin" => dydx::margin::case(&kind, &input),
+        "dydx_liquidation" => dydx::liquidation::case(&kind, &input),
+        "dydx_premium" => dydx::premium::case(&input),
+        _ => Err(family.error("unknown_family", "is none of those in docs/calculator.md")),
+    }
+}

@@ -1,0 +1,129 @@
+//! The project's shared numeric vectors, through [`novate_calc::answer`] (`vectors/README.md`).
+//!
+//! Where the vectors' own tolerance is that of doubles, these tests ask for twenty digits and more, which is what the calculator promises.
+
+mod common;
+
+use common::*;
+use serde_json::Value;
+
+/// Asserts that each key of a case's `out` is answered within the relative error `most`.
+fn within(family: &str, kinds: &[&str], most: f64) -> usize {
+    let cases = cases(family, kinds);
+    for case in &cases {
+        let answer = ask(family, case);
+        for (key, want) in case["out"].as_object().unwrap() {
+            let error = relative(&answer["out"][key], want);
+            assert!(error <= most, "{} {key}: {error:e} in {answer}", case["id"]);
+        }
+    }
+    cases.len()
+}
+
+/// Asserts that the named keys of `out` are answered as they stand.
+fn exactly(family: &str, kinds: &[&str], keys: &[&str]) -> usize {
+    let cases = cases(family, kinds);
+    for case in &cases {
+        let answer = ask(family, case);
+        for key in keys {
+            assert!(!case["out"][key].is_null(), "{} has no {key}", case["id"]);
+            assert_eq!(answer["out"][key], case["out"][key], "{} {key}", case["id"]);
+        }
+    }
+    cases.len()
+}
+
+#[test]
+fn elementary_functions_have_thirty_digits() {
+    let tight = ["exp", "expm1", "log1p", "log10", "pow", "sqrt"];
+    assert_eq!(within("exp_ln_sqrt", &tight, 1e-30), 107);
+    // Near one, the 128th bit of x is that much of its logarithm.
+    assert_eq!(within("exp_ln_sqrt", &["ln"], 1e-20), 39);
+}
+
+#[test]
+fn normal_distribution_has_twenty_eight_digits() {
+    assert_eq!(within("normal_cdf", &[], 1e-28), 82);
+}
+
+#[test]
+fn options_have_twenty_four_digits() {
+    let cases = cases("options_black", &[]);
+    for case in &cases {
+        let answer = ask("options_black", case);
+        let (got, want) = (&answer["out"]["black76"], &case["out"]["black76"]);
+        assert_eq!(got.as_array().unwrap().len(), 10, "{answer}");
+        for (at, want) in want.as_array().unwrap().iter().enumerate() {
+            // Values below 1e-250 fall under the clamp of d at 37.
+            let error = relative(&got[at], want).min(absolute(&got[at], want) * 1e270);
+            assert!(error <= 1e-24, "{} {at}: {error:e}", case["id"]);
+        }
+    }
+    assert_eq!(cases.len(), 300);
+}
+
+#[test]
+fn implied_volatility_is_as_exact_as_its_price() {
+    let (mut solved, mut refused) = (0, 0);
+    for case in cases("implied_vol", &[]) {
+        let answer = ask("implied_vol", &case);
+        if let Some(name) = case["out"]["error"].as_str() {
+            let error = answer["error"].as_str().unwrap();
+            assert!(error.starts_with(&format!("{name}: ")), "{answer}");
+            refused += 1;
+            continue;
+        }
+        // The vectors allow 64 double_tol + 1e-12; double_tol is what 2⁻⁵² of the inputs is worth.
+        let tolerance = float(number(&case["out"]["double_tol"])) * 1e-14 + 1e-26;
+        let error = absolute(&answer["out"]["v"], &case["out"]["v"]);
+        assert!(error <= tolerance, "{}: {error:e} above {tolerance:e}", case["id"]);
+        solved += 1;
+    }
+    assert_eq!((solved, refused), (84, 6));
+}
+
+#[test]
+fn book_is_the_vectors_when_each_event_is_a_block() {
+    assert_eq!(exactly("clob", &[], &["trades", "bids", "asks"]), 45);
+}
+
+#[test]
+fn margin_is_dydx_to_the_unit() {
+    let kinds = ["adjusted_imf_ppm", "initial_margin", "maintenance_ppm"];
+    let keys = ["imf_ppm", "initial_margin", "maintenance_ppm"];
+    for ((kind, key), count) in kinds.iter().zip(keys).zip([2, 2, 1]) {
+        assert_eq!(exactly("dydx_margin", &[kind], &[key]), count);
+    }
+}
+
+#[test]
+fn liquidation_prices_are_dydx_to_the_unit() {
+    let (mut exact, mut refused) = (0, 0);
+    for case in cases("dydx_liquidation", &["bankruptcy_price", "fillable_price"]) {
+        let answer = ask("dydx_liquidation", &case);
+        if let Some(name) = case["out"]["error"].as_str() {
+            let error = answer["error"].as_str().unwrap();
+            assert!(error.starts_with(&format!("{name}: ")), "{answer}");
+            refused += 1;
+            continue;
+        }
+        assert_eq!(answer["out"], case["out"], "{}", case["id"]);
+        exact += 1;
+    }
+    assert_eq!((exact, refused), (4, 1));
+}
+
+#[test]
+fn premium_is_dydx_to_the_ppm() {
+    assert_eq!(exactly("dydx_premium", &["premium"], &["premium_ppm"]), 3);
+}
+
+#[test]
+fn kinds_outside_the_calculator_are_refused_by_name() {
+    for (family, kind) in [("dydx_margin", "price_to_subticks"), ("dydx_liquidation", "insurance_delta")] {
+        let cases = cases(family, &[kind]);
+        assert!(!cases.is_empty());
+        let answer: Value = ask(family, &cases[0]);
+        assert!(answer["error"].as_str().unwrap().starts_with("unknown_value: kind "), "{answer}");
+    }
+}
