@@ -440,6 +440,7 @@ fn stands(time_in_force: novate_types::TimeInForce) -> String {
         Tif::GoodTilBlock(block) => format!("until block {block}"),
         Tif::ImmediateOrCancel => "at once".into(),
         Tif::PostOnly => "post-only".into(),
+        Tif::FillOrKill => "whole or not at all".into(),
     }
 }
 
