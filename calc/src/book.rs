@@ -99,6 +99,7 @@ impl<'a> Market<'a> {
         let (kind, is_market) = event.get("tif")?.one_of(&[
             ("GTC", (Kind::Rest, false)),
             ("IOC", (Kind::Immediate, false)),
+            ("FOK", (Kind::FillOrKill, false)),
             ("post_only", (Kind::PostOnly, false)),
             ("market", (Kind::Immediate, true)),
         ])?;
@@ -164,21 +165,31 @@ impl<'a> Market<'a> {
                 lots,
                 ..order
             };
-            self.resting.side(order.side).entry(limit).or_default().push(rests);
+            self.resting
+                .side(order.side)
+                .entry(limit)
+                .or_default()
+                .push(rests);
         }
         Ok(())
     }
 
     fn order(&self, number: u32) -> Result<(Order, &'a str)> {
-        self.orders
-            .get(number as usize)
-            .copied()
-            .ok_or_else(|| Error::new("unknown_order", "the matcher told of an order it was not given"))
+        self.orders.get(number as usize).copied().ok_or_else(|| {
+            Error::new(
+                "unknown_order",
+                "the matcher told of an order it was not given",
+            )
+        })
     }
 
     fn book(&self, side: Side) -> Result<Vec<Value>> {
         let row = |order: &Order| {
-            Ok(json!([integer(order.limit), integer(order.lots), self.order(order.id)?.1]))
+            Ok(json!([
+                integer(order.limit),
+                integer(order.lots),
+                self.order(order.id)?.1
+            ]))
         };
         self.resting.all(side).into_iter().map(row).collect()
     }
@@ -211,7 +222,14 @@ pub fn lots(input: &Input) -> Result<Lots> {
 /// reduce_only]` or `["cancel", id]`.
 pub fn case(input: &Input) -> Result<Value> {
     let columns = [
-        "op", "id", "account", "side", "price", "size", "tif", "reduce_only",
+        "op",
+        "id",
+        "account",
+        "side",
+        "price",
+        "size",
+        "tif",
+        "reduce_only",
     ];
     let events = input.rows("events", &columns)?;
     let stp = |input: &Input| {
@@ -222,7 +240,10 @@ pub fn case(input: &Input) -> Result<Value> {
         ])
     };
     // With one order a block the mark decides nothing, and a band of 100 % around the highest price is all prices up to twice as much.
-    let highest = events.iter().filter_map(|e| ticks(&e.find("price")?).ok()).max();
+    let highest = events
+        .iter()
+        .filter_map(|e| ticks(&e.find("price")?).ok())
+        .max();
     let mut market = Market {
         rules: Rules {
             mark: Price::from_inner(highest.unwrap_or(1).into()),
@@ -243,7 +264,10 @@ pub fn case(input: &Input) -> Result<Value> {
         market.positions.insert(account, lots.whole()?);
     }
     for event in &events {
-        if event.get("op")?.one_of(&[("new", true), ("cancel", false)])? {
+        if event
+            .get("op")?
+            .one_of(&[("new", true), ("cancel", false)])?
+        {
             market.submit(event)?;
         } else {
             market.cancel(event.get("id")?.text()?);

@@ -1,7 +1,8 @@
 //! One case a line.
 
 use crate::{
-    book, dydx, elementary, implied_vol, input::Input, normal, options, Error, Result,
+    book, call_auction, dydx, elementary, implied_vol, input::Input, normal, options, returns,
+    Error, Result,
 };
 use serde_json::{json, Value};
 use std::io::{self, BufRead, Write};
@@ -12,10 +13,7 @@ use std::io::{self, BufRead, Write};
 pub fn answer(line: &str) -> String {
     let (id, out) = match serde_json::from_str::<Value>(line) {
         Ok(case) => (case["id"].clone(), out(&case)),
-        Err(error) => (
-            Value::Null,
-            Err(Error::new("not_json", error.to_string())),
-        ),
+        Err(error) => (Value::Null, Err(Error::new("not_json", error.to_string()))),
     };
     match out {
         Ok(out) => json!({ "id": id, "out": out }),
@@ -50,10 +48,12 @@ fn out(case: &Value) -> Result<Value> {
         "normal_cdf" => normal::case(&kind, &input),
         "exp_ln_sqrt" => elementary::case(&kind, &input),
         "implied_vol" => implied_vol::case(&input),
+        "call_auction" => call_auction::case(&input),
         "clob" => book::case(&input),
         "dydx_margin" => dydx::margin::case(&kind, &input),
         "dydx_liquidation" => dydx::liquidation::case(&kind, &input),
         "dydx_premium" => dydx::premium::case(&input),
+        "ewma_es" => returns::case(&kind, &input),
         _ => Err(family.error("unknown_family", "is none of those in docs/calculator.md")),
     }
 }

@@ -1,5 +1,6 @@
 //! What is wrong with a case, by name.
 
+use novate_risk::ModelError;
 use novate_types::{MathError, RiskError};
 use std::fmt;
 
@@ -72,6 +73,20 @@ impl From<RiskError> for Error {
             RiskError::Underflow => {
                 Self::new("invalid_delta", "the change is larger than the position")
             }
+        }
+    }
+}
+
+impl From<ModelError> for Error {
+    fn from(error: ModelError) -> Self {
+        match error {
+            ModelError::Numeric(error) => error.into(),
+            ModelError::Money(error) => error.into(),
+            ModelError::Missing => Self::new("missing", "a leg names an expiry that is not given"),
+            ModelError::Invalid => Self::new(
+                "invalid",
+                "too few observations, a probability outside (0, 1), or parameters that contradict each other",
+            ),
         }
     }
 }

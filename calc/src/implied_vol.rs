@@ -45,20 +45,35 @@ pub fn implied_volatility(terms: &Terms, kind: Kind, price: Scaled) -> Result<Sc
     let time_value = price.minus(intrinsic)?;
     let no = |name, words: &str| Err(Error::new(name, words));
     if time_value < grain_below.negated() {
-        return no("below_intrinsic", "the price is below what exercise at the forward is worth");
+        return no(
+            "below_intrinsic",
+            "the price is below what exercise at the forward is worth",
+        );
     }
     if time_value <= grain_below {
-        return no("at_intrinsic", "the price is what exercise at the forward is worth");
+        return no(
+            "at_intrinsic",
+            "the price is what exercise at the forward is worth",
+        );
     }
     let to_bound = bound.minus(price)?;
     if to_bound < grain.negated() {
-        return no("above_upper_bound", "the price is above the discounted forward (call) or strike (put)");
+        return no(
+            "above_upper_bound",
+            "the price is above the discounted forward (call) or strike (put)",
+        );
     }
     if to_bound <= grain {
-        return no("at_upper_bound", "the price is the discounted forward (call) or strike (put)");
+        return no(
+            "at_upper_bound",
+            "the price is the discounted forward (call) or strike (put)",
+        );
     }
     if terms.years.is_zero() {
-        return no("no_time", "at expiry an option is worth its payoff at any volatility");
+        return no(
+            "no_time",
+            "at expiry an option is worth its payoff at any volatility",
+        );
     }
     let out_of_the_money = if in_the_money { other } else { kind };
     let s = deviation(&forward, &strike, out_of_the_money, time_value)?;

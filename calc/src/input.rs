@@ -138,9 +138,9 @@ impl<'a> Input<'a> {
     /// A decimal number with 128 significant bits.
     pub fn number(&self) -> Result<Scaled> {
         let digits = self.digits()?;
-        digits
-            .parse()
-            .map_err(|error: novate_math::Error| self.error(Error::from(error).name, format!("is {error}")))
+        digits.parse().map_err(|error: novate_math::Error| {
+            self.error(Error::from(error).name, format!("is {error}"))
+        })
     }
 
     /// A whole number in the range of its type.
@@ -160,10 +160,14 @@ impl<'a> Input<'a> {
         self.number()?;
         let number = units(&digits, decimals).map_err(|name| match (name, decimals) {
             ("not_whole", 0) => self.error(name, "is not a whole number"),
-            ("not_whole", _) => self.error("too_many_decimals", format!("has more than {decimals} decimals")),
+            ("not_whole", _) => self.error(
+                "too_many_decimals",
+                format!("has more than {decimals} decimals"),
+            ),
             _ => self.error(name, "is outside the range of its type"),
         })?;
-        T::try_from(number).map_err(|_| self.error("out_of_range", "is outside the range of its type"))
+        T::try_from(number)
+            .map_err(|_| self.error("out_of_range", "is outside the range of its type"))
     }
 
     /// What a key's value is read as, or `default` without it.
@@ -239,7 +243,10 @@ mod tests {
         for (text, name) in [
             ("0.5", "not_whole"),
             ("1e-1", "not_whole"),
-            ("0.99999999999999999999999999999999999999999999999999", "not_whole"),
+            (
+                "0.99999999999999999999999999999999999999999999999999",
+                "not_whole",
+            ),
             ("1e39", "out_of_range"),
             ("170141183460469231731687303715884105728", "out_of_range"),
         ] {
@@ -253,7 +260,10 @@ mod tests {
         assert_eq!(units("-0.000001", 6), Ok(-1));
         assert_eq!(units("1e-18", 18), Ok(1));
         assert_eq!(units("1e-19", 18), Err("not_whole"));
-        assert_eq!(units("170141183460469231731.687303715884105728", 18), Err("out_of_range"));
+        assert_eq!(
+            units("170141183460469231731.687303715884105728", 18),
+            Err("out_of_range")
+        );
     }
 
     #[test]

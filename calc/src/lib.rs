@@ -14,6 +14,7 @@
 #![warn(missing_docs)]
 
 mod book;
+mod call_auction;
 pub mod cases;
 mod dydx;
 mod elementary;
@@ -23,9 +24,10 @@ mod input;
 mod normal;
 mod options;
 pub mod people;
+mod returns;
 mod table;
 
 pub use cases::{answer, answer_all};
 pub use error::{Error, Result};
-pub use people::{liquidation_price, margin, option, Report};
+pub use people::{auction, liquidation_price, margin, option, Report};
 pub use table::Table;

@@ -6,6 +6,7 @@ mod common;
 
 use common::*;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Asserts that each key of a case's `out` is answered within the relative error `most`.
 fn within(family: &str, kinds: &[&str], most: f64) -> usize {
@@ -76,7 +77,11 @@ fn implied_volatility_is_as_exact_as_its_price() {
         // The vectors allow 64 double_tol + 1e-12; double_tol is what 2⁻⁵² of the inputs is worth.
         let tolerance = float(number(&case["out"]["double_tol"])) * 1e-14 + 1e-26;
         let error = absolute(&answer["out"]["v"], &case["out"]["v"]);
-        assert!(error <= tolerance, "{}: {error:e} above {tolerance:e}", case["id"]);
+        assert!(
+            error <= tolerance,
+            "{}: {error:e} above {tolerance:e}",
+            case["id"]
+        );
         solved += 1;
     }
     assert_eq!((solved, refused), (84, 6));
@@ -85,6 +90,102 @@ fn implied_volatility_is_as_exact_as_its_price() {
 #[test]
 fn book_is_the_vectors_when_each_event_is_a_block() {
     assert_eq!(exactly("clob", &[], &["trades", "bids", "asks"]), 45);
+}
+
+/// A call auction's answer against its orders: the checks of the vectors' own rules.
+fn check_auction(case: &Value, out: &Value) {
+    let (id, want) = (&case["id"], &case["out"]);
+    let whole = |value: &Value| value.as_str().unwrap().parse::<u128>().unwrap();
+    assert_eq!(out["volume"], want["max_volume"], "{id}");
+    let fills: BTreeMap<&str, u128> = out["fills"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|fill| (fill[0].as_str().unwrap(), whole(&fill[1])))
+        .collect();
+    if want["prices"].is_null() {
+        assert!(out["price"].is_null() && fills.is_empty(), "{id}");
+        return;
+    }
+    let price = whole(&out["price"]);
+    let within = |intervals: &Value| {
+        let mut all = intervals.as_array().unwrap().iter();
+        all.any(|interval| whole(&interval[0]) <= price && price <= whole(&interval[1]))
+    };
+    assert!(
+        within(&want["prices"]) && within(&want["min_imbalance_prices"]),
+        "{id}: {price}"
+    );
+    // Without a mark, the middle of the prices of least imbalance, rounded down.
+    let least = &want["min_imbalance_prices"];
+    let ends = (
+        whole(&least[0][0]),
+        whole(&least[least.as_array().unwrap().len() - 1][1]),
+    );
+    assert_eq!(price, (ends.0 + ends.1) / 2, "{id}");
+    let mut sums = BTreeMap::from([("buy", [0; 2]), ("sell", [0; 2])]);
+    for order in case["in"]["orders"].as_array().unwrap() {
+        let (side, limit, size) = (
+            order[1].as_str().unwrap(),
+            whole(&order[2]),
+            whole(&order[3]),
+        );
+        let filled = fills.get(order[0].as_str().unwrap()).copied().unwrap_or(0);
+        let eligible = if side == "buy" {
+            limit >= price
+        } else {
+            limit <= price
+        };
+        assert!(
+            filled <= size && (eligible || filled == 0),
+            "{id}: order {}",
+            order[0]
+        );
+        let [all, got] = sums.get_mut(side).unwrap();
+        *all += if eligible { size } else { 0 };
+        *got += filled;
+    }
+    let ([bids, bought], [asks, sold]) = (sums["buy"], sums["sell"]);
+    assert_eq!((bought, sold), (bids.min(asks), bids.min(asks)), "{id}");
+    assert_eq!(bought, whole(&want["max_volume"]), "{id}");
+}
+
+#[test]
+fn auction_has_the_greatest_volume_and_the_middle_price() {
+    let cases = cases("call_auction", &[]);
+    for case in &cases {
+        check_auction(case, &ask("call_auction", case)["out"]);
+    }
+    assert_eq!(cases.len(), 45);
+}
+
+#[test]
+fn returns_have_twenty_digits_and_k_is_exact() {
+    let series = &file("ewma_es")["series"];
+    let cases = cases("ewma_es", &[]);
+    for case in &cases {
+        let mut inline = case.clone();
+        let input = &case["in"];
+        let all = series[input["series"].as_str().unwrap()]
+            .as_array()
+            .unwrap();
+        let of = |key: &str| input[key].as_str().unwrap().parse::<usize>().unwrap();
+        let window = all[of("start")..][..of("n") + 1].to_vec();
+        // The whole series, and only its window.
+        for prices in [all.clone(), window] {
+            inline["in"]["series"] = prices.into();
+            let answer = ask("ewma_es", &inline);
+            for (key, want) in case["out"].as_object().unwrap() {
+                let error = relative(&answer["out"][key], want);
+                assert!(
+                    error <= 1e-20,
+                    "{} {key}: {error:e} in {answer}",
+                    case["id"]
+                );
+            }
+        }
+    }
+    assert_eq!(cases.len(), 36);
 }
 
 #[test]
@@ -120,10 +221,19 @@ fn premium_is_dydx_to_the_ppm() {
 
 #[test]
 fn kinds_outside_the_calculator_are_refused_by_name() {
-    for (family, kind) in [("dydx_margin", "price_to_subticks"), ("dydx_liquidation", "insurance_delta")] {
+    for (family, kind) in [
+        ("dydx_margin", "price_to_subticks"),
+        ("dydx_liquidation", "insurance_delta"),
+    ] {
         let cases = cases(family, &[kind]);
         assert!(!cases.is_empty());
         let answer: Value = ask(family, &cases[0]);
-        assert!(answer["error"].as_str().unwrap().starts_with("unknown_value: kind "), "{answer}");
+        assert!(
+            answer["error"]
+                .as_str()
+                .unwrap()
+                .starts_with("unknown_value: kind "),
+            "{answer}"
+        );
     }
 }

@@ -89,7 +89,9 @@ impl Account {
             equity = add(equity, value)?;
             maintenance = add(maintenance, perpetual.maintenance(value)?)?;
             if id == subject && held.replace((perpetual, size)).is_some() {
-                return Err(position.error("duplicate_id", "is the second position of its perpetual"));
+                return Err(
+                    position.error("duplicate_id", "is the second position of its perpetual")
+                );
             }
         }
         let delta = input.get("delta")?;
@@ -119,8 +121,16 @@ fn bankruptcy_price(input: &Input) -> Result<Value> {
     let perpetual = &account.perpetual;
     let before = perpetual.value(account.size)?;
     let after = perpetual.value(add(account.size, account.delta)?)?;
-    let freed = sub(perpetual.maintenance(before)?, perpetual.maintenance(after)?)?;
-    let paid = bankruptcy_value_of(account.equity, account.maintenance, sub(after, before)?, freed)?;
+    let freed = sub(
+        perpetual.maintenance(before)?,
+        perpetual.maintenance(after)?,
+    )?;
+    let paid = bankruptcy_value_of(
+        account.equity,
+        account.maintenance,
+        sub(after, before)?,
+        freed,
+    )?;
     Ok(json!({
         "bankruptcy_quote": integer(neg(paid)?),
         "tnc": integer(account.equity),

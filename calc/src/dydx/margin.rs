@@ -50,7 +50,10 @@ fn adjusted_imf_floor(input: &Input) -> Result<Ppm> {
     let cap = |key| input.get(key)?.whole::<Cash>();
     let (open, lower, upper) = (cap("oi_notional")?, cap("lower_cap")?, cap("upper_cap")?);
     if open < 0 || lower < 0 || upper < 0 {
-        return Err(Error::new("negative", "in holds a cap or an open interest below zero"));
+        return Err(Error::new(
+            "negative",
+            "in holds a cap or an open interest below zero",
+        ));
     }
     let (lower, upper) = match upper {
         0 => (Cash::MAX, Cash::MAX),

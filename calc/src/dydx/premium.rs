@@ -38,7 +38,9 @@ pub fn case(input: &Input) -> Result<Value> {
         if price == 0 {
             return Err(subticks.error("not_positive", "is zero"));
         }
-        let buys = order.get("side")?.one_of(&[("buy", true), ("sell", false)])?;
+        let buys = order
+            .get("side")?
+            .one_of(&[("buy", true), ("sell", false)])?;
         if buys { &mut bids } else { &mut asks }.push((price, size));
     }
     bids.sort_unstable_by(|a, b| b.cmp(a));
@@ -63,9 +65,7 @@ fn too_large() -> Error {
 }
 
 fn product(a: u64, b: u128) -> Result<U256> {
-    U256::from(a)
-        .checked_mul(b.into())
-        .ok_or_else(too_large)
+    U256::from(a).checked_mul(b.into()).ok_or_else(too_large)
 }
 
 /// The mean price at which orders (price, size), best first, trade a notional; the best price for none at all. `None` without the depth.
@@ -80,7 +80,9 @@ fn impact(orders: &[(u64, U256)], notional: U256) -> Result<Option<Fraction>> {
         if value >= left {
             // notional / (base + left / price)
             let over = notional.checked_mul(price);
-            let under = base.checked_mul(price).and_then(|base| base.checked_add(left));
+            let under = base
+                .checked_mul(price)
+                .and_then(|base| base.checked_add(left));
             let (over, under) = over.zip(under).ok_or_else(too_large)?;
             return Ok(Some(Fraction(over, under)));
         }

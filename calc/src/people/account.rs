@@ -1,12 +1,14 @@
 //! `novate calc margin` and `novate calc liquidation-price`.
 
-use super::{cash, Report};
+use super::{cash, fixed, Report};
 use crate::{input::Input, Error, Result, Table};
-use novate_risk::{initial_ceil, liquidation_price as chain_liquidation_price, maintenance_ceil, Linear};
+use novate_risk::{
+    initial_ceil, liquidation_price as chain_liquidation_price, maintenance_ceil, Linear,
+};
 use novate_types::{
     math::{neg, position_value_floor, sub},
-    Assessment, Cash, Lots, MarginAccount, MarketId, MarketStatus, MarketView, Position, Ppm, Price,
-    RankSlot, RiskModel, RiskView, SignedLots, Size, MILLION,
+    Assessment, Lots, MarginAccount, MarketId, MarketStatus, MarketView, MathError, Position, Ppm,
+    Price, RankSlot, RiskModel, RiskView, SignedLots, Size, MILLION,
 };
 use serde_json::{json, Value};
 
@@ -70,7 +72,10 @@ impl<'a> Portfolio<'a> {
         };
         let full = |_| too_many(input);
         self.view.markets.try_push(market).map_err(full)?;
-        self.account.positions.try_push(position).map_err(|_| too_many(input))?;
+        self.account
+            .positions
+            .try_push(position)
+            .map_err(|_| too_many(input))?;
         self.names.push(name);
         Ok(())
     }
@@ -96,8 +101,13 @@ fn size(input: &Input) -> Result<(SignedLots, Size)> {
     let lots = SignedLots::try_from(units)
         .ok()
         .filter(|lots| *lots != SignedLots::MIN)
-        .ok_or_else(|| input.error("out_of_range", "has more than 18 digits"))?;
+        .ok_or_else(|| input.error("out_of_range", "has more digits than a position can hold"))?;
     Ok((lots, Size::from_inner(lot)))
+}
+
+fn size_text(lots: SignedLots, lot: Size) -> Result<String> {
+    let units = u128::from(lots.unsigned_abs()).checked_mul(lot.into_inner());
+    Ok(fixed(lots < 0, units.ok_or(MathError::Overflow)?, 18))
 }
 
 fn price(input: &Input) -> Result<Price> {
@@ -116,8 +126,8 @@ fn fraction(input: &Input) -> Result<Ppm> {
     Ok(ppm)
 }
 
-fn price_text(price: Price) -> Result<String> {
-    Ok(novate_math::Scaled::from_18_decimals(price.into_inner())?.to_decimal(36)?)
+fn price_text(price: Price) -> String {
+    fixed(false, price.into_inner(), 18)
 }
 
 /// Equity, margins and liquidation prices of `{"cash", "positions": [{"market", "size", "entry", "mark", "initial", "maintenance"}]}` by the
@@ -136,26 +146,31 @@ pub fn margin(given: &Value) -> Result<Report> {
         ("maintenance", sum.maintenance),
         ("withdrawable", sum.withdrawable),
     ];
-    let mut json: serde_json::Map<String, Value> = totals
-        .iter()
-        .map(|(name, quantums)| Ok(((*name).to_owned(), cash(*quantums)?.into())))
-        .collect::<Result<_>>()?;
-    json.insert("covers_initial".into(), sum.covers_initial().into());
-    json.insert("liquidated".into(), sum.is_below_maintenance().into());
+    let mut json = json!({
+        "covers_initial": sum.covers_initial(), "liquidated": sum.is_below_maintenance(),
+    });
     let mut text = Table::new(&["", "amount"]);
     for (name, quantums) in totals {
-        text.row([name.replace('_', " "), cash(quantums)?]);
+        json[name] = cash(quantums).into();
+        text.row([name.replace('_', " "), cash(quantums)]);
     }
 
     let mut table = Table::new(&[
-        "market", "size", "mark", "value", "profit", "initial", "maintenance", "liquidated at",
+        "market",
+        "size",
+        "mark",
+        "value",
+        "profit",
+        "initial",
+        "maintenance",
+        "liquidated at",
     ]);
     let mut positions = Vec::new();
     let held = portfolio.account.positions.iter().zip(&portfolio.names);
     for (position, name) in held {
         let market = portfolio.view.market(position.market)?;
         let value = position_value_floor(position.lots, market.mark, market.lot_size)?;
-        let amounts: [Cash; 4] = [
+        let amounts = [
             value,
             sub(value, position.cost)?,
             initial_ceil(market, position.lots)?,
@@ -163,34 +178,33 @@ pub fn margin(given: &Value) -> Result<Report> {
         ];
         let [value, profit, initial, maintenance] = amounts.map(cash);
         let at = chain_liquidation_price(&sum, &portfolio.account, &portfolio.view, market.id)?;
-        let at = at.map(price_text).transpose()?;
-        let size = novate_math::Scaled::from(i128::from(position.lots))
-            .times(novate_math::Scaled::from_18_decimals(market.lot_size.into_inner())?)?
-            .to_decimal(36)?;
-        let row = [
-            size,
-            price_text(market.mark)?,
-            value?,
-            profit?,
-            initial?,
-            maintenance?,
-        ];
-        let [size, mark, value, profit, initial, maintenance] = &row;
+        let at = at.map(price_text);
+        let size = size_text(position.lots, market.lot_size)?;
+        let mark = price_text(market.mark);
         positions.push(json!({
             "market": name, "size": size, "mark": mark, "value": value, "profit": profit,
             "initial": initial, "maintenance": maintenance, "liquidation_price": at,
         }));
-        let first = [(*name).to_owned()].into_iter();
-        table.row(first.chain(row).chain([at.unwrap_or_else(|| "never".into())]));
+        let at = at.unwrap_or_else(|| "never".into());
+        table.row([
+            (*name).to_owned(),
+            size,
+            mark,
+            value,
+            profit,
+            initial,
+            maintenance,
+            at,
+        ]);
     }
-    json.insert("positions".into(), positions.into());
+    json["positions"] = positions.into();
     let verdict = match (sum.is_below_maintenance(), sum.covers_initial()) {
         (true, _) => "below maintenance margin: it would be liquidated",
         (false, true) => "covers initial margin",
         (false, false) => "below initial margin: it may only reduce",
     };
     Ok(Report {
-        json: json.into(),
+        json,
         text: format!("{text}\n{table}\n{verdict}\n"),
     })
 }
@@ -203,20 +217,18 @@ pub fn liquidation_price(given: &Value) -> Result<Report> {
     portfolio.hold("", &input)?;
     let sum = portfolio.assess()?;
     let at = chain_liquidation_price(&sum, &portfolio.account, &portfolio.view, 0)?;
-    let at = at.map(price_text).transpose()?;
+    let at = at.map(price_text);
     let mut table = Table::new(&["", "amount"]);
     for (name, quantums) in [("equity", sum.equity), ("maintenance", sum.maintenance)] {
-        table.row([name.into(), cash(quantums)?]);
+        table.row([name.into(), cash(quantums)]);
     }
-    table.row([
-        "liquidated at".into(),
-        at.clone().unwrap_or_else(|| "never".into()),
-    ]);
+    let never = || "never".to_owned();
+    table.row(["liquidated at".into(), at.clone().unwrap_or_else(never)]);
     Ok(Report {
         json: json!({
             "liquidation_price": at,
-            "equity": cash(sum.equity)?,
-            "maintenance": cash(sum.maintenance)?,
+            "equity": cash(sum.equity),
+            "maintenance": cash(sum.maintenance),
             "liquidated": sum.is_below_maintenance(),
         }),
         text: table.to_string(),
@@ -231,7 +243,8 @@ mod tests {
     fn liquidation_price_is_where_equity_meets_maintenance_margin() {
         // 4000 + 0.5·(P − 60000) = 0.5·P·0.03, and the same with the other signs.
         let of = |size: &str| {
-            let given = json!({ "size": size, "entry": "60000", "cash": "4000", "maintenance": "0.03" });
+            let given =
+                json!({ "size": size, "entry": "60000", "cash": "4000", "maintenance": "0.03" });
             liquidation_price(&given).unwrap().json["liquidation_price"].clone()
         };
         let near = |value: Value, exact: f64| {
@@ -253,7 +266,9 @@ mod tests {
         let report = margin(&given).unwrap();
         // 5000.5 + 1000 − 200; 30000·0.05 + 6200·0.1; 900 + 310.
         for (key, amount) in [
-            ("equity", "5800.5"), ("initial", "2120"), ("maintenance", "1210"),
+            ("equity", "5800.5"),
+            ("initial", "2120"),
+            ("maintenance", "1210"),
         ] {
             assert_eq!(report.json[key], amount, "{key}");
         }
@@ -266,7 +281,7 @@ mod tests {
     fn portfolio_is_refused_by_name_when_a_number_is_out_of_range() {
         for (key, value, name) in [
             ("size", "0", "out_of_range"),
-            ("size", "1.2345678901234567890", "too_many_decimals"),
+            ("size", "1.2345678901234567891", "too_many_decimals"),
             ("size", "nan", "malformed_number"),
             ("entry", "0", "not_positive"),
             ("entry", "-1", "out_of_range"),
@@ -274,9 +289,14 @@ mod tests {
             ("maintenance", "0.0000001", "too_many_decimals"),
             ("cash", "1e40", "out_of_range"),
         ] {
-            let mut given = json!({ "size": "1", "entry": "1", "cash": "1", "maintenance": "0.03" });
+            let mut given =
+                json!({ "size": "1", "entry": "1", "cash": "1", "maintenance": "0.03" });
             given[key] = value.into();
-            assert_eq!(liquidation_price(&given).unwrap_err().name, name, "{key} {value}");
+            assert_eq!(
+                liquidation_price(&given).unwrap_err().name,
+                name,
+                "{key} {value}"
+            );
         }
     }
 }

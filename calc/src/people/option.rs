@@ -55,7 +55,8 @@ pub fn option(given: &Value) -> Result<Report> {
     }
     let side = |rows: [(&str, Scaled); 6]| -> Result<Value> {
         let of = rows.into_iter();
-        of.map(|(name, x)| Ok((name.to_owned(), decimal(x)?))).collect()
+        of.map(|(name, x)| Ok((name.to_owned(), decimal(x)?)))
+            .collect()
     };
     Ok(Report {
         json: json!({ "years": decimal(terms.years)?, "call": side(call)?, "put": side(put)? }),
@@ -69,10 +70,15 @@ fn time(input: &Input) -> Result<Scaled> {
     let unit = UNITS.iter().find(|(unit, _)| text.ends_with(*unit));
     let (amount, seconds) = unit
         .and_then(|(unit, seconds)| Some((text.strip_suffix(*unit)?, seconds)))
-        .ok_or_else(|| input.error("malformed_number", "has no unit: write 14d, 36h, 30m or 0.5y"))?;
-    let amount: Scaled = amount
-        .parse()
-        .map_err(|error: novate_math::Error| input.error("malformed_number", format!("is {error}")))?;
+        .ok_or_else(|| {
+            input.error(
+                "malformed_number",
+                "has no unit: write 14d, 36h, 30m or 0.5y",
+            )
+        })?;
+    let amount: Scaled = amount.parse().map_err(|error: novate_math::Error| {
+        input.error("malformed_number", format!("is {error}"))
+    })?;
     Ok(amount.times(years(*seconds)?)?)
 }
 
@@ -83,12 +89,17 @@ mod tests {
     #[test]
     fn option_is_priced_as_the_chain_does_in_units_of_people() {
         // The example of `novate_math::black76`.
-        let given = json!({ "forward": "60000", "strike": "65000", "vol": "0.55", "expiry": "14d" });
+        let given =
+            json!({ "forward": "60000", "strike": "65000", "vol": "0.55", "expiry": "14d" });
         let report = option(&given).unwrap();
-        let starts = |value: &Value, digits: &str| assert!(value.as_str().unwrap().starts_with(digits), "{value}");
-        starts(&report.json["call"]["price"], "892.17869439");
-        starts(&report.json["call"]["delta"], "0.24533860063");
-        assert!(report.text.contains("892.17869439"), "{}", report.text);
+        for (name, digits, row) in [
+            ("price", "892.178694389781", "892.17869439"),
+            ("delta", "0.2453386006", "0.24533860063"),
+        ] {
+            let value = report.json["call"][name].as_str().unwrap();
+            assert!(value.starts_with(digits) && value.len() > 20, "{value}");
+            assert!(report.text.contains(row), "{}", report.text);
+        }
     }
 
     #[test]

@@ -7,13 +7,21 @@ use serde_json::{json, Value};
 /// A family's file. Those of the chain's crates lie with them.
 pub fn file(family: &str) -> Value {
     let text = match family {
-        "options_black" => include_str!("../../../primitives/math/tests/vectors/options_black.json"),
+        "options_black" => {
+            include_str!("../../../primitives/math/tests/vectors/options_black.json")
+        }
         "normal_cdf" => include_str!("../../../primitives/math/tests/vectors/normal_cdf.json"),
         "exp_ln_sqrt" => include_str!("../../../primitives/math/tests/vectors/exp_ln_sqrt.json"),
         "implied_vol" => include_str!("../vectors/implied_vol.json"),
+        "call_auction" => {
+            include_str!("../../../primitives/matching/tests/vectors/call_auction.json")
+        }
+        "ewma_es" => include_str!("../../../primitives/risk/tests/vectors/ewma_es.json"),
         "clob" => include_str!("../../../primitives/matching/tests/vectors/clob.json"),
         "dydx_margin" => include_str!("../../../primitives/risk/tests/vectors/dydx_margin.json"),
-        "dydx_liquidation" => include_str!("../../../primitives/risk/tests/vectors/dydx_liquidation.json"),
+        "dydx_liquidation" => {
+            include_str!("../../../primitives/risk/tests/vectors/dydx_liquidation.json")
+        }
         "dydx_premium" => include_str!("../../../primitives/risk/tests/vectors/dydx_premium.json"),
         other => panic!("no file of {other}"),
     };
@@ -25,13 +33,15 @@ pub fn cases(family: &str, kinds: &[&str]) -> Vec<Value> {
     let file = file(family);
     let all = file["cases"].as_array().unwrap();
     assert_eq!(all.len() as u64, file["count"].as_u64().unwrap());
-    let wanted = |case: &&Value| kinds.is_empty() || kinds.contains(&case["kind"].as_str().unwrap());
+    let wanted =
+        |case: &&Value| kinds.is_empty() || kinds.contains(&case["kind"].as_str().unwrap());
     all.iter().filter(wanted).cloned().collect()
 }
 
 /// A case as a program sends it.
 pub fn line(family: &str, case: &Value) -> String {
-    json!({ "id": case["id"], "family": family, "kind": case["kind"], "in": case["in"] }).to_string()
+    json!({ "id": case["id"], "family": family, "kind": case["kind"], "in": case["in"] })
+        .to_string()
 }
 
 /// What the calculator says to a case.
@@ -43,7 +53,9 @@ pub fn ask(family: &str, case: &Value) -> Value {
 
 /// A decimal string, or `p/q`.
 pub fn number(value: &Value) -> Scaled {
-    let text = value.as_str().unwrap_or_else(|| panic!("{value} is no string"));
+    let text = value
+        .as_str()
+        .unwrap_or_else(|| panic!("{value} is no string"));
     match text.split_once('/') {
         Some((p, q)) => {
             let (p, q): (Scaled, Scaled) = (p.parse().unwrap(), q.parse().unwrap());
