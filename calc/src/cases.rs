@@ -4,22 +4,40 @@ use crate::{
     book, call_auction, dydx, elementary, implied_vol, input::Input, normal, options, returns,
     Error, Result,
 };
-use serde_json::{json, Value};
-use std::io::{self, BufRead, Write};
+use serde_json::{value::RawValue, Value};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    io::{self, BufRead, Write},
+};
 
 /// The answer to one line `{"id", "family", "kind", "in"}`: `{"id", "out"}`, or `{"id", "error"}` that names what is wrong.
 ///
 /// Any line has an answer; the id is null if the line has none.
 pub fn answer(line: &str) -> String {
     let (id, out) = match serde_json::from_str::<Value>(line) {
-        Ok(case) => (case["id"].clone(), out(&case)),
-        Err(error) => (Value::Null, Err(Error::new("not_json", error.to_string()))),
+        Ok(case) => (id(line, &case), out(&case)),
+        Err(error) => (None, Err(Error::new("not_json", error.to_string()))),
     };
+    let id = id.unwrap_or_else(|| Value::Null.to_string());
     match out {
-        Ok(out) => json!({ "id": id, "out": out }),
-        Err(error) => json!({ "id": id, "error": error.to_string() }),
+        Ok(out) => format!(r#"{{"id":{id},"out":{out}}}"#),
+        Err(error) => format!(
+            r#"{{"id":{id},"error":{}}}"#,
+            Value::from(error.to_string())
+        ),
     }
-    .to_string()
+}
+
+/// The id as it is written: a number read and written again could lose digits.
+fn id(line: &str, case: &Value) -> Option<String> {
+    match case.get("id")? {
+        Value::Number(_) => {
+            let raw: BTreeMap<Cow<str>, &RawValue> = serde_json::from_str(line).ok()?;
+            Some(raw.get("id")?.get().to_owned())
+        }
+        id => Some(id.to_string()),
+    }
 }
 
 /// Answers every line but blank ones, in order, each as soon as it was read. Errors are those of reading and writing alone.

@@ -5,18 +5,20 @@
 use super::{margin::fraction, ten_fraction};
 use crate::{
     input::{decimal, integer, Input},
-    Error, Result,
+    Result,
 };
 use novate_math::Scaled;
 use novate_risk::{bankruptcy_value_of, fillable_spread_floor, LiquidationParams};
 use novate_types::{
     math::{add, mul_div_floor, neg, ppm_ceil, signed, sub},
-    Cash, Ppm, MILLION,
+    Cash, MathError, Ppm, MILLION,
 };
 use serde_json::{json, Value};
 
-/// Parts of a quantum in which the fillable price is computed, as powers of ten and as far as they fit: a decimal of fewer digits comes out exactly.
-const PARTS: [u32; 4] = [6, 12, 20, 24];
+/// Decimals of a quantum in which the fillable price is computed, as far as they fit: a decimal of fewer digits comes out exactly.
+const MOST_DECIMALS: u32 = 24;
+/// Decimals in which equity and maintenance margin are exact when multiplied by a ppm.
+const PPM_DECIMALS: u32 = 6;
 
 /// `bankruptcy_price` and `fillable_price`.
 pub fn case(kind: &Input, input: &Input) -> Result<Value> {
@@ -51,10 +53,7 @@ impl Perpetual {
     /// Value in quote quantums, truncated towards zero.
     fn value(&self, size: Cash) -> Result<Cash> {
         let (up, down) = self.unit;
-        let price = self
-            .price
-            .checked_mul(up)
-            .ok_or(novate_types::MathError::Overflow)?;
+        let price = self.price.checked_mul(up).ok_or(MathError::Overflow)?;
         let value = signed(mul_div_floor(size.unsigned_abs(), price, down)?)?;
         Ok(if size < 0 { neg(value)? } else { value })
     }
@@ -149,30 +148,35 @@ fn fillable_price(input: &Input) -> Result<Value> {
         target_buffer: 0,
         depth_share: MILLION,
     };
-    let mut price = fillable_in_parts(&account, &params, 1);
-    for parts in PARTS.map(|power| 10i128.pow(power)) {
-        match fillable_in_parts(&account, &params, parts) {
-            Ok(finer) => price = Ok(finer),
-            Err(_) => break,
+    let mut price = fillable_with_decimals(&account, &params, MOST_DECIMALS);
+    for decimals in (0..MOST_DECIMALS).rev() {
+        if price.is_ok() {
+            break;
         }
+        price = fillable_with_decimals(&account, &params, decimals);
     }
     Ok(json!({ "fillable_price": decimal(price?)? }))
 }
 
-/// Quote quantums per base quantum, the spread rounded down in so many parts of a quantum.
-fn fillable_in_parts(account: &Account, params: &LiquidationParams, parts: Cash) -> Result<Scaled> {
-    let fine = |quantums: Cash| {
-        quantums
-            .checked_mul(parts)
-            .ok_or_else(|| Error::from(novate_types::MathError::Overflow))
+/// Quote quantums per base quantum, the spread rounded down in so many decimals of a quantum.
+fn fillable_with_decimals(
+    account: &Account,
+    params: &LiquidationParams,
+    decimals: u32,
+) -> Result<Scaled> {
+    let fine = |quantums: Cash, decimals| {
+        let unit = 10i128.checked_pow(decimals);
+        unit.and_then(|unit| quantums.checked_mul(unit))
+            .ok_or(MathError::Overflow)
     };
     let value = account.perpetual.value(account.size)?;
     let spread = fillable_spread_floor(
-        fine(account.equity)?,
-        fine(account.maintenance)?,
-        fine(account.perpetual.maintenance(value)?)?,
+        fine(account.equity, PPM_DECIMALS)?,
+        fine(account.maintenance, PPM_DECIMALS)?,
+        fine(account.perpetual.maintenance(value)?, decimals)?,
         params,
     )?;
-    let size = Scaled::from(account.size).times(Scaled::from(parts))?;
-    Ok(Scaled::from(sub(fine(value)?, spread)?).over(size)?)
+    let all = Scaled::from(sub(fine(value, decimals)?, spread)?);
+    let size = Scaled::from(account.size).times(Scaled::from(fine(1, decimals)?))?;
+    Ok(all.over(size)?)
 }

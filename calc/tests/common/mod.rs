@@ -1,5 +1,7 @@
 //! Cases from files as lines, and answers as numbers.
 
+#![allow(dead_code)]
+
 use novate_calc::answer;
 use novate_math::Scaled;
 use serde_json::{json, Value};
@@ -82,4 +84,16 @@ pub fn relative(got: &Value, want: &Value) -> f64 {
         return 0.0;
     }
     float(difference.over(number(want).abs()).unwrap())
+}
+
+/// As many cases as a property needs, or as `PROPTEST_CASES` asks for.
+pub fn runs(needed: u32) -> proptest::test_runner::Config {
+    let asked = std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|n| n.parse().ok());
+    proptest::test_runner::Config {
+        cases: asked.unwrap_or(needed),
+        failure_persistence: None,
+        ..Default::default()
+    }
 }
