@@ -1,8 +1,8 @@
 //! One case a line.
 
 use crate::{
-    book, call_auction, dydx, elementary, implied_vol, input::Input, normal, options, returns,
-    Error, Result,
+    book, call_auction, derive, dydx, elementary, implied_vol, input::Input, normal, options,
+    returns, span, Error, Result,
 };
 use serde_json::{value::RawValue, Value};
 use std::{
@@ -68,6 +68,8 @@ fn out(case: &Value) -> Result<Value> {
         "implied_vol" => implied_vol::case(&input),
         "call_auction" => call_auction::case(&input),
         "clob" => book::case(&input),
+        "span16" => span::case(&input),
+        "derive_pm_v2" => derive::case(&input),
         "dydx_margin" => dydx::margin::case(&kind, &input),
         "dydx_liquidation" => dydx::liquidation::case(&kind, &input),
         "dydx_premium" => dydx::premium::case(&input),

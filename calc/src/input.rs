@@ -170,6 +170,13 @@ impl<'a> Input<'a> {
             .map_err(|_| self.error("out_of_range", "is outside the range of its type"))
     }
 
+    /// The fewest decimals, at most 18, with which the number can be written; none if it has more.
+    pub fn decimals(&self) -> Result<Option<u8>> {
+        self.number()?;
+        let digits = self.digits()?;
+        Ok((0..=18).find(|decimals| units(&digits, *decimals) != Err("not_whole")))
+    }
+
     /// What a key's value is read as, or `default` without it.
     pub fn or<T>(&self, key: &str, default: T, read: impl Fn(&Self) -> Result<T>) -> Result<T> {
         self.find(key).map_or(Ok(default), |value| read(&value))

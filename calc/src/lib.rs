@@ -9,6 +9,8 @@
 //! | [`people`] | what the commands for people report |
 //! | `options`, `implied_vol`, `elementary`, `normal` | options mathematics |
 //! | `book`, `call_auction` | matching |
+//! | `span`, `derive`, `grain` | portfolio margin |
+//! | `returns` | volatility and expected shortfall of price series |
 //! | `dydx` | margin, liquidation and premium by dYdX's published rules |
 
 #![warn(missing_docs)]
@@ -16,15 +18,18 @@
 mod book;
 mod call_auction;
 pub mod cases;
+mod derive;
 mod dydx;
 mod elementary;
 mod error;
+mod grain;
 mod implied_vol;
 mod input;
 mod normal;
 mod options;
 pub mod people;
 mod returns;
+mod span;
 mod table;
 
 pub use cases::{answer, answer_all};

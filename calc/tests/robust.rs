@@ -8,7 +8,9 @@ use proptest::prelude::*;
 use serde_json::{json, Value};
 use std::sync::LazyLock;
 
-const FAMILIES: [&str; 10] = [
+const FAMILIES: [&str; 12] = [
+    "span16",
+    "derive_pm_v2",
     "options_black",
     "normal_cdf",
     "exp_ln_sqrt",

@@ -189,6 +189,63 @@ fn returns_have_twenty_digits_and_k_is_exact() {
 }
 
 #[test]
+fn sixteen_scenarios_have_eighteen_digits_of_gross_notional() {
+    let cases = cases("span16", &[]);
+    for case in &cases {
+        let (input, answer) = (&case["in"], ask("span16", case));
+        let (got, want) = (&answer["out"], &case["out"]);
+        assert!(got.is_object(), "{answer}");
+        let gross: f64 = input["positions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|position| {
+                let at: usize = position["expiry"].as_str().unwrap().parse().unwrap();
+                float(number(&position["quantity"]).abs())
+                    * float(number(&input["expiries"][at]["F"]))
+            })
+            .sum::<f64>()
+            * float(number(&input["multiplier"]));
+        let near = |got: &Value, want: &Value| {
+            let error = absolute(got, want) / gross;
+            // A third of the price scan range has 18 decimals; the vectors allow 1e-12.
+            assert!(
+                error <= 1e-18,
+                "{}: {got} for {want}, {error:e}",
+                case["id"]
+            );
+        };
+        let losses = want["losses"].as_array().unwrap();
+        assert_eq!(got["losses"].as_array().unwrap().len(), losses.len());
+        for (at, want) in losses.iter().enumerate() {
+            near(&got["losses"][at], want);
+        }
+        near(&got["scan_risk"], &want["scan_risk"]);
+        near(&got["net_option_value"], &want["net_option_value"]);
+        assert_eq!(got["worst"], want["worst"], "{}", case["id"]);
+    }
+    assert_eq!(cases.len(), 8);
+}
+
+#[test]
+fn published_portfolios_come_out_as_published() {
+    let cases = cases("derive_pm_v2", &[]);
+    let mut largest = 0f64;
+    for case in &cases {
+        let answer = ask("derive_pm_v2", case);
+        assert!(answer["out"].is_object(), "{answer}");
+        for (key, want) in case["out"].as_object().unwrap() {
+            // Published as doubles; the vectors allow 1e-6.
+            let error = absolute(&answer["out"][key], want) / float(number(want).abs()).max(1.0);
+            assert!(error <= 1e-9, "{} {key}: {error:e} in {answer}", case["id"]);
+            largest = largest.max(error);
+        }
+    }
+    println!("largest error {largest:e}");
+    assert_eq!(cases.len(), 21);
+}
+
+#[test]
 fn margin_is_dydx_to_the_unit() {
     let kinds = ["adjusted_imf_ppm", "initial_margin", "maintenance_ppm"];
     let keys = ["imf_ppm", "initial_margin", "maintenance_ppm"];

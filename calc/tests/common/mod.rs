@@ -19,6 +19,8 @@ pub fn file(family: &str) -> Value {
             include_str!("../../../primitives/matching/tests/vectors/call_auction.json")
         }
         "ewma_es" => include_str!("../../../primitives/risk/tests/vectors/ewma_es.json"),
+        "span16" => include_str!("../../../primitives/risk/tests/vectors/span16.json"),
+        "derive_pm_v2" => include_str!("../../../primitives/risk/tests/vectors/derive_pm_v2.json"),
         "clob" => include_str!("../../../primitives/matching/tests/vectors/clob.json"),
         "dydx_margin" => include_str!("../../../primitives/risk/tests/vectors/dydx_margin.json"),
         "dydx_liquidation" => {
