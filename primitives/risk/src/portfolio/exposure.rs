@@ -22,7 +22,8 @@
 //! `ln(K/F)`: `1 + c + c·b·κ` with `κ = √T·σ·φ(0)·|cap|/k*`. The basis is a scenario of weight `flat + per_year·T`. By parts, a long option's value is its own
 //! requirement; a short call just out of the money loses its value and, as `most·S − (K − S)` rises with `S`, `(1 + most)·S`.
 //! For deviations, `∂V/∂(σ√T) = D·F·φ(d₁) ≤ F·φ(0)`, with shocked forwards and deviations for the scenarios; as time passes, no shocked deviation of powers up to one
-//! half falls by more than the greater of it and the unshocked one does (for a skew, whose cap and width depend on time as well, twice that).
+//! half falls by more than the greater of it and the unshocked one does (for a skew of an expiry within a year, whose cap and width depend on time as well,
+//! twice that).
 //! For discounts, no option is worth more than the greater of forward and strike.
 //!
 //! So a single `1 + m` with `m` of the largest undamped move times 0.8, as section 7 has it, bounds what the regular cells take, but not the rule by parts: a short
