@@ -361,13 +361,13 @@ pub struct Contingencies {
     pub linear: Rates,
     /// Of the notional at the index of the options that are short, calls and puts of a strike and expiry netted.
     pub short_option: Rates,
-    /// Initial margin: confidence in a price below which `(1 − confidence)·per_confidence` of size is added.
+    /// Initial margin: confidence in a price below which `(1 − confidence)·per_confidence` of what it values is added.
     pub least_confidence: Unsigned,
-    /// See there.
+    /// Rate per unit of missing confidence.
     pub per_confidence: Unsigned,
     /// Initial margin: share of the open interest above which `(share − least_share)·per_share` of size is added.
     pub least_share: Unsigned,
-    /// See there.
+    /// Rate per unit of share above it.
     pub per_share: Unsigned,
     /// Initial margin: by size.
     pub sizes: BoundedVec<SizeStep, ConstU32<MAX_SIZE_STEPS>>,
