@@ -449,13 +449,13 @@ impl Basis {
 }
 
 impl Skew {
-    /// Whether no volatility is turned by more than three quarters within a year, and widths grow with time: a shocked deviation then never
-    /// falls by more than twice what the unshocked one does.
+    /// Whether no volatility is turned by more than three eighths within a year, and widths grow with time. With `u` the turn and `u′` what it changes by per
+    /// relative change of `√T`, at most one half, a shocked deviation then moves as the unshocked one does, by `1 + u + u′ ≤ 3/2·max(1, 1 + u)` times it.
     fn is_mild(&self) -> bool {
         let magnitude = |x: Signed| x.into_inner().unsigned_abs();
         let mild = |cap: &SkewCap| {
-            magnitude(cap.flat) <= Unsigned::DIV / 2
-                && magnitude(cap.per_root_year) <= Unsigned::DIV / 4
+            magnitude(cap.flat) <= Unsigned::DIV / 4
+                && magnitude(cap.per_root_year) <= Unsigned::DIV / 8
         };
         let level = magnitude(self.level);
         mild(&self.linear)

@@ -183,28 +183,56 @@ fn later(market: &Underlying, fall: impl Fn(usize) -> u64) -> (Underlying, f64) 
     (there, growth)
 }
 
-/// A call just out of the money, short, 30 days: by parts it needs 8 % at 2 % out of the money and 10 % at it, so its margin rises as fast as the index.
-fn short_call() -> (Underlying, Vec<Leg>) {
+/// One option, short, of a strike on an index and forward of 1,000.
+fn short(kind: Kind, strike: u32, volatility: u64, days: u64, rate: i64) -> (Underlying, Vec<Leg>) {
     let price = Price::from_u32;
+    let term = Term::new(days * DAY, price(1_000), price(0), signed_ppm(rate));
     let market = Underlying {
         index: price(1_000),
         confidence: ppm(1_000_000),
         settlement: ppm(1_000_000),
         open_interest: 0,
-        terms: vec![Term::new(30 * DAY, price(1_000), price(0), signed_ppm(0)).unwrap()],
+        terms: vec![term.unwrap()],
         series: vec![Series {
             term: 0,
-            strike: price(1_020),
-            volatility: ppm(600_000),
+            strike: price(strike),
+            volatility: ppm(volatility),
             lot_size: LOT,
         }],
     };
-    let contract = Contract::Option {
-        series: 0,
-        kind: Kind::Call,
-    };
+    let contract = Contract::Option { series: 0, kind };
     let lots = -UNIT;
     (market, vec![Leg { contract, lots }])
+}
+
+/// A call 2 % out of the money, 30 days: by parts it needs 8 % there and 10 % at the money, so its margin rises as fast as the index.
+fn short_call() -> (Underlying, Vec<Leg>) {
+    short(Kind::Call, 1_020, 600_000, 30, 0)
+}
+
+/// At the money and 10 % up; the margin by parts stays.
+#[test]
+fn bound_on_volatility_is_not_twice_what_an_option_at_the_money_loses() {
+    let params = PortfolioParams::standard();
+    let (market, legs) = short(Kind::Call, 1_000, 600_000, 30, 0);
+    let mut there = market.clone();
+    there.series[0].volatility = ppm(660_000);
+    let lost = slack(&legs, &market, &params) - slack(&legs, &there, &params);
+    let allowed = bound(&legs, &market, &params, 0, 100_000, 0.0);
+    assert!(lost as f64 > 0.55 * allowed, "{lost} of {allowed}");
+}
+
+/// Far in the money at a rate of 50 %: what a year's put is worth grows as three quarters of it pass.
+#[test]
+fn bound_on_discounts_is_not_four_times_what_an_option_in_the_money_loses() {
+    let params = PortfolioParams::standard();
+    let (market, legs) = short(Kind::Put, 4_000, 50_000, 365, 500_000);
+    let (there, growth) = later(&market, |_| 500_000);
+    let lost = slack(&legs, &market, &params) - slack(&legs, &there, &params);
+    let allowed = bound(&legs, &market, &params, 0, 500_000, growth);
+    let without = bound(&legs, &market, &params, 0, 500_000, 0.0);
+    assert!(lost as f64 > without, "discounts decide");
+    assert!(lost as f64 > 0.3 * allowed, "{lost} of {allowed}");
 }
 
 /// Section 7 with `m = 0.8 ×` the largest undamped shock: `|lots|·P·(1 + 0.18)·(1 + 0.8·0.18)` per unit of move.
