@@ -10,7 +10,7 @@ use novate_math::{exp, Scaled};
 use novate_risk::{stress::*, ModelError};
 use proptest::prelude::*;
 use serde_json::Value;
-use sp_arithmetic::{FixedPointNumber, FixedU128};
+use sp_arithmetic::FixedU128;
 
 const SERIES: &str = include_str!("vectors/ewma_es.json");
 

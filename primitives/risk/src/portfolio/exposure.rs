@@ -18,12 +18,13 @@
 //! ```
 //!
 //! (and `V` itself). An option's value moves by no more than its forward, in the scenario by no more than the shocked one, and `f` stretches by `b` at most, so a
-//! scenario with price move `x` takes `|lots|·F·(|1 − c| + c·b·(1 + x))·δ`. A skew scenario also adds its loss instead of its gain, and moves the volatility with
-//! `ln(K/F)`: `1 + c + c·b·κ` with `κ = √T·σ·φ(0)·|cap|/k*`. The basis is a scenario of weight `flat + per_year·T`. By parts, a long option's value is its own
+//! scenario with price move `x` takes `|lots|·F·(|1 − c| + c·b·(1 + x))·δ`, and where `c` is above one the larger of both terms, which then oppose each other. A skew scenario counts its gain as a loss too, `(1 + c)·V − c·f(V′)`, where
+//! both terms move the same way, and turns the volatility with `ln(K/F)`: `1 + c + c·b·κ` with `κ = √T·σ·φ(0)·|cap|/k*`. The basis is a scenario of weight `flat + per_year·T`. By parts, a long option's value is its own
 //! requirement; a short call just out of the money loses its value and, as `most·S − (K − S)` rises with `S`, `(1 + most)·S`.
 //! For deviations, `∂V/∂(σ√T) = D·F·φ(d₁) ≤ F·φ(0)`, with shocked forwards and deviations for the scenarios; as time passes, no shocked deviation of powers up to one
-//! half falls by more than the greater of it and the unshocked one does (for a skew, whose cap and width depend on time as well, twice that).
-//! For discounts, no option is worth more than the greater of forward and strike.
+//! half falls by more than the greater of it and the unshocked one does (for a skew of an expiry within a year, whose cap and width depend on time as well,
+//! half as much again).
+//! For discounts, no option is worth more than the greater of forward and strike, discounted.
 //!
 //! So a single `1 + m` with `m` of the largest undamped move times 0.8, as section 7 has it, bounds what the regular cells take, but not the rule by parts: a short
 //! call at the money can lose `(Δ + 1 + most)·S·δ`. `tests/portfolio/exposure.rs` has such an account.
@@ -136,6 +137,15 @@ impl Cell {
         Ok(Scaled::ONE.minus(self.c)?.abs())
     }
 
+    /// The most of `(1 − c)·a + c·b` whose parts move the same way: their sum, or the larger where `c` is above one and they work against each other.
+    fn combined(&self, kept: Scaled, moved: Scaled) -> Result<Scaled> {
+        Ok(if self.c > Scaled::ONE {
+            kept.max(moved)
+        } else {
+            kept.plus(moved)?
+        })
+    }
+
     /// `1 + x` of a relative move, one of an absolute one.
     fn growth(&self, shock: PriceShock) -> Result<Scaled> {
         Ok(match shock {
@@ -202,7 +212,7 @@ fn linear(contract: &Contract, prices: &Prices) -> Result<(Unit, Slopes, Slopes)
         for cell in cells(prices, term)? {
             let cell = cell?;
             let growth = cell.growth(prices.params().grid.price)?;
-            slope = slope.max(cell.kept()?.plus(cell.c.times(growth)?)?);
+            slope = slope.max(cell.combined(cell.kept()?, cell.c.times(growth)?)?);
         }
     }
     let rate = match contract {
@@ -223,7 +233,7 @@ fn option(at: u16, short: bool, prices: &Prices) -> Result<(Unit, Slopes, Slopes
     let series = market.series(at)?;
     let term = market.term(series.term)?;
     let (forward, index) = (number(term.forward)?, number(market.index)?);
-    let worth = forward.max(number(series.strike)?);
+    let worth = forward.max(number(series.strike)?).times(term.discount)?;
     let peak = normal_pdf(Scaled::ZERO)?;
     let root = prices.root(series.term)?;
     let still = number(series.volatility)?.times(root)?;
@@ -253,24 +263,33 @@ fn option(at: u16, short: bool, prices: &Prices) -> Result<(Unit, Slopes, Slopes
             .volatility(series, cell.shock)?
             .times(root)?
             .max(still);
-        let (kept, weight, growth, slope) = if cell.shock < VolatilityShock::SkewLinear {
-            let growth = cell.growth(params.grid.price)?;
-            let slope = cell.kept()?.plus(weight.times(growth)?)?;
-            (cell.kept()?, weight, growth, slope)
-        } else {
-            let kept = Scaled::ONE.plus(cell.c)?;
-            let turn = turn(series, cell.shock, prices)?;
-            let with = cell.kept()?.plus(weight.times(Scaled::ONE.plus(turn)?)?)?;
-            let against = kept.plus(weight.times(turn)?)?;
-            // Time moves cap and width too.
-            (kept, weight.shift(1)?, Scaled::ONE, with.max(against))
-        };
+        let (kept, more) = (cell.kept()?, Scaled::ONE.plus(cell.c)?);
         let shifted = shocked(params.grid.price, term.forward, term.settled, cell.by)?;
-        let at_rest = kept.times(forward)?.times(still)?;
+        let growth = cell.growth(params.grid.price)?;
+        let at_rest = forward.times(still)?;
         let in_motion = weight.times(shifted)?.times(moved)?;
-        let carried = kept.plus(weight.times(growth.max(Scaled::ONE))?)?;
+        let slope = cell.combined(kept, weight.times(growth)?)?;
+        let carried = cell.combined(kept, weight.times(growth.max(Scaled::ONE))?)?;
+        let (slope, deviation, carried) = if cell.shock < VolatilityShock::SkewLinear {
+            (
+                slope,
+                cell.combined(kept.times(at_rest)?, in_motion)?,
+                carried,
+            )
+        } else {
+            let turn = turn(series, cell.shock, prices)?;
+            let turn = weight.times(turn)?;
+            // Time moves cap and width too.
+            let in_motion = in_motion.plus(in_motion.shift(-1)?)?;
+            (
+                slope.max(more).plus(turn)?,
+                cell.combined(kept.times(at_rest)?, in_motion)?
+                    .max(more.times(at_rest)?),
+                carried.max(more),
+            )
+        };
         scan.price = scan.price.max(slope.times(forward)?);
-        scan.deviation = scan.deviation.max(at_rest.plus(in_motion)?.times(peak)?);
+        scan.deviation = scan.deviation.max(deviation.times(peak)?);
         scan.carry = scan.carry.max(carried.times(worth)?);
     }
     let rate = number(params.contingencies.short_option.maintenance)?;

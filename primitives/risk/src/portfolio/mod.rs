@@ -3,7 +3,8 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`params`](PortfolioParams) | the governed numbers: grids, factors, contingencies; section 11's defaults, SPAN's sixteen |
+//! | [`params`](PortfolioParams) | the governed numbers: grids, factors, contingencies |
+//! | [`defaults`](PortfolioParams::standard) | section 11's defaults, SPAN's sixteen |
 //! | [`market`](Underlying) | an underlying with its expiries and series; an account's legs |
 //! | [`prices`](Prices) | every series under every scenario, priced once, shared by all accounts of a block |
 //! | [`scan`](Scan) | losses by scenario; the closed form without options |
@@ -46,6 +47,7 @@
 //! # Ok::<(), novate_risk::ModelError>(())
 //! ```
 
+mod defaults;
 mod exposure;
 mod fine;
 mod holdings;

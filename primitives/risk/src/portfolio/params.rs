@@ -361,13 +361,13 @@ pub struct Contingencies {
     pub linear: Rates,
     /// Of the notional at the index of the options that are short, calls and puts of a strike and expiry netted.
     pub short_option: Rates,
-    /// Initial margin: confidence in a price below which `(1 − confidence)·per_confidence` of size is added.
+    /// Initial margin: confidence in a price below which `(1 − confidence)·per_confidence` of what it values is added.
     pub least_confidence: Unsigned,
-    /// See there.
+    /// Rate per unit of missing confidence.
     pub per_confidence: Unsigned,
     /// Initial margin: share of the open interest above which `(share − least_share)·per_share` of size is added.
     pub least_share: Unsigned,
-    /// See there.
+    /// Rate per unit of share above it.
     pub per_share: Unsigned,
     /// Initial margin: by size.
     pub sizes: BoundedVec<SizeStep, ConstU32<MAX_SIZE_STEPS>>,
@@ -441,195 +441,36 @@ pub struct PortfolioParams {
     /// The other of the two requirements.
     pub parts: Parts,
 }
-/// `parts / 10⁴` with 18 decimals.
-const fn signed(parts: i128) -> Signed {
-    Signed::from_inner(parts.saturating_mul(100_000_000_000_000))
-}
-
-/// `parts / 10⁴` with 18 decimals.
-const fn unsigned(parts: u128) -> Unsigned {
-    Unsigned::from_inner(parts.saturating_mul(100_000_000_000_000))
-}
-
-impl StaticDiscount {
-    /// The factor one.
-    pub const NONE: Self = Self {
-        base: unsigned(10_000),
-        per_rate: unsigned(0),
-        flat: unsigned(0),
-    };
-}
-
 impl Basis {
-    /// No loss.
-    pub const NONE: Self = Self {
-        up: signed(0),
-        down: signed(0),
-        flat: unsigned(0),
-        per_year: unsigned(0),
-    };
-
     /// Whether nothing counts.
     pub fn is_none(&self) -> bool {
         self.flat.into_inner() == 0 && self.per_year.into_inner() == 0
     }
 }
 
-impl Grid {
-    /// Section 11's default: 23 cells, 8 tails and 2 skews.
-    ///
-    /// Numbers of Derive's PM2, tails weighted `0.036/|move|` (at most one) as there. Without PM2's factors on values: our marks are discounted once,
-    /// and a factor that is not one would let the skew of a combination cost more than the skews of its legs.
-    pub fn standard() -> Self {
-        use VolatilityShock::{Down, Same, SkewAbsolute, SkewLinear, Up};
-        let cell = |parts: i128, volatility, weight: u128| Scenario {
-            price: signed(parts),
-            volatility,
-            weight: Unsigned::from_inner(weight),
+impl Skew {
+    /// Whether no volatility is turned by more than three eighths within a year, and widths grow with time. With `u` the turn and `u′` what it changes by per
+    /// relative change of `√T`, at most one half, a shocked deviation then moves as the unshocked one does, by `1 + u + u′ ≤ 3/2·max(1, 1 + u)` times it.
+    fn is_mild(&self) -> bool {
+        let magnitude = |x: Signed| x.into_inner().unsigned_abs();
+        let mild = |cap: &SkewCap| {
+            magnitude(cap.flat) <= Unsigned::DIV / 4
+                && magnitude(cap.per_root_year) <= Unsigned::DIV / 8
         };
-        let one = Unsigned::DIV;
-        let inner = [0, 450, -450, 900, -900, 1_350, -1_350];
-        let cells = inner
-            .into_iter()
-            .flat_map(|price| [Up, Same, Down].map(|volatility| cell(price, volatility, one)));
-        let outer = [1_800, -1_800].map(|price| cell(price, Up, one));
-        let tails = [
-            (-6_600, 54_545_454_545_454_546),
-            (-5_000, 72_000_000_000_000_000),
-            (-3_300, 109_090_909_090_909_091),
-            (3_300, 109_090_909_090_909_091),
-            (5_000, 72_000_000_000_000_000),
-            (10_000, 36_000_000_000_000_000),
-            (20_000, 18_000_000_000_000_000),
-            (30_000, 12_000_000_000_000_000),
-        ]
-        .map(|(price, weight)| cell(price, Up, weight));
-        let skews = [SkewLinear, SkewAbsolute].map(|shock| cell(0, shock, one));
-        let cap = SkewCap {
-            flat: signed(1_500),
-            per_root_year: signed(-500),
-        };
-        Self {
-            price: PriceShock::Relative,
-            volatility: VolatilityRange::Relative {
-                up: unsigned(5_000),
-                down: unsigned(2_750),
-                least_up: unsigned(4_500),
-                short_power: unsigned(3_000),
-                long_power: unsigned(1_300),
-                least_days: unsigned(10_000),
-            },
-            skew: Skew {
-                linear: cap,
-                absolute: cap,
-                least_width: unsigned(100),
-                width: unsigned(40_000),
-                level: signed(6_000),
-                level_per_root_year: signed(-1_000),
-            },
-            long: StaticDiscount::NONE,
-            short: StaticDiscount::NONE,
-            basis: Basis {
-                up: signed(450),
-                down: signed(-450),
-                flat: unsigned(5_000),
-                per_year: unsigned(20_000),
-            },
-            scenarios: BoundedVec::truncate_from(
-                cells.chain(outer).chain(tails).chain(skews).collect(),
-            ),
-        }
-    }
-
-    /// SPAN's sixteen: the price scan range in thirds, each with volatility up and down, and three ranges either way of which `extreme` counts.
-    pub fn span16(price_range: Price, volatility_range: Unsigned, extreme: Unsigned) -> Self {
-        use VolatilityShock::{Down, Same, Up};
-        let third = Signed::DIV / 3;
-        let whole = Signed::DIV;
-        // The nearest to two thirds ends in a seven.
-        let two_thirds = whole.saturating_sub(third);
-        let inner = [0, third, -third, two_thirds, -two_thirds, whole, -whole]
-            .into_iter()
-            .flat_map(|price| [Up, Down].map(|volatility| (price, volatility, Unsigned::DIV)));
-        let extremes = [whole.saturating_mul(3), whole.saturating_mul(-3)]
-            .map(|price| (price, Same, extreme.into_inner()));
-        let scenarios = inner
-            .chain(extremes)
-            .map(|(price, volatility, weight)| Scenario {
-                price: Signed::from_inner(price),
-                volatility,
-                weight: Unsigned::from_inner(weight),
-            })
-            .collect();
-        let cap = SkewCap {
-            flat: signed(0),
-            per_root_year: signed(0),
-        };
-        Self {
-            price: PriceShock::Absolute { range: price_range },
-            volatility: VolatilityRange::Absolute {
-                range: volatility_range,
-                least: unsigned(1),
-            },
-            skew: Skew {
-                linear: cap,
-                absolute: cap,
-                least_width: unsigned(10_000),
-                width: unsigned(0),
-                level: signed(0),
-                level_per_root_year: signed(0),
-            },
-            long: StaticDiscount::NONE,
-            short: StaticDiscount::NONE,
-            basis: Basis::NONE,
-            scenarios: BoundedVec::truncate_from(scenarios),
-        }
+        let level = magnitude(self.level);
+        mild(&self.linear)
+            && mild(&self.absolute)
+            && self.least_width.into_inner() > 0
+            && self.level.into_inner() > 0
+            && magnitude(self.level_per_root_year) <= level / 2
     }
 }
 
 impl PortfolioParams {
-    /// Section 11's default. Contingencies and factors of Derive's PM2; short options by themselves as at Derive and Deribit.
-    pub fn standard() -> Self {
-        Self {
-            grid: Grid::standard(),
-            factors: Factors {
-                maintenance: unsigned(8_000),
-                initial: unsigned(10_000),
-                peg: unsigned(9_800),
-                per_peg: unsigned(20_000),
-            },
-            contingencies: Contingencies {
-                linear: Rates {
-                    maintenance: unsigned(150),
-                    initial_extra: unsigned(50),
-                },
-                short_option: Rates {
-                    maintenance: unsigned(30),
-                    initial_extra: unsigned(20),
-                },
-                least_confidence: unsigned(5_500),
-                per_confidence: unsigned(10_000),
-                least_share: unsigned(1_000),
-                per_share: unsigned(2_000),
-                sizes: BoundedVec::new(),
-            },
-            parts: Parts {
-                maintenance: ShortOption {
-                    most: unsigned(1_000),
-                    least: unsigned(750),
-                },
-                initial: ShortOption {
-                    most: unsigned(1_500),
-                    least: unsigned(1_000),
-                },
-            },
-        }
-    }
-
-    /// Whether initial margin is at least maintenance margin for every account, a combination never costs more than its legs, and
-    /// [`super::Exposure`] bounds what time takes: what governance must hold to.
+    /// Whether initial margin is at least maintenance margin for every account; a combination never costs more than its legs, but for what
+    /// concentration and size add; and [`super::Exposure`] bounds what time takes. Governance must hold to it.
     ///
-    /// [`ModelError::Invalid`] otherwise. The engine computes with any parameters; Derive's published cases include some that no exchange would take.
+    /// [`ModelError::Invalid`] otherwise. The engine computes with any parameters: Derive's published cases include some that no exchange would take.
     pub fn validate(&self) -> Result<(), ModelError> {
         let one = Unsigned::DIV;
         let (grid, parts) = (&self.grid, &self.parts);
@@ -647,17 +488,15 @@ impl PortfolioParams {
             }
             VolatilityRange::Absolute { .. } => true,
         };
-        let unturned = |scenario: &Scenario| {
-            scenario.volatility < VolatilityShock::SkewLinear
-                || (grid.long == StaticDiscount::NONE && grid.short == StaticDiscount::NONE)
-        };
+        let plain = grid.long == StaticDiscount::NONE && grid.short == StaticDiscount::NONE;
+        let turns = |scenario: &Scenario| scenario.volatility >= VolatilityShock::SkewLinear;
+        let skewed = grid.scenarios.iter().any(turns);
         let sound = !grid.scenarios.is_empty()
-            && grid.scenarios.iter().all(unturned)
+            && (!skewed || (plain && grid.skew.is_mild()))
             && !(relative && grid.scenarios.iter().any(|cell| falls(cell.price)))
             && !(relative && falls(grid.basis.down))
             && grid.long.base.into_inner() <= one
             && grid.short.base.into_inner() >= one
-            && grid.skew.least_width.into_inner() > 0
             && times
             && self.factors.initial >= self.factors.maintenance
             && parts.maintenance.most <= parts.initial.most

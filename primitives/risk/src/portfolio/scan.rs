@@ -65,16 +65,21 @@ pub(super) fn risk(holdings: &Holdings, prices: &mut Prices) -> Result<Fine> {
         return Ok(scan(holdings, prices)?.risk());
     }
     let exposure = exposure(&holdings.linear, |_| true)?;
-    let moves = prices.params().grid.scenarios.iter().map(weighted);
-    let outermost = if exposure >= 0 {
-        moves.min_by(|a, b| a.as_ref().ok().cmp(&b.as_ref().ok()))
-    } else {
-        moves.max_by(|a, b| a.as_ref().ok().cmp(&b.as_ref().ok()))
-    };
-    let worst = match outermost {
-        Some(by) => neg(moved(exposure, by?, SQUARE)?)?,
-        None => 0,
-    };
+    // Losses rise with the move against the exposure.
+    let mut worst = 0;
+    let mut outermost = 0;
+    for cell in &prices.params().grid.scenarios {
+        let by = weighted(cell)?;
+        let farther = if exposure >= 0 {
+            by < outermost
+        } else {
+            by > outermost
+        };
+        if farther {
+            outermost = by;
+            worst = neg(moved(exposure, by, SQUARE)?)?;
+        }
+    }
     Ok(worst.max(basis(holdings, &BTreeMap::new(), prices)?).max(0))
 }
 

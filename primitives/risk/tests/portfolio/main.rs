@@ -3,7 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod derive;
-//mod exposure;
-//mod generate;
-//mod properties;
+mod exposure;
+mod generate;
+mod properties;
 mod span;
