@@ -23,6 +23,9 @@ fn ten(power: u8) -> Result<Scaled> {
 pub struct Grain(u8);
 
 impl Grain {
+    /// Lots as they are.
+    pub const NONE: Self = Self(0);
+
     /// For a portfolio of that gross value in USD.
     pub fn of(gross: Scaled) -> Result<Self> {
         let mut power = 0;

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{cases, file, line};
+use common::{anything, cases, file, line, mutate, places};
 use novate_calc::{answer, answer_all};
 use proptest::prelude::*;
 use serde_json::{json, Value};
@@ -40,99 +40,6 @@ static LINES: LazyLock<Vec<Value>> = LazyLock::new(|| {
     lines
 });
 
-/// What people and programs send by mistake, and on purpose.
-fn anything() -> impl Strategy<Value = Value> {
-    let words = [
-        "",
-        "0",
-        "-0",
-        "-1",
-        "1",
-        "2",
-        "NaN",
-        "inf",
-        "-inf",
-        "1e400",
-        "1e-400",
-        "-1e-400",
-        "1e4999",
-        "1e5001",
-        "0.1",
-        "1e18",
-        "1e38",
-        "9223372036854775807",
-        "9223372036854775808",
-        "-9223372036854775808",
-        "18446744073709551615",
-        "4611686018427387904",
-        "170141183460469231731687303715884105727",
-        "-170141183460469231731687303715884105728",
-        "1/3",
-        "0x10",
-        "１",
-        "a0",
-        "call",
-        "buy",
-        "sell",
-        "FOK",
-        "cancel",
-        "first",
-        "mean20",
-    ];
-    prop_oneof![
-        6 => prop::sample::select(words.to_vec()).prop_map(Value::from),
-        1 => "[0-9]{0,1200}".prop_map(Value::from),
-        1 => "[+-]?[0-9]{0,25}[.]?[0-9]{0,25}(e[+-]?[0-9]{1,4})?".prop_map(Value::from),
-        1 => any::<i64>().prop_map(Value::from),
-        1 => any::<f64>().prop_map(Value::from),
-        1 => prop::sample::select(vec![json!(null), json!(true), json!([]), json!({}), json!([["1"]])]),
-    ]
-}
-
-/// Puts `new` in the place that `at` chooses among all places of a value, or takes it away.
-fn mutate(value: &mut Value, at: &mut usize, new: &Option<Value>) -> bool {
-    let count = match value {
-        Value::Array(values) => values.len(),
-        Value::Object(values) => values.len(),
-        _ => 0,
-    };
-    for child in 0..count {
-        if *at == 0 {
-            match (value, new) {
-                (Value::Array(values), Some(new)) => values[child] = new.clone(),
-                (Value::Array(values), None) => drop(values.remove(child)),
-                (Value::Object(values), new) => {
-                    let key = values.keys().nth(child).unwrap().clone();
-                    match new {
-                        Some(new) => drop(values.insert(key, new.clone())),
-                        None => drop(values.remove(&key)),
-                    }
-                }
-                _ => unreachable!("a value without children"),
-            }
-            return true;
-        }
-        *at -= 1;
-        let inner = match value {
-            Value::Array(values) => &mut values[child],
-            Value::Object(values) => values.values_mut().nth(child).unwrap(),
-            _ => unreachable!("a value without children"),
-        };
-        if mutate(inner, at, new) {
-            return true;
-        }
-    }
-    false
-}
-
-fn places(value: &Value) -> usize {
-    match value {
-        Value::Array(values) => values.iter().map(|v| 1 + places(v)).sum(),
-        Value::Object(values) => values.values().map(|v| 1 + places(v)).sum(),
-        _ => 0,
-    }
-}
-
 /// The answer, well formed: an id, and either an `out` or an error with a name and words.
 fn well_formed(line: &str) -> Value {
     let text = answer(line);
@@ -154,8 +61,62 @@ fn well_formed(line: &str) -> Value {
     answer
 }
 
+/// What the commands for people are given.
+fn given() -> Vec<Value> {
+    let portfolio = json!({
+        "cash": "5000.5", "index": "60000",
+        "positions": [
+            { "market": "A", "size": "0.5", "entry": "58000", "mark": "60000", "initial": "0.05", "maintenance": "0.03" },
+            { "market": "B", "size": "-2", "mark": "3100", "maintenance": "0.05" },
+        ],
+        "options": [
+            { "type": "call", "strike": "65000", "expiry": "14d", "vol": "0.55", "size": "-0.5", "forward": "60100" },
+            { "type": "put", "strike": "50000", "expiry": "10m", "vol": "0.7", "size": "1", "rate": "-0.01" },
+        ],
+    });
+    let mut linear = portfolio.clone();
+    linear.as_object_mut().unwrap().remove("options");
+    vec![
+        portfolio,
+        linear,
+        json!({ "size": "-1", "entry": "60000", "mark": "61000", "cash": "4000", "maintenance": "0.03" }),
+        json!({ "forward": "60000", "strike": "65000", "vol": "0.55", "expiry": "14d", "rate": "0.01" }),
+        json!({ "mark": "100", "band_ppm": "50000", "orders": [
+            ["a", "buy", "103", "5", "x", "1"],
+            { "id": "b", "side": "sell", "price": "99", "size": "3", "account": "x", "block": "2" },
+        ] }),
+    ]
+}
+
 proptest! {
     #![proptest_config(common::runs(4_000))]
+
+    #[test]
+    fn reports_never_panic_when_their_input_is_mutated(
+        which in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), prop::option::weighted(0.85, anything())), 0..4),
+    ) {
+        let mut given = which.get(&given()).clone();
+        let untouched = changes.is_empty();
+        for (at, new) in changes {
+            let all = places(&given);
+            if all > 0 {
+                prop_assert!(mutate(&mut given, &mut at.index(all), &new));
+            }
+        }
+        let commands = [novate_calc::margin, novate_calc::liquidation_price, novate_calc::option, novate_calc::auction];
+        let mut answered = 0;
+        for command in commands {
+            match command(&given) {
+                Ok(report) => {
+                    answered += 1;
+                    prop_assert!(report.json.is_object() && !report.text.is_empty());
+                }
+                Err(error) => prop_assert!(!error.name.is_empty() && !error.words.is_empty()),
+            }
+        }
+        prop_assert!(answered > 0 || !untouched, "no command takes {}", given);
+    }
 
     #[test]
     fn answer_is_well_formed_when_a_case_is_mutated(

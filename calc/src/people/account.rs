@@ -1,26 +1,27 @@
-//! `novate calc margin` and `novate calc liquidation-price`.
+//! An account and its markets, as people write them.
 
-use super::{cash, fixed, Report};
-use crate::{input::Input, Error, Result, Table};
-use novate_risk::{
-    initial_ceil, liquidation_price as chain_liquidation_price, maintenance_ceil, Linear,
-};
+use super::fixed;
+use crate::{input::Input, Error, Result};
+use novate_risk::{liquidation_price, Linear};
 use novate_types::{
-    math::{neg, position_value_floor, sub},
+    math::{neg, position_value_floor},
     Assessment, Lots, MarginAccount, MarketId, MarketStatus, MarketView, MathError, Position, Ppm,
     Price, RankSlot, RiskModel, RiskView, SignedLots, Size, MILLION,
 };
-use serde_json::{json, Value};
 
 /// An account in markets of its own.
-struct Portfolio<'a> {
-    account: MarginAccount,
-    view: RiskView,
-    names: Vec<&'a str>,
+pub struct Portfolio<'a> {
+    /// The account.
+    pub account: MarginAccount,
+    /// Its markets, one a position.
+    pub view: RiskView,
+    /// What people call them.
+    pub names: Vec<&'a str>,
 }
 
 impl<'a> Portfolio<'a> {
-    fn new(input: &Input) -> Result<Self> {
+    /// One that holds nothing but `cash`.
+    pub fn new(input: &Input) -> Result<Self> {
         Ok(Self {
             account: MarginAccount {
                 cash: input.get("cash")?.in_units(6)?,
@@ -33,7 +34,7 @@ impl<'a> Portfolio<'a> {
 
     /// Adds `{"size", "entry", "mark", "maintenance", "initial"}`: the entry is the mark if it is absent and the other way round, the initial margin
     /// fraction is the maintenance margin fraction.
-    fn hold(&mut self, name: &'a str, input: &Input) -> Result<()> {
+    pub fn hold(&mut self, name: &'a str, input: &Input) -> Result<()> {
         let id = MarketId::try_from(self.names.len()).map_err(|_| too_many(input))?;
         let (lots, lot_size) = size(&input.get("size")?)?;
         let [entry, mark] = match (input.find("entry"), input.find("mark")) {
@@ -80,8 +81,23 @@ impl<'a> Portfolio<'a> {
         Ok(())
     }
 
-    fn assess(&self) -> Result<Assessment> {
+    /// Its worth and its needs by the linear model.
+    pub fn assess(&self) -> Result<Assessment> {
         Ok(Linear::assess(&self.account, &self.view)?)
+    }
+
+    /// Positions with their markets and names.
+    pub fn positions(&self) -> impl Iterator<Item = (&Position, &MarketView, &'a str)> {
+        let markets = self.account.positions.iter().zip(&self.view.markets);
+        markets
+            .zip(&self.names)
+            .map(|((position, market), name)| (position, market, *name))
+    }
+
+    /// The mark at which it would be liquidated; none for a long that never is.
+    pub fn liquidation_price(&self, sum: &Assessment, market: MarketId) -> Result<Option<String>> {
+        let at = liquidation_price(sum, &self.account, &self.view, market)?;
+        Ok(at.map(price_text))
     }
 }
 
@@ -105,12 +121,14 @@ fn size(input: &Input) -> Result<(SignedLots, Size)> {
     Ok((lots, Size::from_inner(lot)))
 }
 
-fn size_text(lots: SignedLots, lot: Size) -> Result<String> {
+/// A size in units, exactly.
+pub fn size_text(lots: SignedLots, lot: Size) -> Result<String> {
     let units = u128::from(lots.unsigned_abs()).checked_mul(lot.into_inner());
     Ok(fixed(lots < 0, units.ok_or(MathError::Overflow)?, 18))
 }
 
-fn price(input: &Input) -> Result<Price> {
+/// A price above zero.
+pub fn price(input: &Input) -> Result<Price> {
     match input.fixed()? {
         0 => Err(input.error("not_positive", "is zero")),
         inner => Ok(Price::from_inner(inner)),
@@ -126,177 +144,7 @@ fn fraction(input: &Input) -> Result<Ppm> {
     Ok(ppm)
 }
 
-fn price_text(price: Price) -> String {
+/// A price, exactly.
+pub fn price_text(price: Price) -> String {
     fixed(false, price.into_inner(), 18)
-}
-
-/// Equity, margins and liquidation prices of `{"cash", "positions": [{"market", "size", "entry", "mark", "initial", "maintenance"}]}` by the
-/// chain's linear model.
-pub fn margin(given: &Value) -> Result<Report> {
-    let input = Input::new(given);
-    let mut portfolio = Portfolio::new(&input)?;
-    for position in input.get("positions")?.list()? {
-        portfolio.hold(position.get("market")?.text()?, &position)?;
-    }
-    let sum = portfolio.assess()?;
-    let totals = [
-        ("equity", sum.equity),
-        ("initial_equity", sum.initial_equity),
-        ("initial", sum.initial),
-        ("maintenance", sum.maintenance),
-        ("withdrawable", sum.withdrawable),
-    ];
-    let mut json = json!({
-        "covers_initial": sum.covers_initial(), "liquidated": sum.is_below_maintenance(),
-    });
-    let mut text = Table::new(&["", "amount"]);
-    for (name, quantums) in totals {
-        json[name] = cash(quantums).into();
-        text.row([name.replace('_', " "), cash(quantums)]);
-    }
-
-    let mut table = Table::new(&[
-        "market",
-        "size",
-        "mark",
-        "value",
-        "profit",
-        "initial",
-        "maintenance",
-        "liquidated at",
-    ]);
-    let mut positions = Vec::new();
-    let held = portfolio.account.positions.iter().zip(&portfolio.names);
-    for (position, name) in held {
-        let market = portfolio.view.market(position.market)?;
-        let value = position_value_floor(position.lots, market.mark, market.lot_size)?;
-        let amounts = [
-            value,
-            sub(value, position.cost)?,
-            initial_ceil(market, position.lots)?,
-            maintenance_ceil(market, position.lots)?,
-        ];
-        let [value, profit, initial, maintenance] = amounts.map(cash);
-        let at = chain_liquidation_price(&sum, &portfolio.account, &portfolio.view, market.id)?;
-        let at = at.map(price_text);
-        let size = size_text(position.lots, market.lot_size)?;
-        let mark = price_text(market.mark);
-        positions.push(json!({
-            "market": name, "size": size, "mark": mark, "value": value, "profit": profit,
-            "initial": initial, "maintenance": maintenance, "liquidation_price": at,
-        }));
-        let at = at.unwrap_or_else(|| "never".into());
-        table.row([
-            (*name).to_owned(),
-            size,
-            mark,
-            value,
-            profit,
-            initial,
-            maintenance,
-            at,
-        ]);
-    }
-    json["positions"] = positions.into();
-    let verdict = match (sum.is_below_maintenance(), sum.covers_initial()) {
-        (true, _) => "below maintenance margin: it would be liquidated",
-        (false, true) => "covers initial margin",
-        (false, false) => "below initial margin: it may only reduce",
-    };
-    Ok(Report {
-        json,
-        text: format!("{text}\n{table}\n{verdict}\n"),
-    })
-}
-
-/// Where a single position `{"size", "entry", "mark", "maintenance"}` with `cash` behind it would be liquidated. The price is null for a long
-/// that never is.
-pub fn liquidation_price(given: &Value) -> Result<Report> {
-    let input = Input::new(given);
-    let mut portfolio = Portfolio::new(&input)?;
-    portfolio.hold("", &input)?;
-    let sum = portfolio.assess()?;
-    let at = chain_liquidation_price(&sum, &portfolio.account, &portfolio.view, 0)?;
-    let at = at.map(price_text);
-    let mut table = Table::new(&["", "amount"]);
-    for (name, quantums) in [("equity", sum.equity), ("maintenance", sum.maintenance)] {
-        table.row([name.into(), cash(quantums)]);
-    }
-    let never = || "never".to_owned();
-    table.row(["liquidated at".into(), at.clone().unwrap_or_else(never)]);
-    Ok(Report {
-        json: json!({
-            "liquidation_price": at,
-            "equity": cash(sum.equity),
-            "maintenance": cash(sum.maintenance),
-            "liquidated": sum.is_below_maintenance(),
-        }),
-        text: table.to_string(),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn liquidation_price_is_where_equity_meets_maintenance_margin() {
-        // 4000 + 0.5·(P − 60000) = 0.5·P·0.03, and the same with the other signs.
-        let of = |size: &str| {
-            let given =
-                json!({ "size": size, "entry": "60000", "cash": "4000", "maintenance": "0.03" });
-            liquidation_price(&given).unwrap().json["liquidation_price"].clone()
-        };
-        let near = |value: Value, exact: f64| {
-            let price: f64 = value.as_str().unwrap().parse().unwrap();
-            assert!((price - exact).abs() < 1e-9 * exact, "{price} for {exact}");
-        };
-        near(of("0.5"), 26_000.0 / 0.485);
-        near(of("-0.5"), 34_000.0 / 0.515);
-        // A long of less than its cash is never liquidated.
-        assert_eq!(of("0.05"), Value::Null);
-    }
-
-    #[test]
-    fn margin_adds_up_its_positions() {
-        let given = json!({ "cash": "5000.5", "positions": [
-            { "market": "BTC-PERP", "size": "0.5", "entry": "58000", "mark": "60000", "initial": "0.05", "maintenance": "0.03" },
-            { "market": "ETH-PERP", "size": "-2", "entry": "3000", "mark": "3100", "initial": "0.1", "maintenance": "0.05" },
-        ] });
-        let report = margin(&given).unwrap();
-        // 5000.5 + 1000 − 200; 30000·0.05 + 6200·0.1; 900 + 310.
-        for (key, amount) in [
-            ("equity", "5800.5"),
-            ("initial", "2120"),
-            ("maintenance", "1210"),
-        ] {
-            assert_eq!(report.json[key], amount, "{key}");
-        }
-        assert_eq!(report.json["positions"][0]["profit"], "1000");
-        assert_eq!(report.json["covers_initial"], true);
-        assert!(report.text.contains("ETH-PERP"), "{}", report.text);
-    }
-
-    #[test]
-    fn portfolio_is_refused_by_name_when_a_number_is_out_of_range() {
-        for (key, value, name) in [
-            ("size", "0", "out_of_range"),
-            ("size", "1.2345678901234567891", "too_many_decimals"),
-            ("size", "nan", "malformed_number"),
-            ("entry", "0", "not_positive"),
-            ("entry", "-1", "out_of_range"),
-            ("maintenance", "3", "out_of_range"),
-            ("maintenance", "0.0000001", "too_many_decimals"),
-            ("cash", "1e40", "out_of_range"),
-        ] {
-            let mut given =
-                json!({ "size": "1", "entry": "1", "cash": "1", "maintenance": "0.03" });
-            given[key] = value.into();
-            assert_eq!(
-                liquidation_price(&given).unwrap_err().name,
-                name,
-                "{key} {value}"
-            );
-        }
-    }
 }

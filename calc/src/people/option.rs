@@ -1,26 +1,16 @@
 //! `novate calc option`.
 
-use super::{shown, Report};
+use super::{seconds, shown, Report};
 use crate::{
     input::{decimal, Input},
     options::Terms,
     Result, Table,
 };
 use novate_math::{
-    black76::{years, Greeks},
+    black76::{Greeks, SECONDS_PER_YEAR},
     Scaled,
 };
 use serde_json::{json, Value};
-
-/// Seconds in what a time may be given in.
-const UNITS: [(char, u64); 6] = [
-    ('s', 1),
-    ('m', 60),
-    ('h', 3_600),
-    ('d', 86_400),
-    ('w', 604_800),
-    ('y', 31_536_000),
-];
 
 /// Price and Greeks of call and put on a forward: `{"forward", "strike", "vol", "expiry", "rate"}`, the rate zero if it is absent.
 ///
@@ -32,7 +22,7 @@ pub fn option(given: &Value) -> Result<Report> {
     let terms = Terms {
         forward: of("forward")?,
         strike: of("strike")?,
-        years: time(&input.get("expiry")?)?,
+        years: seconds(&input.get("expiry")?)?.over(Scaled::from(SECONDS_PER_YEAR))?,
         rate: input.or("rate", Scaled::ZERO, Input::number)?,
     };
     let (call, put) = terms.greeks(of("vol")?)?;
@@ -64,24 +54,6 @@ pub fn option(given: &Value) -> Result<Report> {
     })
 }
 
-/// A time with its unit, in years.
-fn time(input: &Input) -> Result<Scaled> {
-    let text = input.text()?;
-    let unit = UNITS.iter().find(|(unit, _)| text.ends_with(*unit));
-    let (amount, seconds) = unit
-        .and_then(|(unit, seconds)| Some((text.strip_suffix(*unit)?, seconds)))
-        .ok_or_else(|| {
-            input.error(
-                "malformed_number",
-                "has no unit: write 14d, 36h, 30m or 0.5y",
-            )
-        })?;
-    let amount: Scaled = amount.parse().map_err(|error: novate_math::Error| {
-        input.error("malformed_number", format!("is {error}"))
-    })?;
-    Ok(amount.times(years(*seconds)?)?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,21 +71,6 @@ mod tests {
             let value = report.json["call"][name].as_str().unwrap();
             assert!(value.starts_with(digits) && value.len() > 20, "{value}");
             assert!(report.text.contains(row), "{}", report.text);
-        }
-    }
-
-    #[test]
-    fn expiry_is_a_time_when_it_has_a_unit() {
-        let of = |text: &str| {
-            let value = json!(text);
-            time(&Input::new(&value)).map(|years| years.to_decimal(20).unwrap())
-        };
-        assert_eq!(of("365d").unwrap(), "1");
-        assert_eq!(of("0.5y").unwrap(), "0.5");
-        assert_eq!(of("8760h"), of("1y"));
-        assert_eq!(of("2w"), of("14d"));
-        for text in ["", "14", "d", "x5d", "5µ", "é"] {
-            assert_eq!(of(text).unwrap_err().name, "malformed_number", "{text}");
         }
     }
 }

@@ -186,18 +186,21 @@ mod tests {
     }
 
     #[test]
-    fn covered_call_needs_less_than_its_legs() {
-        let both = report(json!([future("1")]), json!([call("-1")]));
+    fn spread_needs_less_than_its_short_leg() {
+        let mut far = call("1");
+        far["strike"] = "66000".into();
+        let spread = report(json!([]), json!([call("-1"), far]));
         let naked = report(json!([]), json!([call("-1")]));
-        let alone = report(json!([future("1")]), json!([]));
         for margin in ["initial", "maintenance"] {
-            let of = |report: &Value| amount(&report["required"][margin]);
-            assert!(of(&both) < of(&naked) + of(&alone), "{margin}");
+            let of = |report: &Value, by: &str| amount(&report[by][margin]);
+            assert!(of(&spread, "by_scan") < of(&spread, "by_parts"), "{margin}");
+            assert_eq!(of(&spread, "required"), of(&spread, "by_scan"), "{margin}");
+            assert!(of(&spread, "required") < of(&naked, "required"), "{margin}");
         }
         // Short at 892.17869438978: its value is owed, a fraction of a quantum more.
-        assert_eq!(both["option_value"], "-892.178695");
-        assert_eq!(both["equity"], "19107.821305");
-        assert_eq!(both["covers_initial"], true);
+        assert_eq!(naked["option_value"], "-892.178695");
+        assert_eq!(naked["equity"], "19107.821305");
+        assert_eq!(naked["covers_initial"], true);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use novate_calc::answer;
 use novate_math::Scaled;
+use proptest::prelude::*;
 use serde_json::{json, Value};
 
 /// A family's file. Those of the chain's crates lie with them.
@@ -97,5 +98,98 @@ pub fn runs(needed: u32) -> proptest::test_runner::Config {
         cases: asked.unwrap_or(needed),
         failure_persistence: None,
         ..Default::default()
+    }
+}
+
+/// What people and programs send by mistake, and on purpose.
+pub fn anything() -> impl Strategy<Value = Value> {
+    let words = [
+        "",
+        "0",
+        "-0",
+        "-1",
+        "1",
+        "2",
+        "NaN",
+        "inf",
+        "-inf",
+        "1e400",
+        "1e-400",
+        "-1e-400",
+        "1e4999",
+        "1e5001",
+        "0.1",
+        "1e18",
+        "1e38",
+        "9223372036854775807",
+        "9223372036854775808",
+        "-9223372036854775808",
+        "18446744073709551615",
+        "4611686018427387904",
+        "170141183460469231731687303715884105727",
+        "-170141183460469231731687303715884105728",
+        "1/3",
+        "0x10",
+        "１",
+        "a0",
+        "call",
+        "buy",
+        "sell",
+        "FOK",
+        "cancel",
+        "first",
+        "mean20",
+    ];
+    prop_oneof![
+        6 => prop::sample::select(words.to_vec()).prop_map(Value::from),
+        1 => "[0-9]{0,1200}".prop_map(Value::from),
+        1 => "[+-]?[0-9]{0,25}[.]?[0-9]{0,25}(e[+-]?[0-9]{1,4})?".prop_map(Value::from),
+        1 => any::<i64>().prop_map(Value::from),
+        1 => any::<f64>().prop_map(Value::from),
+        1 => prop::sample::select(vec![json!(null), json!(true), json!([]), json!({}), json!([["1"]])]),
+    ]
+}
+
+/// Puts `new` in the place that `at` chooses among all places of a value, or takes it away.
+pub fn mutate(value: &mut Value, at: &mut usize, new: &Option<Value>) -> bool {
+    let count = match value {
+        Value::Array(values) => values.len(),
+        Value::Object(values) => values.len(),
+        _ => 0,
+    };
+    for child in 0..count {
+        if *at == 0 {
+            match (value, new) {
+                (Value::Array(values), Some(new)) => values[child] = new.clone(),
+                (Value::Array(values), None) => drop(values.remove(child)),
+                (Value::Object(values), new) => {
+                    let key = values.keys().nth(child).unwrap().clone();
+                    match new {
+                        Some(new) => drop(values.insert(key, new.clone())),
+                        None => drop(values.remove(&key)),
+                    }
+                }
+                _ => unreachable!("a value without children"),
+            }
+            return true;
+        }
+        *at -= 1;
+        let inner = match value {
+            Value::Array(values) => &mut values[child],
+            Value::Object(values) => values.values_mut().nth(child).unwrap(),
+            _ => unreachable!("a value without children"),
+        };
+        if mutate(inner, at, new) {
+            return true;
+        }
+    }
+    false
+}
+
+pub fn places(value: &Value) -> usize {
+    match value {
+        Value::Array(values) => values.iter().map(|v| 1 + places(v)).sum(),
+        Value::Object(values) => values.values().map(|v| 1 + places(v)).sum(),
+        _ => 0,
     }
 }
