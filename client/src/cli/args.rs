@@ -314,8 +314,14 @@ mod tests {
         let Command::Calc(Calc::LiquidationPrice { size, cash, .. }) = args.command else {
             panic!("a liquidation price")
         };
-        assert_eq!((size.as_str(), cash.as_str(), args.json), ("-0.5", "-1", true));
-        assert!(parse("novate calc option --forward 1 --strike 1 --vol 1 --expiry 14d --rate -0.01").is_ok());
+        assert_eq!(
+            (size.as_str(), cash.as_str(), args.json),
+            ("-0.5", "-1", true)
+        );
+        assert!(parse(
+            "novate calc option --forward 1 --strike 1 --vol 1 --expiry 14d --rate -0.01"
+        )
+        .is_ok());
         assert!(parse("novate calc option --forward 1 --strike 1 --vol 1").is_err());
         assert!(parse("novate calc margin portfolio.json").is_ok());
         assert!(parse("novate calc cases").is_ok());
