@@ -21,9 +21,10 @@
 //! * *Fill-or-kill*: the order, cut to its position if it only reduces, executes whole or not at all. One that does not reach `x`
 //!   is cancelled as an immediate one is. The others take part as immediate ones; where some fill in part, orders are
 //!   killed and the match runs again from the start: on each side those that lack most lots (of equals, who got more, then the
-//!   greater tie and id), until what they got covers what the others lack. A run in which all fill is the match. The
-//!   [`FILL_OR_KILL_RUNS`]th is the last that admits any: if it fails too, all of them are killed. Whoever is killed
-//!   may have decided who else was, so that an odd lot's promise does not hold where these orders do.
+//!   greater tie and id), until what they got covers what the others lack, and from the second run on at least half of those
+//!   that lack. The first run in which all fill is the match. Run [`FILL_OR_KILL_RUNS`] is the last that admits any: if it fails
+//!   too, all are killed. A killed order, though it changes nothing in the match that holds, may have decided who else was
+//!   killed.
 //!
 //! The cost of a run is `O(n log n)` in the new orders and in the orders of each level reached, plus walking orders times cohorts
 //! reached (at most F) for the sharing. There is one run, and with fill-or-kill orders at most [`FILL_OR_KILL_RUNS`] more,

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 /// Orders in the sequence of their arrival.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct PriceTime {
     book: Vec<Order>,
     positions: BTreeMap<u32, SignedLots>,
@@ -33,6 +33,19 @@ impl PriceTime {
             };
             taker.lots = taker.lots.min(most);
         }
+        if taker.kind != Kind::FillOrKill {
+            self.take(taker, cut);
+            return;
+        }
+        let before = self.clone();
+        let left = self.take(common::immediate(taker), cut);
+        if left > 0 {
+            *self = before;
+        }
+    }
+
+    /// Returns what did not execute.
+    fn take(&mut self, mut taker: Order, cut: impl Fn(Side, Ticks) -> Ticks) -> Lots {
         while taker.lots > 0 && taker.kind != Kind::PostOnly {
             let Some(at) = self.best(taker.side.opposite()) else {
                 break;
@@ -44,7 +57,7 @@ impl PriceTime {
             }
             if maker.owner == taker.owner {
                 match taker.self_trade {
-                    SelfTradePrevention::CancelNewest => return,
+                    SelfTradePrevention::CancelNewest => return taker.lots,
                     SelfTradePrevention::CancelOldest => self.book.remove(at),
                 };
                 continue;
@@ -66,6 +79,7 @@ impl PriceTime {
         if taker.lots > 0 && taker.kind != Kind::Immediate && !touches {
             self.book.push(taker);
         }
+        taker.lots
     }
 
     /// The best price's first to arrive.
@@ -94,7 +108,7 @@ fn single() -> impl Strategy<Value = Block> {
         block.max_fills = u32::MAX;
         for order in &mut block.orders {
             // A resting reduce-only order has no counterpart in a plain book.
-            order.reduce_only &= order.kind == Kind::Immediate;
+            order.reduce_only &= matches!(order.kind, Kind::Immediate | Kind::FillOrKill);
         }
         block
     })
