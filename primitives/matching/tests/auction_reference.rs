@@ -227,7 +227,7 @@ fn random_calls_reach_every_rule() {
         if told.volume == 0 {
             see("nothing executes");
         }
-        for ((id, _), _) in &told.fills {
+        for (id, _) in told.fills.keys() {
             if call.find(*id).reduce_only {
                 see("reduces");
             }

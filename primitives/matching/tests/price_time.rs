@@ -17,12 +17,8 @@ struct PriceTime {
 }
 
 impl PriceTime {
-    fn arrive(&mut self, mut taker: Order, (lower, upper): (Ticks, Ticks)) {
-        let cut = |side, limit: Ticks| match side {
-            Side::Bid => limit.min(upper),
-            Side::Ask => limit.max(lower),
-        };
-        taker.limit = cut(taker.side, taker.limit);
+    fn arrive(&mut self, mut taker: Order, edges: (Ticks, Ticks)) {
+        taker.limit = cut(taker.side, taker.limit, edges);
         if taker.reduce_only {
             let held = self.positions.get(&taker.account).copied().unwrap_or(0);
             let reduces = if held > 0 { Side::Ask } else { Side::Bid };
@@ -34,24 +30,24 @@ impl PriceTime {
             taker.lots = taker.lots.min(most);
         }
         if taker.kind != Kind::FillOrKill {
-            self.take(taker, cut);
+            self.take(taker, edges);
             return;
         }
         let before = self.clone();
-        let left = self.take(common::immediate(taker), cut);
+        let left = self.take(common::immediate(taker), edges);
         if left > 0 {
             *self = before;
         }
     }
 
     /// Returns what did not execute.
-    fn take(&mut self, mut taker: Order, cut: impl Fn(Side, Ticks) -> Ticks) -> Lots {
+    fn take(&mut self, mut taker: Order, edges: (Ticks, Ticks)) -> Lots {
         while taker.lots > 0 && taker.kind != Kind::PostOnly {
             let Some(at) = self.best(taker.side.opposite()) else {
                 break;
             };
             let maker = self.book[at];
-            let price = cut(maker.side, maker.limit);
+            let price = cut(maker.side, maker.limit, edges);
             if !taker.side.accepts(taker.limit, price) {
                 break;
             }
@@ -94,6 +90,13 @@ impl PriceTime {
                     limit
                 }
             })
+    }
+}
+
+fn cut(side: Side, limit: Ticks, (lower, upper): (Ticks, Ticks)) -> Ticks {
+    match side {
+        Side::Bid => limit.min(upper),
+        Side::Ask => limit.max(lower),
     }
 }
 
