@@ -32,8 +32,8 @@ pub fn run(
     Ok(outcome)
 }
 
-/// The orders to kill after a run: on each side those that lack most, until what they got covers what the others lack. It may
-/// go to others, so that `again` at least half of them go.
+/// The orders to kill after a run: on each side those that lack most, until what they got covers what the others lack. What
+/// they got may go to other kinds of orders, which is why `again` at least half of those that lack go.
 fn broken(admitted: &[Entry], outcome: &Outcome, again: bool) -> Result<Vec<u32>, MathError> {
     let mut got: BTreeMap<u32, Lots> = admitted.iter().map(|e| (e.order.id, 0)).collect();
     for fill in &outcome.fills {

@@ -151,6 +151,22 @@ fn price_is_the_nearest_to_the_mark_of_those_with_most_volume_and_least_imbalanc
 }
 
 #[test]
+fn price_is_found_on_both_sides_of_a_tick_where_surplus_turns_into_shortage() {
+    // Two more bid than asked up to 100, two more asked than bid from 101: five trade anywhere from 90 to 110.
+    let orders = [
+        bid(1, 1, 110, 5),
+        bid(2, 2, 100, 2),
+        ask(3, 3, 90, 5),
+        ask(4, 4, 101, 2),
+    ];
+    for price in [90, 95, 100, 101, 105, 110] {
+        let outcome = call(Some(&at(price)), &orders);
+        assert_eq!((outcome.volume, outcome.last), (5, Some(price)));
+    }
+    assert_eq!(call(None, &orders).last, Some(100));
+}
+
+#[test]
 fn nothing_trades_and_all_rests_when_no_bid_reaches_an_ask() {
     let outcome = call(None, &[bid(1, 1, 99, 5), ask(2, 2, 100, 5)]);
     assert_eq!((outcome.volume, outcome.last), (0, None));
