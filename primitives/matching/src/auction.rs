@@ -45,7 +45,7 @@ pub fn run(
         order.limit = match (&band, order.side) {
             (Some(band), side) => band.cut(side, order.limit),
             (None, Side::Bid) => order.limit,
-            // Nothing is worth nothing.
+            // No price is zero.
             (None, Side::Ask) => order.limit.max(1),
         };
         let Some(left) = record.reducible(&order, order.lots) else {

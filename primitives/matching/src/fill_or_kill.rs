@@ -18,9 +18,9 @@ pub fn run(
     position: &dyn Fn(u32) -> SignedLots,
 ) -> Result<Outcome, MathError> {
     let mut killed = BTreeSet::new();
-    for _ in 0..FILL_OR_KILL_RUNS {
+    for run in 0..FILL_OR_KILL_RUNS {
         let (outcome, admitted) = Match::new(rules, book, position)?.run(new, &killed)?;
-        let broken = broken(&admitted, &outcome)?;
+        let broken = broken(&admitted, &outcome, run > 0)?;
         if broken.is_empty() {
             return Ok(outcome);
         }
@@ -32,9 +32,9 @@ pub fn run(
     Ok(outcome)
 }
 
-/// The orders to kill after a run: on each side those that lack most, until what they got covers what the others lack.
-/// As long as it does not, the others cannot fill without one more of them gone.
-fn broken(admitted: &[Entry], outcome: &Outcome) -> Result<Vec<u32>, MathError> {
+/// The orders to kill after a run: on each side those that lack most, until what they got covers what the others lack. What
+/// they got may go to other kinds of orders, which is why `again` at least half of those that lack go.
+fn broken(admitted: &[Entry], outcome: &Outcome, again: bool) -> Result<Vec<u32>, MathError> {
     let mut got: BTreeMap<u32, Lots> = admitted.iter().map(|e| (e.order.id, 0)).collect();
     for fill in &outcome.fills {
         if let Some(sum) = got.get_mut(&fill.order) {
@@ -56,6 +56,7 @@ fn broken(admitted: &[Entry], outcome: &Outcome) -> Result<Vec<u32>, MathError> 
             }
         }
         short.sort_unstable();
+        let stay = if again { short.len() / 2 } else { short.len() };
         let mut freed: u128 = 0;
         while let Some((lacks, got, _, id)) = short.pop() {
             kill.push(id);
@@ -63,7 +64,7 @@ fn broken(admitted: &[Entry], outcome: &Outcome) -> Result<Vec<u32>, MathError> 
                 .checked_sub(lacks.into())
                 .ok_or(MathError::Overflow)?;
             freed = freed.checked_add(got.into()).ok_or(MathError::Overflow)?;
-            if freed >= lacking {
+            if freed >= lacking && short.len() <= stay {
                 break;
             }
         }

@@ -19,11 +19,12 @@
 //!   two others gets the odd lot.
 //! * *Touching*: a walking remainder gives way to all that rests or joined, a joined order to what rests.
 //! * *Fill-or-kill*: the order, cut to its position if it only reduces, executes whole or not at all. One that does not reach `x`
-//!   is cancelled as an immediate one is. The others take part as immediate ones; where some fill in part, orders are
+//!   is cancelled as an immediate one is. The others take part as immediate ones; where some fall short, orders are
 //!   killed and the match runs again from the start: on each side those that lack most lots (of equals, who got more, then the
-//!   greater tie and id), until what they got covers what the others lack. A run in which all fill is the match. The
-//!   [`FILL_OR_KILL_RUNS`]th is the last that admits any: if it fails too, all of them are killed. Whoever is killed
-//!   may have decided who else was, so that an odd lot's promise does not hold where these orders do.
+//!   greater tie and id), until what they got covers what the others lack, and from the second run on at least half of those
+//!   that fell short. The first run in which all fill is the match. Run [`FILL_OR_KILL_RUNS`] is the last that admits any: if it fails
+//!   too, all are killed. A killed order, though it changes nothing in the match that holds, may have decided who else was
+//!   killed.
 //!
 //! The cost of a run is `O(n log n)` in the new orders and in the orders of each level reached, plus walking orders times cohorts
 //! reached (at most F) for the sharing. There is one run, and with fill-or-kill orders at most [`FILL_OR_KILL_RUNS`] more,
@@ -83,9 +84,9 @@ pub fn match_block(
 
 /// Executes all that can execute at one price, [`Outcome::last`]: of the prices in whole ticks with the greatest executable
 /// volume `min(D(p), S(p))` and then the least imbalance `|D(p) − S(p)|`, the one nearest to the mark (which is rounded to the nearest
-/// tick, half a tick upwards). Without `rules` there is neither mark nor band, and it is the middle of those prices, rounded down.
-/// `D` and `S` are the lots that bids of at least `p` and asks of at most `p` could execute. Section 4 of the protocol
-/// is the specification.
+/// tick, half a tick upwards). Without `rules` there is neither mark nor band: it is the middle of those prices, rounded down,
+/// and the limits alone bound it. `D` and `S` are the lots that bids of at least `p` and asks of at most `p` could execute.
+/// Section 4 of the protocol is the specification.
 ///
 /// `orders` are all that take part, resting and new, in any sequence; they are treated alike, and the sides may overlap.
 /// `position` is what an account held at the start. In turn:

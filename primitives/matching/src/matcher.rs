@@ -11,9 +11,7 @@ use alloc::{
     collections::{BTreeSet, VecDeque},
     vec::Vec,
 };
-use novate_types::{
-    CancelReason, Lots, MathError, SelfTradePrevention, Side, SignedLots, Ticks,
-};
+use novate_types::{CancelReason, Lots, MathError, SelfTradePrevention, Side, SignedLots, Ticks};
 
 type Result<T> = core::result::Result<T, MathError>;
 
