@@ -10,27 +10,33 @@
 //! of itself, each in whatever direction. Volatility and time are one axis: an expiry's surface is a mark of total deviation, which falls by `1 − √(T′/T)` as
 //! time passes, and `g = exp(r·(T − T′)) − 1`.
 //!
-//! Why. `s` is the greater of what each of the two requirements leaves, so it loses at most the greater of what each can lose. With `c = factor·weight` what the
-//! scan leaves is, but for contingencies, the least over scenarios of
+//! Why. `s` is the greater of what each of the two requirements leaves, so it loses at most the greater of what each can lose. With
+//! `c = factor·weight` what the scan leaves is, but for contingencies, the least over scenarios of
 //!
 //! ```text
 //! V + c·(f(V′) − V) = (1 − c)·V + c·f(V′)            V′ the value in the scenario
 //! ```
 //!
-//! (and `V` itself). An option's value moves by no more than its forward, in the scenario by no more than the shocked one, and `f` stretches by `b` at most, so a
-//! scenario with price move `x` takes `|lots|·F·(|1 − c| + c·b·(1 + x))·δ`, and where `c` is above one the larger of both terms, which then oppose each other. A skew scenario counts its gain as a loss too, `(1 + c)·V − c·f(V′)`, where
-//! both terms move the same way, and turns the volatility with `ln(K/F)`: `1 + c + c·b·κ` with `κ = √T·σ·φ(0)·|cap|/k*`. The basis is a scenario of weight `flat + per_year·T`. By parts, a long option's value is its own
-//! requirement; a short call just out of the money loses its value and, as `most·S − (K − S)` rises with `S`, `(1 + most)·S`.
-//! For deviations, `∂V/∂(σ√T) = D·F·φ(d₁) ≤ F·φ(0)`, with shocked forwards and deviations for the scenarios; as time passes, no shocked deviation of powers up to one
-//! half falls by more than the greater of it and the unshocked one does (for a skew of an expiry within a year, whose cap and width depend on time as well,
-//! half as much again).
-//! For discounts, no option is worth more than the greater of forward and strike, discounted.
+//! and of `V` itself.
 //!
-//! So a single `1 + m` with `m` of the largest undamped move times 0.8, as section 7 has it, bounds what the regular cells take, but not the rule by parts: a short
-//! call at the money can lose `(Δ + 1 + most)·S·δ`. `tests/portfolio/exposure.rs` has such an account.
+//! - *Prices.* An option's value moves by no more than its forward, in the scenario by no more than the shocked one, and `f` stretches by `b` at
+//!   most: a scenario with price move `x` takes `|lots|·F·(|1 − c| + c·b·(1 + x))·δ`, or, where `c` is above one, the larger of both terms, which then
+//!   oppose each other. The basis is a scenario of weight `flat + per_year·T`. A skew scenario counts its gain as a loss too, `(1 + c)·V − c·f(V′)`,
+//!   where both move the same way, and turns the volatility with `ln(K/F)`: `1 + c + c·b·κ` with `κ = √T·σ·φ(0)·|cap|/k*`.
+//!   By parts, a long option's value is its own requirement; a short call just out of the money loses its value and, as `most·S − (K − S)` rises with
+//!   `S`, `(1 + most)·S`.
+//! - *Deviations.* `∂V/∂(σ√T) = D·F·φ(d₁) ≤ F·φ(0)`, with shocked forwards and deviations for the scenarios. As time passes, with powers up to one half,
+//!   no shocked deviation falls by more than the greater of it and the unshocked one does; for a skew of an expiry within a year, whose cap and
+//!   width depend on time as well, half as much again.
+//! - *Discounts.* No option is worth more than the greater of forward and strike, discounted.
 //!
-//! In the last half hour before an expiry the settled part of its forward grows, which moves hedges against each other; accounts that hold it are to be looked
-//! at in every block of it.
+//! Deviations and discounts are bounded at the forwards before, prices at every deviation: the three add up in that order.
+//!
+//! One factor for all, `(1 + x)·(1 + 0.8·x)` of the largest undamped move `x` as in section 7, covers the regular cells, but not the rule by parts: a
+//! short call at the money can lose `(Δ + 1 + most)·S·δ`. `tests/portfolio/exposure.rs` has such an account.
+//!
+//! In the last half hour before an expiry the settled part of its forward grows, which moves hedges against each other: accounts that hold it are
+//! to be looked at in every block of it.
 
 use super::{
     fine::{cash_ceil, number, signed_number, times, Fine, Unit},

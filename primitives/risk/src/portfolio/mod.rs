@@ -31,19 +31,20 @@
 //!     settlement: one,
 //!     open_interest: 0,
 //!     terms: vec![Term::new(14 * 86_400, Price::from_u32(60_000), Price::from_u32(0), Signed::from_u32(0))?],
-//!     series: vec![Series { term: 0, strike: Price::from_u32(65_000), volatility: Price::from_rational(55, 100), lot_size }],
+//!     series: [65_000, 70_000]
+//!         .map(|strike| Series { term: 0, strike: Price::from_u32(strike), volatility: Price::from_rational(55, 100), lot_size })
+//!         .into(),
 //! };
 //! let params = PortfolioParams::standard();
 //! let mut prices = Prices::new(&market, &params)?;
-//! // A covered call: a thousand lots are one unit.
-//! let future = Contract::Linear { mark: market.index, lot_size, term: None, mmf: 30_000, imf: 50_000 };
-//! let call = Contract::Option { series: 0, kind: Kind::Call };
-//! let (future, call) = (Leg { contract: future, lots: 1_000 }, Leg { contract: call, lots: -1_000 });
-//! let needs = |legs: &[Leg], prices: &mut Prices| {
-//!     PortfolioMargin::of(legs, prices).map(|margin| margin.required().initial / QUANTUMS)
-//! };
-//! let (alone, naked) = (needs(&[future], &mut prices)?, needs(&[call], &mut prices)?);
-//! assert!(needs(&[future, call], &mut prices)? < alone + naked);
+//! let call = |series, lots| Leg { contract: Contract::Option { series, kind: Kind::Call }, lots };
+//! // A thousand lots are one unit. Short the nearer strike alone, and as a spread against the farther one.
+//! let naked = PortfolioMargin::of(&[call(0, -1_000)], &mut prices)?;
+//! let spread = PortfolioMargin::of(&[call(0, -1_000), call(1, 1_000)], &mut prices)?;
+//! assert_eq!(naked.required(), naked.by_parts);
+//! assert_eq!(naked.required().initial, 6_000 * QUANTUMS);
+//! assert_eq!(spread.required(), spread.by_scan);
+//! assert!(spread.required().initial < 4_000 * QUANTUMS);
 //! # Ok::<(), novate_risk::ModelError>(())
 //! ```
 

@@ -256,14 +256,17 @@ impl TermPrices {
             };
             forwards.push(level);
         }
-        let owed = term.discount.max(Scaled::ZERO);
         let short = growth(&grid.short, term, false)?;
         Ok(Self {
             root: term.years.sqrt_floor()?,
             forwards,
             multiple: multiple(&grid.volatility, term.years)?,
             long: Unsigned::from_inner(growth(&grid.long, term, true)?.to_18_decimals_floor()?),
-            short: Unsigned::from_inner(short.min(Scaled::ONE.over(owed)?).to_18_decimals_ceil()?),
+            short: Unsigned::from_inner(
+                short
+                    .min(Scaled::ONE.over(term.discount)?)
+                    .to_18_decimals_ceil()?,
+            ),
             basis: basis_factor(&grid.basis, term)?,
         })
     }

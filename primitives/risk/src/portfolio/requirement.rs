@@ -208,8 +208,7 @@ fn by_scan(legs: &[Leg], holdings: &Holdings, prices: &mut Prices) -> Result<Sum
             } => {
                 let lots = i128::from(leg.lots.unsigned_abs());
                 let value = times(lots, Unit::of(*lot_size)?.at(*price)?)?;
-                let confidence = market.confidence.min(*confidence);
-                sum.add(0, confidence_ceil(prices, value, confidence)?)?;
+                sum.add(0, confidence_ceil(prices, value, *confidence)?)?;
             }
             Contract::Option { .. } => {}
         }
