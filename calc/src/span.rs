@@ -50,13 +50,20 @@ pub fn case(input: &Input) -> Result<Value> {
         terms: terms.iter().map(term).collect::<Result<_>>()?,
         series: Vec::new(),
     };
+    // The engine's discounts are at most one: what a negative rate adds is in the size of an option's lot.
+    let mut undiscounted = Vec::new();
+    for term in &mut market.terms {
+        undiscounted.push(term.discount.max(Scaled::ONE));
+        term.discount = term.discount.min(Scaled::ONE);
+    }
     let mut legs = Vec::new();
     for position in &positions {
         let term = expiry(position)?;
         let quantity = position.get("quantity")?;
         let decimals = decimals(std::slice::from_ref(&quantity))?;
-        let size =
-            unsigned(&multiplier).and_then(|_| grain.lot_size(decimals, multiplier.number()?))?;
+        unsigned(&multiplier)?;
+        let lot_size =
+            |factor: Scaled| grain.lot_size(decimals, multiplier.number()?.times(factor)?);
         let kind = position.get("type")?.one_of(&[
             ("future", None),
             ("call", Some(Kind::Call)),
@@ -65,7 +72,7 @@ pub fn case(input: &Input) -> Result<Value> {
         let contract = match kind {
             None => Contract::Linear {
                 mark: market.term(term)?.forward,
-                lot_size: size,
+                lot_size: lot_size(Scaled::ONE)?,
                 term: Some(term),
                 mmf: 0,
                 imf: 0,
@@ -78,7 +85,7 @@ pub fn case(input: &Input) -> Result<Value> {
                     term,
                     strike: unsigned(&position.get("strike")?)?,
                     volatility: unsigned(&position.get("vol")?)?,
-                    lot_size: size,
+                    lot_size: lot_size(undiscounted[usize::from(term)])?,
                 });
                 Contract::Option { series, kind }
             }

@@ -205,4 +205,53 @@ proptest! {
         let error = common::float(got.minus(text(volatility).parse().unwrap()).unwrap().abs());
         prop_assert!(error < 1e-25 * volatility, "{error:e} in {solved}");
     }
+
+    #[test]
+    fn sixteen_scenarios_follow_spans_rules(
+        forward in 1u32..100_000, (strike, years) in (0.3f64..3.0, 0.001f64..3.0),
+        rate in -0.1f64..0.1, volatility in 0.05f64..2.0,
+        (range, shift) in (0.02f64..0.6, 0.01f64..0.8),
+        (options, futures) in (-100i64..100, -100i64..100),
+        call in any::<bool>(),
+    ) {
+        let text = |x: f64| format!("{x:.9}");
+        let f = f64::from(forward);
+        let (strike, years, rate) = (text(strike * f), text(years), text(rate));
+        let (range, shift, volatility) = (text(range * f), text(shift), text(volatility));
+        let position = json!({
+            "type": if call { "call" } else { "put" }, "expiry": "0", "strike": strike, "vol": volatility,
+            "quantity": options.to_string(),
+        });
+        let future = json!({ "type": "future", "expiry": "0", "quantity": futures.to_string() });
+        let answer = ask("span16", "any", json!({
+            "psr": range, "vsr": shift, "extreme_weight": "0.33", "multiplier": "0.1",
+            "expiries": [{ "T": years, "F": forward.to_string(), "r": rate }], "positions": [position, future],
+        }));
+
+        let of = |text: &str| text.parse::<Scaled>().unwrap();
+        let price = |forward: Scaled, volatility: Scaled| {
+            let input = json!({
+                "F": forward.to_decimal(38).unwrap(), "K": strike, "T": years, "r": rate,
+                "v": volatility.to_decimal(38).unwrap(),
+            });
+            common::number(&ask("options_black", "any", input)["out"]["black76"][usize::from(!call)])
+        };
+        let (base, tenth) = (price(of(&forward.to_string()), of(&volatility)), of("0.1"));
+        let gross = f * (options.abs() + futures.abs()) as f64 / 10.0;
+        // Thirds of the range, and which way volatility moves.
+        let inner = [0, 1, -1, 2, -2, 3, -3].map(|thirds| [(thirds, 1i128, "1"), (thirds, -1, "1")]);
+        let all = inner.into_iter().flatten().chain([(9, 0, "0.33"), (-9, 0, "0.33")]);
+        for (at, (thirds, way, weight)) in all.enumerate() {
+            let moved = Scaled::from(i128::from(thirds)).times(of(&range)).unwrap().over(of("3")).unwrap();
+            let shocked = of(&forward.to_string()).plus(moved).unwrap().max(of("1e-9"));
+            let turned = of(&volatility).plus(Scaled::from(way).times(of(&shift)).unwrap()).unwrap();
+            let option = price(shocked, turned.max(of("0.0001"))).minus(base).unwrap();
+            let change = Scaled::from(i128::from(options)).times(option).unwrap()
+                .plus(Scaled::from(i128::from(futures)).times(shocked.minus(of(&forward.to_string())).unwrap()).unwrap());
+            let loss = change.unwrap().times(tenth).unwrap().times(of(weight)).unwrap().negated();
+            let got = common::number(&answer["out"]["losses"][at]);
+            let error = common::float(got.minus(loss).unwrap().abs());
+            prop_assert!(error <= 1e-17 * gross, "{at}: {got:?} for {loss:?} in {answer}");
+        }
+    }
 }
