@@ -269,16 +269,14 @@ impl Portfolio {
         }
     }
 
-    /// A leg with lots of its own.
+    /// A leg by itself.
     fn hold(
         &mut self,
         amount: &Input,
         contract: impl Fn(Unsigned) -> Result<Contract>,
     ) -> Result<()> {
-        let decimals = decimals(std::slice::from_ref(amount))?;
-        let lot_size = self.grain.lot_size(decimals, Scaled::ONE)?;
-        let (contract, lots) = (contract(lot_size)?, lots(amount, decimals)?);
-        self.add(contract, lots);
+        let (lots, lot_size) = self.grain.one_lot(amount.number()?)?;
+        self.add(contract(lot_size)?, lots);
         Ok(())
     }
 
@@ -291,7 +289,7 @@ impl Portfolio {
             seconds.push(option.get("expiry_s")?.whole::<i64>()?);
         }
         let decimals = decimals(&amounts)?;
-        let lot_size = self.grain.lot_size(decimals, Scaled::ONE)?;
+        let lot_size = self.grain.lot_size(decimals)?;
 
         let mut expiries = Vec::new();
         for feed in feeds {

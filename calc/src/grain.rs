@@ -35,10 +35,24 @@ impl Grain {
         Ok(Self(power))
     }
 
-    /// The engine's size of a lot of `multiplier · 10^−decimals` units.
-    pub fn lot_size(self, decimals: u8, multiplier: Scaled) -> Result<Size> {
-        let lot = multiplier.times(ten(self.0)?)?.over(ten(decimals)?)?;
-        Ok(Size::from_inner(lot.to_18_decimals_nearest()?))
+    /// The engine's size of a lot of `10^−decimals` units.
+    pub fn lot_size(self, decimals: u8) -> Result<Size> {
+        self.size(Scaled::ONE.over(ten(decimals)?)?)
+    }
+
+    /// So many units, in whole or in part, as one lot: nothing is netted with it.
+    pub fn one_lot(self, units: Scaled) -> Result<(SignedLots, Size)> {
+        let lots = match (units.is_zero(), units.is_negative()) {
+            (true, _) => 0,
+            (_, true) => -1,
+            (_, false) => 1,
+        };
+        Ok((lots, self.size(units.abs())?))
+    }
+
+    fn size(self, units: Scaled) -> Result<Size> {
+        let size = units.times(ten(self.0)?)?;
+        Ok(Size::from_inner(size.to_18_decimals_nearest()?))
     }
 
     /// An engine's value in USD.

@@ -1,7 +1,7 @@
 //! `span16`: SPAN's sixteen scenarios on the portfolio engine.
 
 use crate::{
-    grain::{decimals, lots, unsigned, Grain},
+    grain::{unsigned, Grain},
     input::{decimal, integer, Input},
     Error, Result,
 };
@@ -20,7 +20,7 @@ const FARTHEST: u64 = 3;
 pub fn case(input: &Input) -> Result<Value> {
     let one = Unsigned::from_u32(1);
     let range = input.get("psr")?;
-    let multiplier = input.get("multiplier")?;
+    let multiplier = input.get("multiplier")?.number()?;
     let terms = input.get("expiries")?.list()?;
     let positions = input.get("positions")?.list()?;
     let expiry = |position: &Input| -> Result<u16> {
@@ -38,7 +38,7 @@ pub fn case(input: &Input) -> Result<Value> {
         let forward = terms[usize::from(expiry(position)?)].get("F")?.number()?;
         let quantity = position.get("quantity")?.number()?.abs();
         let price = forward.abs().plus(farthest.abs())?;
-        gross = gross.plus(quantity.times(price)?.times(multiplier.number()?.abs())?)?;
+        gross = gross.plus(quantity.times(price)?.times(multiplier.abs())?)?;
     }
     let grain = Grain::of(gross)?;
 
@@ -51,46 +51,47 @@ pub fn case(input: &Input) -> Result<Value> {
         series: Vec::new(),
     };
     // The engine's discounts are at most one: what a negative rate adds is in the size of an option's lot.
-    let mut undiscounted = Vec::new();
+    let mut growth = Vec::new();
     for term in &mut market.terms {
-        undiscounted.push(term.discount.max(Scaled::ONE));
+        growth.push(term.discount.max(Scaled::ONE));
         term.discount = term.discount.min(Scaled::ONE);
     }
     let mut legs = Vec::new();
     for position in &positions {
         let term = expiry(position)?;
         let quantity = position.get("quantity")?;
-        let decimals = decimals(std::slice::from_ref(&quantity))?;
-        unsigned(&multiplier)?;
-        let lot_size =
-            |factor: Scaled| grain.lot_size(decimals, multiplier.number()?.times(factor)?);
+        let held = quantity.number()?.times(multiplier)?;
         let kind = position.get("type")?.one_of(&[
             ("future", None),
             ("call", Some(Kind::Call)),
             ("put", Some(Kind::Put)),
         ])?;
-        let contract = match kind {
-            None => Contract::Linear {
-                mark: market.term(term)?.forward,
-                lot_size: lot_size(Scaled::ONE)?,
-                term: Some(term),
-                mmf: 0,
-                imf: 0,
-            },
+        let (lots, contract) = match kind {
+            None => {
+                let (lots, lot_size) = grain.one_lot(held)?;
+                let contract = Contract::Linear {
+                    mark: market.term(term)?.forward,
+                    lot_size,
+                    term: Some(term),
+                    mmf: 0,
+                    imf: 0,
+                };
+                (lots, contract)
+            }
             // A series a position: two positions in one strike may have two volatilities.
             Some(kind) => {
+                let (lots, lot_size) = grain.one_lot(held.times(growth[usize::from(term)])?)?;
                 let series = u16::try_from(market.series.len())
                     .map_err(|_| position.error("too_many", "is one option too many"))?;
                 market.series.push(Series {
                     term,
                     strike: unsigned(&position.get("strike")?)?,
                     volatility: unsigned(&position.get("vol")?)?,
-                    lot_size: lot_size(undiscounted[usize::from(term)])?,
+                    lot_size,
                 });
-                Contract::Option { series, kind }
+                (lots, Contract::Option { series, kind })
             }
         };
-        let lots = lots(&quantity, decimals)?;
         // A leg of nothing is none: there is no bound to what a lot of it is worth.
         if lots != 0 {
             legs.push(Leg { contract, lots });

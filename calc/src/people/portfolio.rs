@@ -53,7 +53,7 @@ pub fn margin(input: &Input, portfolio: &Portfolio, options: &[Input]) -> Result
         .map(|o| o.get("size"))
         .collect::<Result<_>>()?;
     let decimals = grain::decimals(&sizes)?;
-    let lot_size = Grain::NONE.lot_size(decimals, Scaled::ONE)?;
+    let lot_size = Grain::NONE.lot_size(decimals)?;
     let mut table = Table::new(&["option", "strike", "expiry", "size", "price", "delta"]);
     let mut rows = Vec::new();
     for (option, size) in options.iter().zip(&sizes) {
