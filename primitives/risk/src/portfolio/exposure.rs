@@ -65,17 +65,20 @@ pub struct Exposure {
 }
 
 impl Exposure {
-    /// Of a portfolio in one underlying, its parameters being valid ([`super::PortfolioParams::validate`]).
-    pub fn of(legs: &[Leg], prices: &Prices) -> Result<Self> {
+    /// Of a portfolio in one underlying, its parameters being valid ([`super::PortfolioParams::validate`]). What a series takes is computed once.
+    pub fn of(legs: &[Leg], prices: &mut Prices) -> Result<Self> {
         let (mut parts, mut scan) = (Axes::default(), Axes::default());
         for leg in legs {
             let lots = i128::from(leg.lots.unsigned_abs());
-            let (unit, by_parts, by_scan) = match leg.contract {
-                Contract::Option { series, .. } => option(series, leg.lots < 0, prices)?,
+            let lot = match leg.contract {
+                Contract::Option { series, .. } => prices.slopes(series)?,
                 _ => linear(&leg.contract, prices)?,
             };
-            parts.add(lots, unit, by_parts)?;
-            scan.add(lots, unit, by_scan)?;
+            // By parts a long option's value is its requirement: nothing moves.
+            if leg.lots < 0 || !matches!(leg.contract, Contract::Option { .. }) {
+                parts.add(lots, &lot.parts)?;
+            }
+            scan.add(lots, &lot.scan)?;
         }
         Ok(Self {
             price: cash_ceil(parts.price.max(scan.price))?,
@@ -85,15 +88,31 @@ impl Exposure {
     }
 }
 
-/// Sums of one requirement.
-#[derive(Default)]
-struct Axes {
+/// What each axis takes by one requirement.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Axes {
     price: Fine,
     deviation: Fine,
     carry: Fine,
 }
 
-/// The same of one unit, USD.
+impl Axes {
+    fn add(&mut self, lots: i128, lot: &Self) -> Result<()> {
+        self.price = add(self.price, times(lots, lot.price)?)?;
+        self.deviation = add(self.deviation, times(lots, lot.deviation)?)?;
+        self.carry = add(self.carry, times(lots, lot.carry)?)?;
+        Ok(())
+    }
+}
+
+/// Of a lot, by parts (of an option, if it is short) and by scan.
+#[derive(Clone, Copy)]
+pub(super) struct PerLot {
+    parts: Axes,
+    scan: Axes,
+}
+
+/// Of a unit, USD.
 #[derive(Clone, Copy)]
 struct Slopes {
     price: Scaled,
@@ -102,9 +121,7 @@ struct Slopes {
 }
 
 impl Slopes {
-    /// What nothing moves.
-    const NONE: Self = Self::of_price(Scaled::ZERO);
-
+    /// What only prices move.
     const fn of_price(price: Scaled) -> Self {
         Self {
             price,
@@ -112,20 +129,15 @@ impl Slopes {
             carry: Scaled::ZERO,
         }
     }
-}
 
-impl Axes {
-    fn add(&mut self, lots: i128, unit: Unit, slopes: Slopes) -> Result<()> {
-        for (sum, slope) in [
-            (&mut self.price, slopes.price),
-            (&mut self.deviation, slopes.deviation),
-            (&mut self.carry, slopes.carry),
-        ] {
-            // A lot's value is rounded to the nearest.
-            let lot = add(unit.value(slope)?, 1)?;
-            *sum = add(*sum, times(lots, lot)?)?;
-        }
-        Ok(())
+    /// Of a lot, whose value is rounded to the nearest.
+    fn of_lot(&self, unit: Unit) -> Result<Axes> {
+        let lot = |slope| -> Result<Fine> { Ok(add(unit.value(slope)?, 1)?) };
+        Ok(Axes {
+            price: lot(self.price)?,
+            deviation: lot(self.deviation)?,
+            carry: lot(self.carry)?,
+        })
     }
 }
 
@@ -191,8 +203,8 @@ fn cells<'a>(
     }))
 }
 
-/// By parts and by scan, of a unit of a linear contract or collateral.
-fn linear(contract: &Contract, prices: &Prices) -> Result<(Unit, Slopes, Slopes)> {
+/// Of a linear contract or collateral.
+fn linear(contract: &Contract, prices: &Prices) -> Result<PerLot> {
     let (price, lot_size, term, alone, moves) = match contract {
         Contract::Linear {
             mark,
@@ -226,15 +238,15 @@ fn linear(contract: &Contract, prices: &Prices) -> Result<(Unit, Slopes, Slopes)
         _ => super::Unsigned::zero(),
     };
     let contingency = number(prices.market().index)?.times(number(rate)?)?;
-    Ok((
-        Unit::of(*lot_size)?,
-        Slopes::of_price(price.times(Scaled::ONE.plus(alone)?)?),
-        Slopes::of_price(price.times(slope)?.plus(contingency)?),
-    ))
+    let unit = Unit::of(*lot_size)?;
+    Ok(PerLot {
+        parts: Slopes::of_price(price.times(Scaled::ONE.plus(alone)?)?).of_lot(unit)?,
+        scan: Slopes::of_price(price.times(slope)?.plus(contingency)?).of_lot(unit)?,
+    })
 }
 
-/// By parts and by scan, of a unit of an option.
-fn option(at: u16, short: bool, prices: &Prices) -> Result<(Unit, Slopes, Slopes)> {
+/// Of an option, call or put.
+pub(super) fn option(at: u16, prices: &Prices) -> Result<PerLot> {
     let (market, params) = (prices.market(), prices.params());
     let series = market.series(at)?;
     let term = market.term(series.term)?;
@@ -248,15 +260,10 @@ fn option(at: u16, short: bool, prices: &Prices) -> Result<(Unit, Slopes, Slopes
         deviation: forward.times(still)?.times(peak)?,
         carry: worth,
     };
-    let parts = if short {
-        let most = number(params.parts.maintenance.most)?;
-        let margin = index.times(Scaled::ONE.plus(most)?)?;
-        Slopes {
-            price: forward.plus(margin)?,
-            ..plain
-        }
-    } else {
-        Slopes::NONE
+    let most = number(params.parts.maintenance.most)?;
+    let parts = Slopes {
+        price: forward.plus(index.times(Scaled::ONE.plus(most)?)?)?,
+        ..plain
     };
 
     let (long, owed, _) = prices.term_factors(series.term)?;
@@ -300,7 +307,11 @@ fn option(at: u16, short: bool, prices: &Prices) -> Result<(Unit, Slopes, Slopes
     }
     let rate = number(params.contingencies.short_option.maintenance)?;
     scan.price = scan.price.plus(index.times(rate)?)?;
-    Ok((Unit::of(series.lot_size)?, parts, scan))
+    let unit = Unit::of(series.lot_size)?;
+    Ok(PerLot {
+        parts: parts.of_lot(unit)?,
+        scan: scan.of_lot(unit)?,
+    })
 }
 
 /// `κ`: what a skew's dependence on the forward adds to an option's slope, at up to twice its volatility.

@@ -1,6 +1,7 @@
 //! What a lot of each series is worth under every scenario: computed once, shared by all accounts.
 
 use super::{
+    exposure::{self, PerLot},
     fine::{number, signed_number, Fine, Unit},
     Basis, Grid, PortfolioParams, PriceShock, Series, Signed, SkewCap, StaticDiscount, Term,
     Underlying, Unsigned, VolatilityRange, VolatilityShock,
@@ -78,6 +79,7 @@ pub struct Prices<'a> {
     basis: (usize, usize),
     terms: Vec<TermPrices>,
     rows: Vec<Option<Vec<Pair>>>,
+    slopes: Vec<Option<PerLot>>,
     priced: u64,
 }
 
@@ -122,6 +124,7 @@ impl<'a> Prices<'a> {
             basis,
             terms,
             rows: market.series.iter().map(|_| None).collect(),
+            slopes: market.series.iter().map(|_| None).collect(),
             priced: 0,
         })
     }
@@ -198,6 +201,19 @@ impl<'a> Prices<'a> {
             .get(at)
             .and_then(Option::as_deref)
             .ok_or(ModelError::Missing)
+    }
+
+    /// What a lot of a series can lose along each axis.
+    pub(super) fn slopes(&mut self, series: u16) -> Result<PerLot> {
+        let at = usize::from(series);
+        if let Some(Some(known)) = self.slopes.get(at) {
+            return Ok(*known);
+        }
+        let slopes = exposure::option(series, self)?;
+        if let Some(place) = self.slopes.get_mut(at) {
+            *place = Some(slopes);
+        }
+        Ok(slopes)
     }
 
     fn compute(&self, series: u16) -> Result<Vec<Pair>> {

@@ -52,7 +52,7 @@ fn any_params() -> impl Strategy<Value = PortfolioParams> {
 }
 
 proptest! {
-    #![proptest_config(runs(150))]
+    #![proptest_config(runs(600))]
 
     /// What others asked for before changes nothing, and nobody pays for a price twice.
     #[test]
@@ -276,7 +276,7 @@ fn reference(legs: &[Leg], market: &Underlying) -> (Vec<f64>, f64) {
 }
 
 proptest! {
-    #![proptest_config(runs(60))]
+    #![proptest_config(runs(250))]
 
     #[test]
     fn scan_agrees_with_section_eleven_in_floating_point((market, legs) in any_portfolio(0)) {
