@@ -61,6 +61,7 @@ pub enum OrderError {
     NoSuchOrder,
     NothingToChange,
     Risk(RiskError),
+    NoFillOrKill,
 }
 
 /// Part of an order that left without having filled.
@@ -535,6 +536,7 @@ mod tests {
         // The chain numbers its refusals as the client does.
         assert_eq!(OrderError::UnknownMarket.encode(), [0]);
         assert_eq!(OrderError::InsufficientMargin.encode(), [14]);
+        assert_eq!(OrderError::NoFillOrKill.encode(), [21]);
         assert_eq!(RequestRefusal::Storage.encode(), [8]);
     }
 

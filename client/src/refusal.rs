@@ -144,6 +144,7 @@ pub fn of_order(error: &OrderError, market: Option<&Market>, order: Option<&NewO
         ),
         E::NothingToChange => ("the order is already so".into(), None),
         E::Risk(risk) => (format!("the account could not be assessed: {risk:?}"), None),
+        E::NoFillOrKill => ("fill-or-kill orders are not taken".into(), Some("--tif ioc".into())),
     };
     Refusal {
         rule,
@@ -263,6 +264,11 @@ pub fn of_cancel(reason: CancelReason) -> Refusal {
             "book_full",
             "the book was full on that side, and it was the farthest from the market",
             Some("a price nearer to the market"),
+        ),
+        CancelReason::NotWhole => (
+            "not_whole",
+            "it is fill-or-kill, and not all of it could execute",
+            Some("a smaller size, or --tif ioc to take what there is"),
         ),
     };
     Refusal {

@@ -1,5 +1,6 @@
 //! The command line.
 
+use super::calc::Calc;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use novate_types::{BlockNumber, SelfTradePrevention, Side, SubaccountId, TimeInForce};
 use std::str::FromStr;
@@ -30,6 +31,17 @@ pub struct Args {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// On the chain.
+    #[command(flatten)]
+    Chain(OnChain),
+    /// The chain's formulas, without a node.
+    #[command(subcommand)]
+    Calc(Calc),
+}
+
+/// What to do on the chain.
+#[derive(Debug, Subcommand)]
+pub enum OnChain {
     /// Move an asset from the wallet into the margin account.
     Deposit {
         /// How much, such as 1000.5.
@@ -273,7 +285,7 @@ mod tests {
             (args.sub, args.json, args.url.as_deref()),
             (3, true, Some("ws://x"))
         );
-        let Command::Order(order) = args.command else {
+        let Command::Chain(OnChain::Order(order)) = args.command else {
             panic!("an order")
         };
         assert_eq!(Side::from(order.side), Side::Ask);
@@ -291,6 +303,29 @@ mod tests {
         assert!(parse("novate order buy 1 --price 5 --market-order").is_err());
         assert!(parse("novate order buy 1 --market-order").is_ok());
         assert!(parse("novate order hold 1 --price 5").is_err());
+    }
+
+    #[test]
+    fn calculator_takes_numbers_below_zero() {
+        let args = parse(
+            "novate calc liquidation-price --size -0.5 --entry 60000 --cash -1 --maintenance 0.03 --json",
+        )
+        .unwrap();
+        let Command::Calc(Calc::LiquidationPrice { size, cash, .. }) = args.command else {
+            panic!("a liquidation price")
+        };
+        assert_eq!(
+            (size.as_str(), cash.as_str(), args.json),
+            ("-0.5", "-1", true)
+        );
+        assert!(parse(
+            "novate calc option --forward 1 --strike 1 --vol 1 --expiry 14d --rate -0.01"
+        )
+        .is_ok());
+        assert!(parse("novate calc option --forward 1 --strike 1 --vol 1").is_err());
+        assert!(parse("novate calc margin portfolio.json").is_ok());
+        assert!(parse("novate calc cases").is_ok());
+        assert!(parse("novate calc").is_err());
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! The `novate` command: arguments in, one report out, for people or for programs.
 
 pub mod args;
+mod calc;
 mod order;
-mod table;
 mod views;
 
-use args::{Args, Command};
+use args::{Args, Command, OnChain};
 use novate_client::{
     address_of, conservation::FullState, decimal::cash, event::Action, refusal, Account, Call,
     Chain, Error, Event, Refusal, Result, Signer, Wallet,
@@ -108,28 +108,32 @@ impl Session {
 
 /// Carries the command out.
 pub async fn run(args: &Args) -> Result<()> {
+    let command = match &args.command {
+        Command::Calc(calc) => return calc::run(calc, args.json),
+        Command::Chain(command) => command,
+    };
     let session = Session::open(args).await?;
     let watch = matches!(
-        args.command,
-        Command::Book { watch: true, .. } | Command::Account { watch: true }
+        command,
+        OnChain::Book { watch: true, .. } | OnChain::Account { watch: true }
     );
     if watch {
-        return keep_watching(&session, args).await;
+        return keep_watching(&session, command, args.json).await;
     }
-    once(&session, &args.command).await?.print(args.json);
+    once(&session, command).await?.print(args.json);
     Ok(())
 }
 
 /// The report again with every block, until interrupted.
-async fn keep_watching(session: &Session, args: &Args) -> Result<()> {
+async fn keep_watching(session: &Session, command: &OnChain, as_json: bool) -> Result<()> {
     let mut blocks = session.chain.blocks(false).await?;
-    let clears = !args.json && std::io::stdout().is_terminal();
+    let clears = !as_json && std::io::stdout().is_terminal();
     loop {
-        let report = once(session, &args.command).await?;
+        let report = once(session, command).await?;
         if clears {
             print!("\x1b[2J\x1b[H");
         }
-        report.print(args.json);
+        report.print(as_json);
         tokio::select! {
             block = blocks.next() => block?,
             _ = tokio::signal::ctrl_c() => return Ok(()),
@@ -137,13 +141,13 @@ async fn keep_watching(session: &Session, args: &Args) -> Result<()> {
     }
 }
 
-async fn once(session: &Session, command: &Command) -> Result<Report> {
+async fn once(session: &Session, command: &OnChain) -> Result<Report> {
     let chain = &session.chain;
     match command {
-        Command::Deposit { amount, asset } => deposit(session, amount, asset).await,
-        Command::Withdraw { amount, asset } => withdraw(session, amount, asset).await,
-        Command::Order(order) => order::place(session, order).await,
-        Command::Cancel {
+        OnChain::Deposit { amount, asset } => deposit(session, amount, asset).await,
+        OnChain::Withdraw { amount, asset } => withdraw(session, amount, asset).await,
+        OnChain::Order(order) => order::place(session, order).await,
+        OnChain::Cancel {
             sequence,
             client_id,
             market,
@@ -159,13 +163,13 @@ async fn once(session: &Session, command: &Command) -> Result<Report> {
             };
             order::cancel(session, operation).await
         }
-        Command::Book { market, depth, .. } => {
+        OnChain::Book { market, depth, .. } => {
             let block = chain.best().await?;
             let market = chain.market(market, Some(block.hash)).await?;
             let book = chain.book(market.id, *depth, Some(block.hash)).await?;
             Ok(views::book(block.number, &market, &book))
         }
-        Command::Account { .. } => {
+        OnChain::Account { .. } => {
             let block = chain.best().await?;
             let at = Some(block.hash);
             let markets = chain.markets(at).await?;
@@ -178,27 +182,27 @@ async fn once(session: &Session, command: &Command) -> Result<Report> {
             }
             .account(block.number, &info))
         }
-        Command::Markets => {
+        OnChain::Markets => {
             let block = chain.best().await?;
             Ok(views::markets(
                 block.number,
                 &chain.markets(Some(block.hash)).await?,
             ))
         }
-        Command::Prices => {
+        OnChain::Prices => {
             let block = chain.best().await?;
             Ok(views::prices(
                 block.number,
                 &chain.prices(Some(block.hash)).await?,
             ))
         }
-        Command::Simulate {
+        OnChain::Simulate {
             side,
             size,
             market,
             price,
         } => simulate(session, Side::from(*side), size, market, price.as_deref()).await,
-        Command::Status { recompute } => status(session, *recompute).await,
+        OnChain::Status { recompute } => status(session, *recompute).await,
     }
 }
 

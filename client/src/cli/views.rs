@@ -1,6 +1,7 @@
 //! Answers of the chain, as tables and as JSON with exact decimal strings.
 
-use super::{table::Table, Report};
+use super::Report;
+use novate_calc::Table;
 use novate_client::{
     decimal::{cash, cash_floor, signed_units},
     market::{price_floor, price_text},
@@ -439,6 +440,7 @@ fn stands(time_in_force: novate_types::TimeInForce) -> String {
         Tif::GoodTilBlock(block) => format!("until block {block}"),
         Tif::ImmediateOrCancel => "at once".into(),
         Tif::PostOnly => "post-only".into(),
+        Tif::FillOrKill => "whole or not at all".into(),
     }
 }
 

@@ -229,6 +229,7 @@ impl<T: Config> Market<T> {
                 TimeInForce::GoodTilCancelled | TimeInForce::GoodTilBlock(_) => Kind::Rest,
                 TimeInForce::ImmediateOrCancel => Kind::Immediate,
                 TimeInForce::PostOnly => Kind::PostOnly,
+                TimeInForce::FillOrKill => Kind::FillOrKill,
             },
             reduce_only: order.reduce_only,
             self_trade: order.self_trade,

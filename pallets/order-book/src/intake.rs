@@ -227,6 +227,10 @@ impl<'a, T: Config> Session<'a, T> {
         order: &NewOrder,
         market: &MarketView,
     ) -> Result<(Ticks, TimeInForce), OrderError> {
+        ensure!(
+            order.time_in_force != TimeInForce::FillOrKill,
+            OrderError::NoFillOrKill
+        );
         let (ticks, time_in_force) = match order.price {
             OrderPrice::Limit(ticks) => (ticks, order.time_in_force),
             OrderPrice::Market => {

@@ -469,6 +469,8 @@ pub enum OrderError {
     NothingToChange,
     /// The account could not be assessed.
     Risk(RiskError),
+    /// Fill-or-kill orders are not taken. Use immediate-or-cancel.
+    NoFillOrKill,
 }
 
 impl From<RiskError> for OrderError {

@@ -1,9 +1,10 @@
-//! The block matcher: cross, join, walk, as a pure function of book, orders and band.
+//! A market's orders matched as pure functions: in every block by cross, join and walk ([`match_block`]); at a reopening or
+//! listing by a call auction, at one price ([`call_auction`]).
 //!
 //! All orders of a block arrived together. Those that reach the price `x` (the mark, within the resting spread) meet there;
 //! those that do not join the book; what is left of the first, on one side only, walks the opposite book, price by price
 //! and cohort by cohort. With one order a block this is a price-time book. Section 4 of the protocol is the specification;
-//! where it leaves a choice, the choice is this:
+//! where it leaves a choice, the choice in the matcher is this:
 //!
 //! * *Cross*: an owner with orders on both sides keeps the side of its oldest order (least sequence number), and those of
 //!   the other side are cancelled: what each order, oldest first, would have met.
@@ -17,9 +18,17 @@
 //!   with one exception that largest remainders have by nature: where its own part rounds to nothing, it can decide which of
 //!   two others gets the odd lot.
 //! * *Touching*: a walking remainder gives way to all that rests or joined, a joined order to what rests.
+//! * *Fill-or-kill*: the order, cut to its position if it only reduces, executes whole or not at all. One that does not reach `x`
+//!   is cancelled as an immediate one is. The others take part as immediate ones; where some fall short, orders are
+//!   killed and the match runs again from the start: on each side those that lack most lots (of equals, who got more, then the
+//!   greater tie and id), until what they got covers what the others lack, and from the second run on at least half of those
+//!   that fell short. The first run in which all fill is the match. Run [`FILL_OR_KILL_RUNS`] is the last that admits any: if it fails
+//!   too, all are killed. A killed order, though it changes nothing in the match that holds, may have decided who else was
+//!   killed.
 //!
-//! The cost is `O(n log n)` in the new orders and in the orders of each level reached, plus walking orders times cohorts
-//! reached (at most F) for the sharing.
+//! The cost of a run is `O(n log n)` in the new orders and in the orders of each level reached, plus walking orders times cohorts
+//! reached (at most F) for the sharing. There is one run, and with fill-or-kill orders at most [`FILL_OR_KILL_RUNS`] more,
+//! each of which asks the book for its levels again.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![warn(missing_docs)]
@@ -36,16 +45,21 @@
 
 extern crate alloc;
 
+mod allowance;
+mod auction;
 mod band;
+mod entry;
+mod fill_or_kill;
 mod matcher;
 mod order;
+mod record;
 mod share;
 
+pub use fill_or_kill::FILL_OR_KILL_RUNS;
 pub use order::*;
 
 use alloc::vec::Vec;
-use matcher::Match;
-use novate_types::{CancelReason, SignedLots};
+use novate_types::{CancelReason, MathError, SignedLots};
 
 /// Matches one market's orders of one block against its book. `position` is what an account held at the start.
 ///
@@ -59,13 +73,46 @@ pub fn match_block(
     new: &[Order],
     position: &dyn Fn(u32) -> SignedLots,
 ) -> Outcome {
-    Match::new(rules, book, position)
-        .and_then(|m| m.run(new))
-        .unwrap_or_else(|_| Outcome {
-            cancelled: Vec::from_iter(
-                new.iter()
-                    .map(|order| (order.id, order.lots, CancelReason::MarketRestricted)),
-            ),
-            ..Outcome::default()
-        })
+    fill_or_kill::run(rules, book, new, position).unwrap_or_else(|_| Outcome {
+        cancelled: Vec::from_iter(
+            new.iter()
+                .map(|order| (order.id, order.lots, CancelReason::MarketRestricted)),
+        ),
+        ..Outcome::default()
+    })
+}
+
+/// Executes all that can execute at one price, [`Outcome::last`]: of the prices in whole ticks with the greatest executable
+/// volume `min(D(p), S(p))` and then the least imbalance `|D(p) − S(p)|`, the one nearest to the mark (which is rounded to the nearest
+/// tick, half a tick upwards). Without `rules` there is neither mark nor band: it is the middle of those prices, rounded down,
+/// and the limits alone bound it. `D` and `S` are the lots that bids of at least `p` and asks of at most `p` could execute.
+/// Section 4 of the protocol is the specification.
+///
+/// `orders` are all that take part, resting and new, in any sequence; they are treated alike, and the sides may overlap.
+/// `position` is what an account held at the start. In turn:
+///
+/// * Limits beyond the far edge of the band are cut to it for good. Without a band an ask's limit is at least one tick.
+/// * A reduce-only order is cut to the position; what exceeds it is cancelled. Fill-or-kill orders are cancelled: they have
+///   no part in an auction.
+/// * Self-trades: where a bid and an ask of an owner touch, its orders that touch one of its own on the other side stay on the
+///   side of the oldest of them (least sequence number), and those of the other side are cancelled.
+/// * On each side the better limit executes first and within a limit the older cohort; the last cohort shares pro rata, as
+///   in [`match_block`]. An account's reduce-only orders use up its position in the same sequence, within a cohort the oldest
+///   first.
+/// * Everybody pays the taker's fee, a post-only order the maker's. `max_fills` does not bound an auction, and none of its
+///   fills count as [`Outcome::executed_resting`].
+/// * What remains rests and is told in [`Outcome::joined`], whether or not it rested before; an immediate order is cancelled, and so
+///   is what has nothing left to reduce. What rests does not cross.
+///
+/// The cost is `O(n log n)` in the orders.
+///
+/// # Errors
+///
+/// No mark, no tick within the band, or a volume beyond the range of [`Lots`](novate_types::Lots): nothing is to change.
+pub fn call_auction(
+    rules: Option<&Rules>,
+    orders: &[Order],
+    position: &dyn Fn(u32) -> SignedLots,
+) -> Result<Outcome, MathError> {
+    auction::run(rules, orders, position)
 }

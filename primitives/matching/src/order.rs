@@ -14,6 +14,8 @@ pub enum Kind {
     Immediate,
     /// It rests, and never takes from the book.
     PostOnly,
+    /// There is none: the order executes whole in its first match, or is cancelled.
+    FillOrKill,
 }
 
 /// An order in one match, resting or new. `id`, `owner` and `account` are numbers of the caller's, good for one match.

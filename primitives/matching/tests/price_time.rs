@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 /// Orders in the sequence of their arrival.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct PriceTime {
     book: Vec<Order>,
     positions: BTreeMap<u32, SignedLots>,
@@ -17,12 +17,8 @@ struct PriceTime {
 }
 
 impl PriceTime {
-    fn arrive(&mut self, mut taker: Order, (lower, upper): (Ticks, Ticks)) {
-        let cut = |side, limit: Ticks| match side {
-            Side::Bid => limit.min(upper),
-            Side::Ask => limit.max(lower),
-        };
-        taker.limit = cut(taker.side, taker.limit);
+    fn arrive(&mut self, mut taker: Order, edges: (Ticks, Ticks)) {
+        taker.limit = cut(taker.side, taker.limit, edges);
         if taker.reduce_only {
             let held = self.positions.get(&taker.account).copied().unwrap_or(0);
             let reduces = if held > 0 { Side::Ask } else { Side::Bid };
@@ -33,18 +29,31 @@ impl PriceTime {
             };
             taker.lots = taker.lots.min(most);
         }
+        if taker.kind != Kind::FillOrKill {
+            self.take(taker, edges);
+            return;
+        }
+        let before = self.clone();
+        let left = self.take(common::immediate(taker), edges);
+        if left > 0 {
+            *self = before;
+        }
+    }
+
+    /// Returns what did not execute.
+    fn take(&mut self, mut taker: Order, edges: (Ticks, Ticks)) -> Lots {
         while taker.lots > 0 && taker.kind != Kind::PostOnly {
             let Some(at) = self.best(taker.side.opposite()) else {
                 break;
             };
             let maker = self.book[at];
-            let price = cut(maker.side, maker.limit);
+            let price = cut(maker.side, maker.limit, edges);
             if !taker.side.accepts(taker.limit, price) {
                 break;
             }
             if maker.owner == taker.owner {
                 match taker.self_trade {
-                    SelfTradePrevention::CancelNewest => return,
+                    SelfTradePrevention::CancelNewest => return taker.lots,
                     SelfTradePrevention::CancelOldest => self.book.remove(at),
                 };
                 continue;
@@ -66,6 +75,7 @@ impl PriceTime {
         if taker.lots > 0 && taker.kind != Kind::Immediate && !touches {
             self.book.push(taker);
         }
+        taker.lots
     }
 
     /// The best price's first to arrive.
@@ -83,6 +93,13 @@ impl PriceTime {
     }
 }
 
+fn cut(side: Side, limit: Ticks, (lower, upper): (Ticks, Ticks)) -> Ticks {
+    match side {
+        Side::Bid => limit.min(upper),
+        Side::Ask => limit.max(lower),
+    }
+}
+
 fn single() -> impl Strategy<Value = Block> {
     let shape = Shape {
         orders: 1,
@@ -94,7 +111,7 @@ fn single() -> impl Strategy<Value = Block> {
         block.max_fills = u32::MAX;
         for order in &mut block.orders {
             // A resting reduce-only order has no counterpart in a plain book.
-            order.reduce_only &= order.kind == Kind::Immediate;
+            order.reduce_only &= matches!(order.kind, Kind::Immediate | Kind::FillOrKill);
         }
         block
     })

@@ -156,11 +156,63 @@ fn fees_follow_the_role(matched: &Matched) -> Checked {
         if rested || order.kind == Kind::PostOnly {
             prop_assert_eq!(roles, &vec![Role::Maker]);
         }
-        if order.kind == Kind::Immediate {
+        if matches!(order.kind, Kind::Immediate | Kind::FillOrKill) {
             prop_assert_eq!(roles, &vec![Role::Taker]);
         }
     }
     Ok(())
+}
+
+fn fill_or_kill_fills_whole_or_not_at_all(matched: &Matched) -> Checked {
+    for order in fill_or_kill(matched) {
+        let (filled, whole) = (matched.told.filled(order.id), whole(matched, order));
+        prop_assert!(filled == 0 || filled == whole, "order {}", order.id);
+        let not_whole = matched
+            .told
+            .cancelled
+            .get(&(order.id, "NotWhole".into()))
+            .copied()
+            .unwrap_or(0);
+        prop_assert_eq!(not_whole, whole - filled);
+        prop_assert!(!matched.told.joined.contains_key(&order.id));
+    }
+    Ok(())
+}
+
+/// What is killed changes nothing in the run that is left: it is a match without them, of immediate orders.
+fn others_match_as_if_the_killed_were_not_there(matched: &Matched) -> Checked {
+    let all = || matched.new.iter().copied().map(common::immediate);
+    let mut left = matched.told.clone();
+    let mut new: Vec<_> = all().collect();
+    for order in fill_or_kill(matched).filter(|o| matched.told.filled(o.id) == 0) {
+        left = left.without(order.id);
+        new.retain(|o| o.id != order.id);
+    }
+    prop_assert_eq!(matched.again(&new), left);
+
+    // Nobody is killed who fills beside all the others, and one alone is killed only if it does not fill.
+    let together = matched.again(&all().collect::<Vec<_>>());
+    let short = |o: &&Order| together.filled(o.id) < whole(matched, o);
+    if fill_or_kill(matched).filter(short).count() == 0 {
+        prop_assert_eq!(&together, &matched.told);
+    } else if let [alone] = fill_or_kill(matched).collect::<Vec<_>>().as_slice() {
+        prop_assert_eq!(matched.told.filled(alone.id), 0);
+    }
+    Ok(())
+}
+
+fn fill_or_kill(matched: &Matched) -> impl Iterator<Item = &Order> {
+    matched.new.iter().filter(|o| o.kind == Kind::FillOrKill)
+}
+
+/// The size that a fill-or-kill order has to fill.
+fn whole(matched: &Matched, order: &Order) -> Lots {
+    let held = matched.positions.get(&order.account).copied().unwrap_or(0);
+    match (order.reduce_only, order.side) {
+        (false, _) => order.lots,
+        (true, Side::Bid) => order.lots.min((-held).max(0) as Lots),
+        (true, Side::Ask) => order.lots.min(held.max(0) as Lots),
+    }
 }
 
 fn book_is_not_crossed(market: &Market) -> Checked {
@@ -212,6 +264,8 @@ proptest! {
             at_most_f_orders_of_the_book_execute(&matched)?;
             reduce_only_fills_at_most_the_position(&matched)?;
             fees_follow_the_role(&matched)?;
+            fill_or_kill_fills_whole_or_not_at_all(&matched)?;
+            others_match_as_if_the_killed_were_not_there(&matched)?;
             book_is_not_crossed(&market)?;
             prop_assert_eq!(market.positions.values().sum::<i64>(), 0);
         }
@@ -236,7 +290,8 @@ proptest! {
     ) {
         let mut market = Market::default();
         for block in &blocks {
-            let matched = market.step(block);
+            // Who is killed may have decided who else was.
+            let matched = market.step(&block.without_fill_or_kill());
             for order in onlookers(&matched).filter(|o| !had_a_share(&matched, o)) {
                 let others: Vec<_> = matched.new.iter().filter(|o| o.id != order.id).copied().collect();
                 prop_assert_eq!(matched.again(&others), matched.told.clone().without(order.id));
@@ -275,8 +330,17 @@ fn random_markets_reach_every_rule() {
                 .filter(idle)
                 .for_each(|_| see("resting and idle"));
             onlookers(&matched)
-                .filter(|o| !had_a_share(&matched, o))
+                .filter(|o| o.kind != Kind::FillOrKill && !had_a_share(&matched, o))
                 .for_each(|_| see("onlooker"));
+            let killed = |o: &&Order| matched.told.filled(o.id) == 0 && whole(&matched, o) > 0;
+            match fill_or_kill(&matched).filter(killed).count() {
+                0 => {}
+                dead if dead < fill_or_kill(&matched).count() => {
+                    see("killed beside one that fills")
+                }
+                1 => see("killed alone"),
+                _ => see("several killed"),
+            }
             for ((id, ticks), (_, roles)) in &matched.told.fills {
                 let order = matched.find(*id);
                 let new = matched.new.contains(order);
@@ -328,6 +392,10 @@ fn random_markets_reach_every_rule() {
         "resting at the edge",
         "all of F",
         "several walk",
+        "NotWhole",
+        "killed beside one that fills",
+        "killed alone",
+        "several killed",
     ] {
         assert!(
             seen.get(what).is_some_and(|times| *times >= 10),

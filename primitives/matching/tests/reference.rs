@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::{any_block, reference::reference, Market, Shape, SMALL};
+use common::{any_block, ask, bid, reference::reference, Block, Market, Shape, SMALL};
+use novate_matching::{Kind, Order};
 use proptest::prelude::*;
 
 const MANY: Shape = Shape {
@@ -52,6 +53,39 @@ proptest! {
     fn outcome_is_the_reference_when_orders_are_dust(
         blocks in prop::collection::vec(any_block(DUST), 1..8),
     ) {
+        follows(&blocks)?;
+    }
+}
+
+/// Fill-or-kill bids beside an immediate one for about as much as is asked.
+fn contest() -> impl Strategy<Value = [Block; 2]> {
+    let block = |orders| Block {
+        mark_cents: 10_000,
+        band: 50_000,
+        max_fills: u32::MAX,
+        orders,
+    };
+    let asks = prop::collection::vec((100u64..103, 1u64..6_000), 1..4);
+    let bids = prop::collection::vec((100u64..104, 1u64..150), 1..160);
+    (asks, bids, 1u64..20_000).prop_map(move |(asks, bids, large)| {
+        let asks = asks.into_iter().zip(0..);
+        let asks = asks.map(|((limit, lots), id)| ask(id, id, limit, lots));
+        let of = |kind, limit, owner, lots| Order {
+            kind,
+            sequence: 0,
+            ..bid(0, owner, limit, lots)
+        };
+        let bids = bids.into_iter().zip(10..);
+        let bids = bids.map(|((limit, lots), owner)| of(Kind::FillOrKill, limit, owner, lots));
+        let large = of(Kind::Immediate, 103, 9, large);
+        [block(asks.collect()), block(bids.chain([large]).collect())]
+    })
+}
+
+proptest! {
+    #![proptest_config(common::cases(150))]
+    #[test]
+    fn outcome_is_the_reference_when_many_fill_or_kill_orders_compete(blocks in contest()) {
         follows(&blocks)?;
     }
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{ask, bid, rules, run, told, Levels};
-use novate_matching::{match_block, Kind, Order, Rules};
+use novate_matching::{match_block, Kind, Order, Rules, FILL_OR_KILL_RUNS};
 use novate_types::{CancelReason::*, Price, Role, SelfTradePrevention::*, SignedLots};
 
 /// Mark 100, band 95 to 105.
@@ -14,6 +14,13 @@ fn at_100() -> Rules {
 fn immediate(order: Order) -> Order {
     Order {
         kind: Kind::Immediate,
+        ..order
+    }
+}
+
+fn fill_or_kill(order: Order) -> Order {
+    Order {
+        kind: Kind::FillOrKill,
         ..order
     }
 }
@@ -418,6 +425,146 @@ fn allowance_serves_the_order_that_reaches_whatever_its_age() {
     let outcome = with_positions(&[(2, 10)], &resting, &new);
     assert_eq!(told(&outcome).filled(3), 10);
     assert_eq!(outcome.cancelled, [(2, 10, NothingToReduce)]);
+}
+
+// Fill-or-kill.
+
+#[test]
+fn fill_or_kill_executes_whole_at_the_cross_and_on_the_walk_or_is_cancelled() {
+    let resting = [
+        in_block(0, ask(1, 1, 101, 4)),
+        in_block(0, ask(2, 2, 102, 4)),
+    ];
+    let new = |lots| [fill_or_kill(bid(3, 3, 102, lots)), ask(4, 4, 100, 2)];
+    let outcome = run(&at_100(), &resting, &new(10));
+    assert_eq!((outcome.volume, outcome.cancelled.len()), (10, 0));
+    // One lot more than there is: nobody walks, the ask of this block rests.
+    let outcome = run(&at_100(), &resting, &new(11));
+    assert_eq!(outcome.cancelled, [(3, 11, NotWhole)]);
+    assert_eq!((outcome.volume, outcome.executed_resting), (0, 0));
+    assert_eq!(outcome.joined, [(4, 100, 2)]);
+    // What does not reach the mark executes nowhere.
+    let outcome = run(
+        &at_100(),
+        &[],
+        &[fill_or_kill(bid(3, 3, 99, 2)), ask(4, 4, 99, 2)],
+    );
+    assert_eq!(outcome.cancelled, [(3, 2, NotWhole)]);
+}
+
+#[test]
+fn fewest_of_those_that_lack_most_are_killed_when_not_all_can_fill() {
+    let filled = |asked, bids: &[Order]| {
+        let new = [bids, &[ask(9, 9, 100, asked)]].concat();
+        let told = told(&run(&at_100(), &[], &new));
+        Vec::from_iter(bids.iter().map(|o| told.filled(o.id)))
+    };
+    let tied = |id, lots, tie| Order {
+        tie,
+        ..fill_or_kill(bid(id, id, 100, lots))
+    };
+    // Twenty lots for four times ten: each gets five, and two must go, of the greatest hash.
+    let four = [
+        tied(1, 10, 3),
+        tied(2, 10, 9),
+        tied(3, 10, 1),
+        tied(4, 10, 7),
+    ];
+    assert_eq!(filled(20, &four), [10, 0, 10, 0]);
+    // For three times ten 7, 7 and 6, and one must go.
+    assert_eq!(filled(20, &four[..3]), [10, 0, 10]);
+    // Size that nobody offers takes nothing from others, however much of it there is.
+    let giant = |id| tied(id, 1_000_000, 0);
+    assert_eq!(
+        filled(20, &[giant(1), giant(2), giant(3), tied(4, 10, 9)]),
+        [0, 0, 0, 10]
+    );
+    // What is freed goes to all that share, other kinds too.
+    let others = [tied(1, 10, 0), tied(2, 10, 1), bid(3, 3, 100, 10)];
+    assert_eq!(filled(20, &others), [10, 0, 10]);
+}
+
+#[test]
+fn both_sides_are_tried_when_fill_or_kill_orders_meet() {
+    // Ten bid and six asked, both all or nothing: the ask fills, the bid does not, and then the ask has nobody.
+    let new = [
+        fill_or_kill(bid(1, 1, 100, 10)),
+        fill_or_kill(ask(2, 2, 100, 6)),
+        bid(3, 3, 100, 5),
+    ];
+    let outcome = run(&at_100(), &[], &new);
+    assert_eq!(outcome.cancelled, [(1, 10, NotWhole), (2, 6, NotWhole)]);
+    assert_eq!(outcome.joined, [(3, 100, 5)]);
+    let outcome = run(&at_100(), &[], &[new[0], new[1], bid(3, 3, 100, 6)]);
+    assert_eq!((outcome.volume, outcome.cancelled.len()), (6, 1));
+}
+
+#[test]
+fn fill_or_kill_is_cancelled_whole_when_f_ends_or_it_meets_its_own() {
+    let resting = [
+        in_block(0, ask(1, 1, 101, 5)),
+        in_block(0, ask(2, 7, 102, 5)),
+        in_block(0, ask(3, 3, 103, 5)),
+    ];
+    let taker = |lots, self_trade| Order {
+        self_trade,
+        ..fill_or_kill(bid(9, 7, 105, lots))
+    };
+    let outcome = run(&at_100(), &resting, &[taker(10, CancelNewest)]);
+    assert_eq!(outcome.cancelled, [(9, 10, NotWhole)]);
+    let outcome = run(&at_100(), &resting, &[taker(10, CancelOldest)]);
+    assert_eq!(outcome.cancelled, [(2, 5, SelfTrade)]);
+    assert_eq!(outcome.volume, 10);
+    // In vain its own order would have given way: it stays.
+    let outcome = run(&at_100(), &resting, &[taker(11, CancelOldest)]);
+    assert_eq!(outcome.cancelled, [(9, 11, NotWhole)]);
+    // F is one order.
+    let one = rules(10_000, 50_000, 1);
+    let outcome = run(&one, &resting, &[fill_or_kill(bid(9, 9, 105, 6))]);
+    assert_eq!(outcome.cancelled, [(9, 6, NotWhole)]);
+    assert_eq!(outcome.executed_resting, 0);
+}
+
+#[test]
+fn fill_or_kill_fills_the_position_when_it_only_reduces() {
+    let resting = [in_block(0, bid(1, 1, 99, 6))];
+    let exit = |lots| reducing(fill_or_kill(ask(2, 2, 98, lots)));
+    let outcome = with_positions(&[(2, 6)], &resting, &[exit(8)]);
+    assert_eq!(told(&outcome).filled(2), 6);
+    assert_eq!(outcome.cancelled, [(2, 2, NothingToReduce)]);
+    // A position of seven finds six bids.
+    let outcome = with_positions(&[(2, 7)], &resting, &[exit(8)]);
+    assert_eq!(outcome.volume, 0);
+    assert_eq!(
+        outcome.cancelled,
+        [(2, 1, NothingToReduce), (2, 7, NotWhole)]
+    );
+    // An older order of the account reduces first, and five are left where six are wanted.
+    let older = reducing(immediate(ask(1, 2, 98, 1)));
+    let resting = [in_block(0, bid(3, 1, 99, 20))];
+    let outcome = with_positions(&[(2, 6)], &resting, &[older, exit(6)]);
+    assert_eq!([1, 2].map(|id| told(&outcome).filled(id)), [1, 0]);
+}
+
+#[test]
+fn no_fill_or_kill_order_is_left_when_the_last_run_that_admits_any_fails() {
+    // Beside an immediate order for all there is, most of what is freed goes to that one.
+    let resting = [in_block(0, ask(0, 0, 101, 100_000))];
+    let match_of = |orders: u32| {
+        let mut new: Vec<_> = (1..=orders)
+            .map(|id| fill_or_kill(bid(id, id, 101, 100)))
+            .collect();
+        new.push(immediate(bid(1_000, 1_000, 101, 100_000)));
+        let mut book = Levels::new(&resting);
+        let told = told(&match_block(&at_100(), &mut book, &new, &|_| 0));
+        assert_eq!(told.volume, 100_000);
+        let whole = (1..=orders).filter(|id| told.filled(*id) == 100).count();
+        // The level is asked for once a run.
+        (book.levels_decoded as u32, whole)
+    };
+    assert_eq!(match_of(1), (1, 1));
+    assert_eq!(match_of(60), (FILL_OR_KILL_RUNS, 2));
+    assert_eq!(match_of(150), (FILL_OR_KILL_RUNS + 1, 0));
 }
 
 // Attacks.

@@ -3,7 +3,8 @@
 mod common;
 
 use common::{ask, bid, rules, told, Levels};
-use novate_matching::{match_block, Order, Outcome};
+use novate_matching::{call_auction, match_block, Kind, Order, Outcome, FILL_OR_KILL_RUNS};
+use novate_types::Side;
 use std::time::{Duration, Instant};
 
 /// A debug build on a busy machine stays far below; a quadratic loop does not.
@@ -101,4 +102,56 @@ fn two_thousand_orders_walk_five_hundred_cohorts() {
             .sum::<u64>(),
         10_000 - 499
     );
+}
+
+#[test]
+fn fill_or_kill_orders_have_the_match_run_nine_times_at_most() {
+    // Each lacks a little, and so in every run only half of them go.
+    let mut new: Vec<_> = (0..2_000)
+        .map(|i| Order {
+            kind: Kind::FillOrKill,
+            ..bid(i, i, 1_001, 100)
+        })
+        .collect();
+    new.push(Order {
+        kind: Kind::Immediate,
+        ..bid(9_999, 9_999, 1_001, 1_000_000)
+    });
+    let mut book = Levels::new(&[Order {
+        block: 0,
+        ..ask(5_000, 5_000, 1_001, 1_000_000)
+    }]);
+    let outcome = timed(&mut book, &new, 500);
+    assert_eq!(outcome.volume, 1_000_000);
+    assert_eq!(book.levels_decoded as u32, FILL_OR_KILL_RUNS + 1);
+}
+
+#[test]
+fn hundred_thousand_orders_are_called() {
+    let orders: Vec<_> = (0..100_000)
+        .map(|i| {
+            let lots = 1 + u64::from(i % 7);
+            let side = if i % 2 == 0 { Side::Bid } else { Side::Ask };
+            Order {
+                block: i % 5,
+                ..common::order(
+                    i,
+                    i % 60_000,
+                    side,
+                    500 + u64::from(i) * 7_919 % 1_000,
+                    lots,
+                )
+            }
+        })
+        .collect();
+    let start = Instant::now();
+    let outcome = call_auction(Some(&rules(100_000, 500_000, 0)), &orders, &|_| 0);
+    let took = start.elapsed();
+    let outcome = outcome.expect("small numbers");
+    println!(
+        "{} orders, {} fills: {took:?}",
+        orders.len(),
+        outcome.fills.len()
+    );
+    assert!(outcome.volume > 50_000 && took < SOON, "{took:?}");
 }

@@ -10,6 +10,8 @@
 //! | [`fees`] | trading fees, and what an open order reserves |
 //! | [`funding`] | premium, rate and accrual of perpetuals |
 //! | [`liquidation`] | bankruptcy and fillable prices, and how much to close |
+//! | [`portfolio`] | options, futures and perpetuals of one underlying under a grid of scenarios |
+//! | [`stress`] | volatility forecasts, historical losses, back-tests, the size of the default fund |
 //! | [`thresholds`] | how far prices and funding may move before an account has to be looked at again |
 
 #![cfg_attr(not(feature = "std"), no_std)]
@@ -27,13 +29,17 @@
 
 extern crate alloc;
 
+pub mod error;
 pub mod fees;
 pub mod funding;
 pub mod ledger;
 pub mod linear;
 pub mod liquidation;
+pub mod portfolio;
+pub mod stress;
 pub mod thresholds;
 
+pub use error::*;
 pub use fees::*;
 pub use funding::*;
 pub use ledger::*;

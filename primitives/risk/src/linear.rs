@@ -11,7 +11,7 @@ use novate_types::{
         sub,
     },
     Assessment, Cash, CollateralView, FeedId, MarginAccount, MarketView, MathError, OrderAggregate,
-    Ppm, RiskError, RiskModel, RiskTier, RiskView, SignedLots, MILLION, QUANTUMS,
+    Ppm, Price, RiskError, RiskModel, RiskTier, RiskView, SignedLots, Size, MILLION, QUANTUMS,
 };
 use primitive_types::U256;
 
@@ -131,27 +131,38 @@ fn farthest_initial(
 }
 
 /// What a position is worth and needs at the mark.
-struct Margin {
+pub(crate) struct Margin {
     /// Signed value, rounded against the account.
     value: Cash,
     /// Its magnitude.
     notional: u128,
     /// See [`maintenance_ceil`].
-    maintenance: Cash,
+    pub(crate) maintenance: Cash,
     /// See [`initial_ceil`].
-    initial: Cash,
+    pub(crate) initial: Cash,
 }
 
 impl Margin {
     fn of(market: &MarketView, lots: SignedLots) -> Result<Self, MathError> {
-        let value = position_value_floor(lots, market.mark, market.lot_size)?;
+        Self::at(lots, market.mark, market.lot_size, market.mmf, market.imf)
+    }
+
+    /// Of `lots` at a mark, by maintenance and initial margin fraction.
+    pub(crate) fn at(
+        lots: SignedLots,
+        mark: Price,
+        lot_size: Size,
+        mmf: Ppm,
+        imf: Ppm,
+    ) -> Result<Self, MathError> {
+        let value = position_value_floor(lots, mark, lot_size)?;
         let notional = value.unsigned_abs();
         let maintenance = if lots == 0 {
             0
         } else {
-            signed(ppm_ceil(notional, market.mmf)?)?.max(MIN_MAINTENANCE)
+            signed(ppm_ceil(notional, mmf)?)?.max(MIN_MAINTENANCE)
         };
-        let initial = signed(ppm_ceil(notional, market.imf)?)?.max(maintenance);
+        let initial = signed(ppm_ceil(notional, imf)?)?.max(maintenance);
         Ok(Self {
             value,
             notional,

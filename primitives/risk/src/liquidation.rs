@@ -66,16 +66,22 @@ pub fn bankruptcy_value(
         maintenance_ceil(market, held)?,
         maintenance_ceil(market, left)?,
     )?;
+    let value_of = |lots| position_value_floor(lots, market.mark, market.lot_size);
+    let moved = sub(value_of(left)?, value_of(held)?)?;
+    bankruptcy_value_of(before.equity, before.maintenance, moved, freed)
+}
+
+/// [`bankruptcy_value`] of a change that is valued already: it moves the value of the positions by `moved` and frees `freed` of `maintenance`.
+pub fn bankruptcy_value_of(
+    equity: Cash,
+    maintenance: Cash,
+    moved: Cash,
+    freed: Cash,
+) -> Result<Cash, RiskError> {
     if freed < 0 {
         return Err(RiskError::Underflow);
     }
-    let value_of = |lots| position_value_floor(lots, market.mark, market.lot_size);
-    let moved = sub(value_of(left)?, value_of(held)?)?;
-    let share = signed_mul_div_floor(
-        before.equity,
-        freed.unsigned_abs(),
-        before.maintenance.unsigned_abs(),
-    )?;
+    let share = signed_mul_div_floor(equity, freed.unsigned_abs(), maintenance.unsigned_abs())?;
     Ok(add(moved, share)?)
 }
 
@@ -126,16 +132,12 @@ pub fn fillable_ticks(
         return Ok(0);
     };
     let size = held.unsigned_abs();
-    let maintenance = assessment.maintenance.unsigned_abs();
-    let short_of = sub(assessment.maintenance, assessment.equity)?
-        .max(0)
-        .unsigned_abs();
-    let adjusted = ppm_floor(short_of, p.bankruptcy_adjustment)?.min(maintenance);
-    let widest = ppm_floor(
-        maintenance_ceil(market, held)?.unsigned_abs(),
-        p.spread_to_maintenance,
+    let spread = fillable_spread_floor(
+        assessment.equity,
+        assessment.maintenance,
+        maintenance_ceil(market, held)?,
+        p,
     )?;
-    let spread = signed(mul_div_floor(widest, adjusted, maintenance)?)?;
     let value = if closing > 0 {
         add(
             signed(notional_floor(size, market.mark, market.lot_size)?)?,
@@ -148,6 +150,20 @@ pub fn fillable_ticks(
         )?
     };
     limit_for_value(market, closing, value)
+}
+
+/// How far from the mark the whole of a position with maintenance margin `margin` may be filled, in quantums: `ABR·SMMR·PMMR`.
+pub fn fillable_spread_floor(
+    equity: Cash,
+    maintenance: Cash,
+    margin: Cash,
+    p: &LiquidationParams,
+) -> Result<Cash, MathError> {
+    let short_of = sub(maintenance, equity)?.max(0).unsigned_abs();
+    let maintenance = maintenance.unsigned_abs();
+    let adjusted = ppm_floor(short_of, p.bankruptcy_adjustment)?.min(maintenance);
+    let widest = ppm_floor(margin.unsigned_abs(), p.spread_to_maintenance)?;
+    signed(mul_div_floor(widest, adjusted, maintenance)?)
 }
 
 /// Limit of a liquidation order that closes `lots` of the position in `market`: the fillable price, never worse than bankruptcy.

@@ -11,6 +11,9 @@
 //! Differences that the tests below allow for, each by itself: we round what an account needs up by at most one unit where dYdX truncates; a
 //! position has a maintenance margin of at least 1 USD; an account without positions and with negative cash is liquidatable.
 
+mod common;
+
+use common::{cases, Case};
 use novate_risk::*;
 use novate_types::*;
 use serde_json::Value;
@@ -19,28 +22,6 @@ use std::collections::BTreeMap;
 const MARGIN: &str = include_str!("vectors/dydx_margin.json");
 const LIQUIDATION: &str = include_str!("vectors/dydx_liquidation.json");
 const PREMIUM: &str = include_str!("vectors/dydx_premium.json");
-
-struct Case {
-    kind: String,
-    id: String,
-    input: Value,
-    out: Value,
-}
-
-fn cases(file: &str) -> Vec<Case> {
-    let file: Value = serde_json::from_str(file).unwrap();
-    let cases = file["cases"].as_array().unwrap();
-    assert_eq!(cases.len().to_string(), file["count"].to_string());
-    cases
-        .iter()
-        .map(|case| Case {
-            kind: case["kind"].as_str().unwrap().into(),
-            id: case["id"].as_str().unwrap().into(),
-            input: case["in"].clone(),
-            out: case["out"].clone(),
-        })
-        .collect()
-}
 
 fn int(object: &Value, key: &str) -> i128 {
     object[key]

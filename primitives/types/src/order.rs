@@ -82,6 +82,8 @@ pub enum TimeInForce {
     ImmediateOrCancel,
     /// GTC, but never takes: cancelled where it would cross the rested book.
     PostOnly,
+    /// FOK: it executes whole in the first match, or is cancelled.
+    FillOrKill,
 }
 
 /// Which of an owner's two orders gives way when they would trade with each other on the walk.
@@ -268,6 +270,8 @@ pub enum CancelReason {
     MarketRestricted,
     /// The book was full on that side, and it was the farthest from the market.
     BookFull,
+    /// Fill-or-kill, and not all of it could execute.
+    NotWhole,
 }
 
 /// Whether a fill pays the maker's or the taker's fee.

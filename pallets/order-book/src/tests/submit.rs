@@ -135,6 +135,13 @@ fn order_is_refused_by_name_when_its_terms_are_impossible() {
             };
             refused(1, order, OrderError::Contradiction);
         }
+        for order in [good, at_market(1, Side::Bid, 10)] {
+            let order = NewOrder {
+                time_in_force: TimeInForce::FillOrKill,
+                ..order
+            };
+            refused(1, order, OrderError::NoFillOrKill);
+        }
     });
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(dead_code)]
 
+pub mod auction;
 pub mod reference;
 
 use novate_matching::{match_block, Book, Kind, Order, Outcome, Rules};
@@ -93,7 +94,7 @@ pub fn ask(id: u32, owner: u32, limit: Ticks, lots: Lots) -> Order {
 }
 
 /// Distinct for distinct ids, and in no order.
-fn hash(id: u32) -> u64 {
+pub fn hash(id: u32) -> u64 {
     u64::from(id)
         .wrapping_add(1)
         .wrapping_mul(0x9E37_79B9_7F4A_7C15)
@@ -203,6 +204,25 @@ pub fn cases(default: u32) -> ProptestConfig {
     }
 }
 
+impl Block {
+    /// The same with immediate orders in place of fill-or-kill ones.
+    pub fn without_fill_or_kill(&self) -> Self {
+        Self {
+            orders: self.orders.iter().copied().map(immediate).collect(),
+            ..self.clone()
+        }
+    }
+}
+
+/// An order, immediate if it is fill-or-kill.
+pub fn immediate(order: Order) -> Order {
+    let kind = match order.kind {
+        Kind::FillOrKill => Kind::Immediate,
+        other => other,
+    };
+    Order { kind, ..order }
+}
+
 /// How large the numbers of a block are.
 #[derive(Clone, Copy)]
 pub struct Shape {
@@ -219,10 +239,14 @@ pub const SMALL: Shape = Shape {
     reduce_only: true,
 };
 
-fn any_order(shape: Shape) -> impl Strategy<Value = Order> {
+pub fn any_order(shape: Shape) -> impl Strategy<Value = Order> {
     let lots = prop_oneof![4 => 1..=shape.lots, 1 => 1..=shape.lots * 100];
-    let kind =
-        prop_oneof![5 => Just(Kind::Rest), 2 => Just(Kind::Immediate), 2 => Just(Kind::PostOnly)];
+    let kind = prop_oneof![
+        5 => Just(Kind::Rest),
+        2 => Just(Kind::Immediate),
+        2 => Just(Kind::PostOnly),
+        2 => Just(Kind::FillOrKill),
+    ];
     let self_trade = prop_oneof![
         Just(SelfTradePrevention::CancelNewest),
         Just(SelfTradePrevention::CancelOldest)

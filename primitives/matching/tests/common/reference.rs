@@ -7,7 +7,7 @@ use novate_types::{CancelReason, Lots, Role, SelfTradePrevention, Side, SignedLo
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Place {
+pub enum Place {
     Resting,
     Crossing,
     Posting,
@@ -17,49 +17,79 @@ enum Place {
 }
 
 #[derive(Clone, Debug)]
-struct State {
-    order: Order,
-    limit: Ticks,
-    left: Lots,
-    place: Place,
+pub struct State {
+    pub order: Order,
+    pub limit: Ticks,
+    pub left: Lots,
+    pub place: Place,
 }
 
-struct World {
-    orders: Vec<State>,
+#[derive(Default)]
+pub struct World {
+    pub orders: Vec<State>,
     /// Lots each account's reduce-only orders may still execute, and on which side.
     room: BTreeMap<u32, (Side, Lots)>,
     lower: Ticks,
     upper: Ticks,
     budget: u64,
     seen: BTreeSet<(Side, Ticks)>,
-    told: Told,
+    /// Fill-or-kill orders that took part, and with how many lots.
+    admitted: Vec<(Order, Lots)>,
+    pub told: Told,
 }
 
-/// One block; tick of one USD, mark in cents.
+/// One block; tick of one USD, mark in cents. The block is matched again as long as a fill-or-kill order fills in part.
 pub fn reference(
-    (mark_cents, band_ppm, max_fills): (u64, u32, u32),
+    numbers: (u64, u32, u32),
     resting: &[Order],
     new: &[Order],
     positions: &BTreeMap<u32, SignedLots>,
 ) -> Told {
-    let (mark, band) = (u128::from(mark_cents), u128::from(band_ppm));
-    let million = 1_000_000;
-    let mut world = World {
-        orders: Vec::new(),
-        room: BTreeMap::new(),
-        lower: (mark * (million - band)).div_ceil(100 * million) as u64,
-        upper: (mark * (million + band) / (100 * million)) as u64,
-        budget: max_fills.into(),
-        seen: BTreeSet::new(),
-        told: Told::default(),
-    };
-    for order in resting.iter().chain(new) {
-        let held = positions.get(&order.account).copied().unwrap_or(0);
-        let side = if held < 0 { Side::Bid } else { Side::Ask };
-        world
-            .room
-            .insert(order.account, (side, held.unsigned_abs()));
+    let mut killed = BTreeSet::new();
+    for run in 1.. {
+        if run == 9 {
+            killed.extend(new.iter().map(|o| o.id));
+        }
+        let world = once(numbers, resting, new, positions, &killed);
+        let before = killed.len();
+        for side in [Side::Bid, Side::Ask] {
+            // Lots that lack, lots got, hash, id.
+            let mut short: Vec<(Lots, Lots, u64, u32)> = Vec::new();
+            for (order, lots) in world.admitted.iter().filter(|a| a.0.side == side) {
+                let got = world.told.filled(order.id);
+                if got != *lots {
+                    short.push((lots - got, got, order.tie, order.id));
+                }
+            }
+            let (mut freed, all, mut gone) = (0, short.len(), 0);
+            while short.iter().map(|s| s.0).sum::<Lots>() > freed || run > 1 && 2 * gone < all {
+                let worst = *short.iter().max().unwrap();
+                freed += worst.1;
+                gone += 1;
+                short.retain(|s| *s != worst);
+                killed.insert(worst.3);
+            }
+        }
+        if killed.len() == before {
+            return world.told;
+        }
     }
+    unreachable!()
+}
+
+/// One run of the match.
+fn once(
+    (mark_cents, band_ppm, max_fills): (u64, u32, u32),
+    resting: &[Order],
+    new: &[Order],
+    positions: &BTreeMap<u32, SignedLots>,
+    killed: &BTreeSet<u32>,
+) -> World {
+    let mut world = World {
+        budget: max_fills.into(),
+        ..World::within(mark_cents, band_ppm)
+    };
+    world.know(resting.iter().chain(new), positions);
     for order in resting {
         let place = Place::Resting;
         world.orders.push(State {
@@ -78,10 +108,7 @@ pub fn reference(
     x = best_ask.map_or(x, |ask| x.min(ask));
 
     for order in new {
-        let limit = match order.side {
-            Side::Bid => order.limit.min(world.upper),
-            Side::Ask => order.limit.max(world.lower),
-        };
+        let limit = world.cut(order.side, order.limit);
         let at = world.orders.len();
         world.orders.push(State {
             order: *order,
@@ -100,8 +127,16 @@ pub fn reference(
             (_, true, _) => Place::Crossing,
             (_, false, _) => Place::Joined,
         };
-        if world.orders[at].place == Place::Joined && order.kind == Kind::Immediate {
-            world.cancel(at, CancelReason::NotImmediate);
+        match (world.orders[at].place, order.kind) {
+            (Place::Joined, Kind::Immediate) => world.cancel(at, CancelReason::NotImmediate),
+            (Place::Joined, Kind::FillOrKill) => world.cancel(at, CancelReason::NotWhole),
+            (Place::Crossing, Kind::FillOrKill) if killed.contains(&order.id) => {
+                world.cancel(at, CancelReason::NotWhole);
+            }
+            (Place::Crossing, Kind::FillOrKill) => {
+                world.admitted.push((*order, world.orders[at].left));
+            }
+            _ => {}
         }
     }
 
@@ -140,27 +175,64 @@ pub fn reference(
     }
     let ends = world.all(|s| matches!(s.place, Place::Joined | Place::Walking));
     for at in ends {
-        let s = &world.orders[at];
-        world.told.joined.insert(s.order.id, (s.limit, s.left));
+        world.join(at);
     }
-    world.told
+    world
 }
 
 impl World {
-    fn all(&self, which: impl Fn(&State) -> bool) -> Vec<usize> {
+    /// Nobody in it yet; a mark in cents and the band around it.
+    pub fn within(mark_cents: u64, band_ppm: u32) -> Self {
+        let (mark, band) = (u128::from(mark_cents), u128::from(band_ppm));
+        let million = 1_000_000;
+        Self {
+            lower: (mark * (million - band)).div_ceil(100 * million) as u64,
+            upper: (mark * (million + band) / (100 * million)) as u64,
+            ..Self::default()
+        }
+    }
+
+    /// The positions behind some orders.
+    pub fn know<'a>(
+        &mut self,
+        orders: impl Iterator<Item = &'a Order>,
+        positions: &BTreeMap<u32, SignedLots>,
+    ) {
+        for order in orders {
+            let held = positions.get(&order.account).copied().unwrap_or(0);
+            let side = if held < 0 { Side::Bid } else { Side::Ask };
+            let room = (side, held.unsigned_abs());
+            self.room.insert(order.account, room);
+        }
+    }
+
+    /// Where a new order executes and rests.
+    pub fn cut(&self, side: Side, limit: Ticks) -> Ticks {
+        match side {
+            Side::Bid => limit.min(self.upper),
+            Side::Ask => limit.max(self.lower),
+        }
+    }
+
+    pub fn join(&mut self, at: usize) {
+        let s = &self.orders[at];
+        self.told.joined.insert(s.order.id, (s.limit, s.left));
+    }
+
+    pub fn all(&self, which: impl Fn(&State) -> bool) -> Vec<usize> {
         (0..self.orders.len())
             .filter(|at| which(&self.orders[*at]))
             .collect()
     }
 
-    fn cancel(&mut self, at: usize, reason: CancelReason) {
+    pub fn cancel(&mut self, at: usize, reason: CancelReason) {
         let s = &mut self.orders[at];
         self.told.cancel(s.order.id, s.left, reason);
         s.place = Place::Gone;
     }
 
     /// What one order may execute if it is alone.
-    fn room_of(&self, at: usize) -> Lots {
+    pub fn room_of(&self, at: usize) -> Lots {
         let order = &self.orders[at].order;
         match self.room[&order.account] {
             _ if !order.reduce_only => Lots::MAX,
@@ -169,7 +241,7 @@ impl World {
         }
     }
 
-    fn cut_to_room(&mut self, at: usize) {
+    pub fn cut_to_room(&mut self, at: usize) {
         let room = self.room_of(at);
         let s = &mut self.orders[at];
         if s.left > room {
@@ -223,11 +295,14 @@ impl World {
         })
     }
 
-    fn remain(&mut self, at: usize, against: &[Place]) {
+    pub fn remain(&mut self, at: usize, against: &[Place]) {
         self.cut_to_room(at);
         if self.orders[at].left == 0 {
             self.orders[at].place = Place::Gone;
-        } else if self.orders[at].order.kind == Kind::Immediate {
+        } else if matches!(
+            self.orders[at].order.kind,
+            Kind::Immediate | Kind::FillOrKill
+        ) {
             self.cancel(at, CancelReason::NotImmediate);
         } else if self.touched_by(at, against) {
             self.cancel(at, CancelReason::Touching);
@@ -394,12 +469,12 @@ impl World {
             self.told.volume += lots;
             self.told.last = Some(price);
         }
-        self.give(price, lots, &one, one_role);
-        self.give(price, lots, &two, two_role)
+        self.give(price, lots, &one, |_| one_role);
+        self.give(price, lots, &two, |_| two_role)
     }
 
     /// Each order's lots, reduce-only ones oldest first out of their account's room.
-    fn offers(&self, orders: &[usize]) -> Vec<(usize, Lots)> {
+    pub fn offers(&self, orders: &[usize]) -> Vec<(usize, Lots)> {
         let mut oldest_first = orders.to_vec();
         oldest_first
             .sort_by_key(|at| (self.orders[*at].order.sequence, self.orders[*at].order.tie));
@@ -421,7 +496,13 @@ impl World {
         offers
     }
 
-    fn give(&mut self, price: Ticks, lots: Lots, offers: &[(usize, Lots)], role: Role) -> u64 {
+    pub fn give(
+        &mut self,
+        price: Ticks,
+        lots: Lots,
+        offers: &[(usize, Lots)],
+        role: impl Fn(&Order) -> Role,
+    ) -> u64 {
         let mut executed = 0;
         let owner_of = |world: &Self, at: usize| world.orders[at].order.owner;
         let mut owners: Vec<(u32, Lots, u64)> = Vec::new(); // owner, lots, the oldest order's tie
@@ -449,7 +530,7 @@ impl World {
                 executed += 1;
                 let s = &mut self.orders[*at];
                 s.left -= part;
-                self.told.fill(s.order.id, price, part, role);
+                self.told.fill(s.order.id, price, part, role(&s.order));
                 if s.order.reduce_only {
                     self.room.get_mut(&s.order.account).unwrap().1 -= part;
                 }
