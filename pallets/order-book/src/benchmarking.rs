@@ -21,7 +21,7 @@ use frame_support::{traits::Get, BoundedVec};
 use frame_system::RawOrigin;
 use novate_types::{
     math::ticks_nearest, AccountRef, CurrentView, Ledger, LedgerError, MarketId, MarketView,
-    MatchLimits, NewOrder, Operation, OrderBook, OrderPrice, OrderTarget, Release, RiskModel,
+    MatchLimits, NewOrder, Operation, OrderBook, OrderPrice, OrderTarget, Release,
     SelfTradePrevention, Sequence, Side, Ticks, TimeInForce, MAX_OPEN_ORDERS,
 };
 
@@ -124,6 +124,38 @@ fn apply<T: Config>(releases: &[Release<T::AccountId>]) {
     }
 }
 
+/// A bid in a tick group of its own.
+fn apart(view: &MarketView, number: u32) -> NewOrder {
+    let ticks = priced(view, Side::Bid, 2_000 + APART * Ticks::from(number));
+    order(view, number.into(), Side::Bid, ticks)
+}
+
+/// `many` accounts, and one more, of which one order each came in; each has `most` open orders.
+fn came_in<T: Config>(many: u32, most: u32) -> MarketView {
+    let view = T::BenchmarkHelper::market();
+    for number in 0..=many {
+        let of = trader::<T>(number);
+        place::<T>(&of, [apart(&view, number)]);
+        if most > 0 {
+            fill_up::<T>(&of, most);
+        }
+    }
+    view
+}
+
+/// Each of these orders rests.
+fn ensure_rest<T: Config>(view: &MarketView, many: u32) {
+    for number in 0..=many {
+        assert_eq!(resting_of::<T>(&trader::<T>(number), view), 1);
+    }
+}
+
+/// Orders of an account that rest in the market.
+fn resting_of<T: Config>(of: &AccountRef<T::AccountId>, view: &MarketView) -> u32 {
+    let rests = |o: &&Locator| o.market == view.id && o.place != Place::Intake;
+    Pallet::<T>::orders(of).open.iter().filter(rests).count() as u32
+}
+
 fn nobody<T: Config>() -> AccountRef<T::AccountId> {
     AccountRef::new(account("nobody", 0, 0), 0)
 }
@@ -191,38 +223,89 @@ fn evicted_page<T: Config>(view: &MarketView, number: u32) {
 mod benchmarks {
     use super::*;
 
-    /// `p` new orders and `c` cancels of resting ones, with what they cost the close: a read and an assessment of the account
-    /// before each new order's match, and every page.
+    /// `p` new orders and `c` cancels of resting ones, of an account with `o` others: the extrinsic alone.
     #[benchmark]
-    fn submit(p: Linear<0, 32>, c: Linear<1, 32>) -> Result<(), BenchmarkError> {
+    fn submit(p: Linear<0, 32>, c: Linear<0, 32>, o: Linear<0, 64>) -> Result<(), BenchmarkError> {
         let view = T::BenchmarkHelper::market();
         let of = trader::<T>(0);
-        let at = |n: u32| priced(&view, Side::Bid, 2_000 + APART * Ticks::from(n));
-        let bid = |n: u32| order(&view, n.into(), Side::Bid, at(n));
-        place::<T>(&of, (0..c).map(bid));
+        place::<T>(&of, (0..=c).map(|n| apart(&view, n)));
         close::<T>(&view, 0);
-        fill_up::<T>(&of, MAX_OPEN_ORDERS + c - p - 32);
+        fill_up::<T>(&of, 1 + c + o);
 
-        let cancels = (0..c).map(|n| Operation::Cancel(OrderTarget::Client(n.into())));
-        let places = (0..p).map(|n| Operation::Place(bid(100 + n)));
-        let operations = BoundedVec::truncate_from(cancels.chain(places).collect());
-        let risk = T::View::view();
+        let cancels = (1..=c).map(|n| Operation::Cancel(OrderTarget::Client(n.into())));
+        let places = (0..p).map(|n| Operation::Place(apart(&view, 100 + n)));
+        // Something has to be sent.
+        let nothing = (p + c == 0).then_some(Operation::Cancel(OrderTarget::Client(u64::MAX)));
+        let all = cancels.chain(places).chain(nothing);
+        let operations = BoundedVec::truncate_from(all.collect());
 
         #[block]
         {
             Pallet::<T>::submit(RawOrigin::Signed(of.owner.clone()).into(), 0, operations)
                 .map_err(|refused| refused.error)?;
-            for _ in 0..p {
-                let account = T::Ledger::account(&of).ok_or("it is open")?;
-                T::Risk::assess(&account, &risk).map_err(|_| "it is assessed")?;
-            }
-            close::<T>(&view, 0);
         }
 
-        let orders = Pallet::<T>::orders(&of);
-        let rests = |o: &&Locator| o.market == view.id && o.place != Place::Intake;
-        assert_eq!(orders.open.iter().filter(rests).count() as u32, p);
+        let open = Pallet::<T>::orders(&of).open;
+        assert_eq!(open.len() as u32, 1 + o + p);
         Ok(())
+    }
+
+    /// `n` accounts with full lists, of each of which one order came in.
+    #[benchmark]
+    fn closing(n: Linear<0, 32>) {
+        let view = came_in::<T>(n, MAX_OPEN_ORDERS);
+        #[block]
+        {
+            close::<T>(&view, 0);
+        }
+        ensure_rest::<T>(&view, n);
+    }
+
+    /// The same without other orders.
+    #[benchmark]
+    fn small_closing(n: Linear<0, 32>) {
+        let view = came_in::<T>(n, 0);
+        #[block]
+        {
+            close::<T>(&view, 0);
+        }
+        ensure_rest::<T>(&view, n);
+    }
+
+    /// `n` orders of one account that came in.
+    #[benchmark]
+    fn placed(n: Linear<0, 32>) {
+        let view = T::BenchmarkHelper::market();
+        let of = trader::<T>(0);
+        place::<T>(&of, (0..=n).map(|number| apart(&view, number)));
+        fill_up::<T>(&of, MAX_OPEN_ORDERS);
+        #[block]
+        {
+            close::<T>(&view, 0);
+        }
+        assert_eq!(resting_of::<T>(&of, &view), n + 1);
+    }
+
+    /// `n` orders of one account that left; one more came in.
+    #[benchmark]
+    fn left(n: Linear<0, 32>) {
+        let view = T::BenchmarkHelper::market();
+        let of = trader::<T>(0);
+        place::<T>(&of, (1..=n).map(|number| apart(&view, number)));
+        close::<T>(&view, 0);
+        place::<T>(&of, [apart(&view, 0)]);
+        fill_up::<T>(&of, MAX_OPEN_ORDERS);
+        let cancels: Vec<_> = (1..=n)
+            .map(|number| Operation::Cancel(OrderTarget::Client(number.into())))
+            .collect();
+        if n > 0 {
+            Pallet::<T>::execute(&of, &cancels).unwrap();
+        }
+        #[block]
+        {
+            close::<T>(&view, 0);
+        }
+        assert_eq!(resting_of::<T>(&of, &view), 1);
     }
 
     /// An order comes to rest far behind a book in which every tick group holds one order, so that each order that quotes look
@@ -304,7 +387,7 @@ mod benchmarks {
                 page: 0,
                 lots: 0,
             };
-            Intake::<T>::append(market.id, [note]);
+            Intake::<T>::append(market.id, vec![note]);
         }
         crate::ExpiryCursor::<T>::put((expiry, 0));
         frame_system::Pallet::<T>::set_block_number(expiry.into());

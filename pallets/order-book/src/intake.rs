@@ -27,6 +27,15 @@ pub(crate) fn page_of(order: &Locator) -> Option<PageKey> {
     }
 }
 
+/// What an account holds, as far as it decides what work on it costs.
+#[derive(Clone, Copy)]
+pub(crate) struct Held {
+    /// Positions and collaterals, at most after its orders have filled.
+    pub holdings: u32,
+    /// Open orders, before or after the operations: whichever are more.
+    pub open: u32,
+}
+
 /// An account's state while its operations act on it.
 pub(crate) struct Session<'a, T: Config> {
     of: &'a AccountRef<T::AccountId>,
@@ -36,6 +45,8 @@ pub(crate) struct Session<'a, T: Config> {
     orders: AccountOrders,
     /// Resting orders that left or shrank, with what remains of each.
     shrunk: Vec<(Locator, Lots)>,
+    /// Orders that were open before.
+    opened_with: usize,
     /// Orders this session took in, those that left again included.
     new: Vec<(MarketId, Sequence)>,
     changed: bool,
@@ -63,6 +74,7 @@ impl<'a, T: Config> Session<'a, T> {
             of,
             view,
             now,
+            opened_with: orders.open.len(),
             orders,
             account,
             shrunk: Vec::new(),
@@ -87,11 +99,15 @@ impl<'a, T: Config> Session<'a, T> {
         Ok(done)
     }
 
-    /// Positions and collaterals that the account holds at most after its orders have filled.
-    pub fn most_holdings(&self) -> u32 {
+    /// What the account holds, for what it costs.
+    pub fn held(&self) -> Held {
         let markets = u32::try_from(self.account.orders.len()).unwrap_or(u32::MAX);
         let most = self.account.holdings().saturating_add(markets);
-        most.min(MAX_HOLDINGS)
+        let open = self.orders.open.len().max(self.opened_with);
+        Held {
+            holdings: most.min(MAX_HOLDINGS),
+            open: u32::try_from(open).unwrap_or(u32::MAX),
+        }
     }
 
     /// Writes what changed.

@@ -91,7 +91,7 @@ pub trait BenchmarkHelper<AccountId> {
 #[frame_support::pallet]
 pub mod pallet {
     use crate::{
-        intake::Session,
+        intake::{Held, Session},
         types::{
             Accepted, AccountOrders, CancelledOrder, Directory, Levels, Note, OrderError, Page,
             PageKey, Quotes, GROUP_ORDERS, MAX_CANCELLED, MAX_WAITING, POSITION_READS,
@@ -302,9 +302,9 @@ pub mod pallet {
             operations: BoundedVec<Operation, ConstU32<MAX_OPERATIONS>>,
         ) -> DispatchResultWithPostInfo {
             let owner = ensure_signed(origin)?;
-            let (outcomes, holdings) =
+            let (outcomes, held) =
                 Self::carry_out(&AccountRef::new(owner.clone(), sub), &operations)?;
-            let actual = Self::weight_spent(&operations, &outcomes, holdings);
+            let actual = Self::weight_spent(&operations, &outcomes, held);
             let outcomes = BoundedVec::truncate_from(outcomes);
             let account = AccountRef::new(owner, sub);
             Self::deposit_event(Event::Submitted { account, outcomes });
@@ -325,20 +325,20 @@ pub mod pallet {
             Self::carry_out(account, operations).map(|(outcomes, _)| outcomes)
         }
 
-        /// The outcomes, and how many positions and collaterals the account may hold after its orders' fills.
+        /// The outcomes, and what the account holds.
         fn carry_out(
             account: &AccountRef<T::AccountId>,
             operations: &[Operation],
-        ) -> Result<(Outcomes, u32), Error<T>> {
+        ) -> Result<(Outcomes, Held), Error<T>> {
             ensure!(!operations.is_empty(), Error::<T>::NoOperations);
             let mut session = Session::<T>::open(account, operations)?;
             let outcomes = operations
                 .iter()
                 .map(|operation| session.apply(operation))
                 .collect();
-            let holdings = session.most_holdings();
+            let held = session.held();
             session.close();
-            Ok((outcomes, holdings))
+            Ok((outcomes, held))
         }
 
         /// The open orders that an account carries, in this pallet's own terms; none without an account.
@@ -417,7 +417,7 @@ pub mod pallet {
                     .saturating_add(sweeps),
             };
             let places = places.saturating_add(amends);
-            T::WeightInfo::submit(places, singles.saturating_add(swept))
+            T::WeightInfo::orders(places, singles.saturating_add(swept), MAX_OPEN_ORDERS)
                 .saturating_add(Self::novating(operations, places, MAX_HOLDINGS))
         }
 
@@ -455,7 +455,7 @@ pub mod pallet {
         fn weight_spent(
             operations: &[Operation],
             outcomes: &[Result<Accepted, OrderError>],
-            holdings: u32,
+            held: Held,
         ) -> Weight {
             let mut places = 0u32;
             let mut changes = 0u32;
@@ -476,8 +476,11 @@ pub mod pallet {
                     }
                 }
             }
-            T::WeightInfo::submit(places, changes)
-                .saturating_add(Self::novating(operations, places, holdings))
+            T::WeightInfo::orders(places, changes, held.open).saturating_add(Self::novating(
+                operations,
+                places,
+                held.holdings,
+            ))
         }
     }
 

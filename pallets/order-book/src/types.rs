@@ -11,10 +11,10 @@ use novate_types::{
 use scale_info::TypeInfo;
 
 /// Orders in one page of the book.
-pub const PAGE_SLOTS: u32 = 64;
+pub const PAGE_SLOTS: u32 = 32;
 /// Pages of one tick group. The best price of a group is known only when all of it was read, so this is the least that a match
 /// of the market may have to read of a side: an order that finds its group full is cancelled as [`CancelReason::BookFull`].
-pub const GROUP_PAGES: u32 = 8;
+pub const GROUP_PAGES: u32 = 16;
 /// Orders of one tick group.
 pub const GROUP_ORDERS: u32 = PAGE_SLOTS * GROUP_PAGES;
 /// Tick groups of one side of a market that match.

@@ -2,12 +2,21 @@
 
 use core::marker::PhantomData;
 use frame_support::{traits::Get, weights::Weight};
+use novate_types::MAX_OPEN_ORDERS;
 
 /// What the pallet's call and its parts of the close cost.
 pub trait WeightInfo {
-    /// An extrinsic with `places` orders that come in and `changes` orders that leave or shrink; their entries in the book, their
-    /// margin assessments and their share of writing pages at the close are in it.
-    fn submit(places: u32, changes: u32) -> Weight;
+    /// An extrinsic with `places` orders that come in and `changes` orders that leave or shrink, of an account with `open` others. What the
+    /// close does about them is not in it.
+    fn submit(places: u32, changes: u32, open: u32) -> Weight;
+    /// In the close, an account with all the open orders there can be, one of which came in: it comes to rest in a page of its own.
+    fn closing() -> Weight;
+    /// The same of one without other open orders.
+    fn small_closing() -> Weight;
+    /// One more order of that account that came in.
+    fn placed() -> Weight;
+    /// One of its orders that left, in a page of its own.
+    fn left() -> Weight;
     /// Loading one market, matching it without any fill, committing it and refreshing its quotes; what it reads of the book for
     /// the match is counted by [`WeightInfo::read`].
     fn match_market() -> Weight;
@@ -16,6 +25,25 @@ pub trait WeightInfo {
     /// Everything that housekeeping does at most, for `pages` pages of expiries and as many of evictions, and fresh quotes of
     /// `markets` markets.
     fn housekeep(pages: u32, markets: u32) -> Weight;
+
+    /// An extrinsic, and what the close does about its orders in the book.
+    fn orders(places: u32, changes: u32, open: u32) -> Weight {
+        let (small, full) = (Self::small_closing(), Self::closing());
+        let of_account = full
+            .saturating_sub(small)
+            .saturating_mul(open.min(MAX_OPEN_ORDERS).into())
+            .saturating_div(MAX_OPEN_ORDERS.into())
+            .saturating_add(small);
+        let placed = match places {
+            0 => Weight::zero(),
+            _ => Self::placed()
+                .saturating_mul(places.saturating_sub(1).into())
+                .saturating_add(of_account),
+        };
+        Self::submit(places, changes, open)
+            .saturating_add(placed)
+            .saturating_add(Self::left().saturating_mul(changes.into()))
+    }
 }
 
 const fn micros(ref_time: u64) -> Weight {
@@ -24,10 +52,27 @@ const fn micros(ref_time: u64) -> Weight {
 
 /// Round figures, for tests.
 impl WeightInfo for () {
-    fn submit(places: u32, changes: u32) -> Weight {
-        micros(150)
-            .saturating_add(micros(200).saturating_mul(u64::from(places)))
-            .saturating_add(micros(120).saturating_mul(u64::from(changes)))
+    fn submit(places: u32, changes: u32, open: u32) -> Weight {
+        micros(50)
+            .saturating_add(micros(50).saturating_mul(u64::from(places)))
+            .saturating_add(micros(20).saturating_mul(u64::from(changes)))
+            .saturating_add(micros(1).saturating_mul(u64::from(open)))
+    }
+
+    fn closing() -> Weight {
+        micros(200)
+    }
+
+    fn small_closing() -> Weight {
+        micros(100)
+    }
+
+    fn placed() -> Weight {
+        micros(50)
+    }
+
+    fn left() -> Weight {
+        micros(50)
     }
 
     fn match_market() -> Weight {
@@ -51,22 +96,24 @@ impl WeightInfo for () {
 pub struct SubstrateWeight<T>(PhantomData<T>);
 
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
-    /// 116 µs, 7 keys read, 5 written; 50.97 µs, 1 keys read, 1 written for each of `places`; 4.71 µs, 1 keys read, 1 written for each of `changes`.
-    fn submit(places: u32, changes: u32) -> Weight {
-        Weight::from_parts(115_790_000, 0)
-            .saturating_add(T::DbWeight::get().reads_writes(7, 5))
-            .saturating_add(Weight::from_parts(50_970_000, 0).saturating_mul(places.into()))
-            .saturating_add(
-                T::DbWeight::get()
-                    .reads_writes(1, 1)
-                    .saturating_mul(places.into()),
-            )
-            .saturating_add(Weight::from_parts(4_710_000, 0).saturating_mul(changes.into()))
-            .saturating_add(
-                T::DbWeight::get()
-                    .reads_writes(1, 1)
-                    .saturating_mul(changes.into()),
-            )
+    fn submit(places: u32, changes: u32, open: u32) -> Weight {
+        Weight::from_parts(50_000_000, 0)
+            .saturating_add(T::DbWeight::get().reads_writes(3, 2))
+            .saturating_add(Weight::from_parts(20_000_000, 0).saturating_mul(places.into()))
+            .saturating_add(Weight::from_parts(3_000_000, 0).saturating_mul(changes.into()))
+            .saturating_add(Weight::from_parts(300_000, 0).saturating_mul(open.into()))
+    }
+    fn closing() -> Weight {
+        Weight::from_parts(100_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 2))
+    }
+    fn small_closing() -> Weight {
+        Weight::from_parts(30_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 2))
+    }
+    fn placed() -> Weight {
+        Weight::from_parts(10_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
+    }
+    fn left() -> Weight {
+        Weight::from_parts(5_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
     }
     /// 382 µs, 72 keys read, 7 written.
     fn match_market() -> Weight {

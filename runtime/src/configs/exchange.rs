@@ -76,9 +76,9 @@ parameter_types! {
         cash: 1_000 * QUANTUMS.unsigned_abs(),
     };
     pub const Calm: Work = Work {
-        pops: 256,
-        looks: 256,
-        liquidations: 256,
+        pops: 64,
+        looks: 128,
+        liquidations: 128,
         deleveraged: 128,
         ranks: 128,
     };
@@ -165,7 +165,7 @@ impl pallet_order_book::Config for Runtime {
     type LoadLimit = ConstU32<512>;
     type BlockReads = ConstU32<17_408>;
     type QuoteDepth = ConstU32<256>;
-    type UpkeepPages = ConstU32<2>;
+    type UpkeepPages = ConstU32<1>;
     type Novating = Novating;
     type WeightInfo = pallet_order_book::weights::SubstrateWeight<Runtime>;
     #[cfg(feature = "runtime-benchmarks")]

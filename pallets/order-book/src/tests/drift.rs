@@ -93,7 +93,7 @@ fn drift_is_noticed_when_the_intake_loses_an_order() {
             account: account(3),
             sequence: 0,
         };
-        Intake::<Test>::append(BTC, [again]);
+        Intake::<Test>::append(BTC, vec![again]);
     });
 }
 
