@@ -223,6 +223,12 @@ impl pallet_clearing::CloseReserve for OthersClose {
     fn calm_liquidation() -> Weight {
         Liquidation::calm_budget()
     }
+
+    fn spent(matched: u32) -> Weight {
+        Self::parameters()
+            .saturating_add(OrderBook::spent(matched))
+            .saturating_add(Liquidation::spent())
+    }
 }
 
 /// What a close leaves to liquidation. The oracle's part is reserved by the oracle.
