@@ -42,7 +42,7 @@ impl Budget {
         Self {
             fills: Pallet::<T>::most_fills(presses),
             parties: Pallet::<T>::parties_weight(presses),
-            looks: LAST_ROUND_LOOKS,
+            looks: Pallet::<T>::most_looks(presses),
             matched: 0,
         }
     }
