@@ -1,9 +1,6 @@
 //! A market's match, the check before novation, and novation (protocol, section 4).
 
-use crate::{
-    Config, Error, Event, LastTrade, Pallet, WeightInfo, LAST_ROUND_LOOKS, LAST_ROUND_SIDE,
-    MAX_ROUNDS,
-};
+use crate::{Config, Error, Event, LastTrade, Pallet, WeightInfo, LAST_ROUND_SIDE, MAX_ROUNDS};
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
