@@ -164,7 +164,7 @@ impl pallet_order_book::Config for Runtime {
     type MaxExpiry = ConstU32<{ 30 * DAYS }>;
     type LoadLimit = ConstU32<512>;
     type BlockReads = ConstU32<17_408>;
-    type QuoteDepth = ConstU32<256>;
+    type QuoteDepth = ConstU32<128>;
     type UpkeepPages = ConstU32<1>;
     type Novating = Novating;
     type WeightInfo = pallet_order_book::weights::SubstrateWeight<Runtime>;

@@ -6,6 +6,7 @@ mod attacks;
 mod common;
 mod conservation;
 mod exchange;
+mod fees;
 mod hostile;
 mod order_independence;
 mod pins;
