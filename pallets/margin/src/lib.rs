@@ -448,7 +448,10 @@ pub mod pallet {
         pub fn close_account(origin: OriginFor<T>, sub: SubaccountId) -> DispatchResult {
             let account = AccountRef::new(ensure_signed(origin)?, sub);
             let held = Accounts::<T>::get(&account).ok_or(Error::<T>::NoAccount)?;
-            let is_empty = held.is_plain() && held.cash == 0 && held.standing == Standing::Good;
+            let is_empty = held.is_plain()
+                && held.triggers.is_empty()
+                && held.cash == 0
+                && held.standing == Standing::Good;
             ensure!(is_empty, Error::<T>::AccountNotEmpty);
             Self::forget_subaccount(&account.owner)?;
             Accounts::<T>::remove(&account);

@@ -601,6 +601,10 @@ impl<T: Config> OrderBook<T::AccountId> for Pallet<T> {
         Some(market)
     }
 
+    fn fire(view: &RiskView, room: u64) -> u64 {
+        crate::triggers::fire::<T>(view, room)
+    }
+
     fn run(
         market: &mut Self::Market,
         limits: &MatchLimits<T::AccountId>,

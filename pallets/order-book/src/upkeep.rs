@@ -4,7 +4,7 @@
 use crate::{
     changes::{clear_intake, new_orders, Changes, Notes},
     close::{matches, Ties},
-    rested,
+    rested, triggers,
     types::{Locator, Note, PageKey, EXPIRY_PAGE, EXPIRY_READS, MAX_WAITING, NOTE_READS},
     Config, Emptied, Evicting, Expiries, ExpiryCounts, ExpiryCursor, Intake, Pallet, Reads,
     Waiting,
@@ -18,6 +18,7 @@ use novate_types::{
 /// All of it. To be called after the markets matched. Returns the releases.
 pub(crate) fn housekeep<T: Config>(view: &RiskView) -> Vec<Release<T::AccountId>> {
     let now = Pallet::<T>::now();
+    triggers::expire::<T>(now);
     let mut changes = Changes::<T>::default();
     let mut dirty = BTreeSet::new();
     let mut left = T::BlockReads::get().saturating_sub(Reads::<T>::take());

@@ -28,6 +28,7 @@ fn the_close_goes_in_the_order_of_the_protocol() {
                 "parameters",
                 "oracle",
                 "thresholds",
+                "triggers",
                 "match",
                 "waterfall",
                 "housekeeping"

@@ -364,12 +364,17 @@ fn the_reserve_covers_reading_markets_and_housekeeping() {
         use crate::WeightInfo;
         let weight = Pallet::<Test>::close_weight;
         let market = <W as WeightInfo>::match_market() + <W as WeightInfo>::housekeep(0, 1)
-            - <W as WeightInfo>::housekeep(0, 0);
+            - <W as WeightInfo>::housekeep(0, 0)
+            + <W as WeightInfo>::triggers(1)
+            - <W as WeightInfo>::triggers(0);
         assert_eq!(weight(2) - weight(1), market);
         let less = weight(1);
         BlockReads::mutate(|n| *n += 7);
         assert_eq!(weight(1) - less, <W as WeightInfo>::read() * 7);
         BlockReads::mutate(|n| *n -= 7);
+        ExpiringTriggers::mutate(|n| *n += 3);
+        assert_eq!(weight(1) - less, <W as WeightInfo>::expire() * 3);
+        ExpiringTriggers::mutate(|n| *n -= 3);
     });
 }
 
