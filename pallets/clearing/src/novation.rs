@@ -33,6 +33,8 @@ pub(crate) struct Budget {
     pub parties: Weight,
     /// Resting orders whose accounts last rounds may look at.
     pub looks: u32,
+    /// Markets that matched.
+    pub matched: u32,
 }
 
 impl Budget {
@@ -42,6 +44,7 @@ impl Budget {
             fills: Pallet::<T>::most_fills(presses),
             parties: Pallet::<T>::parties_weight(presses),
             looks: LAST_ROUND_LOOKS,
+            matched: 0,
         }
     }
 
@@ -53,6 +56,18 @@ impl Budget {
 
     pub fn spend_on_triggers(&mut self, used: u64) {
         self.parties = self.parties.saturating_sub(Weight::from_parts(used, 0));
+    }
+
+    /// What was used of it.
+    pub fn spent<T: Config>(&self, presses: bool) -> Weight {
+        let whole = Self::full::<T>(presses);
+        let fills = whole.fills.saturating_sub(self.fills);
+        let looks = whole.looks.saturating_sub(self.looks);
+        let parties = whole.parties.saturating_sub(self.parties);
+        T::WeightInfo::fill()
+            .saturating_mul(fills.into())
+            .saturating_add(T::WeightInfo::party(1).saturating_mul(looks.into()))
+            .saturating_add(parties)
     }
 
     /// Resting orders of a side that a market's last round may look behind.
@@ -654,6 +669,7 @@ impl<T: Config> Pallet<T> {
         let Some(mut book) = T::Book::load(market, liquidations) else {
             return Ok(None);
         };
+        budget.matched = budget.matched.saturating_add(1);
         let mut limits = MatchLimits::first(0);
         limits.reducing_only = !market.status.allows_risk();
         for round in 1..=MAX_ROUNDS.saturating_add(1) {

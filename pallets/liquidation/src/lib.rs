@@ -211,6 +211,11 @@ pub mod pallet {
     #[pallet::storage]
     pub type Halfway<T: Config> = StorageValue<_, HalfClose>;
 
+    /// Picoseconds that this close took for liquidation, by its own count.
+    #[pallet::storage]
+    #[pallet::whitelist_storage]
+    pub type Took<T: Config> = StorageValue<_, u64, ValueQuery>;
+
     /// What the vault may lose in a market and window, where it is not the default.
     #[pallet::storage]
     pub type LossCaps<T: Config> = StorageMap<_, Twox64Concat, MarketId, LossCap>;
@@ -577,6 +582,16 @@ impl<T: Config> Pallet<T> {
         Self::fixed().saturating_add(Weight::from_parts(allowance, 0))
     }
 
+    /// What this close took, to be asked at its end, once.
+    pub fn spent() -> Weight {
+        let took = Took::<T>::take();
+        let fixed = match took {
+            0 => T::WeightInfo::idle(),
+            _ => Self::fixed(),
+        };
+        fixed.saturating_add(Weight::from_parts(took, 0))
+    }
+
     /// The least that there must be room for: what nothing pressing needs.
     pub fn calm_budget() -> Weight {
         Self::fixed().saturating_add(Weight::from_parts(Self::calm_allowance(), 0))
@@ -668,7 +683,9 @@ impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
 
     fn waterfall(view: &RiskView) {
         let half = Halfway::<T>::take().unwrap_or_default();
-        Self::remedies_beyond_the_market(view, half);
+        let began = Self::meter().left();
+        let left = Self::remedies_beyond_the_market(view, half);
+        Took::<T>::put(began.saturating_sub(left));
         Self::plan(half.thresholds_wait);
     }
 

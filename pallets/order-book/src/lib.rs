@@ -102,7 +102,7 @@ pub mod pallet {
         intake::{market_of, Held, Session},
         types::{
             Accepted, AccountOrders, CancelledOrder, Directory, FiredTrigger, Levels, MaxReaches,
-            Note, OrderError, Page, PageKey, Quotes, Reach, TriggerKey, GROUP_ORDERS,
+            Note, OrderError, Page, PageKey, Quotes, Reach, TriggerKey, Upkept, GROUP_ORDERS,
             MAX_CANCELLED, MAX_WAITING, POSITION_READS, WAITING_READS,
         },
         weights::WeightInfo,
@@ -212,6 +212,11 @@ pub mod pallet {
         Vec<(AccountRef<T::AccountId>, Sequence)>,
         ValueQuery,
     >;
+
+    /// What this close's upkeep did.
+    #[pallet::storage]
+    #[pallet::whitelist_storage]
+    pub type UpkeptNow<T: Config> = StorageValue<_, Upkept, ValueQuery>;
 
     /// Entries of the expiry index by block.
     #[pallet::storage]
@@ -427,6 +432,23 @@ pub mod pallet {
                 .saturating_add(T::WeightInfo::housekeep(T::UpkeepPages::get(), markets))
                 .saturating_add(T::WeightInfo::triggers(markets))
                 .saturating_add(times(T::WeightInfo::expire(), T::ExpiringTriggers::get()))
+        }
+
+        /// What this pallet's part of the close that is at its end took, in which so many markets matched. To be asked once a close.
+        pub fn spent(matched: u32) -> Weight {
+            let Upkept {
+                read,
+                pages,
+                refreshed,
+                markets,
+                triggers,
+            } = UpkeptNow::<T>::take();
+            let times = |weight: Weight, n: u32| weight.saturating_mul(u64::from(n));
+            times(T::WeightInfo::match_market(), matched)
+                .saturating_add(times(T::WeightInfo::read(), read))
+                .saturating_add(T::WeightInfo::housekeep(pages, refreshed))
+                .saturating_add(T::WeightInfo::triggers(markets))
+                .saturating_add(times(T::WeightInfo::expire(), triggers))
         }
 
         /// The close's block number.

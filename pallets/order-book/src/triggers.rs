@@ -351,13 +351,15 @@ impl<T: Config> Pallet<T> {
 }
 
 /// Triggers whose block of expiry has come leave, at most [`Config::ExpiringTriggers`] a close; one that waits for it does not fire
-/// meanwhile. Accounts are written here: to be called before anything else of the close's housekeeping reads them.
-pub(crate) fn expire<T: Config>(now: BlockNumber) {
+/// meanwhile. Accounts are written here: to be called before anything else of the close's housekeeping reads them. Returns how many
+/// were looked at.
+pub(crate) fn expire<T: Config>(now: BlockNumber) -> u32 {
     let most = usize::try_from(T::ExpiringTriggers::get()).unwrap_or(usize::MAX);
     let due: Vec<_> = TriggerExpiries::<T>::iter()
         .take(most)
         .take_while(|((block, ..), _)| BlockNumber::from_be_bytes(*block) <= now)
         .collect();
+    let looked_at = u32::try_from(due.len()).unwrap_or(u32::MAX);
     let mut told = Told::default();
     for ((block, of, sequence), key) in due {
         forget::<T>(&key, Some(BlockNumber::from_be_bytes(block)));
@@ -378,4 +380,5 @@ pub(crate) fn expire<T: Config>(now: BlockNumber) {
         told.expired.entry(market).or_default().push(expired);
     }
     told.say::<T>();
+    looked_at
 }

@@ -83,14 +83,20 @@ pub(crate) fn escalation(
 
 impl<T: Config> Pallet<T> {
     /// After the match: lets go who recovered, and takes remedies 4 to 6 for those for whom the market is not enough.
-    pub(crate) fn remedies_beyond_the_market(view: &RiskView, half: HalfClose) {
+    ///
+    /// Returns what is left of the close's time.
+    pub(crate) fn remedies_beyond_the_market(view: &RiskView, half: HalfClose) -> u64 {
         let working = Working::<T>::take();
         if working.is_empty() {
-            return;
+            return half.left;
         }
-        if let Err(refusal) = with_storage_layer(|| Self::take_remedies(&working, view, half)) {
-            log::error!(target: crate::LOG, "no remedies in block {}: {refusal:?}", view.block);
-            working.iter().for_each(Self::keep);
+        match with_storage_layer(|| Self::take_remedies(&working, view, half)) {
+            Ok(left) => left,
+            Err(refusal) => {
+                log::error!(target: crate::LOG, "no remedies in block {}: {refusal:?}", view.block);
+                working.iter().for_each(Self::keep);
+                0
+            }
         }
     }
 
@@ -98,7 +104,7 @@ impl<T: Config> Pallet<T> {
         working: &[AccountRef<T::AccountId>],
         view: &RiskView,
         half: HalfClose,
-    ) -> Result<(), Refusal> {
+    ) -> Result<u64, Refusal> {
         let cases: Vec<_> = working.iter().map(|of| Self::look_at(of, view)).collect();
         let mut close = Waterfall {
             view,
@@ -112,7 +118,8 @@ impl<T: Config> Pallet<T> {
         }
         Self::work_on_more(half.steps, &mut close)?;
         Self::close_desk(&mut close.desk, view)?;
-        Self::close_lines(view, close.across)
+        Self::close_lines(view, close.across)?;
+        Ok(close.meter.left())
     }
 
     /// If those worked on took less than they were reckoned to, others for whom the market is not enough are worked on, too.

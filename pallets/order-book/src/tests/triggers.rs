@@ -331,7 +331,7 @@ fn cancel_takes_a_trigger_off_when_it_is_named_or_swept() {
                 ..trigger(order, Up, MARK + 10)
             });
         }
-        all.iter().for_each(|t| drop(arm(1, *t).unwrap()));
+        assert!(all.iter().all(|t| arm(1, *t).is_ok()));
         let by = |target| operate(1, Operation::Cancel(target));
         assert_eq!(by(OrderTarget::Client(1)), Ok(Accepted::Cancelled(1)));
         refused(1, all[0], OrderError::ClientIdCancelled);
