@@ -142,6 +142,15 @@ pub struct Order {
     /// Only ever bring the position nearer to zero.
     #[arg(long)]
     pub reduce_only: bool,
+    /// Wait until the mark has fallen to this price: a stop of a long, a take-profit of a short.
+    #[arg(long, value_name = "PRICE", conflicts_with = "when_rises_to")]
+    pub when_falls_to: Option<String>,
+    /// Wait until the mark has risen to this price: a stop of a short, a take-profit of a long.
+    #[arg(long, value_name = "PRICE")]
+    pub when_rises_to: Option<String>,
+    /// Wait no longer than this for the mark: gtt:60s (or 5m, 2h), gtt:BLOCK.
+    #[arg(long, value_name = "TIME")]
+    pub wait: Option<Tif>,
     /// Which order gives way rather than trade with yourself.
     #[arg(long, default_value = "cancel-newest")]
     pub stp: Stp,
@@ -303,6 +312,18 @@ mod tests {
         assert!(parse("novate order buy 1 --price 5 --market-order").is_err());
         assert!(parse("novate order buy 1 --market-order").is_ok());
         assert!(parse("novate order hold 1 --price 5").is_err());
+    }
+
+    #[test]
+    fn order_waits_for_one_level_at_most() {
+        let stop = "novate order sell 1 --market-order --reduce-only --when-falls-to 19000";
+        let args = parse(&format!("{stop} --wait gtt:2h")).unwrap();
+        let Command::Chain(OnChain::Order(order)) = args.command else {
+            panic!("an order")
+        };
+        assert_eq!(order.when_falls_to.as_deref(), Some("19000"));
+        assert_eq!(order.wait, Some(Tif::ForSeconds(7_200)));
+        assert!(parse(&format!("{stop} --when-rises-to 21000")).is_err());
     }
 
     #[test]

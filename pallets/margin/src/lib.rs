@@ -267,7 +267,7 @@ pub mod pallet {
         NoFreshPrice,
         /// No such margin account; a deposit opens it.
         NoAccount,
-        /// The account still holds cash, collateral, positions or orders, or owes something; settle and withdraw first.
+        /// The account still holds cash, collateral, positions, orders or triggers, or owes something; settle and withdraw first.
         AccountNotEmpty,
         /// The owner's system account lives on this margin account's reference; leave some native currency in it first.
         StillReferenced,

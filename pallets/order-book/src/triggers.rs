@@ -49,6 +49,12 @@ fn reached(market: &MarketView, direction: Direction) -> Option<Ticks> {
     ticks.ok().map(|ticks| rank(direction, ticks))
 }
 
+/// Whether triggers of the market fire: it matches, and its price is fresh enough to liquidate on. Until then they wait, through a halt
+/// and the reopening's first match.
+fn fires(market: &MarketView) -> bool {
+    matches(market) && market.fresh
+}
+
 /// Whether the market's mark is at the level already, or beyond it.
 pub(crate) fn is_met(market: &MarketView, direction: Direction, ticks: Ticks) -> bool {
     reached(market, direction).is_some_and(|most| rank(direction, ticks) <= most)
@@ -205,7 +211,7 @@ fn note<T: Config>(view: &RiskView, reaches: &mut BoundedVec<Reach, MaxReaches>)
         .and_then(|block| block.checked_rem(count))
         .unwrap_or(0);
     let rotated = view.markets.iter().cycle().skip(first).take(count);
-    for market in rotated.filter(|market| matches(market)) {
+    for market in rotated.filter(|market| fires(market)) {
         for direction in [Direction::Down, Direction::Up] {
             let Some(most) = reached(market, direction) else {
                 continue;
@@ -272,8 +278,8 @@ struct Firing<'a, T: Config> {
 impl<T: Config> Firing<'_, T> {
     /// Fires what lies within the reach, as far as there is room. Whether that was all.
     fn work_off(&mut self, reach: &Reach) -> bool {
-        // A market that halted since keeps its own until it matches again.
-        if !self.view.market(reach.market).is_ok_and(matches) {
+        // A market that halted since keeps its own until it runs again.
+        if !self.view.market(reach.market).is_ok_and(fires) {
             return false;
         }
         let most = Pallet::<T>::most_of_trigger().ref_time();

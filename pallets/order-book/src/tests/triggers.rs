@@ -419,7 +419,7 @@ fn trigger_leaves_with_its_accounts_liquidation_and_its_key_when_it_is_reached()
 }
 
 #[test]
-fn triggers_wait_when_their_market_does_not_match() {
+fn triggers_wait_when_their_market_does_not_match_or_has_no_fresh_price() {
     new_test_ext().execute_with(|| {
         arm(
             1,
@@ -430,7 +430,10 @@ fn triggers_wait_when_their_market_does_not_match() {
         MockView::change(BTC, |m| m.status = MarketStatus::Halted);
         next_close();
         assert!(fired().is_empty());
-        MockView::change(BTC, |m| m.status = MarketStatus::Open);
+        MockView::change(BTC, |m| (m.status, m.fresh) = (MarketStatus::Open, false));
+        next_close();
+        assert!(fired().is_empty() && Reaches::<Test>::get().is_empty());
+        MockView::change(BTC, |m| m.fresh = true);
         TriggerRoom::set(0);
         next_close();
         assert_eq!(Reaches::<Test>::get().len(), 1);
