@@ -63,7 +63,6 @@ pub enum OrderError {
     NoSuchOrder,
     NothingToChange,
     Risk(RiskError),
-    NoFillOrKill,
     TooManyTriggers,
     TriggerMet,
     TriggersWaiting,
@@ -565,8 +564,7 @@ mod tests {
         // The chain numbers its refusals as the client does.
         assert_eq!(OrderError::UnknownMarket.encode(), [0]);
         assert_eq!(OrderError::InsufficientMargin.encode(), [14]);
-        assert_eq!(OrderError::NoFillOrKill.encode(), [21]);
-        assert_eq!(OrderError::NothingToReduce.encode(), [26]);
+        assert_eq!(OrderError::NothingToReduce.encode(), [25]);
         assert_eq!(Accepted::Armed(7).encode()[0], 3);
         assert_eq!(RequestRefusal::Storage.encode(), [8]);
     }

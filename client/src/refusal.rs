@@ -136,7 +136,7 @@ pub fn of_order(error: &OrderError, market: Option<&Market>, order: Option<&NewO
         ),
         E::Contradiction => (
             "a market order executes at once or not at all".into(),
-            Some("--tif ioc, or --price for an order that rests".into()),
+            Some("--tif ioc or fok, or --price for an order that rests".into()),
         ),
         E::NoSuchOrder => (
             "the account has no such open order: it never was, filled, or left".into(),
@@ -144,7 +144,6 @@ pub fn of_order(error: &OrderError, market: Option<&Market>, order: Option<&NewO
         ),
         E::NothingToChange => ("the order is already so".into(), None),
         E::Risk(risk) => (format!("the account could not be assessed: {risk:?}"), None),
-        E::NoFillOrKill => ("fill-or-kill orders are not taken".into(), Some("--tif ioc".into())),
         E::TooManyTriggers => (
             format!("the account has {} triggers, the most there can be", novate_types::MAX_TRIGGERS),
             Some("novate cancel first".into()),

@@ -136,7 +136,7 @@ pub struct Order {
     /// What the market gives, close to the mark, at once or not at all.
     #[arg(long, group = "limit")]
     pub market_order: bool,
-    /// gtc, ioc, post-only, gtt:60s (or 5m, 2h), gtt:BLOCK.
+    /// gtc, ioc, fok, post-only, gtt:60s (or 5m, 2h), gtt:BLOCK.
     #[arg(long, value_name = "TIF")]
     pub tif: Option<Tif>,
     /// Only ever bring the position nearer to zero.
@@ -205,6 +205,8 @@ pub enum Tif {
     Gtc,
     /// At once or not at all.
     Ioc,
+    /// Whole and at once or not at all.
+    Fok,
     /// Never takes.
     PostOnly,
     /// Until this block.
@@ -219,6 +221,7 @@ impl Tif {
         match self {
             Self::Gtc => TimeInForce::GoodTilCancelled,
             Self::Ioc => TimeInForce::ImmediateOrCancel,
+            Self::Fok => TimeInForce::FillOrKill,
             Self::PostOnly => TimeInForce::PostOnly,
             Self::UntilBlock(block) => TimeInForce::GoodTilBlock(block),
             Self::ForSeconds(seconds) => TimeInForce::GoodTilBlock(now.saturating_add(seconds)),
@@ -235,12 +238,13 @@ impl FromStr for Tif {
         let until = match text.as_str() {
             "gtc" => return Ok(Self::Gtc),
             "ioc" => return Ok(Self::Ioc),
+            "fok" => return Ok(Self::Fok),
             "post-only" => return Ok(Self::PostOnly),
             other => match other.strip_prefix("gtt:") {
                 Some(until) => until,
                 None => {
                     return wrong(
-                        "it is none of gtc, ioc, post-only, gtt:TIME",
+                        "it is none of gtc, ioc, fok, post-only, gtt:TIME",
                         "gtc or gtt:60s",
                     )
                 }

@@ -133,7 +133,11 @@ fn build(wish: &args::Order, market: &Market, now: u32) -> Result<NewOrder, Refu
         OrderPrice::Market => args::Tif::Ioc,
     };
     let time_in_force = wish.tif.unwrap_or(default).at(now);
-    if price == OrderPrice::Market && time_in_force != TimeInForce::ImmediateOrCancel {
+    let at_once = matches!(
+        time_in_force,
+        TimeInForce::ImmediateOrCancel | TimeInForce::FillOrKill
+    );
+    if price == OrderPrice::Market && !at_once {
         return Err(refusal::of_order(
             &OrderError::Contradiction,
             Some(market),

@@ -395,7 +395,8 @@ impl View<'_> {
         ]);
         for t in &info.account.triggers {
             let (order, market) = (&t.terms.order, self.market(t.terms.order.market));
-            let level = market.map_or_else(|| t.terms.ticks.to_string(), |m| m.price(t.terms.ticks));
+            let level =
+                market.map_or_else(|| t.terms.ticks.to_string(), |m| m.price(t.terms.ticks));
             triggers.row([
                 t.sequence.to_string(),
                 order.client_id.to_string(),

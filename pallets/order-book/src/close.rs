@@ -40,6 +40,9 @@ use siphasher::sip::SipHasher24;
 /// owner's other order gives way.
 pub const LIQUIDATION_SEQUENCE: Sequence = 0;
 
+/// Further runs of a match take one in so many of the reads that it has; the others are for what other orders need.
+const FURTHER_PART: u32 = 2;
+
 /// Whether a market matches at all: it is not halted, and it has a price.
 pub(crate) fn matches(view: &MarketView) -> bool {
     view.status.allows_matching() && view.mark.into_inner() > 0
@@ -50,6 +53,8 @@ struct Parties<AccountId> {
     market: MarketId,
     /// What this match may still read of [`Config::BlockReads`].
     left: u32,
+    /// What of that may go to further runs for the sake of fill-or-kill orders.
+    further: u32,
     ties: Ties,
     accounts: Vec<(AccountRef<AccountId>, Option<SignedLots>)>,
     by_account: BTreeMap<AccountRef<AccountId>, u32>,
@@ -61,6 +66,7 @@ impl<AccountId: Ord + Clone> Parties<AccountId> {
         Self {
             market,
             left,
+            further: left / FURTHER_PART,
             ties,
             accounts: Vec::new(),
             by_account: BTreeMap::new(),
@@ -519,6 +525,16 @@ impl<T: Config> Book for Screened<'_, T> {
             }
         }
         passed.levels.get(depth).map(Vec::as_slice)
+    }
+
+    /// A run looks at an order for less than reading one costs, and counts as much for each. What there is for further runs has to be
+    /// enough for the next and for the one behind it.
+    fn again(&mut self, handled: u32) -> bool {
+        let mut parties = self.parties.borrow_mut();
+        let enough = parties.further >= handled.saturating_mul(2);
+        parties.further = parties.further.saturating_sub(handled);
+        parties.left = parties.left.saturating_sub(handled);
+        enough
     }
 }
 

@@ -39,11 +39,11 @@ pub(crate) struct Held {
     pub disarmed: u32,
 }
 
-/// The market that an operation names, if it may bring an order there.
-pub(crate) const fn market_of(operation: &Operation) -> Option<MarketId> {
+/// The order that an operation brings, or may bring later.
+pub(crate) const fn order_of(operation: &Operation) -> Option<&NewOrder> {
     match operation {
-        Operation::Place(order) => Some(order.market),
-        Operation::PlaceTrigger(trigger) => Some(trigger.order.market),
+        Operation::Place(order) => Some(order),
+        Operation::PlaceTrigger(trigger) => Some(&trigger.order),
         _ => None,
     }
 }
@@ -85,7 +85,7 @@ impl<'a, T: Config> Session<'a, T> {
     ) -> Result<Self, Error<T>> {
         let now = Pallet::<T>::now();
         let account = T::Ledger::account(of).ok_or(Error::<T>::NoAccount)?;
-        let named = operations.iter().filter_map(market_of);
+        let named = operations.iter().filter_map(order_of).map(|o| o.market);
         let held = account.positions.iter().map(|p| p.market);
         let ordered = account.orders.iter().map(|o| o.market);
         let wanted: BTreeSet<MarketId> = named.chain(held).chain(ordered).collect();
@@ -355,20 +355,16 @@ impl<'a, T: Config> Session<'a, T> {
         order: &NewOrder,
         market: &MarketView,
     ) -> Result<(Ticks, TimeInForce), OrderError> {
-        ensure!(
-            order.time_in_force != TimeInForce::FillOrKill,
-            OrderError::NoFillOrKill
-        );
         let (ticks, time_in_force) = match order.price {
             OrderPrice::Limit(ticks) => (ticks, order.time_in_force),
             OrderPrice::Market => {
-                ensure!(
-                    matches!(
-                        order.time_in_force,
-                        TimeInForce::ImmediateOrCancel | TimeInForce::GoodTilCancelled
-                    ),
-                    OrderError::Contradiction
-                );
+                let time_in_force = match order.time_in_force {
+                    TimeInForce::ImmediateOrCancel | TimeInForce::GoodTilCancelled => {
+                        TimeInForce::ImmediateOrCancel
+                    }
+                    TimeInForce::FillOrKill => TimeInForce::FillOrKill,
+                    _ => return Err(OrderError::Contradiction),
+                };
                 let slippage = i64::from(MARKET_ORDER_SLIPPAGE.min(market.price_band));
                 let ticks = match order.side {
                     Side::Bid => {
@@ -379,7 +375,7 @@ impl<'a, T: Config> Session<'a, T> {
                         market.tick_size,
                     )?,
                 };
-                (ticks, TimeInForce::ImmediateOrCancel)
+                (ticks, time_in_force)
             }
         };
         ensure!(ticks > 0, OrderError::ZeroPrice);

@@ -99,11 +99,11 @@ pub trait BenchmarkHelper<AccountId> {
 #[frame_support::pallet]
 pub mod pallet {
     use crate::{
-        intake::{market_of, Held, Session},
+        intake::{order_of, Held, Session},
         types::{
             Accepted, AccountOrders, CancelledOrder, Directory, FiredTrigger, Levels, MaxReaches,
-            Note, OrderError, Page, PageKey, Quotes, Reach, TriggerKey, Upkept, GROUP_ORDERS,
-            MAX_CANCELLED, MAX_WAITING, POSITION_READS, WAITING_READS,
+            Note, OrderError, Page, PageKey, Quotes, Reach, TriggerKey, Upkept, FILL_OR_KILL_READS,
+            GROUP_ORDERS, MAX_CANCELLED, MAX_WAITING, POSITION_READS, WAITING_READS,
         },
         weights::WeightInfo,
         Novating,
@@ -113,7 +113,8 @@ pub mod pallet {
     use frame_system::pallet_prelude::*;
     use novate_types::{
         AccountRef, BlockNumber, CurrentView, Ledger, MarketId, Operation, RiskModel, Sequence,
-        Side, SubaccountId, MAX_HOLDINGS, MAX_OPEN_ORDERS, MAX_OPERATIONS, MAX_TRIGGERS,
+        Side, SubaccountId, TimeInForce, MAX_HOLDINGS, MAX_OPEN_ORDERS, MAX_OPERATIONS,
+        MAX_TRIGGERS,
     };
 
     #[pallet::pallet]
@@ -422,9 +423,12 @@ pub mod pallet {
         /// What this pallet's part of a close costs at most, with `markets` listed: for whoever reserves it at the block's start. What
         /// executes in it is clearing's, with what triggers that fire cost, and new orders prepay their part.
         pub fn close_weight(markets: u32) -> Weight {
-            // Reading stops after the group in which the bound is reached, which may hold reduce-only orders alone.
+            // Reading stops after the group in which the bound is reached, which may hold reduce-only orders alone. And a further run
+            // of the match that reaches it may look at all that was read of both sides.
+            let read = T::LoadLimit::get().saturating_add(GROUP_ORDERS);
             let reads = GROUP_ORDERS
                 .saturating_mul(POSITION_READS.saturating_add(1))
+                .saturating_add(read.saturating_mul(2))
                 .saturating_add(T::BlockReads::get());
             let times = |weight: Weight, n: u32| weight.saturating_mul(u64::from(n));
             times(T::WeightInfo::match_market(), markets)
@@ -492,7 +496,8 @@ pub mod pallet {
             if places == 0 {
                 return Weight::zero();
             }
-            let mut named: Vec<MarketId> = operations.iter().filter_map(market_of).collect();
+            let brought = || operations.iter().filter_map(order_of);
+            let mut named: Vec<MarketId> = brought().map(|order| order.market).collect();
             named.sort_unstable();
             named.dedup();
             let amends = count(
@@ -505,9 +510,21 @@ pub mod pallet {
                 .saturating_add(amends)
                 .min(MAX_HOLDINGS);
             let further = u64::from(markets.saturating_sub(1));
-            T::Novating::party(holdings)
+            let whole = brought().map(|order| Self::further_runs(order.time_in_force));
+            whole
+                .fold(T::Novating::party(holdings), Weight::saturating_add)
                 .saturating_add(T::Novating::party(1).saturating_mul(further))
                 .saturating_add(T::Novating::order().saturating_mul(places.into()))
+        }
+
+        /// What an order pays for running its market's match again.
+        pub(crate) fn further_runs(time_in_force: TimeInForce) -> Weight {
+            match time_in_force {
+                TimeInForce::FillOrKill => {
+                    T::WeightInfo::read().saturating_mul(FILL_OR_KILL_READS.into())
+                }
+                _ => Weight::zero(),
+            }
         }
 
         /// What they cost: as prepaid, but only the orders that sweeps found, and what the account may hold.

@@ -28,7 +28,7 @@ use frame_support::{defensive, traits::Get, weights::Weight, BoundedVec};
 use novate_types::{
     math::{ticks_ceil, ticks_floor},
     AccountRef, BlockNumber, CancelReason, Direction, Ledger, MarginAccount, MarketId, MarketView,
-    RiskView, Sequence, Ticks, Trigger, MAX_HOLDINGS, MAX_OPEN_ORDERS,
+    RiskView, Sequence, Ticks, TimeInForce, Trigger, MAX_HOLDINGS, MAX_OPEN_ORDERS,
 };
 
 /// Distance of a level from where the mark comes from: what fires first is the least.
@@ -334,9 +334,9 @@ impl<T: Config> Firing<'_, T> {
         };
         self.told.fired.entry(market).or_default().push(fired);
         match outcome {
-            Ok(()) => {
-                looked_at.saturating_add(Pallet::<T>::order_of_close(held.open, held.holdings))
-            }
+            Ok(()) => looked_at
+                .saturating_add(Pallet::<T>::order_of_close(held.open, held.holdings))
+                .saturating_add(Pallet::<T>::further_runs(trigger.terms.order.time_in_force)),
             Err(_) => looked_at,
         }
     }
@@ -352,7 +352,9 @@ impl<T: Config> Pallet<T> {
 
     /// What firing one trigger costs at most.
     pub(crate) fn most_of_trigger() -> Weight {
-        Self::order_of_close(MAX_OPEN_ORDERS, MAX_HOLDINGS).saturating_add(T::WeightInfo::fire())
+        Self::order_of_close(MAX_OPEN_ORDERS, MAX_HOLDINGS)
+            .saturating_add(Self::further_runs(TimeInForce::FillOrKill))
+            .saturating_add(T::WeightInfo::fire())
     }
 }
 

@@ -35,6 +35,8 @@ pub const WAITING_READS: u32 = 32;
 pub const POSITION_READS: u32 = 16;
 /// What looking up an order that waits costs, in resting orders read.
 pub const NOTE_READS: u32 = 4;
+/// What a fill-or-kill order prepays for further runs of its market's match, in resting orders read.
+pub const FILL_OR_KILL_READS: u32 = 64;
 /// Expiries in one page of the expiry index.
 pub const EXPIRY_PAGE: u32 = 64;
 /// Pages of the expiry index that a close reads for each page of orders that it may remove. Entries of orders that left before
@@ -479,7 +481,7 @@ pub enum OrderError {
     ExpiryPast,
     /// The block of expiry is too far ahead. Use an earlier one, or good-til-cancelled.
     ExpiryTooFar,
-    /// A market order is always immediate-or-cancel: it is neither post-only nor good til a block.
+    /// A market order is immediate-or-cancel or fill-or-kill: it is neither post-only nor good til a block.
     Contradiction,
     /// The account has no such open order: it never was, filled, or left.
     NoSuchOrder,
@@ -487,8 +489,6 @@ pub enum OrderError {
     NothingToChange,
     /// The account could not be assessed.
     Risk(RiskError),
-    /// Fill-or-kill orders are not taken. Use immediate-or-cancel.
-    NoFillOrKill,
     /// The account has the most triggers there can be. Cancel some first.
     TooManyTriggers,
     /// The mark is at the trigger's level already, or beyond it. Place the order itself, or turn the direction.

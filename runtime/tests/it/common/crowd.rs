@@ -206,7 +206,8 @@ impl Run {
         let away = random.within(-spread, spread);
         let time_in_force = match random.below(10) {
             0..4 => TimeInForce::GoodTilCancelled,
-            4..6 => TimeInForce::ImmediateOrCancel,
+            4 => TimeInForce::ImmediateOrCancel,
+            5 => TimeInForce::FillOrKill,
             6..8 => TimeInForce::PostOnly,
             _ => TimeInForce::GoodTilBlock(System::block_number() + random.below(12) as u32),
         };
@@ -411,7 +412,8 @@ impl Run {
     pub fn count_events(&mut self) {
         self.tally.fills += fills().len() as u64;
         for event in events() {
-            if let RuntimeEvent::OrderBook(pallet_order_book::Event::Fired { triggers, .. }) = event {
+            if let RuntimeEvent::OrderBook(pallet_order_book::Event::Fired { triggers, .. }) = event
+            {
                 self.tally.fired += triggers.len() as u64;
             }
         }
