@@ -238,7 +238,7 @@ impl<T: Config> Default for Notes<T> {
 
 impl<T: Config> Notes<T> {
     /// An order came in.
-    pub fn new(&mut self, of: &AccountRef<T::AccountId>, market: MarketId, sequence: Sequence) {
+    pub fn came_in(&mut self, of: &AccountRef<T::AccountId>, market: MarketId, sequence: Sequence) {
         self.0.entry(market).or_default().push(Note::New {
             account: of.clone(),
             sequence,

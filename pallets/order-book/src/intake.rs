@@ -182,7 +182,7 @@ impl<'a, T: Config> Session<'a, T> {
             notes.shrank(of, order, *lots);
         }
         for (market, sequence) in new {
-            notes.new(of, market, sequence);
+            notes.came_in(of, market, sequence);
         }
         notes.leave();
         if orders.open.is_empty() && !orders.is_empty() {

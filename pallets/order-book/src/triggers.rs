@@ -163,10 +163,7 @@ impl<AccountId> Default for Told<AccountId> {
 }
 
 impl<AccountId: Clone> Told<AccountId> {
-    fn say<T: Config>(self)
-    where
-        T: frame_system::Config<AccountId = AccountId>,
-    {
+    fn say<T: Config<AccountId = AccountId>>(self) {
         for (market, triggers) in self.fired {
             for some in triggers.chunks(ORDERS_PER_EVENT) {
                 let triggers = some.to_vec();
@@ -229,7 +226,7 @@ fn note<T: Config>(view: &RiskView, reaches: &mut BoundedVec<Reach, MaxReaches>)
             else {
                 continue;
             };
-            if !first_from::<T>(market.id, direction, next).is_some_and(|rank| rank <= most) {
+            if first_from::<T>(market.id, direction, next).is_none_or(|rank| rank > most) {
                 continue;
             }
             if known.len() >= MAX_STEPS {
@@ -283,13 +280,16 @@ impl<T: Config> Firing<'_, T> {
             return false;
         }
         let most = Pallet::<T>::most_of_trigger().ref_time();
+        if self.left < most {
+            return false;
+        }
         for (key, expires) in Armed::<T>::iter_from(start::<T>(reach.market, reach.direction, 0)) {
             let (market, direction, rank, ..) = &key;
             let within = *market == reach.market.to_be_bytes()
                 && *direction == reach.direction
                 && Ticks::from_be_bytes(*rank) <= reach.rank;
             if !within {
-                return true;
+                break;
             }
             if self.left < most {
                 return false;
@@ -297,7 +297,13 @@ impl<T: Config> Firing<'_, T> {
             let used = self.fire_one(&key, expires).ref_time();
             self.left = self.left.saturating_sub(used);
         }
+        self.left = self.left.saturating_sub(Self::looking().ref_time());
         true
+    }
+
+    /// What it costs to find a market's next trigger of one direction, or none.
+    fn looking() -> Weight {
+        T::WeightInfo::triggers(1).saturating_sub(T::WeightInfo::triggers(0))
     }
 
     /// Fires one. Returns what it costs in this close.

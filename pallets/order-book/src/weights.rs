@@ -105,7 +105,7 @@ impl WeightInfo for () {
     }
 
     fn triggers(markets: u32) -> Weight {
-        micros(100).saturating_add(micros(30).saturating_mul(u64::from(markets)))
+        micros(100).saturating_add(micros(5).saturating_mul(u64::from(markets)))
     }
 
     fn fire() -> Weight {
@@ -166,7 +166,7 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     }
     /// Not measured: two keys sought for each of `markets`, the reaches read and written.
     fn triggers(markets: u32) -> Weight {
-        Weight::from_parts(20_000_000, 0)
+        Weight::from_parts(60_000_000, 0)
             .saturating_add(T::DbWeight::get().reads_writes(1, 1))
             .saturating_add(Weight::from_parts(12_000_000, 0).saturating_mul(markets.into()))
             .saturating_add(T::DbWeight::get().reads(2).saturating_mul(markets.into()))

@@ -156,8 +156,8 @@ pub trait Ledger<AccountId> {
         change: impl FnOnce(&mut MarginAccount) -> Result<R, E>,
     ) -> Result<R, E>;
 
-    /// Writes what changed of an account's orders since [`Ledger::account`] gave it, and nothing else of it did: open orders, what their
-    /// margin holds, and the next sequence number. It costs one write, and cannot fail.
+    /// Writes what changed of an account's orders since [`Ledger::account`] gave it, and nothing else of it did: open orders, triggers, what
+    /// their margin holds, and the next sequence number. It costs one write, and cannot fail.
     fn write_orders(of: &AccountRef<AccountId>, account: MarginAccount);
 
     /// Writes accounts that traded in one market, as they are now, each with the lots it held there before, and keeps open interest. Since

@@ -40,9 +40,17 @@ fn nothing_is_left() {
     assert!(Reaches::<Test>::get().is_empty());
 }
 
-/// Room for so many triggers (at most six) that are taken in, of accounts with few orders.
+/// Room for so many triggers (at most five) that are taken in, of accounts with few orders, and for finding that no reach of two markets
+/// holds any.
 fn room(triggers: u64) {
-    TriggerRoom::set(triggers * Pallet::<Test>::most_of_trigger().ref_time());
+    use crate::WeightInfo;
+    type W = ();
+    let looks = W::triggers(16) - W::triggers(0);
+    let each = W::fire() + W::came_in(20);
+    let room = triggers
+        .checked_sub(1)
+        .map(|others| Pallet::<Test>::most_of_trigger() + each * others + looks);
+    TriggerRoom::set(room.map_or(0, |room| room.ref_time()));
 }
 
 fn next_close() -> Closed {
@@ -570,6 +578,47 @@ fn what_is_reached_is_worked_off_only_as_far_as_there_is_room() {
         System::reset_events();
         assert!(Pallet::<Test>::fire(&view, 3 * most) <= 3 * most);
         assert_eq!(fired().len(), 3);
+    });
+}
+
+#[test]
+fn operations_on_triggers_never_cost_more_than_they_prepaid() {
+    new_test_ext().execute_with(|| {
+        let stop = |n| trigger(limit(n, Side::Ask, 10, MARK), Down, MARK - 10);
+        let some = |from: u64| (from..from + 9).map(|n| Operation::PlaceTrigger(stop(n)));
+        let cancel = |n| Operation::Cancel(OrderTarget::Client(n));
+        let sweep = Operation::CancelAll { market: None };
+        for operations in [
+            some(0).collect(),
+            some(20).chain((0..12).map(cancel)).collect(),
+            some(40).chain([sweep, sweep]).collect::<Vec<_>>(),
+        ] {
+            let prepaid = Pallet::<Test>::weight_of(&operations);
+            let submit = Pallet::<Test>::submit;
+            let origin = RuntimeOrigin::signed(1);
+            let done = submit(origin, 0, operations.try_into().unwrap()).unwrap();
+            let actual = done.actual_weight.unwrap();
+            assert!(actual.all_lte(prepaid), "{actual:?} {prepaid:?}");
+        }
+        let placed = Pallet::<Test>::weight_of(&[Operation::Place(stop(1).order)]);
+        let armed = Pallet::<Test>::weight_of(&[Operation::PlaceTrigger(stop(1))]);
+        assert_eq!(armed - placed, <() as crate::WeightInfo>::arm());
+    });
+}
+
+#[test]
+fn reach_without_triggers_left_is_dropped_when_their_owners_cancelled_them() {
+    new_test_ext().execute_with(|| {
+        arm(1, trigger(limit(1, Side::Ask, 10, MARK), Down, MARK - 10)).unwrap();
+        mark(BTC, MARK - 10);
+        TriggerRoom::set(0);
+        next_close();
+        assert_eq!(Reaches::<Test>::get().len(), 1);
+        operate(1, Operation::CancelAll { market: None }).unwrap();
+        TriggerRoom::set(u64::MAX);
+        next_close();
+        assert!(fired().is_empty());
+        nothing_is_left();
     });
 }
 
