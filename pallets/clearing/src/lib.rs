@@ -515,7 +515,7 @@ pub mod pallet {
         ) -> Weight {
             let requests = requests.min(u64::from(T::MaxRequestsPerClose::get()));
             // Looking at an account costs less than its part in a match, and so does the match of one that has a liquidation order.
-            let looks = LAST_ROUND_LOOKS.saturating_add(T::Liquidations::MOST_ORDERS);
+            let looks = Self::most_looks(presses).saturating_add(T::Liquidations::MOST_ORDERS);
             T::WeightInfo::close(markets)
                 .saturating_add(
                     T::WeightInfo::fill().saturating_mul(Self::most_fills(presses).into()),
@@ -533,6 +533,15 @@ pub mod pallet {
                 most.div_ceil(PRESSED_SHARE)
             } else {
                 most
+            }
+        }
+
+        /// Resting orders whose accounts a close's last rounds look at, at most.
+        pub(crate) fn most_looks(presses: bool) -> u32 {
+            if presses {
+                LAST_ROUND_LOOKS.div_ceil(PRESSED_SHARE)
+            } else {
+                LAST_ROUND_LOOKS
             }
         }
 

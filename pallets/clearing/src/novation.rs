@@ -1,8 +1,8 @@
 //! A market's match, the check before novation, and novation (protocol, section 4).
 
 use crate::{
-    Config, Error, Event, LastTrade, Pallet, WeightInfo, LAST_ROUND_LOOKS, LAST_ROUND_SIDE,
-    MAX_ROUNDS, PARTS_FOR_PARTIES,
+    Config, Error, Event, LastTrade, Pallet, WeightInfo, LAST_ROUND_SIDE, MAX_ROUNDS,
+    PARTS_FOR_PARTIES,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -43,7 +43,7 @@ impl Budget {
         Self {
             fills: Pallet::<T>::most_fills(presses),
             parties: Pallet::<T>::parties_weight(presses),
-            looks: LAST_ROUND_LOOKS,
+            looks: Pallet::<T>::most_looks(presses),
             matched: 0,
         }
     }

@@ -113,17 +113,23 @@ impl<T: Config> Pallet<T> {
             desk: Desk::default(),
             meter: Meter::of(half.left),
         };
+        let mut done: BTreeSet<_> = working.iter().cloned().collect();
         for case in cases {
             Self::work_on(case, &mut close)?;
         }
-        Self::work_on_more(half.steps, &mut close)?;
+        Self::work_on_more(half.steps, &mut done, &mut close)?;
         Self::close_desk(&mut close.desk, view)?;
         Self::close_lines(view, close.across)?;
         Ok(close.meter.left())
     }
 
-    /// If those worked on took less than they were reckoned to, others for whom the market is not enough are worked on, too.
-    fn work_on_more(mut steps: u32, close: &mut Waterfall<'_, T>) -> Result<(), Refusal> {
+    /// If those worked on took less than they were reckoned to, others for whom the market is not enough are worked on, too: nobody twice
+    /// in a close.
+    fn work_on_more(
+        mut steps: u32,
+        done: &mut BTreeSet<AccountRef<T::AccountId>>,
+        close: &mut Waterfall<'_, T>,
+    ) -> Result<(), Refusal> {
         if !Self::presses() {
             return Ok(());
         }
@@ -136,7 +142,7 @@ impl<T: Config> Pallet<T> {
                 break;
             }
             for case in cases {
-                if Self::is_beyond_the_market(&case, close)? {
+                if done.insert(case.of.clone()) && Self::is_beyond_the_market(&case, close)? {
                     Self::work_on(case, close)?;
                 } else {
                     close.meter.spend(close.meter.look(case.holdings()));
