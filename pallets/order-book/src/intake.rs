@@ -228,12 +228,13 @@ impl<'a, T: Config> Session<'a, T> {
             _ => None,
         };
         let held = self.account.orders.clone();
-        self.hold(order, ticks, reserve, replaced.as_ref())
-            .inspect_err(|_| self.account.orders = held.clone())?;
-        let sequence = match source {
-            Source::Fired(sequence) => sequence,
-            _ => self.number().inspect_err(|_| self.account.orders = held)?,
-        };
+        let sequence = self
+            .hold(order, ticks, reserve, replaced.as_ref())
+            .and_then(|()| match source {
+                Source::Fired(sequence) => Ok(sequence),
+                _ => self.number(),
+            })
+            .inspect_err(|_| self.account.orders = held)?;
         let locator = Locator {
             market: order.market,
             sequence,

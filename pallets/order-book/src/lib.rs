@@ -140,7 +140,8 @@ pub mod pallet {
         #[pallet::constant]
         type LoadLimit: Get<u32>;
         /// Resting orders that all matches of one block read. What costs more than reading one counts as several: see
-        /// [`crate::types::POSITION_READS`], [`crate::types::WAITING_READS`] and [`crate::types::NOTE_READS`]. A market for which
+        /// [`crate::types::POSITION_READS`], [`crate::types::WAITING_READS`] and [`crate::types::NOTE_READS`]. So does what a match
+        /// that is run again looks at. A market for which
         /// not enough is left waits for the next close.
         #[pallet::constant]
         type BlockReads: Get<u32>;
