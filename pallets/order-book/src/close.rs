@@ -6,9 +6,9 @@
 //! account's position takes part, capped at the position; all others are screened.
 //!
 //! **Work.** A match reads the book lazily, a side no deeper than `LoadLimit`, and all matches of a block together no more than
-//! `BlockReads`; where that ends the book ends for this close. What a match looks at again, run once
-//! more for the sake of fill-or-kill orders, counts as read, up to half of what the market has; then these are killed. A market for which not even the best groups are left keeps its
-//! intake for the next close.
+//! `BlockReads`; where that ends the book ends for this close. What a match looks at again, run once more for the sake of
+//! fill-or-kill orders, counts as read, up to half of what its market has; then these are killed. A market for which not even the
+//! best groups are left keeps its intake for the next close.
 //!
 //! A suspended order still stands in the book, so a new order whose remainder would rest touching it is cancelled. With that the
 //! book of standing orders never crosses, whatever is suspended.
