@@ -141,8 +141,7 @@ pub mod pallet {
         type LoadLimit: Get<u32>;
         /// Resting orders that all matches of one block read. What costs more than reading one counts as several: see
         /// [`crate::types::POSITION_READS`], [`crate::types::WAITING_READS`] and [`crate::types::NOTE_READS`]. So does what a match
-        /// that is run again looks at. A market for which
-        /// not enough is left waits for the next close.
+        /// that is run again looks at. A market for which not enough is left waits for the next close.
         #[pallet::constant]
         type BlockReads: Get<u32>;
         /// Resting orders of one side that rested quotes and depth look at, from the best.

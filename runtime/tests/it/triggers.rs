@@ -6,7 +6,7 @@ use novate_types::{
     Direction, NewOrder, NewTrigger, Operation, OrderPrice, Side, Standing, TimeInForce,
 };
 use pallet_order_book::{Accepted, OrderError};
-use sp_keyring::Sr25519Keyring::{self, *};
+use sp_keyring::Sr25519Keyring;
 
 /// A market order that closes a long, once the mark has fallen to the level.
 fn stop(lots: u64, dollars: u64) -> NewTrigger {
