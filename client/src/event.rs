@@ -32,8 +32,10 @@ pub enum Accepted {
     Placed(Sequence),
     /// An order got smaller and kept its time.
     Reduced,
-    /// This many orders were cancelled.
+    /// This many orders and triggers were cancelled.
     Cancelled(u32),
+    /// A trigger was taken in under this number.
+    Armed(Sequence),
 }
 
 /// Why an order operation was refused; it changed nothing. [`crate::refusal::of_order`] says what to do.
@@ -61,7 +63,22 @@ pub enum OrderError {
     NoSuchOrder,
     NothingToChange,
     Risk(RiskError),
-    NoFillOrKill,
+    TooManyTriggers,
+    TriggerMet,
+    TriggersWaiting,
+    TriggerNotAmended,
+    NothingToReduce,
+}
+
+/// A trigger that fired, and what became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct FiredTrigger {
+    /// Whose.
+    pub account: Account,
+    /// Which; the order that it became has the same number.
+    pub sequence: Sequence,
+    /// It is an order of this close's match, or why it was cancelled.
+    pub outcome: Result<(), OrderError>,
 }
 
 /// Part of an order that left without having filled.
@@ -169,6 +186,13 @@ pub enum Event {
         market: MarketId,
         /// Which, how much of them, and why.
         orders: Vec<CancelledOrder>,
+    },
+    /// The mark reached triggers.
+    Fired {
+        /// The market.
+        market: MarketId,
+        /// Which, in their order, and what became of each.
+        triggers: Vec<FiredTrigger>,
     },
     /// A market's match was novated.
     Cleared {
@@ -355,6 +379,10 @@ impl Event {
                 let (market, orders) = decode_all(fields)?;
                 Self::Cancelled { market, orders }
             }
+            ("OrderBook", "Fired") => {
+                let (market, triggers) = decode_all(fields)?;
+                Self::Fired { market, triggers }
+            }
             ("Clearing", "Cleared") => {
                 let (market, price, volume, _part, fills): (_, _, _, u32, _) = decode_all(fields)?;
                 Self::Cleared {
@@ -536,7 +564,8 @@ mod tests {
         // The chain numbers its refusals as the client does.
         assert_eq!(OrderError::UnknownMarket.encode(), [0]);
         assert_eq!(OrderError::InsufficientMargin.encode(), [14]);
-        assert_eq!(OrderError::NoFillOrKill.encode(), [21]);
+        assert_eq!(OrderError::NothingToReduce.encode(), [25]);
+        assert_eq!(Accepted::Armed(7).encode()[0], 3);
         assert_eq!(RequestRefusal::Storage.encode(), [8]);
     }
 

@@ -22,7 +22,7 @@ impl<T: Config> Pallet<T> {
         )
     }
 
-    /// Oracle round, marks, funding, thresholds, markets, waterfall, requests, in this order.
+    /// Oracle round, marks, funding, thresholds, triggers, markets, waterfall, requests, in this order.
     pub(crate) fn close() {
         let (block, now) = Self::now();
         // As it was reserved for: thresholds may press from now on.
@@ -42,6 +42,7 @@ impl<T: Config> Pallet<T> {
         for order in liquidations {
             orders.entry(order.market).or_default().push(order);
         }
+        budget.spend_on_triggers(T::Book::fire(&view, budget.for_triggers()));
         Self::match_markets(&view, &matching, orders, &mut states, &mut budget);
         States::<T>::put(BoundedVec::truncate_from(states));
 

@@ -6,7 +6,7 @@
 //! margin that is not there. Then the default waterfall acts, and what asked to leave leaves.
 //!
 //! ```text
-//! parameters due → oracle round → marks, funding → thresholds
+//! parameters due → oracle round → marks, funding → thresholds → triggers
 //!     → markets, those with liquidation orders first, by rotated id: (match → check) ≤ 3 → novation
 //!     → waterfall → withdrawals, transfers → the book's housekeeping
 //! ```
@@ -98,6 +98,8 @@ pub const LAST_ROUND_SIDE: u32 = 32;
 pub const LAST_ROUND_LOOKS: u32 = 2 * LAST_ROUND_SIDE;
 /// While liquidation presses, one in so many of the resting orders that may execute otherwise does.
 const PRESSED_SHARE: u32 = 4;
+/// What there is for accounts in a close has two parts: one for those behind resting orders, one for the orders of triggers.
+const PARTS_FOR_PARTIES: u64 = 2;
 /// Fills in one event; a market's further fills follow in further parts.
 pub const EVENT_FILLS: u32 = 512;
 
@@ -106,7 +108,7 @@ pub const EVENT_FILLS: u32 = 512;
 pub mod pallet {
     use crate::{
         Action, CloseReserve, MarketStates, PremiumMinute, Refusal, Request, WeightInfo,
-        EVENT_FILLS, LAST_ROUND_LOOKS, LEFT_FOR_EXTRINSICS, PRESSED_SHARE,
+        EVENT_FILLS, LAST_ROUND_LOOKS, LEFT_FOR_EXTRINSICS, PARTS_FOR_PARTIES, PRESSED_SHARE,
     };
     use frame_support::{
         migrations::MultiStepMigrator,
@@ -176,7 +178,7 @@ pub mod pallet {
         /// Resting orders that execute in a block over all markets and rounds, at most; fewer while liquidation presses.
         #[pallet::constant]
         type MaxFillsTotal: Get<u32>;
-        /// What the accounts behind them may take of a close, counted by what they hold.
+        /// What the accounts behind them may take of a close, counted by what they hold. Half of it can go to triggers that fire.
         #[pallet::constant]
         type PartiesWeight: Get<Weight>;
         /// The same while liquidation presses. At least one account's.
@@ -372,7 +374,9 @@ pub mod pallet {
                 "one close accrues at most a minute of funding"
             );
             assert!(
-                T::WeightInfo::party(MAX_HOLDINGS).all_lte(T::PressedPartiesWeight::get())
+                T::WeightInfo::party(MAX_HOLDINGS)
+                    .saturating_mul(PARTS_FOR_PARTIES)
+                    .all_lte(T::PressedPartiesWeight::get())
                     && T::PressedPartiesWeight::get().all_lte(T::PartiesWeight::get()),
                 "the largest account's order must be able to execute"
             );
@@ -548,6 +552,11 @@ pub mod pallet {
             } else {
                 T::PartiesWeight::get()
             }
+        }
+
+        /// Picoseconds that the orders of triggers have in every close, at least.
+        pub fn least_for_triggers() -> u64 {
+            crate::novation::Budget::full::<T>(true).for_triggers()
         }
 
         /// What a close may cost at most: the rest is left for extrinsics.

@@ -1,6 +1,9 @@
 //! A market's match, the check before novation, and novation (protocol, section 4).
 
-use crate::{Config, Error, Event, LastTrade, Pallet, WeightInfo, LAST_ROUND_SIDE, MAX_ROUNDS};
+use crate::{
+    Config, Error, Event, LastTrade, Pallet, WeightInfo, LAST_ROUND_SIDE, MAX_ROUNDS,
+    PARTS_FOR_PARTIES,
+};
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
@@ -25,7 +28,8 @@ const ROUNDING: u128 = 8;
 pub(crate) struct Budget {
     /// Resting orders that may execute; every round of every market counts.
     pub fills: u32,
-    /// For the accounts behind them. Those of new orders prepaid, and liquidation's are counted by themselves.
+    /// For the accounts behind them, and the orders of triggers with theirs. Those of new orders prepaid, and liquidation's are
+    /// counted by themselves.
     pub parties: Weight,
     /// Resting orders whose accounts last rounds may look at.
     pub looks: u32,
@@ -42,6 +46,16 @@ impl Budget {
             looks: Pallet::<T>::most_looks(presses),
             matched: 0,
         }
+    }
+
+    /// Picoseconds that the orders of triggers may cost: half of what there is for accounts, the other half is for those behind
+    /// resting orders.
+    pub const fn for_triggers(&self) -> u64 {
+        self.parties.ref_time() / PARTS_FOR_PARTIES
+    }
+
+    pub fn spend_on_triggers(&mut self, used: u64) {
+        self.parties = self.parties.saturating_sub(Weight::from_parts(used, 0));
     }
 
     /// What was used of it.

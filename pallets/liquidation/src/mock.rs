@@ -300,6 +300,9 @@ impl OrderBook<u64> for ScriptedBook {
     fn load(_: &MarketView, _: Vec<LiquidationOrder<u64>>) -> Option<()> {
         None
     }
+    fn fire(_: &RiskView, _: u64) -> u64 {
+        0
+    }
     fn run(_: &mut (), _: &MatchLimits<u64>) -> Tentative<u64> {
         Tentative {
             fills: Vec::new(),

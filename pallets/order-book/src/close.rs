@@ -6,8 +6,9 @@
 //! account's position takes part, capped at the position; all others are screened.
 //!
 //! **Work.** A match reads the book lazily, a side no deeper than `LoadLimit`, and all matches of a block together no more than
-//! `BlockReads`; where that ends the book ends for this close. A market for which not even the best groups are left keeps its
-//! intake for the next close.
+//! `BlockReads`; where that ends the book ends for this close. What a match looks at again, run once more for the sake of
+//! fill-or-kill orders, counts as read, up to half of what its market has; then these are killed. A market for which not even the
+//! best groups are left keeps its intake for the next close.
 //!
 //! A suspended order still stands in the book, so a new order whose remainder would rest touching it is cancelled. With that the
 //! book of standing orders never crosses, whatever is suspended.
@@ -40,6 +41,9 @@ use siphasher::sip::SipHasher24;
 /// owner's other order gives way.
 pub const LIQUIDATION_SEQUENCE: Sequence = 0;
 
+/// Further runs of a match take one in so many of the reads that it has; the others are for what other orders need.
+const FURTHER_PART: u32 = 2;
+
 /// Whether a market matches at all: it is not halted, and it has a price.
 pub(crate) fn matches(view: &MarketView) -> bool {
     view.status.allows_matching() && view.mark.into_inner() > 0
@@ -50,6 +54,8 @@ struct Parties<AccountId> {
     market: MarketId,
     /// What this match may still read of [`Config::BlockReads`].
     left: u32,
+    /// What of that may go to further runs for the sake of fill-or-kill orders.
+    further: u32,
     ties: Ties,
     accounts: Vec<(AccountRef<AccountId>, Option<SignedLots>)>,
     by_account: BTreeMap<AccountRef<AccountId>, u32>,
@@ -61,6 +67,7 @@ impl<AccountId: Ord + Clone> Parties<AccountId> {
         Self {
             market,
             left,
+            further: left / FURTHER_PART,
             ties,
             accounts: Vec::new(),
             by_account: BTreeMap::new(),
@@ -533,6 +540,16 @@ impl<T: Config> Book for Screened<'_, T> {
         }
         passed.levels.get(depth).map(Vec::as_slice)
     }
+
+    /// A run looks at an order for less than reading one costs, and counts as much for each. What there is for further runs has to be
+    /// enough for the next and for the one behind it.
+    fn again(&mut self, handled: u32) -> bool {
+        let mut parties = self.parties.borrow_mut();
+        let enough = parties.further >= handled.saturating_mul(2);
+        parties.further = parties.further.saturating_sub(handled);
+        parties.left = parties.left.saturating_sub(handled);
+        enough
+    }
 }
 
 impl<T: Config> OrderBook<T::AccountId> for Pallet<T> {
@@ -613,6 +630,10 @@ impl<T: Config> OrderBook<T::AccountId> for Pallet<T> {
             market.enter_liquidation(order);
         }
         Some(market)
+    }
+
+    fn fire(view: &RiskView, room: u64) -> u64 {
+        crate::triggers::fire::<T>(view, room)
     }
 
     fn run(

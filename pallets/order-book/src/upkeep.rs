@@ -4,7 +4,7 @@
 use crate::{
     changes::{clear_intake, new_orders, Changes, Notes},
     close::{matches, Ties},
-    rested,
+    rested, triggers,
     types::{Locator, Note, PageKey, Upkept, EXPIRY_PAGE, EXPIRY_READS, MAX_WAITING, NOTE_READS},
     Config, Emptied, Evicting, Expiries, ExpiryCounts, ExpiryCursor, Intake, Pallet, Reads,
     UpkeptNow, Waiting,
@@ -18,6 +18,7 @@ use novate_types::{
 /// All of it. To be called after the markets matched. Returns the releases.
 pub(crate) fn housekeep<T: Config>(view: &RiskView) -> Vec<Release<T::AccountId>> {
     let now = Pallet::<T>::now();
+    let expired_triggers = triggers::expire::<T>(now);
     let mut changes = Changes::<T>::default();
     let mut dirty = BTreeSet::new();
     let mut read = Reads::<T>::take();
@@ -75,6 +76,8 @@ pub(crate) fn housekeep<T: Config>(view: &RiskView) -> Vec<Release<T::AccountId>
             0
         },
         refreshed: u32::try_from(dirty.len()).unwrap_or(u32::MAX),
+        markets: u32::try_from(view.markets.len()).unwrap_or(u32::MAX),
+        triggers: expired_triggers,
     });
     changes.write()
 }

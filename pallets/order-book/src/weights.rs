@@ -22,27 +22,40 @@ pub trait WeightInfo {
     fn match_market() -> Weight;
     /// Reading one resting order with its share of a page, and entering it into a match.
     fn read() -> Weight;
+    /// A trigger that comes in: its keys in the index.
+    fn arm() -> Weight;
+    /// A trigger that is cancelled: the same keys.
+    fn disarm() -> Weight;
+    /// Finding that of `markets` none has a trigger that the mark reached, though each has some in both directions.
+    fn triggers(markets: u32) -> Weight;
+    /// A trigger that fires, of an account with all the open orders there can be: out of the index, and into the intake.
+    fn fire() -> Weight;
+    /// A trigger whose time is up, of such an account.
+    fn expire() -> Weight;
     /// Everything that housekeeping does at most, for `pages` pages of expiries and as many of evictions, and fresh quotes of
     /// `markets` markets.
     fn housekeep(pages: u32, markets: u32) -> Weight;
 
     /// An extrinsic, and what the close does about its orders in the book.
     fn orders(places: u32, changes: u32, open: u32) -> Weight {
-        let (small, full) = (Self::small_closing(), Self::closing());
-        let of_account = full
-            .saturating_sub(small)
-            .saturating_mul(open.min(MAX_OPEN_ORDERS).into())
-            .saturating_div(MAX_OPEN_ORDERS.into())
-            .saturating_add(small);
         let placed = match places {
             0 => Weight::zero(),
             _ => Self::placed()
                 .saturating_mul(places.saturating_sub(1).into())
-                .saturating_add(of_account),
+                .saturating_add(Self::came_in(open)),
         };
         Self::submit(places, changes, open)
             .saturating_add(placed)
             .saturating_add(Self::left().saturating_mul(changes.into()))
+    }
+
+    /// In the close, an account with so many open orders, one of which came in.
+    fn came_in(open: u32) -> Weight {
+        let (small, full) = (Self::small_closing(), Self::closing());
+        full.saturating_sub(small)
+            .saturating_mul(open.min(MAX_OPEN_ORDERS).into())
+            .saturating_div(MAX_OPEN_ORDERS.into())
+            .saturating_add(small)
     }
 }
 
@@ -81,6 +94,26 @@ impl WeightInfo for () {
 
     fn read() -> Weight {
         micros(2)
+    }
+
+    fn arm() -> Weight {
+        micros(100)
+    }
+
+    fn disarm() -> Weight {
+        micros(100)
+    }
+
+    fn triggers(markets: u32) -> Weight {
+        micros(100).saturating_add(micros(5).saturating_mul(u64::from(markets)))
+    }
+
+    fn fire() -> Weight {
+        micros(400)
+    }
+
+    fn expire() -> Weight {
+        micros(300)
     }
 
     fn housekeep(pages: u32, markets: u32) -> Weight {
@@ -127,6 +160,29 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// 0.98 µs, 0 keys read, 0 written, one among 128.
     fn read() -> Weight {
         Weight::from_parts(990_000, 0)
+    }
+    /// Not measured: two keys of the index written, the reaches read.
+    fn arm() -> Weight {
+        Weight::from_parts(10_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(3, 2))
+    }
+    /// Not measured: two keys of the index written.
+    fn disarm() -> Weight {
+        Weight::from_parts(5_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 2))
+    }
+    /// Not measured: two keys sought for each of `markets`, the reaches read and written.
+    fn triggers(markets: u32) -> Weight {
+        Weight::from_parts(60_000_000, 0)
+            .saturating_add(T::DbWeight::get().reads_writes(1, 1))
+            .saturating_add(Weight::from_parts(12_000_000, 0).saturating_mul(markets.into()))
+            .saturating_add(T::DbWeight::get().reads(2).saturating_mul(markets.into()))
+    }
+    /// Not measured: the account, two keys of the index, the market's notes.
+    fn fire() -> Weight {
+        Weight::from_parts(150_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(5, 4))
+    }
+    /// Not measured: the account and two keys of the index.
+    fn expire() -> Weight {
+        Weight::from_parts(60_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(4, 4))
     }
     /// 53.16 µs, 69 keys read, 2 written; 2110 µs, 98 keys read, 100 written for each of `pages`; 202 µs, 67 keys read, 5 written for each of `markets`.
     fn housekeep(pages: u32, markets: u32) -> Weight {

@@ -154,6 +154,9 @@ impl pallet_order_book::Novating for Novating {
         use pallet_clearing::{Config, WeightInfo};
         <Runtime as Config>::WeightInfo::party(holdings)
     }
+    fn least_for_triggers() -> u64 {
+        Clearing::least_for_triggers()
+    }
 }
 
 impl pallet_order_book::Config for Runtime {
@@ -166,6 +169,7 @@ impl pallet_order_book::Config for Runtime {
     type BlockReads = ConstU32<17_408>;
     type QuoteDepth = ConstU32<128>;
     type UpkeepPages = ConstU32<1>;
+    type ExpiringTriggers = ConstU32<8>;
     type Novating = Novating;
     type WeightInfo = pallet_order_book::weights::SubstrateWeight<Runtime>;
     #[cfg(feature = "runtime-benchmarks")]

@@ -11,4 +11,5 @@ mod hostile;
 mod order_independence;
 mod pins;
 mod threshold_index;
+mod triggers;
 mod wasm;

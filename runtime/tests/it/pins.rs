@@ -46,6 +46,7 @@ const STORAGE: &[(&str, &[&str])] = &[
     (
         "OrderBook",
         &[
+            "Armed",
             "Directories",
             "Emptied",
             "Evicting",
@@ -54,8 +55,12 @@ const STORAGE: &[(&str, &[&str])] = &[
             "ExpiryCursor",
             "Intake",
             "Pages",
+            "Reaches",
             "Reads",
             "RestedQuotes",
+            "TriggerExpiries",
+            "Unowned",
+            "UpkeptNow",
             "Waiting",
         ],
     ),
@@ -67,6 +72,7 @@ const STORAGE: &[(&str, &[&str])] = &[
             "Pending",
             "PremiumHistory",
             "Requests",
+            "Reserved",
             "States",
             "View",
         ],
