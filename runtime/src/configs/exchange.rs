@@ -301,6 +301,8 @@ impl pallet_liquidation::Config for Runtime {
     type MaxLiquidations = ConstU32<4_096>;
     type MaxDeleveraged = ConstU32<3_072>;
     type MaxRankReads = ConstU32<2_048>;
+    type MaxBids = ConstU32<64>;
+    type MaxBidsPerAccount = ConstU32<16>;
     type SweepPerClose = ConstU32<2>;
     type WeightInfo = pallet_liquidation::weights::SubstrateWeight<Runtime>;
     #[cfg(feature = "runtime-benchmarks")]

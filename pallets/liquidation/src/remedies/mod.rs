@@ -1,10 +1,13 @@
 //! The remedies, one file each, and the order in which an account goes through them.
 //!
 //! ```text
-//! 1 cancel ─> 2 market ──5 closes, or equity < ⅔ MM, or backlog──> 5 fund (if equity < 0) ─> 4 vault ──refused──> 6 deleverage
-//!                 (3: open competition)                                                               (7: shared loss)
+//! 1 cancel ─> 2 market ─────5 closes────> 3 competition ──20 closes──> 5 fund (if equity < 0) ─> 4 vault ──refused──> 6 deleverage
+//!                 └── equity < ⅔ MM, or backlog ──┴────────────────────────┘                                    (7: shared loss)
 //! ```
+//!
+//! Whoever is above maintenance margin again leaves, from wherever it is.
 
+pub mod competition;
 pub mod deleverage;
 pub mod insurance;
 pub mod market;
@@ -19,6 +22,7 @@ use crate::{
     Config, Escalation, Event, Pallet, Refusal, Working,
 };
 use alloc::{collections::BTreeSet, vec::Vec};
+use competition::{competes, BidsByAccount, COMPETITION_CLOSES};
 use deleverage::{Closing, Counterparties};
 use frame_support::{storage::with_storage_layer, traits::Get};
 use novate_types::{
@@ -36,6 +40,7 @@ struct Waterfall<'a, T: Config> {
     backlogged: BTreeSet<MarketId>,
     across: Counterparties<T::AccountId>,
     desk: Desk,
+    bids: BidsByAccount<T::AccountId>,
     meter: Meter<T>,
 }
 
@@ -54,14 +59,21 @@ enum Outcome {
     Refused(MarginAccount),
 }
 
-/// Whether the market is not enough for an account in remedy 2, and why.
+/// Whether what an account is in, remedy 2 or 3, is not enough for it, and why.
 pub(crate) fn escalation(
     account: &MarginAccount,
     assessment: &Assessment,
     backlogged: &BTreeSet<MarketId>,
 ) -> Result<Option<Escalation>, MathError> {
-    let Standing::Liquidating { closes, .. } = account.standing else {
-        return Ok((account.standing == Standing::Frozen).then_some(Escalation::Frozen));
+    let spent = match account.standing {
+        Standing::Good => return Ok(None),
+        Standing::Frozen => return Ok(Some(Escalation::Frozen)),
+        Standing::Liquidating { closes, .. } => {
+            (closes >= MARKET_CLOSES).then_some(Escalation::MarketExhausted)
+        }
+        Standing::Competing { closes, .. } => {
+            (closes >= COMPETITION_CLOSES).then_some(Escalation::CompetitionExhausted)
+        }
     };
     let times = |a: i128, n: i128| a.checked_mul(n).ok_or(MathError::Overflow);
     Ok(
@@ -73,24 +85,28 @@ pub(crate) fn escalation(
             .any(|p| backlogged.contains(&p.market))
         {
             Some(Escalation::Backlog)
-        } else if closes >= MARKET_CLOSES {
-            Some(Escalation::MarketExhausted)
         } else {
-            None
+            spent
         },
     )
 }
 
 impl<T: Config> Pallet<T> {
-    /// After the match: lets go who recovered, and takes remedies 4 to 6 for those for whom the market is not enough.
-    pub(crate) fn remedies_beyond_the_market(view: &RiskView, half: HalfClose) {
+    /// After the match: lets go who recovered, and takes remedies 3 to 6 for those for whom the market is not enough.
+    pub(crate) fn remedies_beyond_the_market(
+        view: &RiskView,
+        half: HalfClose,
+        bids: BidsByAccount<T::AccountId>,
+    ) {
         let working = Working::<T>::take();
         if working.is_empty() {
-            return;
+            return Self::drop_bids(bids);
         }
-        if let Err(refusal) = with_storage_layer(|| Self::take_remedies(&working, view, half)) {
+        let done = with_storage_layer(|| Self::take_remedies(&working, view, half, bids.clone()));
+        if let Err(refusal) = done {
             log::error!(target: crate::LOG, "no remedies in block {}: {refusal:?}", view.block);
             working.iter().for_each(Self::keep);
+            Self::drop_bids(bids);
         }
     }
 
@@ -98,6 +114,7 @@ impl<T: Config> Pallet<T> {
         working: &[AccountRef<T::AccountId>],
         view: &RiskView,
         half: HalfClose,
+        bids: BidsByAccount<T::AccountId>,
     ) -> Result<(), Refusal> {
         let cases: Vec<_> = working.iter().map(|of| Self::look_at(of, view)).collect();
         let mut close = Waterfall {
@@ -105,12 +122,14 @@ impl<T: Config> Pallet<T> {
             backlogged: Self::backlogged(&cases),
             across: Counterparties::of::<T>(),
             desk: Desk::default(),
+            bids,
             meter: Meter::of(half.left),
         };
         for case in cases {
             Self::work_on(case, &mut close)?;
         }
         Self::work_on_more(half.steps, &mut close)?;
+        Self::drop_bids(core::mem::take(&mut close.bids));
         Self::close_desk(&mut close.desk, view)?;
         Self::close_lines(view, close.across)
     }
@@ -167,7 +186,7 @@ impl<T: Config> Pallet<T> {
             Self::start(&case.of, close.view, assessment)?;
             return Ok(true);
         }
-        Ok(escalation(account, assessment, &close.backlogged)?.is_some())
+        Ok(competes(account) || escalation(account, assessment, &close.backlogged)?.is_some())
     }
 
     /// Takes an account through the remedies, if there is time.
@@ -184,7 +203,8 @@ impl<T: Config> Pallet<T> {
         if Self::release(&of, view, &mut close.across)? || Self::is_good(&case) {
             case = Self::look_at(&of, view);
         }
-        let before = close.desk.clone();
+        Self::release_takers(&of, close)?;
+        let (before, bids) = (close.desk.clone(), close.bids.get(&of).cloned());
         let done = with_storage_layer(|| match Self::remedy(case, close)? {
             Outcome::Stays { assessment, waits } => {
                 Self::requeue(&of, &assessment, waits)?;
@@ -202,6 +222,7 @@ impl<T: Config> Pallet<T> {
                 log::error!(target: crate::LOG, "no remedy for {of:?}: {refusal:?}");
                 // What it wrote is undone, the vault's account included.
                 close.desk = before;
+                close.bids.extend(bids.map(|bids| (of.clone(), bids)));
                 Self::keep(&of);
                 None
             }
@@ -298,6 +319,7 @@ impl<T: Config> Pallet<T> {
         account: &MarginAccount,
         assessment: &Assessment,
     ) {
+        Self::say_ended(of, account, None, assessment);
         if account.standing != Standing::Good {
             Self::deposit_event(Event::Recovered {
                 account: of.clone(),
@@ -385,9 +407,18 @@ impl<T: Config> Pallet<T> {
             // Remedy 1 could not be taken before the match; nothing comes before it.
             return Ok(stays(assessment));
         }
-        let Some(why) = escalation(&account, &assessment, &close.backlogged)? else {
-            return Ok(stays(assessment));
+        let why = match escalation(&account, &assessment, &close.backlogged)? {
+            None if competes(&account) => {
+                return Self::compete(of, account, assessment, close);
+            }
+            None => return Ok(stays(assessment)),
+            Some(Escalation::MarketExhausted) => {
+                Self::start_competition(of, view, &assessment)?;
+                return Ok(stays(assessment));
+            }
+            Some(why) => why,
         };
+        Self::say_ended(of, &account, Some(why), &assessment);
 
         let (mut account, mut assessment) = (account, assessment);
         if assessment.equity < 0 && Self::top_up(of, view, sub(0, assessment.equity)?)? {
