@@ -37,8 +37,8 @@ const FEW: u32 = crate::weights::SMALL_POSITIONS;
 /// Accounts of one close: full ones, and small ones.
 const FULL_ONES: u32 = 3;
 const SMALL_ONES: u32 = 32;
-/// Accounts across whom an account's positions are less than a tenth of all.
-const BYSTANDERS: u32 = 16;
+/// Accounts, half of them on either side, beside which one is less than a tenth of a market.
+const BYSTANDERS: usize = 24;
 /// Accounts whose orders one close cancels.
 const ORDERED: u32 = 2;
 #[cfg(feature = "runtime-benchmarks")]
@@ -199,11 +199,13 @@ fn competing<T: Config>(takers: u32, positions: usize) -> (RiskView, RiskView) {
     let view = T::BenchmarkHelper::view();
     press::<T>();
     let each = weight(&view, positions);
-    for number in 1..=takers.max(BYSTANDERS) {
-        enrich::<T>(
-            &open_with::<T>(number, &view, each, MILLION, positions),
-            &view,
-        );
+    for number in 1..=takers {
+        let of = open_with::<T>(number, &view, each, MILLION, positions);
+        enrich::<T>(&of, &view);
+    }
+    for number in (takers + 1..).take(BYSTANDERS) {
+        let each = if number % 2 == 0 { each } else { -each };
+        open_with::<T>(number, &view, each, MILLION, positions);
     }
     let of = open_with::<T>(0, &view, each, SPARE, positions);
     T::Ledger::settle(&of, &view, false, |account| {

@@ -148,12 +148,13 @@ impl<T: Config> Pallet<T> {
     /// The competition of an account begins: with the next block's bids.
     pub(super) fn start_competition(
         of: &AccountRef<T::AccountId>,
-        view: &RiskView,
         assessment: &Assessment,
+        close: &mut Waterfall<'_, T>,
     ) -> Result<(), Refusal> {
+        close.competed.insert(of.clone());
         T::Ledger::update(of, |account| {
             account.standing = Standing::Competing {
-                since: view.block,
+                since: close.view.block,
                 closes: 0,
             };
             Ok::<_, Refusal>(())
@@ -164,6 +165,20 @@ impl<T: Config> Pallet<T> {
             maintenance: assessment.maintenance,
         });
         Ok(())
+    }
+
+    /// The competition of an account is over, and it goes on to the vault.
+    pub(super) fn end_competition(
+        of: &AccountRef<T::AccountId>,
+        account: &MarginAccount,
+        why: Escalation,
+        assessment: &Assessment,
+    ) -> Result<(), Refusal> {
+        Self::say_ended(of, account, Some(why), assessment);
+        T::Ledger::update(of, |account| {
+            account.standing = Standing::Frozen;
+            Ok(())
+        })
     }
 
     /// If an account was in competition, it is no more.
@@ -205,6 +220,7 @@ impl<T: Config> Pallet<T> {
         close: &mut Waterfall<'_, T>,
     ) -> Result<Outcome, Refusal> {
         let view = close.view;
+        close.competed.insert(of.clone());
         let bids = close.bids.remove(of).unwrap_or_default();
         let assessment = Self::sell_to(bids, of, &account, assessment, view)?;
         if !assessment.is_below_maintenance() {
@@ -264,7 +280,13 @@ impl<T: Config> Pallet<T> {
                         discount: sale.discount,
                     });
                 }
-                Err(refusal) => Self::drop_bid(bid, refusal),
+                Err(refusal) => {
+                    if refusal == Refusal::TooSmall {
+                        // The lots that it is a part of went to others, or go to the next.
+                        lot.sold = lot.sold.checked_add(part).ok_or(MathError::Overflow)?;
+                    }
+                    Self::drop_bid(bid, refusal);
+                }
             }
         }
         if lot.sold > 0 {

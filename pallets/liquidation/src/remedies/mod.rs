@@ -41,6 +41,8 @@ struct Waterfall<'a, T: Config> {
     across: Counterparties<T::AccountId>,
     desk: Desk,
     bids: BidsByAccount<T::AccountId>,
+    /// Accounts that have had this close's competition: each has one a close, however often there is time for it.
+    competed: BTreeSet<AccountRef<T::AccountId>>,
     meter: Meter<T>,
 }
 
@@ -123,6 +125,7 @@ impl<T: Config> Pallet<T> {
             across: Counterparties::of::<T>(),
             desk: Desk::default(),
             bids,
+            competed: BTreeSet::new(),
             meter: Meter::of(half.left),
         };
         for case in cases {
@@ -173,6 +176,7 @@ impl<T: Config> Pallet<T> {
         let starts = account.standing == Standing::Good && account.orders.is_empty();
         let waits = !assessment.is_below_maintenance()
             || missing_axis(account, close.view)?.is_some()
+            || close.competed.contains(&case.of)
             || (account.standing == Standing::Good && !starts);
         if waits {
             return Ok(false);
@@ -413,12 +417,15 @@ impl<T: Config> Pallet<T> {
             }
             None => return Ok(stays(assessment)),
             Some(Escalation::MarketExhausted) => {
-                Self::start_competition(of, view, &assessment)?;
+                Self::start_competition(of, &assessment, close)?;
                 return Ok(stays(assessment));
             }
             Some(why) => why,
         };
-        Self::say_ended(of, &account, Some(why), &assessment);
+        let was_frozen = account.standing == Standing::Frozen;
+        if competes(&account) {
+            Self::end_competition(of, &account, why, &assessment)?;
+        }
 
         let (mut account, mut assessment) = (account, assessment);
         if assessment.equity < 0 && Self::top_up(of, view, sub(0, assessment.equity)?)? {
@@ -432,7 +439,7 @@ impl<T: Config> Pallet<T> {
             Ok(()) => Ok(Outcome::Left),
             Err(refusal) => {
                 close.desk.withdraw();
-                if account.standing != Standing::Frozen {
+                if !was_frozen {
                     let account = of.clone();
                     Self::deposit_event(Event::TakeoverRefused {
                         account,
