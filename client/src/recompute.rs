@@ -260,6 +260,33 @@ impl Recomputed {
                 let change = side.signed(*lots).ok_or(RecomputeError::Range)?;
                 self.trade(*market, known(market)?.funding_index, change, value)
             }
+            Event::BidFilled {
+                account,
+                taker,
+                portion,
+                discount,
+                ..
+            } if *account == own || *taker == own => {
+                let takes = *taker == own;
+                for (market, lots, value) in &portion.positions {
+                    let index = known(market)?.funding_index;
+                    let (lots, value) = if takes {
+                        (*lots, *value)
+                    } else {
+                        let back = lots.checked_neg().ok_or(RecomputeError::Range)?;
+                        (back, sub(0, *value)?)
+                    };
+                    self.trade(*market, index, lots, value)?;
+                }
+                for (asset, amount, value) in &portion.collateral {
+                    self.moved(*asset, *amount, takes)?;
+                    let paid = if takes { sub(0, *value)? } else { *value };
+                    self.cash = add(self.cash, paid)?;
+                }
+                let kept = if takes { *discount } else { sub(0, *discount)? };
+                self.cash = add(self.cash, kept)?;
+                Ok(())
+            }
             // Which collateral left for it, the event does not say.
             Event::DebtPaid { account, .. } if *account == own => {
                 Err(RecomputeError::Moved("DebtPaid"))

@@ -74,9 +74,11 @@ const STORAGE: &[(&str, &[&str])] = &[
     (
         "Liquidation",
         &[
-            "Capacity",
+            "Allowance",
+            "Bids",
             "Coming",
             "CounterForQueue",
+            "Halfway",
             "LossCaps",
             "Queue",
             "RiskDirectory",
@@ -193,5 +195,6 @@ pinned! {
         "schedule_loss_cap",
         "cancel_loss_cap",
         "lower_loss_cap",
+        "bid",
     ];
 }
