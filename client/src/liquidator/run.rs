@@ -214,7 +214,9 @@ impl<Say: Fn(&Said)> Liquidator<Say> {
         tokio::spawn(async move {
             let call = Call::bid(taker.sub, plan.account, plan.fraction, plan.least_discount);
             let result = signer.execute(&call).await.map(|included| {
-                let outcome = Outcome::of(included.close(), &taker, &plan.account, plan.fraction);
+                let close: Vec<_> = included.close().collect();
+                let outcome =
+                    Outcome::of(close.iter().copied(), &taker, &plan.account, plan.fraction);
                 (included.block.number, outcome)
             });
             // Nobody hears it once the loop has ended.

@@ -3,6 +3,7 @@
 use crate::common::*;
 use novate_risk::*;
 use novate_types::*;
+use primitive_types::U256;
 use proptest::prelude::*;
 
 fn assess(account: &MarginAccount, view: &RiskView) -> Assessment {
@@ -166,7 +167,8 @@ proptest! {
         prop_assert_eq!(sale.assessment, after);
         // Never less than nothing, never less for what it needs; and the taker has what the seller gave.
         prop_assert!(after.equity >= 0);
-        prop_assert!(after.equity * before.maintenance >= before.equity * after.maintenance);
+        let product = |a: Cash, b: Cash| U256::from(a.unsigned_abs()) * U256::from(b.unsigned_abs());
+        prop_assert!(product(after.equity, before.maintenance) >= product(before.equity, after.maintenance));
         prop_assert!(sale.discount <= sale.worth.max(0));
         prop_assert!(discount > 0 || sale.discount <= 0);
         // The whole of it at the bankruptcy value leaves nothing.
