@@ -80,6 +80,8 @@ pub trait CloseReserve {
     fn liquidation() -> Weight;
     /// The least that there must be room for, for liquidation's part.
     fn calm_liquidation() -> Weight;
+    /// What the close that is at its end did, in which so many markets matched: no more than was reserved. To be asked once a close.
+    fn spent(matched: u32) -> Weight;
 }
 
 /// Part of a block that the close leaves to extrinsics even at its worst.
@@ -211,6 +213,11 @@ pub mod pallet {
     /// What one close hands the next beside the view.
     #[pallet::storage]
     pub type States<T: Config> = StorageValue<_, MarketStates, ValueQuery>;
+
+    /// What this block's start registered for its close, to be given back as far as that does not need it.
+    #[pallet::storage]
+    #[pallet::whitelist_storage]
+    pub type Reserved<T: Config> = StorageValue<_, Weight>;
 
     /// Full minutes of each market's premium, the last 59. Changes once a minute.
     #[pallet::storage]
@@ -344,12 +351,14 @@ pub mod pallet {
         /// Reserves the close's worst case: a fixed part, the fills of all markets and rounds, requests
         /// left over from earlier blocks (those of this block prepay), and what the other pallets need.
         fn on_initialize(_: BlockNumberFor<T>) -> Weight {
-            T::DbWeight::get().reads(4).saturating_add(Self::reserve(
+            let reserve = Self::reserve(
                 Self::known_markets(),
                 Self::queued_requests(),
                 T::Liquidations::presses(),
                 T::Others::reserve().saturating_add(T::Others::liquidation()),
-            ))
+            );
+            Reserved::<T>::put(reserve);
+            T::DbWeight::get().reads(4).saturating_add(reserve)
         }
 
         fn integrity_test() {
@@ -483,6 +492,16 @@ pub mod pallet {
     }
 
     impl<T: Config> Pallet<T> {
+        /// Gives back what was reserved for the close and it did not need: what a block weighs is what it did.
+        pub(crate) fn reclaim(spent: Weight) {
+            if let Some(reserved) = Reserved::<T>::take() {
+                let unspent = reserved.saturating_sub(spent);
+                frame_system::BlockWeight::<T>::mutate(|weight| {
+                    weight.reduce(unspent, DispatchClass::Mandatory);
+                });
+            }
+        }
+
         /// What the close of one block may cost, at most.
         pub(crate) fn reserve(
             markets: u32,
@@ -492,7 +511,7 @@ pub mod pallet {
         ) -> Weight {
             let requests = requests.min(u64::from(T::MaxRequestsPerClose::get()));
             // Looking at an account costs less than its part in a match, and so does the match of one that has a liquidation order.
-            let looks = LAST_ROUND_LOOKS.saturating_add(T::Liquidations::MOST_ORDERS);
+            let looks = Self::most_looks(presses).saturating_add(T::Liquidations::MOST_ORDERS);
             T::WeightInfo::close(markets)
                 .saturating_add(
                     T::WeightInfo::fill().saturating_mul(Self::most_fills(presses).into()),
@@ -510,6 +529,15 @@ pub mod pallet {
                 most.div_ceil(PRESSED_SHARE)
             } else {
                 most
+            }
+        }
+
+        /// Resting orders whose accounts a close's last rounds look at, at most.
+        pub(crate) fn most_looks(presses: bool) -> u32 {
+            if presses {
+                LAST_ROUND_LOOKS.div_ceil(PRESSED_SHARE)
+            } else {
+                LAST_ROUND_LOOKS
             }
         }
 

@@ -661,6 +661,9 @@ impl crate::CloseReserve for MockReserve {
     fn calm_liquidation() -> Weight {
         Weight::zero()
     }
+    fn spent(_: u32) -> Weight {
+        OthersNow::get()
+    }
 }
 
 impl crate::Config for Test {

@@ -342,7 +342,7 @@ mod benchmarks {
         let now = fallen(&view, FALL);
         #[block]
         {
-            Pallet::<T>::pop_crossed(&now, &mut Meter::of(u64::MAX));
+            Pallet::<T>::pop_crossed(&now, &mut Pallet::<T>::meter());
         }
         let shelf = Shelf::Threshold(RiskAxis::Mark(MARKET), Direction::Down);
         assert_eq!(RiskDirectory::<T>::get(shelf).buckets().count(), 0);
@@ -353,7 +353,7 @@ mod benchmarks {
         let (now, thresholds) = looked_at::<T>(n, usize::MAX);
         #[block]
         {
-            Pallet::<T>::pop_crossed(&now, &mut Meter::of(u64::MAX));
+            Pallet::<T>::pop_crossed(&now, &mut Pallet::<T>::meter());
         }
         ensure_nearer::<T>(&thresholds);
     }
@@ -363,7 +363,7 @@ mod benchmarks {
         let (now, thresholds) = looked_at::<T>(n, FEW as usize);
         #[block]
         {
-            Pallet::<T>::pop_crossed(&now, &mut Meter::of(u64::MAX));
+            Pallet::<T>::pop_crossed(&now, &mut Pallet::<T>::meter());
         }
         ensure_nearer::<T>(&thresholds);
     }

@@ -66,7 +66,8 @@ use novate_types::{LiquidationOrder, Liquidations, RiskView, MAX_MARKETS};
 
 /// Steps that a queued account is reckoned to take, see [`Work`].
 const STEPS_PER_QUEUED: u32 = 8;
-/// Of the time that a close has, one part in so many is for finding accounts; the remedies have the rest, and what finding leaves.
+/// Of the time that a close under pressure has, one part in so many is for finding accounts; the remedies have the rest, and what finding
+/// leaves.
 const FINDING_PART: u64 = 3;
 /// Keys that the accounts liquidated in a close change together: pots and open interest of every market, buckets of the queue, counters.
 const SHARED_KEYS: u32 = 2 * MAX_MARKETS + 128 + 8;
@@ -225,6 +226,11 @@ pub mod pallet {
     /// What the first part of a close leaves to its second.
     #[pallet::storage]
     pub type Halfway<T: Config> = StorageValue<_, HalfClose>;
+
+    /// Picoseconds that this close took for liquidation, by its own count.
+    #[pallet::storage]
+    #[pallet::whitelist_storage]
+    pub type Took<T: Config> = StorageValue<_, u64, ValueQuery>;
 
     /// What the vault may lose in a market and window, where it is not the default.
     #[pallet::storage]
@@ -693,6 +699,16 @@ impl<T: Config> Pallet<T> {
         Self::fixed().saturating_add(Weight::from_parts(allowance, 0))
     }
 
+    /// What this close took, to be asked at its end, once.
+    pub fn spent() -> Weight {
+        let took = Took::<T>::take();
+        let fixed = match took {
+            0 => T::WeightInfo::idle(),
+            _ => Self::fixed(),
+        };
+        fixed.saturating_add(Weight::from_parts(took, 0))
+    }
+
     /// The least that there must be room for: what nothing pressing needs.
     pub fn calm_budget() -> Weight {
         Self::fixed().saturating_add(Weight::from_parts(Self::calm_allowance(), 0))
@@ -713,7 +729,7 @@ impl<T: Config> Pallet<T> {
         room.max(Self::calm_allowance())
     }
 
-    /// How much the present close may count. Of a calm one that is all: it takes what was reserved at worst.
+    /// How much the present close may count, whatever time it has.
     pub(crate) fn capacity() -> Work {
         if Allowance::<T>::exists() {
             Self::bounds()
@@ -733,9 +749,9 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// The time that the present close has. One that counts its work has no need to count its time.
+    /// The time that the present close has.
     fn meter() -> Meter<T> {
-        Meter::of(Allowance::<T>::get().unwrap_or(u64::MAX))
+        Meter::of(Allowance::<T>::get().unwrap_or_else(Self::calm_allowance))
     }
 
     /// Decides what the next close may do: all that there is room for if thresholds wait, else what the queue needs.
@@ -765,7 +781,8 @@ impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
         Self::note_parameters(before, now);
         Self::count_vault_loss(before, now);
         let mut meter = Self::meter();
-        let mut part = meter.split(FINDING_PART);
+        // What a calm one finds is bounded by its counts.
+        let mut part = meter.split(if Self::presses() { FINDING_PART } else { 1 });
         let thresholds_wait = Self::pop_crossed(now, &mut part);
         meter.give_back(part);
         Self::sweep(now);
@@ -785,7 +802,9 @@ impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
     fn waterfall(view: &RiskView) {
         let half = Halfway::<T>::take().unwrap_or_default();
         let bids = Self::take_bids();
-        Self::remedies_beyond_the_market(view, half, bids);
+        let began = Self::meter().left();
+        let left = Self::remedies_beyond_the_market(view, half, bids);
+        Took::<T>::put(began.saturating_sub(left));
         Self::plan(half.thresholds_wait);
     }
 

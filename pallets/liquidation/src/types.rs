@@ -19,7 +19,7 @@ pub trait BenchmarkHelper<AccountId> {
     fn place(account: &AccountRef<AccountId>, orders: u32);
 }
 
-/// Work of one close, at most: all that limits a calm one. What an account costs grows with what it holds, so accounts are counted in *steps*:
+/// Work of one close, at most. What an account costs grows with what it holds, so accounts are counted in *steps*:
 /// [`ACCOUNT_STEPS`], and more for each position and collateral beyond the first few.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct Work {

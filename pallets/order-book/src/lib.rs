@@ -94,7 +94,7 @@ pub mod pallet {
         intake::{Held, Session},
         types::{
             Accepted, AccountOrders, CancelledOrder, Directory, Levels, Note, OrderError, Page,
-            PageKey, Quotes, GROUP_ORDERS, MAX_CANCELLED, MAX_WAITING, POSITION_READS,
+            PageKey, Quotes, Upkept, GROUP_ORDERS, MAX_CANCELLED, MAX_WAITING, POSITION_READS,
             WAITING_READS,
         },
         weights::WeightInfo,
@@ -201,6 +201,11 @@ pub mod pallet {
         Vec<(AccountRef<T::AccountId>, Sequence)>,
         ValueQuery,
     >;
+
+    /// What this close's upkeep did.
+    #[pallet::storage]
+    #[pallet::whitelist_storage]
+    pub type UpkeptNow<T: Config> = StorageValue<_, Upkept, ValueQuery>;
 
     /// Entries of the expiry index by block.
     #[pallet::storage]
@@ -380,6 +385,19 @@ pub mod pallet {
             times(T::WeightInfo::match_market(), markets)
                 .saturating_add(times(T::WeightInfo::read(), reads))
                 .saturating_add(T::WeightInfo::housekeep(T::UpkeepPages::get(), markets))
+        }
+
+        /// What this pallet's part of the close that is at its end took, in which so many markets matched. To be asked once a close.
+        pub fn spent(matched: u32) -> Weight {
+            let Upkept {
+                read,
+                pages,
+                refreshed,
+            } = UpkeptNow::<T>::take();
+            let times = |weight: Weight, n: u32| weight.saturating_mul(u64::from(n));
+            times(T::WeightInfo::match_market(), matched)
+                .saturating_add(times(T::WeightInfo::read(), read))
+                .saturating_add(T::WeightInfo::housekeep(pages, refreshed))
         }
 
         /// The close's block number.

@@ -389,6 +389,17 @@ pub struct Quotes {
     pub standing: RestedQuotes,
 }
 
+/// What a close's upkeep did, as its weight counts it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct Upkept {
+    /// Resting orders read, those of the matches included.
+    pub read: u32,
+    /// Pages of expiries, and as many of evictions.
+    pub pages: u32,
+    /// Markets whose quotes were taken again.
+    pub refreshed: u32,
+}
+
 /// What an accepted operation did.
 #[derive(
     Clone,

@@ -223,6 +223,12 @@ impl pallet_clearing::CloseReserve for OthersClose {
     fn calm_liquidation() -> Weight {
         Liquidation::calm_budget()
     }
+
+    fn spent(matched: u32) -> Weight {
+        Self::parameters()
+            .saturating_add(OrderBook::spent(matched))
+            .saturating_add(Liquidation::spent())
+    }
 }
 
 /// What a close leaves to liquidation. The oracle's part is reserved by the oracle.
@@ -296,11 +302,11 @@ impl pallet_liquidation::Config for Runtime {
     type LossWindow = ConstU32<DAYS>;
     type Calm = Calm;
     type Room = LiquidationRoom;
-    type MaxPops = ConstU32<3_072>;
-    type MaxLooks = ConstU32<3_072>;
-    type MaxLiquidations = ConstU32<4_096>;
-    type MaxDeleveraged = ConstU32<3_072>;
-    type MaxRankReads = ConstU32<2_048>;
+    type MaxPops = ConstU32<8_192>;
+    type MaxLooks = ConstU32<32_768>;
+    type MaxLiquidations = ConstU32<16_384>;
+    type MaxDeleveraged = ConstU32<32_768>;
+    type MaxRankReads = ConstU32<16_384>;
     type MaxBids = ConstU32<64>;
     type MaxBidsPerAccount = ConstU32<16>;
     type SweepPerClose = ConstU32<2>;

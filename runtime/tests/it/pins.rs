@@ -87,6 +87,7 @@ const STORAGE: &[(&str, &[&str])] = &[
             "Suspended",
             "Sweeping",
             "Tightenings",
+            "Took",
             "UncoveredDeficit",
             "VaultLosses",
             "Working",

@@ -148,13 +148,12 @@ impl<T: Config> Pallet<T> {
     /// The competition of an account begins: with the next block's bids.
     pub(super) fn start_competition(
         of: &AccountRef<T::AccountId>,
+        view: &RiskView,
         assessment: &Assessment,
-        close: &mut Waterfall<'_, T>,
     ) -> Result<(), Refusal> {
-        close.competed.insert(of.clone());
         T::Ledger::update(of, |account| {
             account.standing = Standing::Competing {
-                since: close.view.block,
+                since: view.block,
                 closes: 0,
             };
             Ok::<_, Refusal>(())
@@ -220,7 +219,6 @@ impl<T: Config> Pallet<T> {
         close: &mut Waterfall<'_, T>,
     ) -> Result<Outcome, Refusal> {
         let view = close.view;
-        close.competed.insert(of.clone());
         let bids = close.bids.remove(of).unwrap_or_default();
         let assessment = Self::sell_to(bids, of, &account, assessment, view)?;
         if !assessment.is_below_maintenance() {

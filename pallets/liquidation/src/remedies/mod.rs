@@ -41,8 +41,6 @@ struct Waterfall<'a, T: Config> {
     across: Counterparties<T::AccountId>,
     desk: Desk,
     bids: BidsByAccount<T::AccountId>,
-    /// Accounts that have had this close's competition: each has one a close, however often there is time for it.
-    competed: BTreeSet<AccountRef<T::AccountId>>,
     meter: Meter<T>,
 }
 
@@ -95,20 +93,26 @@ pub(crate) fn escalation(
 
 impl<T: Config> Pallet<T> {
     /// After the match: lets go who recovered, and takes remedies 3 to 6 for those for whom the market is not enough.
+    ///
+    /// Returns what is left of the close's time.
     pub(crate) fn remedies_beyond_the_market(
         view: &RiskView,
         half: HalfClose,
         bids: BidsByAccount<T::AccountId>,
-    ) {
+    ) -> u64 {
         let working = Working::<T>::take();
         if working.is_empty() {
-            return Self::drop_bids(bids);
-        }
-        let done = with_storage_layer(|| Self::take_remedies(&working, view, half, bids.clone()));
-        if let Err(refusal) = done {
-            log::error!(target: crate::LOG, "no remedies in block {}: {refusal:?}", view.block);
-            working.iter().for_each(Self::keep);
             Self::drop_bids(bids);
+            return half.left;
+        }
+        match with_storage_layer(|| Self::take_remedies(&working, view, half, bids.clone())) {
+            Ok(left) => left,
+            Err(refusal) => {
+                log::error!(target: crate::LOG, "no remedies in block {}: {refusal:?}", view.block);
+                working.iter().for_each(Self::keep);
+                Self::drop_bids(bids);
+                0
+            }
         }
     }
 
@@ -117,7 +121,7 @@ impl<T: Config> Pallet<T> {
         view: &RiskView,
         half: HalfClose,
         bids: BidsByAccount<T::AccountId>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<u64, Refusal> {
         let cases: Vec<_> = working.iter().map(|of| Self::look_at(of, view)).collect();
         let mut close = Waterfall {
             view,
@@ -125,20 +129,26 @@ impl<T: Config> Pallet<T> {
             across: Counterparties::of::<T>(),
             desk: Desk::default(),
             bids,
-            competed: BTreeSet::new(),
             meter: Meter::of(half.left),
         };
+        let mut done: BTreeSet<_> = working.iter().cloned().collect();
         for case in cases {
             Self::work_on(case, &mut close)?;
         }
-        Self::work_on_more(half.steps, &mut close)?;
+        Self::work_on_more(half.steps, &mut done, &mut close)?;
         Self::drop_bids(core::mem::take(&mut close.bids));
         Self::close_desk(&mut close.desk, view)?;
-        Self::close_lines(view, close.across)
+        Self::close_lines(view, close.across)?;
+        Ok(close.meter.left())
     }
 
-    /// If those worked on took less than they were reckoned to, others for whom the market is not enough are worked on, too.
-    fn work_on_more(mut steps: u32, close: &mut Waterfall<'_, T>) -> Result<(), Refusal> {
+    /// If those worked on took less than they were reckoned to, others for whom the market is not enough are worked on, too: nobody twice
+    /// in a close.
+    fn work_on_more(
+        mut steps: u32,
+        done: &mut BTreeSet<AccountRef<T::AccountId>>,
+        close: &mut Waterfall<'_, T>,
+    ) -> Result<(), Refusal> {
         if !Self::presses() {
             return Ok(());
         }
@@ -151,7 +161,7 @@ impl<T: Config> Pallet<T> {
                 break;
             }
             for case in cases {
-                if Self::is_beyond_the_market(&case, close)? {
+                if done.insert(case.of.clone()) && Self::is_beyond_the_market(&case, close)? {
                     Self::work_on(case, close)?;
                 } else {
                     close.meter.spend(close.meter.look(case.holdings()));
@@ -176,7 +186,6 @@ impl<T: Config> Pallet<T> {
         let starts = account.standing == Standing::Good && account.orders.is_empty();
         let waits = !assessment.is_below_maintenance()
             || missing_axis(account, close.view)?.is_some()
-            || close.competed.contains(&case.of)
             || (account.standing == Standing::Good && !starts);
         if waits {
             return Ok(false);
@@ -417,7 +426,7 @@ impl<T: Config> Pallet<T> {
             }
             None => return Ok(stays(assessment)),
             Some(Escalation::MarketExhausted) => {
-                Self::start_competition(of, &assessment, close)?;
+                Self::start_competition(of, view, &assessment)?;
                 return Ok(stays(assessment));
             }
             Some(why) => why,

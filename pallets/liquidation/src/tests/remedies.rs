@@ -1072,6 +1072,7 @@ fn a_crash_has_the_room_that_others_leave_when_that_is_less_than_it_needs() {
                 ranks: 1,
             }));
             MaxLiquidations::set(1_000);
+            MaxDeleveraged::set(1_000);
             Room::set(Weight::from_parts(fixed().saturating_add(time), 0));
             for owner in 1_000..1_100 {
                 deposit(owner, usd(100));
