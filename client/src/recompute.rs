@@ -548,6 +548,49 @@ mod tests {
     }
 
     #[test]
+    fn fraction_leaves_on_one_side_and_arrives_on_the_other() {
+        const BTC: AssetId = 3;
+        let taker = Account::new(AccountId::from([1; 32]), 0);
+        let deposit = |asset, amount| Event::Deposited {
+            account: me(),
+            asset,
+            amount,
+        };
+        let sold = Event::BidFilled {
+            account: me(),
+            taker,
+            fraction: 500_000,
+            portion: crate::event::Portion {
+                positions: vec![(1, 1, 90)],
+                collateral: vec![(BTC, 4, 20)],
+            },
+            worth: 12,
+            discount: 7,
+        };
+        // Two lots for 2 · 2 · 50 = 200; one of them goes for 90, which realises a loss of 10.
+        let seller = after(&[
+            (deposit(USDC, 100), 0),
+            (deposit(BTC, 8), 0),
+            (cleared(vec![fill(Side::Bid, 2, 2, 0)]), 0),
+            (sold.clone(), 0),
+        ]);
+        assert_eq!(seller.cash, 100 - 10 + 20 - 7);
+        assert_eq!(
+            (seller.positions[&1].lots, seller.positions[&1].cost),
+            (1, 100)
+        );
+        assert_eq!(seller.collateral[&BTC], 4);
+        let mut buyer = Recomputed::new(taker, USDC);
+        buyer.apply(&sold, &at(0)).unwrap();
+        assert_eq!(buyer.cash, 7 - 20);
+        assert_eq!(
+            (buyer.positions[&1].lots, buyer.positions[&1].cost),
+            (1, 90)
+        );
+        assert_eq!(buyer.collateral[&BTC], 4);
+    }
+
+    #[test]
     fn withdrawals_and_transfers_leave_on_one_side_and_arrive_on_the_other() {
         let to = Account::new(AccountId::from([1; 32]), 3);
         let action = Action::Transfer { sub: 0, to };

@@ -48,7 +48,7 @@ struct Bidder {
 enum Answer {
     Bid {
         bidder: usize,
-        plan: Plan,
+        plan: Box<Plan>,
         result: Result<(BlockNumber, Outcome)>,
     },
     Hedge {
@@ -222,7 +222,7 @@ impl<Say: Fn(&Said)> Liquidator<Say> {
             // Nobody hears it once the loop has ended.
             let _ = answers.send(Answer::Bid {
                 bidder,
-                plan,
+                plan: Box::new(plan),
                 result,
             });
         });

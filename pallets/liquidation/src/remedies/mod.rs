@@ -432,11 +432,12 @@ impl<T: Config> Pallet<T> {
             Some(why) => why,
         };
         let was_frozen = account.standing == Standing::Frozen;
+        let (mut account, mut assessment) = (account, assessment);
         if competes(&account) {
             Self::end_competition(of, &account, why, &assessment)?;
+            account.standing = Standing::Frozen;
         }
 
-        let (mut account, mut assessment) = (account, assessment);
         if assessment.equity < 0 && Self::top_up(of, view, sub(0, assessment.equity)?)? {
             account = opened(T::Ledger::account(of))?;
             assessment = T::Risk::assess(&account, view)?;

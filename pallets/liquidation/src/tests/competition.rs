@@ -249,6 +249,9 @@ fn a_close_counts_once_and_ends_once_when_there_is_time_for_more() {
             close_at(94);
         }
         assert_eq!(standing(LONG), Standing::Frozen);
+        MaxDeleveraged::set(32);
+        close_at(94);
+        assert_eq!((standing(LONG), account_lots(LONG)), (Standing::Good, 0));
         let seen = events();
         let count = |is: fn(&Event<Test>) -> bool| seen.iter().filter(|event| is(event)).count();
         assert_eq!(count(|e| matches!(e, Event::CompetitionEnded { .. })), 1);
