@@ -550,7 +550,7 @@ mod tests {
     #[test]
     fn fraction_leaves_on_one_side_and_arrives_on_the_other() {
         const BTC: AssetId = 3;
-        let taker = Account::new(AccountId::from([1; 32]), 0);
+        let taker = Account::new(AccountId::from([2; 32]), 0);
         let deposit = |asset, amount| Event::Deposited {
             account: me(),
             asset,

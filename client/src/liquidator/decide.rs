@@ -351,8 +351,8 @@ mod tests {
         let terms = terms(1, &target);
         let own = with_cash(usd(1_000));
         let pass = decide(&own, &target, &terms, &view(), &policy()).unwrap_err();
-        // No discount yet: two lots for a cost of 0.1 %.
-        assert_eq!(pass, Pass::Profit { expected: -188_000 });
+        // No discount yet: a tenth of it, one lot, costs 0.1 % of 94.
+        assert_eq!(pass, Pass::Profit { expected: -94_000 });
         assert!(pass.to_string().contains("waiting"));
         let free = Policy {
             least_profit: -usd(1),

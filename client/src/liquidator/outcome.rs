@@ -222,7 +222,7 @@ mod tests {
         ];
         assert_eq!(
             said(&events),
-            "took 25.0000 % with a discount of 1.5 USD; asked for 40.0000 %: outcompeted, 2 others took 15.0000 %"
+            "took 25.0000 % with a discount of 1.50 USD; asked for 40.0000 %: outcompeted, 2 others took 15.0000 %"
         );
         assert_eq!(
             said(&[filled(1, 2, 400_000), dropped(Unremedied::TooSmall)]),
