@@ -37,6 +37,15 @@ pub enum Command {
     /// The chain's formulas, without a node.
     #[command(subcommand)]
     Calc(Calc),
+    /// Bid for accounts in open competition until interrupted. The file names the node, the environment variables with the keys, and the
+    /// limits: see docs/liquidator.md.
+    Liquidator {
+        /// The configuration, a TOML file.
+        config: std::path::PathBuf,
+        /// Say what would be bid, and sign nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 /// What to do on the chain.
@@ -351,6 +360,16 @@ mod tests {
         assert!(parse("novate calc margin portfolio.json").is_ok());
         assert!(parse("novate calc cases").is_ok());
         assert!(parse("novate calc").is_err());
+    }
+
+    #[test]
+    fn liquidator_takes_a_file_and_may_only_look() {
+        let args = parse("novate liquidator bot.toml --dry-run").unwrap();
+        let Command::Liquidator { config, dry_run } = args.command else {
+            panic!("the liquidator")
+        };
+        assert_eq!((config.to_str(), dry_run), (Some("bot.toml"), true));
+        assert!(parse("novate liquidator").is_err());
     }
 
     #[test]

@@ -234,9 +234,10 @@ impl View<'_> {
                 Standing::Good => "good",
                 Standing::Liquidating { .. } => "liquidating",
                 Standing::Frozen => "frozen",
+                Standing::Competing { .. } => "competing",
             },
             "liquidating_since": match info.standing {
-                Standing::Liquidating { since, .. } => Some(since),
+                Standing::Liquidating { since, .. } | Standing::Competing { since, .. } => Some(since),
                 _ => None,
             },
             "fee_tier": info.account.fee_tier,
@@ -294,6 +295,9 @@ impl View<'_> {
             Standing::Good => "good".into(),
             Standing::Liquidating { since, .. } => format!("being liquidated since block {since}"),
             Standing::Frozen => "frozen while it is deleveraged".into(),
+            Standing::Competing { since, .. } => {
+                format!("in open competition since block {since}: anyone may take fractions of it")
+            }
         };
         let mut text = format!(
             "{} / {} at block {block}, standing {standing}\n",

@@ -1,14 +1,15 @@
 //! # Liquidation
 //!
 //! Finds accounts below maintenance margin without scanning the others, and takes the remedies in their order (section 7 of the
-//! protocol). Nobody calls it and nobody has discretion: the close does, twice a block. [`Liquidations::on_marks`] runs when
-//! marks and funding have moved, before the match; [`Liquidations::waterfall`] after it.
+//! protocol). Nobody has discretion: the close does it, twice a block. [`Liquidations::on_marks`] runs when marks and funding have
+//! moved, before the match; [`Liquidations::waterfall`] after it. The one call that is not governance's is anybody's: [`Pallet::bid`],
+//! for a fraction of an account in open competition.
 //!
 //! | remedy | what | where |
 //! |---|---|---|
 //! | 1 | open orders are cancelled | [`remedies::market`] |
 //! | 2 | reduce-only orders into the next match, five closes long | [`remedies::market`] |
-//! | 3 | open competition | not built yet; accounts go from 2 to 4 |
+//! | 3 | open competition: anyone takes fractions of it, twenty closes long | [`remedies::competition`] |
 //! | 4 | the vault takes everything | [`remedies::vault`] |
 //! | 5 | the insurance fund tops up to zero | [`remedies::insurance`] |
 //! | 6 | deleveraging at the bankruptcy price | [`remedies::deleverage`] |
@@ -84,10 +85,10 @@ pub mod pallet {
     };
     use frame_support::{pallet_prelude::*, weights::Weight};
     use frame_system::pallet_prelude::*;
-    use novate_risk::LiquidationParams;
+    use novate_risk::{LiquidationParams, Portion};
     use novate_types::{
         math, AccountRef, BlockNumber, Cash, CurrentView, Ledger, Lots, MarketId, OrderBook,
-        ParametersAhead, Ppm, RiskModel, Side, Ticks, MAX_HOLDINGS,
+        ParametersAhead, Ppm, RiskModel, Side, SubaccountId, Ticks, MAX_HOLDINGS,
     };
     use sp_runtime::traits::UniqueSaturatedInto;
 
@@ -158,6 +159,12 @@ pub mod pallet {
         /// Accounts that the sweep looks at in one close; with none it never completes.
         #[pallet::constant]
         type SweepPerClose: Get<u32>;
+        /// Bids that one block takes for all accounts in competition.
+        #[pallet::constant]
+        type MaxBids: Get<u32>;
+        /// Of these, for one account.
+        #[pallet::constant]
+        type MaxBidsPerAccount: Get<u32>;
         /// What this pallet's part of the next close may take at most: whatever is left by the others' parts.
         type Room: Get<Weight>;
         /// Weights of the calls, and of this pallet's part of the close.
@@ -194,6 +201,14 @@ pub mod pallet {
     #[pallet::storage]
     pub type Working<T: Config> =
         StorageValue<_, BoundedVec<AccountRef<T::AccountId>, T::MaxLiquidations>, ValueQuery>;
+
+    /// This block's bids, in the order in which they came, which means nothing. The close empties it.
+    #[pallet::storage]
+    pub type Bids<T: Config> = StorageValue<
+        _,
+        BoundedVec<Bid<<T as frame_system::Config>::AccountId>, T::MaxBids>,
+        ValueQuery,
+    >;
 
     /// What accounts lacked that left the queue because a price is missing, in quantums above zero.
     #[pallet::storage]
@@ -273,11 +288,55 @@ pub mod pallet {
             /// Maintenance margin before it.
             maintenance: Cash,
         },
+        /// Remedy 3: the market was not enough, and from the next block on anyone may bid for fractions of it.
+        CompetitionStarted {
+            /// Which.
+            account: AccountRef<T::AccountId>,
+            /// Its equity, in quantums.
+            equity: Cash,
+            /// Its maintenance margin, in quantums.
+            maintenance: Cash,
+        },
+        /// Remedy 3: somebody took a fraction of it.
+        BidFilled {
+            /// Of which account.
+            account: AccountRef<T::AccountId>,
+            /// Who took it.
+            taker: AccountRef<T::AccountId>,
+            /// Its share of what was available: a fraction of the account as this close found it, in ppm.
+            fraction: Ppm,
+            /// What it bought, at the mark.
+            portion: Portion,
+            /// What that was worth to the account beyond the margin it freed, in quantums.
+            worth: Cash,
+            /// What of the worth the taker did not pay.
+            discount: Cash,
+        },
+        /// Remedy 3: a bid took nothing.
+        BidDropped {
+            /// For which account.
+            account: AccountRef<T::AccountId>,
+            /// Whose bid.
+            taker: AccountRef<T::AccountId>,
+            /// Why.
+            refusal: Refusal,
+        },
+        /// Remedy 3 is over.
+        CompetitionEnded {
+            /// For which account.
+            account: AccountRef<T::AccountId>,
+            /// Why it goes on to the vault; none if it is above maintenance margin again.
+            why: Option<Escalation>,
+            /// Its equity, in quantums.
+            equity: Cash,
+            /// Its maintenance margin, in quantums.
+            maintenance: Cash,
+        },
         /// Remedy 4: the vault holds everything it held.
         TakenOver {
             /// Which.
             account: AccountRef<T::AccountId>,
-            /// Why the market was not enough.
+            /// Why what came before was not enough.
             why: Escalation,
             /// Equity that went with it, in quantums.
             equity: Cash,
@@ -288,7 +347,7 @@ pub mod pallet {
         TakeoverRefused {
             /// Which.
             account: AccountRef<T::AccountId>,
-            /// Why the market was not enough.
+            /// Why what came before was not enough.
             why: Escalation,
             /// Why the vault does not take it.
             refusal: Refusal,
@@ -390,6 +449,16 @@ pub mod pallet {
         NotLower,
         /// The block it would be in force in has no number.
         OutOfRange,
+        /// The signer has no such account; deposit first.
+        NoAccount,
+        /// Accounts under margin do not bid; bring it back to good standing first, or bid with another.
+        NotInGoodStanding,
+        /// The account is not in open competition; the runtime API `NovateApi_competitions` lists those that are.
+        NotCompeting,
+        /// A fraction is between 1 and 1,000,000 ppm, a discount at most 1,000,000.
+        BadFraction,
+        /// This block takes no more bids, for this account or at all; bid in the next.
+        TooManyBids,
     }
 
     #[pallet::hooks]
@@ -427,6 +496,10 @@ pub mod pallet {
             assert!(
                 T::Vault::get() != T::InsuranceFund::get(),
                 "each pays for the other's failures"
+            );
+            assert!(
+                (1..=T::MaxBids::get()).contains(&T::MaxBidsPerAccount::get()),
+                "an account's bids are among those of its block"
             );
         }
 
@@ -555,6 +628,49 @@ pub mod pallet {
                 new_value: cap,
             });
             Ok(())
+        }
+
+        /// Bids for a fraction of an account in open competition (remedy 3), with the signer's account `sub`, in this block's close.
+        ///
+        /// ## Dispatch Origin
+        ///
+        /// Signed: the owner of the account that takes the fraction.
+        ///
+        /// ## Details
+        ///
+        /// `fraction` is in ppm of the whole account as the close finds it. No more is sold than brings the account back to its target; the
+        /// bids of one block share that in proportion to what they ask of it, wherever they stand in the block. The taker buys the
+        /// same fraction of all positions and collateral at the close's marks, less a discount that grows from close to close; a bid
+        /// whose `least_discount` (ppm of the way to the bankruptcy value) is not reached is dropped. So is one that its
+        /// account, with all that it asked for, would not cover initially.
+        ///
+        /// A bid is for this block alone. Another of the same owner for the same account in the same block takes its place.
+        ///
+        /// ## Errors
+        ///
+        /// - [`Error::NoAccount`], [`Error::NotInGoodStanding`]: of the signer's account.
+        /// - [`Error::NotCompeting`], [`Error::BadFraction`], [`Error::TooManyBids`]
+        ///
+        /// ## Events
+        ///
+        /// In the close: [`Event::BidFilled`] or [`Event::BidDropped`].
+        #[pallet::call_index(3)]
+        #[pallet::weight(Pallet::<T>::bid_weight(MAX_HOLDINGS))]
+        pub fn bid(
+            origin: OriginFor<T>,
+            sub: SubaccountId,
+            account: AccountRef<T::AccountId>,
+            fraction: Ppm,
+            least_discount: Ppm,
+        ) -> DispatchResultWithPostInfo {
+            let taker = AccountRef::new(ensure_signed(origin)?, sub);
+            let holdings = Self::take_bid(Bid {
+                taker,
+                account,
+                fraction,
+                least_discount,
+            })?;
+            Ok(Some(Self::bid_weight(holdings)).into())
         }
     }
 
@@ -685,8 +801,9 @@ impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
 
     fn waterfall(view: &RiskView) {
         let half = Halfway::<T>::take().unwrap_or_default();
+        let bids = Self::take_bids();
         let began = Self::meter().left();
-        let left = Self::remedies_beyond_the_market(view, half);
+        let left = Self::remedies_beyond_the_market(view, half, bids);
         Took::<T>::put(began.saturating_sub(left));
         Self::plan(half.thresholds_wait);
     }

@@ -134,6 +134,8 @@ impl pallet_liquidation::Config for Test {
     type MaxLiquidations = Steps<MaxLiquidations>;
     type MaxDeleveraged = Steps<MaxDeleveraged>;
     type MaxRankReads = MaxRankReads;
+    type MaxBids = ConstU32<8>;
+    type MaxBidsPerAccount = ConstU32<6>;
     type SweepPerClose = SweepPerClose;
     type WeightInfo = ();
     type BenchmarkHelper = Helper;

@@ -55,6 +55,12 @@ pub trait WeightInfo {
     fn small_deleverage() -> Part;
     /// One entry of the deleveraging index read and put back.
     fn rank() -> Part;
+    /// A bid in its extrinsic, the last that its block takes.
+    fn bid() -> Weight;
+    /// A bid in the close that takes part of an account with [`MAX_POSITIONS`].
+    fn fill_bid() -> Part;
+    /// The same of one with [`SMALL_POSITIONS`].
+    fn small_fill_bid() -> Part;
 
     /// What every close takes: nothing to do, as many orders cancelled as may be, the largest accounts swept, and the keys that all who are
     /// liquidated share.
@@ -141,6 +147,15 @@ impl WeightInfo for () {
     fn rank() -> Part {
         part(10)
     }
+    fn bid() -> Weight {
+        micros(200)
+    }
+    fn fill_bid() -> Part {
+        part(2000)
+    }
+    fn small_fill_bid() -> Part {
+        part(240)
+    }
 }
 
 // Measured: `make weights` writes everything below this line.
@@ -224,6 +239,26 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
             time: 6_500_000,
             reads: 1,
             writes: 0,
+        }
+    }
+    /// Not measured: twice a call of the loss cap, and a list of all bids decoded and encoded.
+    fn bid() -> Weight {
+        Weight::from_parts(150_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(4, 1))
+    }
+    /// Not measured: two liquidations, of which each assesses and writes two accounts.
+    fn fill_bid() -> Part {
+        Part {
+            time: 1_213_500_000,
+            reads: 182,
+            writes: 114,
+        }
+    }
+    /// Not measured: two liquidations.
+    fn small_fill_bid() -> Part {
+        Part {
+            time: 165_040_000,
+            reads: 6,
+            writes: 4,
         }
     }
 }

@@ -53,7 +53,7 @@ mod fill_or_kill;
 mod matcher;
 mod order;
 mod record;
-mod share;
+pub mod share;
 
 pub use fill_or_kill::FILL_OR_KILL_RUNS;
 pub use order::*;

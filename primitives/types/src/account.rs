@@ -69,6 +69,13 @@ pub enum Standing {
     },
     /// Taken out of trading while its positions are deleveraged.
     Frozen,
+    /// In open competition (remedy 3) since that block: as in remedy 2 it may deposit, nothing else.
+    Competing {
+        /// Block at which the competition began.
+        since: BlockNumber,
+        /// Closes it has spent in remedy 3.
+        closes: u8,
+    },
 }
 
 /// Where a position stands in the deleveraging index.

@@ -311,6 +311,8 @@ impl pallet_liquidation::Config for Runtime {
     type MaxLiquidations = ConstU32<16_384>;
     type MaxDeleveraged = ConstU32<32_768>;
     type MaxRankReads = ConstU32<16_384>;
+    type MaxBids = ConstU32<64>;
+    type MaxBidsPerAccount = ConstU32<16>;
     type SweepPerClose = ConstU32<2>;
     type WeightInfo = pallet_liquidation::weights::SubstrateWeight<Runtime>;
     #[cfg(feature = "runtime-benchmarks")]

@@ -80,9 +80,11 @@ const STORAGE: &[(&str, &[&str])] = &[
     (
         "Liquidation",
         &[
-            "Capacity",
+            "Allowance",
+            "Bids",
             "Coming",
             "CounterForQueue",
+            "Halfway",
             "LossCaps",
             "Queue",
             "RiskDirectory",
@@ -91,6 +93,7 @@ const STORAGE: &[(&str, &[&str])] = &[
             "Suspended",
             "Sweeping",
             "Tightenings",
+            "Took",
             "UncoveredDeficit",
             "VaultLosses",
             "Working",
@@ -199,5 +202,6 @@ pinned! {
         "schedule_loss_cap",
         "cancel_loss_cap",
         "lower_loss_cap",
+        "bid",
     ];
 }
