@@ -176,7 +176,7 @@ const SIZE: f64 = 20_000.0;
 /// The half-spread of a calm market.
 const HALF_SPREAD: f64 = 2e-4;
 /// Part of the last minute's range that the half-spread is at least.
-const WIDENS: f64 = 0.4;
+const WIDENS: f64 = 0.05;
 /// The last minute's range at which orders are half as large.
 const THINS: f64 = 0.003;
 /// The last minute's range at which the first maker leaves, and how much more the next bears.

@@ -21,8 +21,8 @@ use novate_runtime::{
     Clearing, Liquidation, Runtime, System,
 };
 use novate_types::{
-    math, AccountRef, Cash, CurrentView, FeedId, Millis, Price, RiskModel, RiskView, Symbol,
-    MILLION, QUANTUMS,
+    math, AccountRef, Cash, CurrentView, FeedId, MarginAccount, MarketId, Millis, Price, RiskModel,
+    RiskView, Standing, Symbol, MILLION, QUANTUMS,
 };
 use pallet_price_oracle::Feed;
 use picture::{Line, Panel};
@@ -85,7 +85,7 @@ pub struct Options {
     #[arg(long, default_value_t = 250_000)]
     insurance: u64,
     /// USD in the backstop vault.
-    #[arg(long, default_value_t = 1_000_000)]
+    #[arg(long, default_value_t = 2_000_000)]
     vault: u64,
     /// What contracts settle in. The chain has one settlement currency; it is given this coin's price, and the collateral the other's.
     #[arg(long, value_enum, default_value = "usdc")]
@@ -167,8 +167,10 @@ struct Done {
     record: Record,
     /// Why the books do not balance, if they do not.
     broken: Option<String>,
-    /// Blocks after the price stood still until the queue was empty; none if it never was.
+    /// Blocks after the price stood still until the queue held nobody below maintenance margin; none if it always did.
     drained: Option<u32>,
+    /// Whom the queue still holds: above maintenance margin, with a debt that their collateral covers and the vault has no cash to pay.
+    indebted: u32,
     history: History,
     blocks: u64,
     seconds: f64,
@@ -190,7 +192,7 @@ impl Done {
         let drained = self.drained.unwrap_or(u32::MAX);
         ensure!(
             drained <= DRAINED,
-            "the queue was not empty {DRAINED} blocks after the price stood still"
+            "somebody was below maintenance margin {DRAINED} blocks after the price stood still"
         );
         let record = &self.record;
         ensure!(
@@ -362,6 +364,9 @@ impl Stage<'_> {
         let pace = 60_000 / self.options.blocks_per_minute;
         let start = self.from * 1_000;
         show.chain.set_clock(start - pace, pace);
+        if loud {
+            show.introduce();
+        }
         let mut broken = None;
         let mut blocks = 0;
         let mut drained = None;
@@ -385,7 +390,7 @@ impl Stage<'_> {
             if broken.is_some() {
                 break;
             }
-            if show.queued == 0 {
+            if show.record.in_remedies() == 0 && show.queued == show.indebted() {
                 drained = Some(still);
                 break;
             }
@@ -395,6 +400,7 @@ impl Stage<'_> {
         if broken.is_none() {
             broken = show.inspect()?;
         }
+        let indebted = show.indebted();
         let band = show
             .view
             .markets
@@ -405,6 +411,7 @@ impl Stage<'_> {
             record: show.record,
             broken,
             drained,
+            indebted,
             history: show.history,
             blocks,
             seconds: began.elapsed().as_secs_f64(),
@@ -509,11 +516,17 @@ impl Stage<'_> {
             record.refusals
         );
         println!(
-            "from breach to flat: {} cases, p50 {:.0} s, p99 {:.0} s; {} found later than in the close of their breach",
+            "orders into the market {}; beyond it because: {:?}",
+            record.placed, record.escalations
+        );
+        let seconds = |samples: &[f64], part| quantile(samples, part) / 1e3;
+        println!(
+            "from breach to flat: {} cases, p50 {:.0} s, p99 {:.0} s; {} waited for their first remedy, at most {:.0} s",
             record.breaches.len(),
-            quantile(&record.breaches, 0.5) / 1e3,
-            quantile(&record.breaches, 0.99) / 1e3,
-            record.found_late
+            seconds(&record.breaches, 0.5),
+            seconds(&record.breaches, 0.99),
+            record.late.len(),
+            seconds(&record.late, 1.0)
         );
         for reopened in &record.reopened {
             println!(
@@ -644,6 +657,46 @@ impl<'a> Show<'a> {
             Liquidation::do_try_state().map_err(|why| format!("{why:?}"))
         })?;
         Ok(seen.err())
+    }
+
+    /// Accounts that trade freely but for a debt that collateral covers: they stay in the queue until the vault pays it.
+    fn indebted(&self) -> u32 {
+        let owes = |account: &MarginAccount| {
+            account.standing == Standing::Good && account.cash < 0 && !account.collateral.is_empty()
+        };
+        let accounts = self.books.accounts();
+        let indebted = accounts.filter(|(of, account)| **of != Vault::get() && owes(account));
+        indebted.count() as u32
+    }
+
+    /// Tells what it begins with.
+    fn introduce(&self) {
+        let mut open: BTreeMap<MarketId, u64> = BTreeMap::new();
+        let (mut longs, mut equity) = (0, 0.0);
+        for (of, account) in self.books.accounts() {
+            equity += self.equity(of);
+            longs += u32::from(account.positions.iter().any(|position| position.lots > 0));
+            for position in &account.positions {
+                let long = u64::try_from(position.lots).unwrap_or(0);
+                *open.entry(position.market).or_default() += long;
+            }
+        }
+        println!(
+            "{} accounts beside {} makers; equity of all {:.1} million USD, {longs} with a long",
+            self.stage.options.accounts,
+            cast::MAKERS,
+            equity / 1e6
+        );
+        for market in &self.view.markets {
+            let lots = open.get(&market.id).copied().unwrap_or(0);
+            let price = market.mark.into_inner() as f64 * market.lot_size.into_inner() as f64;
+            println!(
+                "market {}: {:.1} million USD open at {:.4}",
+                market.id,
+                lots as f64 * price / 1e36 / 1e6,
+                market.mark.into_inner() as f64 / 1e18
+            );
+        }
     }
 
     fn equity(&self, of: &AccountRef<novate_runtime::AccountId>) -> f64 {

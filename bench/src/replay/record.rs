@@ -12,7 +12,7 @@ use novate_types::{
     math, AccountRef, Cash, Lots, MarginAccount, MarketId, Millis, RiskModel, RiskView, Side,
     SignedLots, Standing, Ticks,
 };
-use pallet_liquidation::{Event, Refusal};
+use pallet_liquidation::{Escalation, Event, Refusal};
 use std::collections::{BTreeMap, BTreeSet};
 
 type Of = AccountRef<AccountId>;
@@ -104,14 +104,18 @@ pub struct Record {
     pub uncovered: Cash,
     /// Charged to everybody across; there is no such remedy yet.
     pub shared: Cash,
+    /// Why accounts went from the market to the vault or beyond it.
+    pub escalations: BTreeMap<&'static str, u64>,
     /// Refusals of the vault, by reason.
     pub refusals: BTreeMap<&'static str, u64>,
     /// Longest queue after a close.
     pub queue: u32,
     /// Milliseconds from breach to flat, or to maintenance margin regained.
     pub breaches: Vec<f64>,
-    /// Accounts that were found later than in the close of their breach.
-    pub found_late: u64,
+    /// Milliseconds from breach to the first remedy, of those whose remedies did not begin in the close of their breach.
+    pub late: Vec<f64>,
+    /// Orders placed by the second.
+    pub placed: u64,
     /// Fills of any kind.
     pub fills: u64,
     /// Trading after halts.
@@ -253,7 +257,10 @@ impl Record {
             } => {
                 self.on_fresh_prices(&account, view, held)?;
                 self.liquidations += 1;
-                self.breached.entry(account.clone()).or_insert(view.now);
+                let breached = *self.breached.entry(account.clone()).or_insert(view.now);
+                if breached < view.now {
+                    self.late.push((view.now - breached) as f64);
+                }
                 let deficit = (-equity).max(0);
                 let episode = Episode {
                     deficit,
@@ -273,6 +280,7 @@ impl Record {
                 self.on_fresh_prices(&account, view, held)?;
                 let episode = self.episode(&account)?;
                 ensure!(episode.refused.is_none(), "{account:?}: remedy 2 after 4");
+                self.placed += 1;
             }
             Event::InsurancePaid {
                 account,
@@ -300,8 +308,11 @@ impl Record {
                 }
             }
             Event::TakeoverRefused {
-                account, refusal, ..
+                account,
+                refusal,
+                why,
             } => {
+                *self.escalations.entry(escalation(why)).or_default() += 1;
                 self.on_fresh_prices(&account, view, held)?;
                 let lots = held.all(&account, view).into_iter();
                 let lots: BTreeMap<_, _> = lots.map(|(m, l)| (m, l.unsigned_abs())).collect();
@@ -462,10 +473,18 @@ impl Record {
                 }
             } else if assessed.fresh && !self.breached.contains_key(of) {
                 self.breached.insert(of.clone(), view.now);
-                self.found_late += 1;
             }
         }
         Ok(())
+    }
+}
+
+fn escalation(why: Escalation) -> &'static str {
+    match why {
+        Escalation::DeepShortfall => "below two thirds of maintenance margin",
+        Escalation::Backlog => "backlog",
+        Escalation::MarketExhausted => "market exhausted",
+        Escalation::Frozen => "vault asked again",
     }
 }
 
@@ -475,6 +494,7 @@ fn reason(refusal: &Refusal) -> &'static str {
         Refusal::Margin => "vault's margin",
         Refusal::Cash => "vault's cash",
         Refusal::LossCap(_) => "loss cap",
+        Refusal::OwnAccount => "vault itself",
         _ => "other",
     }
 }
