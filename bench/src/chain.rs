@@ -117,6 +117,8 @@ pub struct Made {
     pub signatures: usize,
     /// Bytes of its extrinsics.
     pub bytes: usize,
+    /// There was no room for more.
+    pub full: bool,
     /// Keys that it changed.
     pub written: usize,
     /// Keys that it changed and their new values, on a chain that nobody imports.
@@ -312,9 +314,22 @@ impl Chain {
         }
     }
 
-    /// Makes a block the pace after the last, with the validators' observations and of `queue` what finds room in it, at most
-    /// `most`, and imports it.
+    /// Makes a block that has room for something of `queue`, see [`Self::make_as_it_comes`].
     pub fn make(
+        &mut self,
+        queue: &mut VecDeque<OpaqueExtrinsic>,
+        most: usize,
+    ) -> anyhow::Result<Made> {
+        let made = self.make_as_it_comes(queue, most)?;
+        if made.full && made.taken == 0 {
+            bail!("not even one extrinsic finds room in a block");
+        }
+        Ok(made)
+    }
+
+    /// Makes a block the pace after the last, with the validators' observations and of `queue` what finds room in it, at most
+    /// `most`, and imports it. In a crash that may be nothing: liquidation comes first.
+    pub fn make_as_it_comes(
         &mut self,
         queue: &mut VecDeque<OpaqueExtrinsic>,
         most: usize,
@@ -358,9 +373,6 @@ impl Chain {
         }
         let built = builder.build()?;
         let mut author = Cost::of_execution(watch, self.author.executor.take(false).root);
-        if full && taken == 0 {
-            bail!("not even one extrinsic finds room in a block");
-        }
 
         let block = built.block;
         let hash = block.header().hash();
@@ -385,6 +397,7 @@ impl Chain {
             taken,
             signatures: taken + observed,
             bytes: block.extrinsics().iter().map(Encode::encoded_size).sum(),
+            full,
             written,
             changes: kept,
             built: author,

@@ -207,17 +207,25 @@ impl Seen {
     }
 }
 
+/// How far the makers' opinions of the price lie from the index after a halt, the lowest below and the highest above it.
+const OPINIONS: f64 = 0.005;
+/// Age up to which a price is fresh.
+const FRESH: Millis = 6_000;
+
 /// What a maker has in a market.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Quotes {
     /// Nothing, because it is not worth the risk.
     Away,
+    /// An order on either side of what it thinks the price is, for a market that reopens.
+    Opinion,
     /// Orders around a mark with a half-spread, on a position.
     Around(f64, f64, SignedLots),
 }
 
 /// All makers: they quote around the mark, wider and thinner as the last minute's range grows; leave one after the other beyond a range of
-/// their own, and come back at half of it.
+/// their own, and come back at half of it. A market that reopens has one order on either side of each of them, around prices on which they
+/// do not agree.
 pub struct Makers {
     traders: Traders,
     seen: BTreeMap<MarketId, Seen>,
@@ -247,15 +255,17 @@ impl Makers {
             .count()
     }
 
-    /// What those whose turn it is send after a block.
-    pub fn act(&mut self, view: &RiskView, books: &Books) -> VecDeque<sp_runtime::OpaqueExtrinsic> {
+    /// Lets them see what a block made of prices.
+    pub fn watch(&mut self, view: &RiskView) {
         for market in &view.markets {
             let ticks = market.index.into_inner() as f64 / market.tick_size.into_inner() as f64;
-            self.seen
-                .entry(market.id)
-                .or_default()
-                .note(view.now, ticks);
+            let seen = self.seen.entry(market.id).or_default();
+            seen.note(view.now, ticks);
         }
+    }
+
+    /// What those whose turn it is send after a block.
+    pub fn act(&mut self, view: &RiskView, books: &Books) -> VecDeque<sp_runtime::OpaqueExtrinsic> {
         let mut calls: Vec<(usize, RuntimeCall)> = Vec::new();
         for number in 0..self.traders.all.len() {
             if (view.block + number as u32) % LOOKS != 0 {
@@ -264,7 +274,7 @@ impl Makers {
             let operations: Vec<Operation> = view
                 .markets
                 .iter()
-                .flat_map(|market| self.requote(number, market, books))
+                .flat_map(|market| self.requote(number, market, view.now, books))
                 .collect();
             if !operations.is_empty() {
                 calls.push((number, submit(operations)));
@@ -273,13 +283,43 @@ impl Makers {
         self.traders.sign(calls)
     }
 
-    fn requote(&mut self, number: usize, market: &MarketView, books: &Books) -> Vec<Operation> {
+    fn opinion(&mut self, number: usize, market: &MarketView) -> Vec<Operation> {
+        let index = market.index.into_inner() as f64 / market.tick_size.into_inner() as f64;
+        let place = 2.0 * number as f64 / f64::from(MAKERS - 1) - 1.0;
+        let lots = (SIZE / lot_worth(market)).max(1.0) as u64;
+        let sides = [(Side::Bid, -1.0), (Side::Ask, 1.0)];
+        let orders = sides.map(|(side, sign)| {
+            let ticks = index * (1.0 + OPINIONS * place + sign * OPINIONS / 4.0);
+            let order = self.traders.all[number].order(market.id, side, lots, ticks as Ticks);
+            Operation::Place(order)
+        });
+        let cancel = Operation::CancelAll {
+            market: Some(market.id),
+        };
+        [cancel].into_iter().chain(orders).collect()
+    }
+
+    fn requote(
+        &mut self,
+        number: usize,
+        market: &MarketView,
+        now: Millis,
+        books: &Books,
+    ) -> Vec<Operation> {
         let of: AccountRef<AccountId> = self.traders.all[number].margin();
         let lots = books
             .account(&of)
             .map_or(0, |account| account.lots(market.id));
         let key = (number, market.id);
         let before = self.quotes.get(&key).copied().unwrap_or(Quotes::Away);
+        let is_priced = now.saturating_sub(market.observed_at) <= FRESH;
+        if market.status == MarketStatus::Open && is_priced && !market.fresh {
+            self.quotes.insert(key, Quotes::Opinion);
+            return match before {
+                Quotes::Opinion => vec![],
+                _ => self.opinion(number, market),
+            };
+        }
         let range = self.seen.get(&market.id).map_or(0.0, Seen::range);
         let bears = LEAVES.0 + LEAVES.1 * number as f64;
         let bears = if before == Quotes::Away {

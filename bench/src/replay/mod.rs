@@ -201,12 +201,16 @@ impl Done {
             record.deleveraged(),
             record.bankrupt
         );
-        for reopened in &record.reopened {
+        for (reopened, distance) in record
+            .reopened
+            .iter()
+            .filter_map(|r| Some((r, r.distance()?)))
+        {
             ensure!(
-                reopened.distance().abs() <= self.band,
+                distance.abs() <= self.band,
                 "market {} reopened {:.2} % from the first fresh index",
                 reopened.market,
-                100.0 * reopened.distance()
+                100.0 * distance
             );
         }
         Ok(())
@@ -502,11 +506,12 @@ impl Stage<'_> {
             record.fills
         );
         println!(
-            "deficit {:.2} USD, insurance paid {:.2}, given up by counterparties {:.2}, uncovered at most {:.2}, shared {:.2}",
+            "deficit {:.2} USD, insurance paid {:.2}, given up by counterparties {:.2}, uncovered {:.2} (between closes at most {:.2}), shared {:.2}",
             dollars(record.deficit()),
             dollars(record.insurance),
             dollars(record.given_up),
             dollars(record.uncovered),
+            dollars(record.uncovered_most),
             dollars(record.shared)
         );
         println!(
@@ -529,20 +534,31 @@ impl Stage<'_> {
             seconds(&record.late, 1.0)
         );
         for reopened in &record.reopened {
+            let traded = match reopened.distance() {
+                Some(distance) => format!(
+                    "{:+.3} % from the first fresh index at the farthest",
+                    100.0 * distance
+                ),
+                None => "nothing".into(),
+            };
             println!(
-                "market {} had no fresh price for {} s and traded {} s after that {:+.3} % from the first fresh index, at the farthest of its first match; the band is {:.1} %",
+                "market {} had no price for {} s; its first match traded {traded}; the band is {:.1} %",
                 reopened.market,
                 (reopened.fresh - reopened.halted) / 1_000,
-                (reopened.traded - reopened.fresh) / 1_000,
-                100.0 * reopened.distance(),
                 100.0 * done.band
             );
         }
         println!(
-            "queue at most {}, empty {} blocks after the price stood still",
+            "the vault worked off {} lots, {:.0} USD; {} blocks had no room for an order",
+            record.worked_off.lots,
+            dollars(record.worked_off.notional),
+            record.crowded
+        );
+        println!(
+            "queue at most {}; nobody below maintenance margin {} blocks after the price stood still; {} above it wait for the vault to pay their debt",
             record.queue,
-            done.drained
-                .map_or("not even 120".into(), |blocks| blocks.to_string())
+            done.drained.map_or("not even 120".into(), |blocks| blocks.to_string()),
+            done.indebted
         );
         println!("{} blocks in {:.0} s", done.blocks, done.seconds);
     }
@@ -620,7 +636,8 @@ impl<'a> Show<'a> {
     fn block(&mut self) -> Result<Option<String>> {
         let stage = self.stage;
         self.chain.oracle.prices = stage.observed(self.chain.next());
-        let made = self.chain.make(&mut self.sent, usize::MAX)?;
+        let made = self.chain.make_as_it_comes(&mut self.sent, usize::MAX)?;
+        self.record.crowded += u64::from(made.full && made.taken == 0);
         let before = self.books.follow(made.changes)?;
         let (view, events, balances, queued, uncovered) = self.chain.read(|| {
             let events = System::events().into_iter().map(|record| record.event);
@@ -637,7 +654,8 @@ impl<'a> Show<'a> {
         self.queued_most = self.queued_most.max(queued);
         let record = &mut self.record;
         record.queue = record.queue.max(queued);
-        record.uncovered = record.uncovered.max(uncovered);
+        record.uncovered = uncovered;
+        record.uncovered_most = record.uncovered_most.max(uncovered);
         let number = self.view.block;
         if let Err(why) = self.books.conserved(&balances) {
             return Ok(Some(format!("block {number}: {why}")));
@@ -645,7 +663,11 @@ impl<'a> Show<'a> {
         record
             .note(&self.view, events, &before, &self.books)
             .with_context(|| format!("block {number}"))?;
-        self.sent.extend(self.makers.act(&self.view, &self.books));
+        self.makers.watch(&self.view);
+        // Whoever still waits for a block sends nothing more.
+        if self.sent.is_empty() {
+            self.sent = self.makers.act(&self.view, &self.books);
+        }
         Ok(None)
     }
 
@@ -715,8 +737,11 @@ impl<'a> Show<'a> {
         for coin in stage.tape.coins() {
             let price = prices.get(&coin).filter(|_| !stage.is_silent(now));
             let price = price.map_or(f64::NAN, |price| price.into_inner() as f64 / 1e18);
-            let decimals = if price > 10.0 { 1 } else { 4 };
-            quoted.push(format!("{coin} {price:.decimals$}"));
+            quoted.push(match price {
+                none if none.is_nan() => format!("{coin} -"),
+                large if large > 10.0 => format!("{coin} {large:.1}"),
+                small => format!("{coin} {small:.4}"),
+            });
             self.history.prices.entry(coin).or_default().push(price);
         }
         let (fund, vault) = (

@@ -3,14 +3,15 @@
 
 use super::books::Books;
 use anyhow::{bail, ensure, Result};
+use frame_support::traits::Get;
 use novate_risk::Linear;
 use novate_runtime::{
     configs::exchange::{InsuranceFund, Vault},
-    AccountId, RuntimeEvent,
+    AccountId, Runtime, RuntimeEvent,
 };
 use novate_types::{
-    math, AccountRef, Cash, Lots, MarginAccount, MarketId, Millis, RiskModel, RiskView, Side,
-    SignedLots, Standing, Ticks,
+    math, AccountRef, BlockNumber, Cash, Lots, MarginAccount, MarketId, Millis, RiskModel,
+    RiskView, Side, SignedLots, Standing, Ticks,
 };
 use pallet_liquidation::{Escalation, Event, Refusal};
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,7 +52,7 @@ struct Episode {
     insured: Cash,
 }
 
-/// The first trade after a halt.
+/// A market's first match after a halt.
 #[derive(Clone, Debug)]
 pub struct Reopened {
     /// Where.
@@ -60,18 +61,16 @@ pub struct Reopened {
     pub halted: Millis,
     /// Time of its first fresh price after it.
     pub fresh: Millis,
-    /// When it first traded again.
-    pub traded: Millis,
     /// The first fresh index after the halt, in ticks.
     pub index: f64,
-    /// The price farthest from it among those of the first match.
-    pub price: Ticks,
+    /// The price farthest from it among those of the match; none if nobody traded.
+    pub price: Option<Ticks>,
 }
 
 impl Reopened {
-    /// How far from the first fresh index the first match traded at most.
-    pub fn distance(&self) -> f64 {
-        self.price as f64 / self.index - 1.0
+    /// How far from the first fresh index the match traded at most.
+    pub fn distance(&self) -> Option<f64> {
+        self.price.map(|price| price as f64 / self.index - 1.0)
     }
 }
 
@@ -79,8 +78,8 @@ impl Reopened {
 enum Reopening {
     /// Since when it has no price.
     Halted(Millis),
-    /// Since when it had no price, when it had one again, and which.
-    Fresh(Millis, Millis, f64),
+    /// The first close that matches it, and what is known of it.
+    At(BlockNumber, Reopened),
 }
 
 /// Everything that is counted.
@@ -88,6 +87,10 @@ enum Reopening {
 pub struct Record {
     /// By number, from one: cancelled orders, the market, competition, the vault, the insurance fund, deleveraging, shared loss.
     pub remedies: [Remedy; 7],
+    /// What the vault sold and bought of what it had taken over.
+    pub worked_off: Remedy,
+    /// Blocks in which no order found room.
+    pub crowded: u64,
     /// Accounts that went to the remedies, each time counted.
     pub liquidations: u64,
     /// Orders cancelled by the first.
@@ -100,8 +103,10 @@ pub struct Record {
     pub bankrupt: Lots,
     /// What counterparties gave up by closing at a bankruptcy price instead of the mark, in quantums.
     pub given_up: Cash,
-    /// What stood uncovered at most after a close, in quantums.
+    /// What stands uncovered after the last close, in quantums.
     pub uncovered: Cash,
+    /// What stood uncovered after the worst close: those whom it had no time for are in it.
+    pub uncovered_most: Cash,
     /// Charged to everybody across; there is no such remedy yet.
     pub shared: Cash,
     /// Why accounts went from the market to the vault or beyond it.
@@ -211,13 +216,19 @@ impl Record {
                             Side::Ask => -signed,
                         };
                         self.fills += 1;
-                        if fill.liquidation {
+                        if fill.liquidation && fill.account == Vault::get() {
+                            self.worked_off.add(
+                                &fill.account,
+                                fill.lots,
+                                notional(fill.lots, market, view)?,
+                            );
+                        } else if fill.liquidation {
                             let notional = notional(fill.lots, market, view)?;
                             self.remedies[1].add(&fill.account, fill.lots, notional);
                         }
                     }
                     let prices = fills.iter().map(|fill| fill.ticks);
-                    self.note_trades(market, prices, view.now);
+                    self.note_trades(market, prices);
                 }
                 _ => {}
             }
@@ -247,7 +258,7 @@ impl Record {
 
     fn note_remedy(
         &mut self,
-        event: Event<novate_runtime::Runtime>,
+        event: Event<Runtime>,
         view: &RiskView,
         held: &mut Held<'_>,
     ) -> Result<()> {
@@ -295,8 +306,12 @@ impl Record {
                 episode.deficit = episode.deficit.max(episode.insured + left);
             }
             Event::TakenOver {
-                account, equity, ..
+                account,
+                equity,
+                why,
+                ..
             } => {
+                *self.escalations.entry(escalation(why)).or_default() += 1;
                 self.on_fresh_prices(&account, view, held)?;
                 ensure!(equity >= 0, "the vault took {account:?} below zero");
                 self.episode(&account)?;
@@ -405,44 +420,52 @@ impl Record {
         Ok(())
     }
 
-    fn note_trades(&mut self, market: MarketId, prices: impl Iterator<Item = Ticks>, now: Millis) {
-        let Some(Reopening::Fresh(halted, fresh, index)) = self.reopening.get(&market).cloned()
-        else {
+    fn note_trades(&mut self, market: MarketId, prices: impl Iterator<Item = Ticks>) {
+        let Some(Reopening::At(_, reopened)) = self.reopening.get_mut(&market) else {
             return;
         };
+        let index = reopened.index;
         let off = |ticks: &Ticks| (*ticks as f64 - index).abs();
-        if let Some(price) = prices.max_by(|a, b| off(a).total_cmp(&off(b))) {
-            self.reopening.remove(&market);
-            self.reopened.push(Reopened {
-                market,
-                halted,
-                fresh,
-                traded: now,
-                index,
-                price,
-            });
-        }
+        let prices = prices.chain(reopened.price);
+        reopened.price = prices.max_by(|a, b| off(a).total_cmp(&off(b)));
     }
 
     fn note_halts(&mut self, view: &RiskView) {
         for market in &view.markets {
+            let id = market.id;
             let age = view.now.saturating_sub(market.observed_at);
-            let ticks =
-                market.index.into_inner() as f64 / market.tick_size.into_inner().max(1) as f64;
-            let next = match self.reopening.get(&market.id) {
-                _ if !market.status.allows_matching() && age > FRESH => {
-                    Reopening::Halted(view.now - age)
+            let halts = !market.status.allows_matching() && age > FRESH;
+            match self.reopening.remove(&id) {
+                Some(Reopening::Halted(halted)) if age <= FRESH => {
+                    let size = market.tick_size.into_inner().max(1) as f64;
+                    let reopened = Reopened {
+                        market: id,
+                        halted,
+                        fresh: view.now,
+                        index: market.index.into_inner() as f64 / size,
+                        price: None,
+                    };
+                    let wait: BlockNumber =
+                        <Runtime as pallet_clearing::Config>::ReopeningBlocks::get();
+                    let at = Reopening::At(view.block + wait, reopened);
+                    self.reopening.insert(id, at);
                 }
-                Some(Reopening::Halted(since)) if age <= FRESH => {
-                    Reopening::Fresh(*since, view.now, ticks)
+                Some(Reopening::At(at, reopened)) if !halts => {
+                    if view.block >= at {
+                        self.reopened.push(reopened);
+                    } else {
+                        let at = Reopening::At(at, reopened);
+                        self.reopening.insert(id, at);
+                    }
                 }
-                _ => continue,
-            };
-            if !matches!(
-                (&next, self.reopening.get(&market.id)),
-                (Reopening::Halted(_), Some(Reopening::Halted(_)))
-            ) {
-                self.reopening.insert(market.id, next);
+                Some(Reopening::Halted(since)) => {
+                    self.reopening.insert(id, Reopening::Halted(since));
+                }
+                _ if halts => {
+                    let since = Reopening::Halted(market.observed_at);
+                    self.reopening.insert(id, since);
+                }
+                _ => {}
             }
         }
     }
