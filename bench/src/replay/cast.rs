@@ -381,6 +381,7 @@ impl Makers {
 mod tests {
     use super::*;
     use novate_types::{CollateralParams, CollateralView, Price};
+    use sp_runtime::FixedPointNumber;
 
     fn view() -> RiskView {
         let market = |id, mark: u128, tick, lot| MarketView {
