@@ -521,3 +521,192 @@ fn reason(refusal: &Refusal) -> &'static str {
         _ => "other",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use codec::Encode;
+    use frame_support::BoundedVec;
+    use novate_types::{LedgerError, MarketStatus, MarketView, Position, Price};
+    use pallet_margin::Accounts;
+
+    const NOW: Millis = 1_000_000;
+
+    fn view() -> RiskView {
+        let one = Price::from_inner(1_000_000_000_000_000_000);
+        let market = MarketView {
+            id: 0,
+            underlying: 0,
+            status: MarketStatus::Open,
+            tick_size: one,
+            lot_size: one,
+            tick_value: 1_000_000,
+            mark: Price::from_inner(100 * one.into_inner()),
+            index: Price::from_inner(100 * one.into_inner()),
+            observed_at: NOW,
+            fresh: true,
+            funding_index: 0,
+            imf: 50_000,
+            mmf: 30_000,
+            profit_credit: 0,
+            price_band: 30_000,
+            min_notional: 0,
+            impact_notional: 0,
+            open_interest_cap: u64::MAX,
+        };
+        RiskView {
+            block: 7,
+            now: NOW,
+            markets: BoundedVec::truncate_from(vec![market]),
+            ..RiskView::default()
+        }
+    }
+
+    fn of(number: u8) -> Of {
+        AccountRef::new([number; 32].into(), 0)
+    }
+
+    /// Two accounts across from each other: before, with `was` lots, and now with `is`.
+    fn state(was: i64, is: i64) -> (Books, Before) {
+        let account = |lots: i64, standing| {
+            let mut account = MarginAccount {
+                standing,
+                ..MarginAccount::default()
+            };
+            let position = Position {
+                market: 0,
+                lots,
+                cost: i128::from(lots) * 98_000_000,
+                funding_index: 0,
+                rank: Default::default(),
+            };
+            if lots != 0 {
+                account.positions.try_push(position).unwrap();
+            }
+            account
+        };
+        let change = |number, lots| {
+            let key = Accounts::<Runtime>::hashed_key_for(of(number));
+            (key, Some(account(lots, Standing::Frozen).encode()))
+        };
+        let mut books = Books::default();
+        books.follow(vec![change(1, was), change(2, -was)]).unwrap();
+        let before = books.follow(vec![change(1, is), change(2, -is)]).unwrap();
+        (books, before)
+    }
+
+    fn started() -> Event<Runtime> {
+        Event::LiquidationStarted {
+            account: of(1),
+            equity: -5,
+            maintenance: 10,
+        }
+    }
+
+    fn refused() -> Event<Runtime> {
+        Event::TakeoverRefused {
+            account: of(1),
+            why: Escalation::DeepShortfall,
+            refusal: Refusal::Ledger(LedgerError::NoAccount),
+        }
+    }
+
+    fn deleveraged(lots: Lots) -> Event<Runtime> {
+        Event::Deleveraged {
+            account: of(1),
+            counterparty: of(2),
+            market: 0,
+            lots,
+            value: -(lots as Cash) * 101_000_000,
+        }
+    }
+
+    fn note(view: &RiskView, (was, is): (i64, i64), events: &[Event<Runtime>]) -> Result<Record> {
+        let (books, before) = state(was, is);
+        let events = events.iter().cloned().map(RuntimeEvent::Liquidation);
+        let mut record = Record::default();
+        record.note(view, events.collect(), &before, &books)?;
+        Ok(record)
+    }
+
+    #[test]
+    fn deleveraging_is_counted_with_what_counterparties_gave_up() {
+        let record = note(&view(), (10, 4), &[started(), refused(), deleveraged(6)]).unwrap();
+        assert_eq!((record.deleveraged(), record.bankrupt), (6, 10));
+        assert_eq!(record.remedies[5].notional, 600_000_000);
+        // A short who buys 6 lots at 101 instead of 100.
+        assert_eq!(record.given_up, 6_000_000);
+    }
+
+    #[test]
+    fn more_lots_than_were_refused_or_held_are_noticed() {
+        let orders = [
+            vec![started(), refused(), deleveraged(11)],
+            vec![started(), refused(), deleveraged(6), deleveraged(6)],
+            vec![started(), deleveraged(6)],
+        ];
+        for events in orders {
+            assert!(note(&view(), (10, 4), &events).is_err(), "{events:?}");
+        }
+    }
+
+    #[test]
+    fn remedies_out_of_order_are_noticed() {
+        let paid = Event::InsurancePaid {
+            account: of(1),
+            paid: 5,
+            left: 0,
+        };
+        let cancelled = Event::OrdersCancelled {
+            account: of(1),
+            orders: 1,
+        };
+        assert!(note(&view(), (10, 10), &[started(), paid.clone()]).is_ok());
+        assert!(note(&view(), (10, 10), &[paid]).is_err());
+        assert!(note(&view(), (10, 10), &[started(), refused(), cancelled]).is_err());
+        assert!(note(&view(), (10, 10), &[started(), started()]).is_err());
+    }
+
+    #[test]
+    fn a_remedy_on_a_stale_price_is_noticed() {
+        let mut view = view();
+        assert!(note(&view, (10, 10), &[started()]).is_ok());
+        view.markets[0].observed_at = NOW - FRESH - 1;
+        assert!(note(&view, (10, 10), &[started()]).is_err());
+        view.markets[0].observed_at = NOW;
+        view.markets[0].fresh = false;
+        assert!(note(&view, (10, 10), &[started()]).is_err());
+    }
+
+    #[test]
+    fn a_position_that_no_event_explains_is_noticed() {
+        assert!(note(&view(), (10, 10), &[]).is_ok());
+        assert!(note(&view(), (10, 9), &[]).is_err());
+        let events = [started(), refused(), deleveraged(5)];
+        assert!(note(&view(), (10, 4), &events).is_err());
+    }
+
+    #[test]
+    fn a_reopened_market_is_known_by_the_match_that_it_waited_for() {
+        let (books, _) = state(10, 10);
+        let none = Before::new();
+        let mut record = Record::default();
+        let mut view = view();
+        let wait: BlockNumber = <Runtime as pallet_clearing::Config>::ReopeningBlocks::get();
+        view.markets[0].status = MarketStatus::Halted;
+        view.now = NOW + 70_000;
+        record.note(&view, vec![], &none, &books).unwrap();
+        view.markets[0].status = MarketStatus::Open;
+        (view.block, view.now) = (8, NOW + 80_000);
+        view.markets[0].observed_at = view.now;
+        record.note(&view, vec![], &none, &books).unwrap();
+        assert!(record.reopened.is_empty());
+        record.note_trades(0, [99, 102, 101].into_iter());
+        view.block = 8 + wait;
+        record.note(&view, vec![], &none, &books).unwrap();
+        let reopened = &record.reopened[0];
+        assert_eq!((reopened.halted, reopened.fresh), (NOW, NOW + 80_000));
+        assert_eq!(reopened.price, Some(102));
+        assert!((reopened.distance().unwrap() - 0.02).abs() < 1e-12);
+    }
+}
