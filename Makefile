@@ -19,7 +19,7 @@ BLOB_FLAGS := -C link-arg=--export-table -C link-arg=--export=__heap_base -C lin
 
 DEBIAN := build-essential ca-certificates clang cmake git libssl-dev pkg-config protobuf-compiler
 
-.PHONY: help run dev test check format lint build setup fmt bench bench-check weights
+.PHONY: help run dev test check format lint build setup fmt bench bench-check weights replay
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -87,3 +87,15 @@ endif
 bench-check: build ## measures, and compares the ratios with the committed table
 	$(BIN)/novate-bench --json $(FIGURES)
 	$(BIN)/novate-bench check --baseline bench/baseline.json $(FIGURES)
+
+# The six hours of each recorded crash's deepest fall; with USDC first as settlement currency, then as collateral.
+CRASH := bench/data/crash_2022-11_ftx_1m.csv.gz
+DEPEG := bench/data/usdc_depeg_2023-03_1m.csv.gz
+
+replay: build ## recorded crashes through the whole chain, and an oracle that falls silent (docs/risk.md)
+	$(BIN)/novate-bench replay $(CRASH)
+	$(BIN)/novate-bench replay $(DEPEG)
+	$(BIN)/novate-bench replay $(DEPEG) --settlement usdt
+	for silence in 19:31:30,30 19:30:30,120 18:32:00,3600; do \
+		$(BIN)/novate-bench replay $(CRASH) --from 2022-11-08T18:15 --to 2022-11-08T19:50 --outage 2022-11-08T$$silence || exit 1; \
+	done

@@ -1,7 +1,7 @@
 //! A chain in process: an author and an importer, each with the node's own client and a database of its own on disk.
 //!
 //! Blocks are made as a validator makes them (one runtime call per extrinsic, then the close) and imported as everybody else
-//! imports them (one `execute_block`), and both must reach the same state root. What is not measured, such as accounts and
+//! imports them (one `execute_block`), and both must reach the same state root; a replay goes without the importer. What is not measured, such as accounts and
 //! positions by the hundred thousand, is written by the same runtime compiled natively, in a block of its own whose state both
 //! take over.
 
@@ -36,7 +36,7 @@ use sp_runtime::{
     traits::{Block as _, HashingFor, Header as _},
     OpaqueExtrinsic, StateVersion,
 };
-use sp_state_machine::{Ext, OverlayedChanges};
+use sp_state_machine::{Ext, OverlayedChanges, StorageCollection};
 use sp_storage::Storage;
 use std::{
     collections::VecDeque,
@@ -120,8 +120,12 @@ pub struct Made {
     pub signatures: usize,
     /// Bytes of its extrinsics.
     pub bytes: usize,
+    /// There was no room for more.
+    pub full: bool,
     /// Keys that it changed.
     pub written: usize,
+    /// Keys that it changed and their new values, on a chain that nobody imports.
+    pub changes: StorageCollection,
     /// Building it.
     pub built: Cost,
     /// Importing it.
@@ -213,15 +217,18 @@ impl Party {
 /// The chain and who runs it.
 pub struct Chain {
     author: Party,
-    importer: Party,
+    /// None on a chain whose blocks nobody else looks at.
+    importer: Option<Party>,
     parent: Header,
     time: Millis,
+    /// From a block to the next.
+    pace: Millis,
     /// Whether blocks are final at once.
     finalizes: bool,
     /// The validators' prices.
     pub oracle: Oracle,
     // Last, so that the databases are closed before their files go.
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Chain {
@@ -232,30 +239,59 @@ impl Chain {
         oracle: Oracle,
         tokio: &Handle,
     ) -> anyhow::Result<Self> {
+        let mut chain = Self::alone(dir, genesis, oracle, tokio)?;
+        let at = chain.dir.path().join("importer");
+        let importer = Party::open(&at, genesis.clone(), tokio.clone())?;
+        if chain.genesis() != importer.client.info().genesis_hash {
+            bail!("author and importer begin with different blocks");
+        }
+        chain.importer = Some(importer);
+        Ok(chain)
+    }
+
+    /// The same without an importer: for what happens on a chain, not for what it costs.
+    pub fn alone(
+        dir: &Path,
+        genesis: &Storage,
+        oracle: Oracle,
+        tokio: &Handle,
+    ) -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new()
             .prefix("novate-bench-")
             .tempdir_in(dir)?;
-        let open = |name| Party::open(&dir.path().join(name), genesis.clone(), tokio.clone());
-        let (author, importer) = (open("author")?, open("importer")?);
+        let author = Party::open(&dir.path().join("author"), genesis.clone(), tokio.clone())?;
         let hash = author.client.info().genesis_hash;
-        if hash != importer.client.info().genesis_hash {
-            bail!("author and importer begin with different blocks");
-        }
         let parent = author.client.header(hash)?.context("there is a genesis")?;
         Ok(Self {
             author,
-            importer,
+            importer: None,
             parent,
             time: GENESIS_TIME,
+            pace: SLOT_MILLIS,
             finalizes: true,
             oracle: oracle.on(hash),
-            _dir: dir,
+            dir,
         })
     }
 
     /// Hash of the first block, over which transactions are signed.
     pub fn genesis(&self) -> Hash {
         self.author.client.info().genesis_hash
+    }
+
+    /// The next block comes `pace` milliseconds after `time`, and so on. Blocks before it must be earlier.
+    pub fn set_clock(&mut self, time: Millis, pace: Millis) {
+        (self.time, self.pace) = (time, pace);
+    }
+
+    /// Time of the next block.
+    pub fn next(&self) -> Millis {
+        self.time + self.pace
+    }
+
+    /// Time of the last block.
+    pub fn time(&self) -> Millis {
+        self.time
     }
 
     /// From here on nothing is final, so that the chain can come back.
@@ -272,7 +308,9 @@ impl Chain {
     fn finalize(&self, hash: Hash) -> anyhow::Result<()> {
         if self.finalizes {
             self.author.finalize(hash)?;
-            self.importer.finalize(hash)?;
+            if let Some(importer) = &self.importer {
+                importer.finalize(hash)?;
+            }
         }
         Ok(())
     }
@@ -284,14 +322,27 @@ impl Chain {
         }
     }
 
-    /// Makes a block a second after the last, with the validators' observations and of `queue` what finds room in it, at most
-    /// `most`, and imports it.
+    /// Makes a block that has room for something of `queue`, see [`Self::make_as_it_comes`].
     pub fn make(
         &mut self,
         queue: &mut VecDeque<OpaqueExtrinsic>,
         most: usize,
     ) -> anyhow::Result<Made> {
-        self.time += SLOT_MILLIS;
+        let made = self.make_as_it_comes(queue, most)?;
+        if made.full && made.taken == 0 {
+            bail!("not even one extrinsic finds room in a block");
+        }
+        Ok(made)
+    }
+
+    /// Makes a block the pace after the last, with the validators' observations and of `queue` what finds room in it, at most
+    /// `most`, and imports it. In a crash that may be nothing: liquidation comes first.
+    pub fn make_as_it_comes(
+        &mut self,
+        queue: &mut VecDeque<OpaqueExtrinsic>,
+        most: usize,
+    ) -> anyhow::Result<Made> {
+        self.time += self.pace;
         let parent = self.parent.hash();
         let observations = self.oracle.observe(self.parent.number, self.time);
         let mut inherents = InherentData::new();
@@ -330,32 +381,23 @@ impl Chain {
         }
         let built = builder.build()?;
         let mut author = Cost::of_execution(watch, self.author.executor.take(false).root);
-        if full && taken == 0 {
-            bail!("not even one extrinsic finds room in a block");
-        }
 
         let block = built.block;
         let hash = block.header().hash();
         let own = block.clone();
-        let watch = Stopwatch::start();
-        self.author
-            .take_over(BlockOrigin::Own, own, built.storage_changes)?;
-        author.add_commit(watch);
-
-        let (received, stored) = (block.clone(), block.clone());
-        self.importer.executor.take(false);
-        let watch = Stopwatch::start();
-        let changes = self.importer.execute(received)?;
-        let mut imported = Cost::of_execution(watch, self.importer.executor.take(false).root);
-        for _ in 0..again() {
-            self.importer.execute(block.clone())?;
-        }
+        let changes = built.storage_changes;
         let written = changes.main_storage_changes.len();
+        let kept = match self.importer {
+            Some(_) => Vec::new(),
+            None => changes.main_storage_changes.clone(),
+        };
         let watch = Stopwatch::start();
-        self.importer
-            .take_over(BlockOrigin::NetworkBroadcast, stored, changes)?;
-        imported.add_commit(watch);
-        AGREED.fetch_add(1, Ordering::Relaxed);
+        self.author.take_over(BlockOrigin::Own, own, changes)?;
+        author.add_commit(watch);
+        let imported = match &self.importer {
+            Some(importer) => import(importer, &block)?,
+            None => Cost::default(),
+        };
 
         self.finalize(hash)?;
         self.parent = block.header().clone();
@@ -363,7 +405,9 @@ impl Chain {
             taken,
             signatures: taken + observed,
             bytes: block.extrinsics().iter().map(Encode::encoded_size).sum(),
+            full,
             written,
+            changes: kept,
             built: author,
             imported,
             block,
@@ -380,9 +424,10 @@ impl Chain {
 
     /// Executes the block once more on its parent's state and counts what it asks of storage.
     pub fn count(&self, block: &Block) -> anyhow::Result<Accesses> {
-        self.importer.executor.take(true);
-        self.importer.execute(block.clone())?;
-        let seen = self.importer.executor.take(false);
+        let party = self.importer.as_ref().unwrap_or(&self.author);
+        party.executor.take(true);
+        party.execute(block.clone())?;
+        let seen = party.executor.take(false);
         seen.accesses.context("it was counting")
     }
 
@@ -404,7 +449,7 @@ impl Chain {
 
     /// A block in which native code writes what it likes: for what nobody measures.
     pub fn seed<R>(&mut self, act: impl FnOnce() -> R) -> anyhow::Result<R> {
-        self.time += SLOT_MILLIS;
+        self.time += self.pace;
         let observations = self.oracle.observe(self.parent.number, self.time);
         let header = Header::new(
             self.parent.number + 1,
@@ -450,11 +495,29 @@ impl Chain {
         self.parent = block.header().clone();
         self.author
             .take_over(BlockOrigin::Own, block.clone(), again)?;
-        self.importer
-            .take_over(BlockOrigin::NetworkBroadcast, block, changes)?;
+        if let Some(importer) = &self.importer {
+            importer.take_over(BlockOrigin::NetworkBroadcast, block, changes)?;
+        }
         self.finalize(hash)?;
         Ok(done)
     }
+}
+
+/// Imports a block as everybody but its author does.
+fn import(importer: &Party, block: &Block) -> anyhow::Result<Cost> {
+    let (received, stored) = (block.clone(), block.clone());
+    importer.executor.take(false);
+    let watch = Stopwatch::start();
+    let changes = importer.execute(received)?;
+    let mut cost = Cost::of_execution(watch, importer.executor.take(false).root);
+    for _ in 0..again() {
+        importer.execute(block.clone())?;
+    }
+    let watch = Stopwatch::start();
+    importer.take_over(BlockOrigin::NetworkBroadcast, stored, changes)?;
+    cost.add_commit(watch);
+    AGREED.fetch_add(1, Ordering::Relaxed);
+    Ok(cost)
 }
 
 /// Applies an extrinsic that must be valid and succeed.

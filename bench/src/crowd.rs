@@ -12,7 +12,7 @@ use novate_runtime::{
     AccountId, Assets, Clearing, Liquidation, Margin, Runtime, System,
 };
 use novate_types::{
-    AccountRef, Cash, CurrentView, Ledger, LedgerError, MarginAccount, MarketId, Position,
+    AccountRef, AssetId, Cash, CurrentView, Ledger, LedgerError, MarginAccount, MarketId, Position,
     RiskModel, SignedLots, QUANTUMS,
 };
 use pallet_margin::Accounts;
@@ -28,7 +28,7 @@ const FUND: Cash = 2_000_000;
 const VAULT: Cash = 5_000_000;
 
 /// SplitMix64 (Steele, Lea and Flood 2014).
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -39,12 +39,13 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, n: u64) -> u64 {
+    /// Below `n`.
+    pub fn below(&mut self, n: u64) -> u64 {
         self.next() % n
     }
 
     /// Between zero and one.
-    fn part(&mut self) -> f64 {
+    pub fn part(&mut self) -> f64 {
         self.below(1 << 32) as f64 / (1u64 << 32) as f64
     }
 }
@@ -54,8 +55,8 @@ pub fn member(number: u32) -> AccountRef<AccountId> {
     AccountRef::new(AccountId::from(secret("crowd", number)), 0)
 }
 
-/// What a member holds: by market, lots and their cost.
-type Held = Vec<(MarketId, SignedLots, Cash)>;
+/// What an account holds: by market, lots and their cost.
+pub type Held = Vec<(MarketId, SignedLots, Cash)>;
 
 fn long(random: &mut Random, equity: f64) -> Held {
     let leverage = 1.0 + 9.0 * random.part();
@@ -117,10 +118,10 @@ pub fn seed(from: u32, to: u32) {
         }
         for (number, (cash, held)) in (group * GROUP..).zip(members) {
             deposited += cash;
-            open(&member(number), &view, cash, &held);
+            open(&member(number), &view, cash, &held, &[]);
         }
     }
-    credit(deposited);
+    credit(USDC, deposited);
     System::reset_events();
 }
 
@@ -133,12 +134,19 @@ pub fn groups(accounts: u32) -> u32 {
 pub fn back() {
     let view = Clearing::view();
     for (of, dollars) in [(InsuranceFund::get(), FUND), (Vault::get(), VAULT)] {
-        open(&of, &view, dollars * QUANTUMS, &Held::new());
-        credit(dollars * QUANTUMS);
+        open(&of, &view, dollars * QUANTUMS, &Held::new(), &[]);
+        credit(USDC, dollars * QUANTUMS);
     }
 }
 
-fn open(of: &AccountRef<AccountId>, view: &novate_types::RiskView, cash: Cash, held: &Held) {
+/// Opens an account, or adds to one. Where the assets come from is [`credit`]'s. Runs natively.
+pub fn open(
+    of: &AccountRef<AccountId>,
+    view: &novate_types::RiskView,
+    cash: Cash,
+    held: &Held,
+    collateral: &[(AssetId, u128)],
+) {
     let opened = Margin::settle(of, view, true, |account: &mut MarginAccount| {
         account.cash += cash;
         for (market, lots, cost) in held {
@@ -153,17 +161,21 @@ fn open(of: &AccountRef<AccountId>, view: &novate_types::RiskView, cash: Cash, h
             account.positions.try_push(position).map_err(full)?;
         }
         account.positions.sort_by_key(|p| p.market);
+        for asset in collateral {
+            let full = |_| LedgerError::Risk(novate_types::RiskError::Full);
+            account.collateral.try_push(*asset).map_err(full)?;
+        }
         Ok::<_, LedgerError>(())
     });
     opened.expect("the ledger takes it");
 }
 
-/// What the accounts' cash comes from: custody holds as much.
-fn credit(amount: Cash) {
+/// What the accounts' assets come from: custody holds as much.
+pub fn credit(asset: AssetId, amount: Cash) {
     let giver = member(u32::MAX).owner;
     let amount = amount.unsigned_abs();
-    Assets::mint_into(USDC, &giver, amount + 1).expect("the asset exists");
-    Margin::take_into_custody(&giver, USDC, amount).expect("the giver has it");
+    Assets::mint_into(asset, &giver, amount + 1).expect("the asset exists");
+    Margin::take_into_custody(&giver, asset, amount).expect("the giver has it");
 }
 
 /// What a look at every account finds.

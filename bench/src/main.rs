@@ -5,6 +5,7 @@ mod chain;
 mod crowd;
 mod measure;
 mod oracle;
+mod replay;
 mod rpc;
 mod scenarios;
 mod traders;
@@ -54,6 +55,8 @@ struct Cli {
 enum Command {
     /// Sends signed orders over WebSocket to a running node.
     Rpc(rpc::Options),
+    /// Replays a crash that happened, minute by minute, on a chain in process.
+    Replay(replay::Options),
     /// Compares a run's ratios with the committed ones; fails if one is more than 15 % worse.
     Check {
         /// What was committed, one JSON object a line.
@@ -81,21 +84,34 @@ fn machine() -> String {
     )
 }
 
+/// The runtime's blob.
+fn built_in() -> anyhow::Result<Vec<u8>> {
+    let blob = novate_runtime::WASM_BINARY.context(
+        "this binary was built without the runtime's WASM; build without SKIP_WASM_BUILD",
+    )?;
+    Ok(blob.to_vec())
+}
+
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     let tokio = tokio::runtime::Runtime::new()?;
     match cli.command {
         Some(Command::Rpc(options)) => return tokio.block_on(rpc::run(options)),
         Some(Command::Check { baseline, run }) => return baseline::check(&baseline, &run),
+        Some(Command::Replay(options)) => {
+            println!("{}", machine());
+            let place = replay::Place {
+                dir: &cli.dir,
+                code: &built_in()?,
+                tokio: tokio.handle(),
+            };
+            return replay::run(&options, &place);
+        }
         None => {}
     }
     let code = match &cli.wasm {
         Some(file) => std::fs::read(file).with_context(|| format!("{}", file.display()))?,
-        None => novate_runtime::WASM_BINARY
-            .context(
-                "this binary was built without the runtime's WASM; build without SKIP_WASM_BUILD",
-            )?
-            .to_vec(),
+        None => built_in()?,
     };
     println!("{}", machine());
     chain::NODE_ARGS

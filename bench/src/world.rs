@@ -7,7 +7,7 @@ use novate_runtime::{
     genesis_presets::{get_preset, DEVELOPMENT_PRESET},
     AccountId, Runtime, RuntimeGenesisConfig, SessionKeys, UNIT,
 };
-use novate_types::{FeedId, MarketId, Symbol, Ticks};
+use novate_types::{FeedId, MarketId, Price, Symbol, Ticks};
 use pallet_price_oracle::Feed;
 use serde_json::Value;
 use sp_core::{ed25519, sr25519, Pair};
@@ -15,6 +15,7 @@ use sp_keyring::Sr25519Keyring;
 use sp_runtime::BuildStorage;
 use sp_state_machine::BasicExternalities;
 use sp_storage::{well_known_keys::CODE, Storage};
+use std::collections::BTreeMap;
 
 /// Every market's price at the beginning, in cents.
 pub const PRICE: u64 = 2_000_000;
@@ -107,17 +108,12 @@ impl World {
                 }
             }
         }
-        let mut storage = config.build_storage().map_err(anyhow::Error::msg)?;
-        storage.top.insert(CODE.to_vec(), code.to_vec());
-        let set = BasicExternalities::execute_with_storage(&mut storage, || {
-            pallet_price_oracle::Observers::<Runtime>::get().id
-        });
         let one = cents(100);
         let prices = (0..self.markets + self.other_feeds)
             .map(|market| (feed_of(market), cents(PRICE)))
             .chain([(USDC_FEED, one), (USDT_FEED, one)])
             .collect();
-        Ok((storage, Oracle::new(validators, set, prices)))
+        begin(config, code, validators, prices)
     }
 
     fn validators(&self) -> Vec<sr25519::Pair> {
@@ -130,7 +126,23 @@ impl World {
     }
 }
 
-fn preset() -> anyhow::Result<RuntimeGenesisConfig> {
+/// The first state of a configuration, with `code` as its runtime, and the validators who observe `prices` on it.
+pub fn begin(
+    config: RuntimeGenesisConfig,
+    code: &[u8],
+    validators: Vec<sr25519::Pair>,
+    prices: BTreeMap<FeedId, Price>,
+) -> anyhow::Result<(Storage, Oracle)> {
+    let mut storage = config.build_storage().map_err(anyhow::Error::msg)?;
+    storage.top.insert(CODE.to_vec(), code.to_vec());
+    let set = BasicExternalities::execute_with_storage(&mut storage, || {
+        pallet_price_oracle::Observers::<Runtime>::get().id
+    });
+    Ok((storage, Oracle::new(validators, set, prices)))
+}
+
+/// The `development` preset. Its one validator is Alice.
+pub fn preset() -> anyhow::Result<RuntimeGenesisConfig> {
     let patch = get_preset(&DEVELOPMENT_PRESET.into()).context("the preset exists")?;
     let mut genesis = serde_json::to_value(RuntimeGenesisConfig::default())?;
     merge(&mut genesis, serde_json::from_slice(&patch)?);

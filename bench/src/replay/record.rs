@@ -1,0 +1,712 @@
+//! What happened, counted from events, and what must not have happened: a remedy out of order or on a stale price, more lots closed than
+//! were held, a position that no event explains.
+
+use super::books::Books;
+use anyhow::{bail, ensure, Result};
+use frame_support::traits::Get;
+use novate_risk::Linear;
+use novate_runtime::{
+    configs::exchange::{InsuranceFund, Vault},
+    AccountId, Runtime, RuntimeEvent,
+};
+use novate_types::{
+    math, AccountRef, BlockNumber, Cash, Lots, MarginAccount, MarketId, Millis, RiskModel,
+    RiskView, Side, SignedLots, Standing, Ticks,
+};
+use pallet_liquidation::{Escalation, Event, Refusal};
+use std::collections::{BTreeMap, BTreeSet};
+
+type Of = AccountRef<AccountId>;
+type Before = BTreeMap<Of, Option<MarginAccount>>;
+
+/// Age up to which a price may liquidate.
+const FRESH: Millis = 6_000;
+
+/// What one remedy did.
+#[derive(Clone, Debug, Default)]
+pub struct Remedy {
+    /// To whom.
+    pub accounts: BTreeSet<Of>,
+    /// Lots that it moved.
+    pub lots: Lots,
+    /// Their notional in quantums.
+    pub notional: Cash,
+}
+
+impl Remedy {
+    fn add(&mut self, of: &Of, lots: Lots, notional: Cash) {
+        self.accounts.insert(of.clone());
+        self.lots += lots;
+        self.notional += notional;
+    }
+}
+
+/// One account's way through the remedies.
+#[derive(Clone, Debug, Default)]
+struct Episode {
+    /// Lots held when the vault refused it, by market: what deleveraging may close.
+    refused: Option<BTreeMap<MarketId, Lots>>,
+    /// The greatest that it lacked so far, in quantums.
+    deficit: Cash,
+    /// What the fund paid for it.
+    insured: Cash,
+}
+
+/// A market's first match after a halt.
+#[derive(Clone, Debug)]
+pub struct Reopened {
+    /// Where.
+    pub market: MarketId,
+    /// Time of its last price before the halt.
+    pub halted: Millis,
+    /// Time of its first fresh price after it.
+    pub fresh: Millis,
+    /// The first fresh index after the halt, in ticks.
+    pub index: f64,
+    /// The price farthest from it among those of the match; none if nobody traded.
+    pub price: Option<Ticks>,
+}
+
+impl Reopened {
+    /// How far from the first fresh index the match traded at most.
+    pub fn distance(&self) -> Option<f64> {
+        self.price.map(|price| price as f64 / self.index - 1.0)
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Reopening {
+    /// Since when it has no price.
+    Halted(Millis),
+    /// The first close that matches it, and what is known of it.
+    At(BlockNumber, Reopened),
+}
+
+/// Everything that is counted.
+#[derive(Clone, Debug, Default)]
+pub struct Record {
+    /// By number, from one: cancelled orders, the market, competition, the vault, the insurance fund, deleveraging, shared loss.
+    pub remedies: [Remedy; 7],
+    /// What the vault sold and bought of what it had taken over.
+    pub worked_off: Remedy,
+    /// Blocks in which no order found room.
+    pub crowded: u64,
+    /// Accounts that went to the remedies, each time counted.
+    pub liquidations: u64,
+    /// Orders cancelled by the first.
+    pub orders: u64,
+    /// What accounts lacked when vault and fund were reached, in quantums, from those accounts that are done.
+    deficit: Cash,
+    /// What the fund paid.
+    pub insurance: Cash,
+    /// Lots of accounts that vault and fund refused.
+    pub bankrupt: Lots,
+    /// What counterparties gave up by closing at a bankruptcy price instead of the mark, in quantums.
+    pub given_up: Cash,
+    /// What stands uncovered after the last close, in quantums.
+    pub uncovered: Cash,
+    /// What stood uncovered after the worst close: those whom it had no time for are in it.
+    pub uncovered_most: Cash,
+    /// Charged to everybody across; there is no such remedy yet.
+    pub shared: Cash,
+    /// Why accounts went from the market to the vault or beyond it.
+    pub escalations: BTreeMap<&'static str, u64>,
+    /// Refusals of the vault, by reason.
+    pub refusals: BTreeMap<&'static str, u64>,
+    /// Longest queue after a close.
+    pub queue: u32,
+    /// Milliseconds from breach to flat, or to maintenance margin regained.
+    pub breaches: Vec<f64>,
+    /// Milliseconds from breach to the first remedy, of those whose remedies did not begin in the close of their breach.
+    pub late: Vec<f64>,
+    /// Orders placed by the second.
+    pub placed: u64,
+    /// Fills of any kind.
+    pub fills: u64,
+    /// Trading after halts.
+    pub reopened: Vec<Reopened>,
+    episodes: BTreeMap<Of, Episode>,
+    breached: BTreeMap<Of, Millis>,
+    reopening: BTreeMap<MarketId, Reopening>,
+}
+
+/// Positions as events leave them, within one block.
+struct Held<'a> {
+    before: &'a Before,
+    books: &'a Books,
+    lots: BTreeMap<(Of, MarketId), SignedLots>,
+}
+
+impl<'a> Held<'a> {
+    fn account(&self, of: &Of) -> Option<&'a MarginAccount> {
+        match self.before.get(of) {
+            Some(before) => before.as_ref(),
+            None => self.books.account(of),
+        }
+    }
+
+    fn lots(&mut self, of: &Of, market: MarketId) -> &mut SignedLots {
+        let before = self.account(of).map_or(0, |account| account.lots(market));
+        self.lots.entry((of.clone(), market)).or_insert(before)
+    }
+
+    /// An account's positions, by market.
+    fn all(&mut self, of: &Of, view: &RiskView) -> BTreeMap<MarketId, SignedLots> {
+        let markets = view.markets.iter().map(|market| market.id);
+        markets
+            .map(|market| (market, *self.lots(of, market)))
+            .filter(|(_, lots)| *lots != 0)
+            .collect()
+    }
+}
+
+fn notional(lots: Lots, market: MarketId, view: &RiskView) -> Result<Cash> {
+    let market = view
+        .market(market)
+        .map_err(|why| anyhow::anyhow!("{why:?}"))?;
+    let lots = SignedLots::try_from(lots)?;
+    math::position_value_floor(lots, market.mark, market.lot_size)
+        .map_err(|why| anyhow::anyhow!("{why:?}"))
+}
+
+impl Record {
+    /// What accounts lacked below zero that came to vault and fund, in quantums.
+    pub fn deficit(&self) -> Cash {
+        self.deficit + self.episodes.values().map(|e| e.deficit).sum::<Cash>()
+    }
+
+    /// Lots closed against others.
+    pub fn deleveraged(&self) -> Lots {
+        self.remedies[5].lots
+    }
+
+    /// Everything that somebody other than vault and fund had to bear, in quantums.
+    pub fn passed_on(&self) -> Cash {
+        self.given_up + self.uncovered + self.shared
+    }
+
+    /// Accounts in the remedies now.
+    pub fn in_remedies(&self) -> usize {
+        self.episodes.len()
+    }
+
+    /// Takes a block in. `before` holds the accounts that it changed; `books` are as it left them.
+    pub fn note(
+        &mut self,
+        view: &RiskView,
+        events: Vec<RuntimeEvent>,
+        before: &Before,
+        books: &Books,
+    ) -> Result<()> {
+        let mut held = Held {
+            before,
+            books,
+            lots: BTreeMap::new(),
+        };
+        for event in events {
+            match event {
+                RuntimeEvent::Liquidation(event) => self.note_remedy(event, view, &mut held)?,
+                RuntimeEvent::Clearing(pallet_clearing::Event::Cleared {
+                    market, fills, ..
+                }) => {
+                    for fill in &fills {
+                        let signed = SignedLots::try_from(fill.lots)?;
+                        *held.lots(&fill.account, market) += match fill.side {
+                            Side::Bid => signed,
+                            Side::Ask => -signed,
+                        };
+                        self.fills += 1;
+                        if fill.liquidation && fill.account == Vault::get() {
+                            self.worked_off.add(
+                                &fill.account,
+                                fill.lots,
+                                notional(fill.lots, market, view)?,
+                            );
+                        } else if fill.liquidation {
+                            let notional = notional(fill.lots, market, view)?;
+                            self.remedies[1].add(&fill.account, fill.lots, notional);
+                        }
+                    }
+                    let prices = fills.iter().map(|fill| fill.ticks);
+                    self.note_trades(market, prices);
+                }
+                _ => {}
+            }
+        }
+        for ((of, market), lots) in &held.lots {
+            let is = books.account(of).map_or(0, |account| account.lots(*market));
+            ensure!(
+                is == *lots,
+                "{of:?} holds {is} lots of market {market}; events explain {lots}"
+            );
+        }
+        for (of, was) in before {
+            let lots =
+                |account: Option<&MarginAccount>, market| account.map_or(0, |a| a.lots(market));
+            for market in view.markets.iter().map(|market| market.id) {
+                let unexplained = !held.lots.contains_key(&(of.clone(), market))
+                    && lots(was.as_ref(), market) != lots(books.account(of), market);
+                ensure!(
+                    !unexplained,
+                    "no event explains {of:?}'s position in market {market}"
+                );
+            }
+        }
+        self.note_halts(view);
+        self.note_breaches(view, books)
+    }
+
+    fn note_remedy(
+        &mut self,
+        event: Event<Runtime>,
+        view: &RiskView,
+        held: &mut Held<'_>,
+    ) -> Result<()> {
+        match event {
+            Event::LiquidationStarted {
+                account, equity, ..
+            } => {
+                self.on_fresh_prices(&account, view, held)?;
+                self.liquidations += 1;
+                let breached = *self.breached.entry(account.clone()).or_insert(view.now);
+                if breached < view.now {
+                    self.late.push((view.now - breached) as f64);
+                }
+                let deficit = (-equity).max(0);
+                let episode = Episode {
+                    deficit,
+                    ..Episode::default()
+                };
+                if self.episodes.insert(account.clone(), episode).is_some() {
+                    bail!("{account:?} went to the remedies while it was there");
+                }
+            }
+            Event::OrdersCancelled { account, orders } => {
+                let episode = self.episode(&account)?;
+                ensure!(episode.refused.is_none(), "{account:?}: remedy 1 after 4");
+                self.orders += u64::from(orders);
+                self.remedies[0].add(&account, 0, 0);
+            }
+            Event::LiquidationOrderPlaced { account, .. } => {
+                self.on_fresh_prices(&account, view, held)?;
+                let episode = self.episode(&account)?;
+                ensure!(episode.refused.is_none(), "{account:?}: remedy 2 after 4");
+                self.placed += 1;
+            }
+            Event::InsurancePaid {
+                account,
+                paid,
+                left,
+            } => {
+                self.on_fresh_prices(&account, view, held)?;
+                self.insurance += paid;
+                self.remedies[4].add(&account, 0, paid);
+                let episode = self.episode(&account)?;
+                episode.insured += paid;
+                episode.deficit = episode.deficit.max(episode.insured + left);
+            }
+            Event::TakenOver {
+                account,
+                equity,
+                why,
+                ..
+            } => {
+                *self.escalations.entry(escalation(why)).or_default() += 1;
+                self.on_fresh_prices(&account, view, held)?;
+                ensure!(equity >= 0, "the vault took {account:?} below zero");
+                self.episode(&account)?;
+                for (market, lots) in held.all(&account, view) {
+                    *held.lots(&account, market) = 0;
+                    *held.lots(&Vault::get(), market) += lots;
+                    let lots = lots.unsigned_abs();
+                    self.remedies[3].add(&account, lots, notional(lots, market, view)?);
+                }
+            }
+            Event::TakeoverRefused {
+                account,
+                refusal,
+                why,
+            } => {
+                *self.escalations.entry(escalation(why)).or_default() += 1;
+                self.on_fresh_prices(&account, view, held)?;
+                let lots = held.all(&account, view).into_iter();
+                let lots: BTreeMap<_, _> = lots.map(|(m, l)| (m, l.unsigned_abs())).collect();
+                *self.refusals.entry(reason(&refusal)).or_default() += 1;
+                let episode = self.episode(&account)?;
+                if episode.refused.is_none() {
+                    episode.refused = Some(lots.clone());
+                    self.bankrupt += lots.values().sum::<Lots>();
+                }
+            }
+            Event::Deleveraged {
+                account,
+                counterparty,
+                market,
+                lots,
+                value,
+            } => {
+                self.on_fresh_prices(&account, view, held)?;
+                let episode = self.episode(&account)?;
+                let left = episode
+                    .refused
+                    .as_mut()
+                    .and_then(|all| all.get_mut(&market));
+                let Some(left) = left.filter(|left| **left >= lots) else {
+                    bail!("{account:?} is deleveraged in market {market} by {lots} lots that were not refused");
+                };
+                *left -= lots;
+                let signed = SignedLots::try_from(lots)?;
+                let sign = held.lots(&account, market).signum();
+                for (of, sign) in [(&account, sign), (&counterparty, -sign)] {
+                    let lots = held.lots(of, market);
+                    ensure!(
+                        *lots * sign >= signed,
+                        "{of:?} holds {lots} lots of market {market} and {signed} are closed"
+                    );
+                    *lots -= signed * sign;
+                }
+                let fair = notional(lots, market, view)?;
+                // A long receives for its lots, a short pays.
+                let lost = if sign > 0 {
+                    -value - fair
+                } else {
+                    fair - value
+                };
+                self.given_up += lost.max(0);
+                self.remedies[5].add(&account, lots, fair);
+            }
+            Event::DeficitUncovered { account, deficit } => {
+                let episode = self.episode(&account)?;
+                episode.deficit = episode.deficit.max(episode.insured + deficit);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn episode(&mut self, of: &Of) -> Result<&mut Episode> {
+        match self.episodes.get_mut(of) {
+            Some(episode) => Ok(episode),
+            None => bail!("a remedy for {of:?}, which is not being liquidated"),
+        }
+    }
+
+    /// Everything the account holds has a price that may liquidate.
+    fn on_fresh_prices(&self, of: &Of, view: &RiskView, held: &mut Held<'_>) -> Result<()> {
+        for market in held.all(of, view).into_keys() {
+            let market = view
+                .market(market)
+                .map_err(|why| anyhow::anyhow!("{why:?}"))?;
+            let age = view.now.saturating_sub(market.observed_at);
+            ensure!(
+                market.fresh && age <= FRESH,
+                "{of:?} is liquidated on a price of market {} that is {age} ms old",
+                market.id
+            );
+        }
+        for (asset, _) in held
+            .account(of)
+            .iter()
+            .flat_map(|account| &account.collateral)
+        {
+            let priced = view
+                .collateral(*asset)
+                .is_ok_and(|collateral| collateral.fresh);
+            ensure!(
+                priced,
+                "{of:?} is liquidated on a stale price of asset {asset}"
+            );
+        }
+        Ok(())
+    }
+
+    fn note_trades(&mut self, market: MarketId, prices: impl Iterator<Item = Ticks>) {
+        let Some(Reopening::At(_, reopened)) = self.reopening.get_mut(&market) else {
+            return;
+        };
+        let index = reopened.index;
+        let off = |ticks: &Ticks| (*ticks as f64 - index).abs();
+        let prices = prices.chain(reopened.price);
+        reopened.price = prices.max_by(|a, b| off(a).total_cmp(&off(b)));
+    }
+
+    fn note_halts(&mut self, view: &RiskView) {
+        for market in &view.markets {
+            let id = market.id;
+            let age = view.now.saturating_sub(market.observed_at);
+            let halts = !market.status.allows_matching() && age > FRESH;
+            match self.reopening.remove(&id) {
+                Some(Reopening::Halted(halted)) if age <= FRESH => {
+                    let size = market.tick_size.into_inner().max(1) as f64;
+                    let reopened = Reopened {
+                        market: id,
+                        halted,
+                        fresh: view.now,
+                        index: market.index.into_inner() as f64 / size,
+                        price: None,
+                    };
+                    let wait: BlockNumber =
+                        <Runtime as pallet_clearing::Config>::ReopeningBlocks::get();
+                    let at = Reopening::At(view.block + wait, reopened);
+                    self.reopening.insert(id, at);
+                }
+                Some(Reopening::At(at, reopened)) if !halts => {
+                    if view.block >= at {
+                        self.reopened.push(reopened);
+                    } else {
+                        let at = Reopening::At(at, reopened);
+                        self.reopening.insert(id, at);
+                    }
+                }
+                Some(Reopening::Halted(since)) => {
+                    self.reopening.insert(id, Reopening::Halted(since));
+                }
+                _ if halts => {
+                    let since = Reopening::Halted(market.observed_at);
+                    self.reopening.insert(id, since);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Looks at every account, as nothing on the chain does.
+    fn note_breaches(&mut self, view: &RiskView, books: &Books) -> Result<()> {
+        for (of, account) in books.accounts() {
+            let is_flat = account.positions.is_empty();
+            if is_flat && !self.breached.contains_key(of) && !self.episodes.contains_key(of) {
+                continue;
+            }
+            let assessed =
+                Linear::assess(account, view).map_err(|why| anyhow::anyhow!("{why:?}"))?;
+            if account.standing == Standing::Good {
+                if let Some(episode) = self.episodes.remove(of) {
+                    self.deficit += episode.deficit;
+                }
+            } else if assessed.fresh && *of != InsuranceFund::get() {
+                if let Some(episode) = self.episodes.get_mut(of) {
+                    let lacks = episode.insured - assessed.equity.min(0);
+                    episode.deficit = episode.deficit.max(lacks);
+                }
+            }
+            let is_breached = !is_flat && assessed.is_below_maintenance();
+            if !is_breached {
+                if let Some(since) = self.breached.remove(of) {
+                    self.breaches.push((view.now - since) as f64);
+                }
+            } else if assessed.fresh && !self.breached.contains_key(of) {
+                self.breached.insert(of.clone(), view.now);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn escalation(why: Escalation) -> &'static str {
+    match why {
+        Escalation::DeepShortfall => "below two thirds of maintenance margin",
+        Escalation::Backlog => "backlog",
+        Escalation::MarketExhausted => "market exhausted",
+        Escalation::Frozen => "vault asked again",
+    }
+}
+
+fn reason(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::Deficit => "below zero, fund empty",
+        Refusal::Margin => "vault's margin",
+        Refusal::Cash => "vault's cash",
+        Refusal::LossCap(_) => "loss cap",
+        Refusal::OwnAccount => "vault itself",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use codec::Encode;
+    use frame_support::BoundedVec;
+    use novate_types::{LedgerError, MarketStatus, MarketView, Position, Price};
+    use pallet_margin::Accounts;
+
+    const NOW: Millis = 1_000_000;
+
+    fn view() -> RiskView {
+        let one = Price::from_inner(1_000_000_000_000_000_000);
+        let market = MarketView {
+            id: 0,
+            underlying: 0,
+            status: MarketStatus::Open,
+            tick_size: one,
+            lot_size: one,
+            tick_value: 1_000_000,
+            mark: Price::from_inner(100 * one.into_inner()),
+            index: Price::from_inner(100 * one.into_inner()),
+            observed_at: NOW,
+            fresh: true,
+            funding_index: 0,
+            imf: 50_000,
+            mmf: 30_000,
+            profit_credit: 0,
+            price_band: 30_000,
+            min_notional: 0,
+            impact_notional: 0,
+            open_interest_cap: u64::MAX,
+        };
+        RiskView {
+            block: 7,
+            now: NOW,
+            markets: BoundedVec::truncate_from(vec![market]),
+            ..RiskView::default()
+        }
+    }
+
+    fn of(number: u8) -> Of {
+        AccountRef::new([number; 32].into(), 0)
+    }
+
+    /// Two accounts across from each other: before, with `was` lots, and now with `is`.
+    fn state(was: i64, is: i64) -> (Books, Before) {
+        let account = |lots: i64, standing| {
+            let mut account = MarginAccount {
+                standing,
+                ..MarginAccount::default()
+            };
+            let position = Position {
+                market: 0,
+                lots,
+                cost: i128::from(lots) * 98_000_000,
+                funding_index: 0,
+                rank: Default::default(),
+            };
+            if lots != 0 {
+                account.positions.try_push(position).unwrap();
+            }
+            account
+        };
+        let change = |number, lots| {
+            let key = Accounts::<Runtime>::hashed_key_for(of(number));
+            (key, Some(account(lots, Standing::Frozen).encode()))
+        };
+        let mut books = Books::default();
+        books.follow(vec![change(1, was), change(2, -was)]).unwrap();
+        let before = books.follow(vec![change(1, is), change(2, -is)]).unwrap();
+        (books, before)
+    }
+
+    fn started() -> Event<Runtime> {
+        Event::LiquidationStarted {
+            account: of(1),
+            equity: -5,
+            maintenance: 10,
+        }
+    }
+
+    fn refused() -> Event<Runtime> {
+        Event::TakeoverRefused {
+            account: of(1),
+            why: Escalation::DeepShortfall,
+            refusal: Refusal::Ledger(LedgerError::NoAccount),
+        }
+    }
+
+    fn deleveraged(lots: Lots) -> Event<Runtime> {
+        Event::Deleveraged {
+            account: of(1),
+            counterparty: of(2),
+            market: 0,
+            lots,
+            value: -(lots as Cash) * 101_000_000,
+        }
+    }
+
+    fn note(view: &RiskView, (was, is): (i64, i64), events: &[Event<Runtime>]) -> Result<Record> {
+        let (books, before) = state(was, is);
+        let events = events.iter().cloned().map(RuntimeEvent::Liquidation);
+        let mut record = Record::default();
+        record.note(view, events.collect(), &before, &books)?;
+        Ok(record)
+    }
+
+    #[test]
+    fn deleveraging_is_counted_with_what_counterparties_gave_up() {
+        let record = note(&view(), (10, 4), &[started(), refused(), deleveraged(6)]).unwrap();
+        assert_eq!((record.deleveraged(), record.bankrupt), (6, 10));
+        assert_eq!(record.remedies[5].notional, 600_000_000);
+        // A short who buys 6 lots at 101 instead of 100.
+        assert_eq!(record.given_up, 6_000_000);
+    }
+
+    #[test]
+    fn more_lots_than_were_refused_or_held_are_noticed() {
+        let orders = [
+            vec![started(), refused(), deleveraged(11)],
+            vec![started(), refused(), deleveraged(6), deleveraged(6)],
+            vec![started(), deleveraged(6)],
+        ];
+        for events in orders {
+            assert!(note(&view(), (10, 4), &events).is_err(), "{events:?}");
+        }
+    }
+
+    #[test]
+    fn remedies_out_of_order_are_noticed() {
+        let paid = Event::InsurancePaid {
+            account: of(1),
+            paid: 5,
+            left: 0,
+        };
+        let cancelled = Event::OrdersCancelled {
+            account: of(1),
+            orders: 1,
+        };
+        assert!(note(&view(), (10, 10), &[started(), paid.clone()]).is_ok());
+        assert!(note(&view(), (10, 10), &[paid]).is_err());
+        assert!(note(&view(), (10, 10), &[started(), refused(), cancelled]).is_err());
+        assert!(note(&view(), (10, 10), &[started(), started()]).is_err());
+    }
+
+    #[test]
+    fn a_remedy_on_a_stale_price_is_noticed() {
+        let mut view = view();
+        assert!(note(&view, (10, 10), &[started()]).is_ok());
+        view.markets[0].observed_at = NOW - FRESH - 1;
+        assert!(note(&view, (10, 10), &[started()]).is_err());
+        view.markets[0].observed_at = NOW;
+        view.markets[0].fresh = false;
+        assert!(note(&view, (10, 10), &[started()]).is_err());
+    }
+
+    #[test]
+    fn a_position_that_no_event_explains_is_noticed() {
+        assert!(note(&view(), (10, 10), &[]).is_ok());
+        assert!(note(&view(), (10, 9), &[]).is_err());
+        let events = [started(), refused(), deleveraged(5)];
+        assert!(note(&view(), (10, 4), &events).is_err());
+    }
+
+    #[test]
+    fn a_reopened_market_is_known_by_the_match_that_it_waited_for() {
+        let (books, _) = state(10, 10);
+        let none = Before::new();
+        let mut record = Record::default();
+        let mut view = view();
+        let wait: BlockNumber = <Runtime as pallet_clearing::Config>::ReopeningBlocks::get();
+        view.markets[0].status = MarketStatus::Halted;
+        view.now = NOW + 70_000;
+        record.note(&view, vec![], &none, &books).unwrap();
+        view.markets[0].status = MarketStatus::Open;
+        (view.block, view.now) = (8, NOW + 80_000);
+        view.markets[0].observed_at = view.now;
+        record.note(&view, vec![], &none, &books).unwrap();
+        assert!(record.reopened.is_empty());
+        record.note_trades(0, [99, 102, 101].into_iter());
+        view.block = 8 + wait;
+        record.note(&view, vec![], &none, &books).unwrap();
+        let reopened = &record.reopened[0];
+        assert_eq!((reopened.halted, reopened.fresh), (NOW, NOW + 80_000));
+        assert_eq!(reopened.price, Some(102));
+        assert!((reopened.distance().unwrap() - 0.02).abs() < 1e-12);
+    }
+}
