@@ -4,7 +4,7 @@
 //! (nonce and fee); what else they touch is changed once a block. FRAME's own figures for them would count all of this twice, with another database's costs.
 
 use super::DbWeight;
-use frame_support::{traits::Get, weights::Weight};
+use frame_support::weights::Weight;
 
 /// For `frame_system` and `pallet_transaction_payment`.
 pub struct Extensions;
