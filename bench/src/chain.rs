@@ -43,7 +43,7 @@ use std::{
     path::Path,
     sync::{
         atomic::{AtomicU64, Ordering},
-        Arc,
+        Arc, OnceLock,
     },
     time::Duration,
 };
@@ -57,6 +57,9 @@ type Changes = sp_state_machine::StorageChanges<HashingFor<Block>>;
 
 /// Blocks that were made and imported, on all chains: state roots of author and importer agreed on each of them.
 pub static AGREED: AtomicU64 = AtomicU64::new(0);
+
+/// Arguments of the node whose configuration the clients have, beside those of a development chain.
+pub static NODE_ARGS: OnceLock<Vec<String>> = OnceLock::new();
 
 /// Time of the first block.
 const GENESIS_TIME: Millis = 1_800_000_000_000;
@@ -141,7 +144,12 @@ impl Party {
     /// Opens a client as the node does: its configuration is that of `novate-node --dev`.
     fn open(at: &Path, genesis: Storage, tokio: Handle) -> anyhow::Result<Self> {
         let at = at.to_str().context("the directory's name is not UTF-8")?;
-        let cli = Cli::from_iter(["novate-node", "--dev", "--base-path", at]);
+        let given = NODE_ARGS.get().into_iter().flatten().map(String::as_str);
+        let cli = Cli::from_iter(
+            ["novate-node", "--dev", "--base-path", at]
+                .into_iter()
+                .chain(given),
+        );
         let config = cli.run.create_configuration(&cli, tokio)?;
         let executor = Watched::new(sc_service::new_wasm_executor::<HostFunctions>(
             &config.executor,

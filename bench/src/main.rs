@@ -45,6 +45,10 @@ struct Cli {
     /// Also tells which storage items a block asked for, and how often.
     #[arg(long)]
     details: bool,
+    /// An argument for the node whose configuration the clients have, such as `--node-arg=--trie-cache-size=0`; may be given several
+    /// times.
+    #[arg(long = "node-arg", value_name = "ARG", allow_hyphen_values = true)]
+    node_args: Vec<String>,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -110,6 +114,9 @@ fn main() -> anyhow::Result<()> {
         None => built_in()?,
     };
     println!("{}", machine());
+    chain::NODE_ARGS
+        .set(cli.node_args)
+        .map_err(|_| anyhow::anyhow!("set once"))?;
     let mut bench = Bench {
         dir: cli.dir,
         code,

@@ -55,6 +55,9 @@ pub struct Options {
     /// The node's binary; else the one beside this binary.
     #[arg(long, value_name = "FILE")]
     node: Option<PathBuf>,
+    /// An argument for the node that is started, such as `--node-arg=--pool-limit=16384`; may be given several times.
+    #[arg(long = "node-arg", value_name = "ARG", allow_hyphen_values = true)]
+    node_args: Vec<String>,
     /// Writes the chain's specification and does nothing else.
     #[arg(long, value_name = "FILE")]
     write_spec: Option<PathBuf>,
@@ -107,7 +110,12 @@ fn spec() -> anyhow::Result<String> {
     sc_service::ChainSpec::as_json(&spec, false).map_err(anyhow::Error::msg)
 }
 
-fn start(node: Option<PathBuf>, spec: &Path, log: &Path) -> anyhow::Result<(Node, String)> {
+fn start(
+    node: Option<PathBuf>,
+    more: &[String],
+    spec: &Path,
+    log: &Path,
+) -> anyhow::Result<(Node, String)> {
     let node = match node {
         Some(node) => node,
         None => std::env::current_exe()?.with_file_name("novate-node"),
@@ -133,6 +141,7 @@ fn start(node: Option<PathBuf>, spec: &Path, log: &Path) -> anyhow::Result<(Node
         ])
         // The harness observes prices in the validator's place.
         .args(["--offchain-worker", "never"])
+        .args(more)
         .stdout(Stdio::null())
         .stderr(File::create(log)?)
         .spawn()
@@ -298,7 +307,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let (_node, url) = match options.url {
         Some(url) => (None, url),
         None => {
-            let (node, url) = start(options.node, &file, &log)?;
+            let (node, url) = start(options.node, &options.node_args, &file, &log)?;
             (Some(node), url)
         }
     };

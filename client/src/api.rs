@@ -3,10 +3,10 @@
 use crate::{chain::Hash, decimal, Account, AccountId, Chain, Error, Market, Refusal, Result};
 use codec::Decode;
 use novate_runtime_api::{
-    AccountInfo, Book, Candidate, Conservation, FeedInfo, HypotheticalTrade, MarketInfo,
-    QueryError, StatusInfo,
+    AccountInfo, Book, Candidate, Competition, Conservation, FeedInfo, HypotheticalTrade,
+    MarketInfo, QueryError, StatusInfo,
 };
-use novate_types::{AssetId, MarketId};
+use novate_types::{AssetId, MarketId, RiskView};
 
 /// An asset of the chain's assets pallet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,6 +163,17 @@ impl Chain {
     ) -> Result<Vec<Candidate<AccountId>>> {
         self.query("NovateApi_liquidation_candidates", (from, count), at)
             .await
+    }
+
+    /// Accounts in open competition, with the terms of the next close.
+    pub async fn competitions(&self, at: Option<Hash>) -> Result<Vec<Competition<AccountId>>> {
+        self.query("NovateApi_competitions", (), at).await
+    }
+
+    /// Every price and parameter that the last close checked against.
+    pub async fn view(&self, at: Option<Hash>) -> Result<RiskView> {
+        let view = self.value("Clearing", "View", (), at).await?;
+        Ok(view.unwrap_or_default())
     }
 
     /// The equalities of conservation, as the chain computes them.

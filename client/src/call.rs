@@ -3,7 +3,7 @@
 
 use crate::Account;
 use codec::{Compact, Encode};
-use novate_types::{AssetId, Operation, SubaccountId};
+use novate_types::{AssetId, Operation, Ppm, SubaccountId};
 use subxt::{
     ext::{
         scale_encode::{EncodeAsFields, Error as EncodeError, FieldIter},
@@ -63,6 +63,16 @@ impl Call {
     /// Up to 64 order operations of the signer's account `sub`; each succeeds or fails by itself.
     pub fn submit(sub: SubaccountId, operations: &[Operation]) -> Self {
         Self::new("OrderBook", "submit", (sub, operations))
+    }
+
+    /// Bids with the signer's account `sub` for a fraction (ppm) of an account in open competition, in this block's close, at no less
+    /// a discount than `least_discount` (ppm).
+    pub fn bid(sub: SubaccountId, account: Account, fraction: Ppm, least_discount: Ppm) -> Self {
+        Self::new(
+            "Liquidation",
+            "bid",
+            (sub, account, fraction, least_discount),
+        )
     }
 
     /// Moves an asset from the signer's wallet into its account `sub`.

@@ -4,7 +4,7 @@ use crate::{chain::decode_all, Account, AccountId, Refusal};
 use codec::{Decode, Encode};
 use novate_types::{
     AssetId, CancelReason, Cash, FeedId, Fill, FundingIndex, LedgerError, Lots, MarketId,
-    MarketStatus, Price, RiskError, Sequence, Side, SubaccountId, Ticks,
+    MarketStatus, Ppm, Price, RiskError, Sequence, Side, SignedLots, SubaccountId, Ticks,
 };
 
 /// When in its block an event was deposited.
@@ -32,8 +32,10 @@ pub enum Accepted {
     Placed(Sequence),
     /// An order got smaller and kept its time.
     Reduced,
-    /// This many orders were cancelled.
+    /// This many orders and triggers were cancelled.
     Cancelled(u32),
+    /// A trigger was taken in under this number.
+    Armed(Sequence),
 }
 
 /// Why an order operation was refused; it changed nothing. [`crate::refusal::of_order`] says what to do.
@@ -61,7 +63,22 @@ pub enum OrderError {
     NoSuchOrder,
     NothingToChange,
     Risk(RiskError),
-    NoFillOrKill,
+    TooManyTriggers,
+    TriggerMet,
+    TriggersWaiting,
+    TriggerNotAmended,
+    NothingToReduce,
+}
+
+/// A trigger that fired, and what became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct FiredTrigger {
+    /// Whose.
+    pub account: Account,
+    /// Which; the order that it became has the same number.
+    pub sequence: Sequence,
+    /// It is an order of this close's match, or why it was cancelled.
+    pub outcome: Result<(), OrderError>,
 }
 
 /// Part of an order that left without having filled.
@@ -127,7 +144,34 @@ pub enum RequestRefusal {
     Storage,
 }
 
-/// Why an account goes from the market to the vault.
+/// What the taker of a fraction of an account buys.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Portion {
+    /// Markets, signed lots, and quantums that they cost: below zero for what is short.
+    pub positions: Vec<(MarketId, SignedLots, Cash)>,
+    /// Assets, amounts in their smallest units, and quantums that they cost.
+    pub collateral: Vec<(AssetId, u128, Cash)>,
+}
+
+/// Why a remedy was not taken, or a bid took nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[allow(missing_docs)]
+pub enum Unremedied {
+    OwnAccount,
+    Deficit,
+    Margin,
+    Cash,
+    LossCap(MarketId),
+    CounterpartyMargin,
+    Ledger(LedgerError),
+    Layers,
+    NotCompeting,
+    Discount,
+    TakerStanding,
+    TooSmall,
+}
+
+/// Why an account goes on from the market to open competition, or from either to the vault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Escalation {
     /// Equity is below two thirds of maintenance margin.
@@ -138,6 +182,8 @@ pub enum Escalation {
     MarketExhausted,
     /// It is being deleveraged already.
     Frozen,
+    /// Nobody took enough of it in open competition.
+    CompetitionExhausted,
 }
 
 /// A feed's aggregate.
@@ -169,6 +215,13 @@ pub enum Event {
         market: MarketId,
         /// Which, how much of them, and why.
         orders: Vec<CancelledOrder>,
+    },
+    /// The mark reached triggers.
+    Fired {
+        /// The market.
+        market: MarketId,
+        /// Which, in their order, and what became of each.
+        triggers: Vec<FiredTrigger>,
     },
     /// A market's match was novated.
     Cleared {
@@ -271,11 +324,55 @@ pub enum Event {
         /// Maintenance margin before it.
         maintenance: Cash,
     },
+    /// Remedy 3: from the next block on anyone may bid for fractions of it.
+    CompetitionStarted {
+        /// Which.
+        account: Account,
+        /// Its equity.
+        equity: Cash,
+        /// Its maintenance margin.
+        maintenance: Cash,
+    },
+    /// Remedy 3: somebody took a fraction of it.
+    BidFilled {
+        /// Of which account.
+        account: Account,
+        /// Who took it.
+        taker: Account,
+        /// How much of it, in ppm.
+        fraction: Ppm,
+        /// What it bought, at the mark.
+        portion: Portion,
+        /// What that was worth to the account beyond the margin it freed.
+        worth: Cash,
+        /// What of the worth the taker did not pay.
+        discount: Cash,
+    },
+    /// Remedy 3: a bid took nothing.
+    BidDropped {
+        /// For which account.
+        account: Account,
+        /// Whose bid.
+        taker: Account,
+        /// Why.
+        refusal: Unremedied,
+    },
+    /// Remedy 3 is over.
+    CompetitionEnded {
+        /// For which account.
+        account: Account,
+        /// Why it goes on to the vault; none if it recovered.
+        why: Option<Escalation>,
+        /// Its equity.
+        equity: Cash,
+        /// Its maintenance margin.
+        maintenance: Cash,
+    },
     /// Remedy 4: the vault holds everything it held.
     TakenOver {
         /// Which.
         account: Account,
-        /// Why the market was not enough.
+        /// Why what came before was not enough.
         why: Escalation,
         /// Equity that went with it.
         equity: Cash,
@@ -355,6 +452,10 @@ impl Event {
                 let (market, orders) = decode_all(fields)?;
                 Self::Cancelled { market, orders }
             }
+            ("OrderBook", "Fired") => {
+                let (market, triggers) = decode_all(fields)?;
+                Self::Fired { market, triggers }
+            }
             ("Clearing", "Cleared") => {
                 let (market, price, volume, _part, fills): (_, _, _, u32, _) = decode_all(fields)?;
                 Self::Cleared {
@@ -421,6 +522,42 @@ impl Event {
                     side,
                     lots,
                     limit,
+                    equity,
+                    maintenance,
+                }
+            }
+            ("Liquidation", "CompetitionStarted") => {
+                let (account, equity, maintenance) = decode_all(fields)?;
+                Self::CompetitionStarted {
+                    account,
+                    equity,
+                    maintenance,
+                }
+            }
+            ("Liquidation", "BidFilled") => {
+                let (account, taker, fraction, portion, worth, discount) = decode_all(fields)?;
+                Self::BidFilled {
+                    account,
+                    taker,
+                    fraction,
+                    portion,
+                    worth,
+                    discount,
+                }
+            }
+            ("Liquidation", "BidDropped") => {
+                let (account, taker, refusal) = decode_all(fields)?;
+                Self::BidDropped {
+                    account,
+                    taker,
+                    refusal,
+                }
+            }
+            ("Liquidation", "CompetitionEnded") => {
+                let (account, why, equity, maintenance) = decode_all(fields)?;
+                Self::CompetitionEnded {
+                    account,
+                    why,
                     equity,
                     maintenance,
                 }
@@ -536,7 +673,8 @@ mod tests {
         // The chain numbers its refusals as the client does.
         assert_eq!(OrderError::UnknownMarket.encode(), [0]);
         assert_eq!(OrderError::InsufficientMargin.encode(), [14]);
-        assert_eq!(OrderError::NoFillOrKill.encode(), [21]);
+        assert_eq!(OrderError::NothingToReduce.encode(), [25]);
+        assert_eq!(Accepted::Armed(7).encode()[0], 3);
         assert_eq!(RequestRefusal::Storage.encode(), [8]);
     }
 

@@ -22,6 +22,7 @@
 //! | [`refusal`] | the chain's refusals in words |
 //! | [`recompute`] | an account from its fills |
 //! | [`conservation`] | the equalities from the full state |
+//! | [`liquidator`] | a bot that bids for accounts in open competition |
 
 #![warn(missing_docs)]
 
@@ -32,6 +33,7 @@ pub mod conservation;
 pub mod decimal;
 mod error;
 pub mod event;
+pub mod liquidator;
 pub mod market;
 pub mod recompute;
 pub mod refusal;

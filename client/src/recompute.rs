@@ -260,6 +260,33 @@ impl Recomputed {
                 let change = side.signed(*lots).ok_or(RecomputeError::Range)?;
                 self.trade(*market, known(market)?.funding_index, change, value)
             }
+            Event::BidFilled {
+                account,
+                taker,
+                portion,
+                discount,
+                ..
+            } if *account == own || *taker == own => {
+                let takes = *taker == own;
+                for (market, lots, value) in &portion.positions {
+                    let index = known(market)?.funding_index;
+                    let (lots, value) = if takes {
+                        (*lots, *value)
+                    } else {
+                        let back = lots.checked_neg().ok_or(RecomputeError::Range)?;
+                        (back, sub(0, *value)?)
+                    };
+                    self.trade(*market, index, lots, value)?;
+                }
+                for (asset, amount, value) in &portion.collateral {
+                    self.moved(*asset, *amount, takes)?;
+                    let paid = if takes { sub(0, *value)? } else { *value };
+                    self.cash = add(self.cash, paid)?;
+                }
+                let kept = if takes { *discount } else { sub(0, *discount)? };
+                self.cash = add(self.cash, kept)?;
+                Ok(())
+            }
             // Which collateral left for it, the event does not say.
             Event::DebtPaid { account, .. } if *account == own => {
                 Err(RecomputeError::Moved("DebtPaid"))
@@ -518,6 +545,49 @@ mod tests {
         let found = account.differences(&chain);
         assert_eq!(found.len(), 2, "{found:?}");
         assert_eq!(found[0].to_string(), "cash: 0 from the fills, 1 on chain");
+    }
+
+    #[test]
+    fn fraction_leaves_on_one_side_and_arrives_on_the_other() {
+        const BTC: AssetId = 3;
+        let taker = Account::new(AccountId::from([2; 32]), 0);
+        let deposit = |asset, amount| Event::Deposited {
+            account: me(),
+            asset,
+            amount,
+        };
+        let sold = Event::BidFilled {
+            account: me(),
+            taker,
+            fraction: 500_000,
+            portion: crate::event::Portion {
+                positions: vec![(1, 1, 90)],
+                collateral: vec![(BTC, 4, 20)],
+            },
+            worth: 12,
+            discount: 7,
+        };
+        // Two lots for 2 · 2 · 50 = 200; one of them goes for 90, which realises a loss of 10.
+        let seller = after(&[
+            (deposit(USDC, 100), 0),
+            (deposit(BTC, 8), 0),
+            (cleared(vec![fill(Side::Bid, 2, 2, 0)]), 0),
+            (sold.clone(), 0),
+        ]);
+        assert_eq!(seller.cash, 100 - 10 + 20 - 7);
+        assert_eq!(
+            (seller.positions[&1].lots, seller.positions[&1].cost),
+            (1, 100)
+        );
+        assert_eq!(seller.collateral[&BTC], 4);
+        let mut buyer = Recomputed::new(taker, USDC);
+        buyer.apply(&sold, &at(0)).unwrap();
+        assert_eq!(buyer.cash, 7 - 20);
+        assert_eq!(
+            (buyer.positions[&1].lots, buyer.positions[&1].cost),
+            (1, 90)
+        );
+        assert_eq!(buyer.collateral[&BTC], 4);
     }
 
     #[test]

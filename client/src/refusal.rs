@@ -136,7 +136,7 @@ pub fn of_order(error: &OrderError, market: Option<&Market>, order: Option<&NewO
         ),
         E::Contradiction => (
             "a market order executes at once or not at all".into(),
-            Some("--tif ioc, or --price for an order that rests".into()),
+            Some("--tif ioc or fok, or --price for an order that rests".into()),
         ),
         E::NoSuchOrder => (
             "the account has no such open order: it never was, filled, or left".into(),
@@ -144,7 +144,23 @@ pub fn of_order(error: &OrderError, market: Option<&Market>, order: Option<&NewO
         ),
         E::NothingToChange => ("the order is already so".into(), None),
         E::Risk(risk) => (format!("the account could not be assessed: {risk:?}"), None),
-        E::NoFillOrKill => ("fill-or-kill orders are not taken".into(), Some("--tif ioc".into())),
+        E::TooManyTriggers => (
+            format!("the account has {} triggers, the most there can be", novate_types::MAX_TRIGGERS),
+            Some("novate cancel first".into()),
+        ),
+        E::TriggerMet => (
+            "the mark is at the level already, or beyond it".into(),
+            Some("the order itself, or a level on the other side of the mark".into()),
+        ),
+        E::TriggersWaiting => (
+            "triggers of this level fired before and are still to be worked off".into(),
+            Some("again in a later block, or a level that the mark has not reached".into()),
+        ),
+        E::TriggerNotAmended => (
+            "a trigger is never amended".into(),
+            Some("novate cancel, and another with a new --client-id".into()),
+        ),
+        E::NothingToReduce => ("there was no position that it would have reduced".into(), None),
     };
     Refusal {
         rule,

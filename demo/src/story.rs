@@ -281,6 +281,7 @@ impl Seen {
                     Escalation::Backlog => "too much is queued",
                     Escalation::MarketExhausted => "the market was not enough",
                     Escalation::Frozen => "it was frozen",
+                    Escalation::CompetitionExhausted => "nobody took enough of it",
                 };
                 story.tell(format!(
                     "liquidation: the vault takes over {} with equity {}; {why}",

@@ -7,8 +7,8 @@ use frame_support::{
     weights::Weight,
 };
 use novate_runtime_api::{
-    AccountInfo, Book, Candidate, Conservation, FeedInfo, HypotheticalTrade, MarketInfo,
-    QueryError, StatusInfo,
+    AccountInfo, Book, Candidate, Competition, Conservation, FeedInfo, HypotheticalTrade,
+    MarketInfo, QueryError, StatusInfo,
 };
 use novate_types::{AccountRef, MarketId};
 use sp_api::impl_runtime_apis;
@@ -177,6 +177,9 @@ impl_runtime_apis! {
         }
         fn liquidation_candidates(from: u32, count: u32) -> Vec<Candidate<AccountId>> {
             queries::liquidation_candidates(from, count)
+        }
+        fn competitions() -> Vec<Competition<AccountId>> {
+            queries::competitions()
         }
         fn conservation() -> Result<Conservation, QueryError> {
             queries::conservation()

@@ -7,8 +7,8 @@ use crate::{
 use alloc::vec::Vec;
 use novate_risk::Linear;
 use novate_runtime_api::{
-    AccountInfo, Book, BookLevel, Candidate, Conservation, Equality, FeedInfo, HypotheticalTrade,
-    MarketInfo, NoLiquidationPrice, PositionInfo, QueryError, StatusInfo,
+    AccountInfo, Book, BookLevel, Candidate, Competition, Conservation, Equality, FeedInfo,
+    HypotheticalTrade, MarketInfo, NoLiquidationPrice, PositionInfo, QueryError, StatusInfo,
 };
 use novate_types::{
     math, AccountRef, Assessment, Cash, CurrentView, Ledger, Liquidations, Listing, MarginAccount,
@@ -203,6 +203,22 @@ pub fn liquidation_candidates(from: u32, count: u32) -> Vec<Candidate<AccountId>
                 maintenance: assessment.maintenance,
                 notional: assessment.notional,
             })
+        })
+        .collect()
+}
+
+/// Accounts in open competition.
+pub fn competitions() -> Vec<Competition<AccountId>> {
+    Liquidation::competitions(&Clearing::view())
+        .into_iter()
+        .map(|(account, assessment, terms)| Competition {
+            account,
+            equity: assessment.equity,
+            maintenance: assessment.maintenance,
+            worth: terms.worth,
+            discount: terms.discount,
+            available: terms.available,
+            closes_left: terms.closes,
         })
         .collect()
 }

@@ -5,14 +5,14 @@ use super::{Bench, Chain, Outcome, World};
 use crate::{
     measure::{median, millis, quantile, Reach},
     traders::{submit, Traders},
-    world::MARK,
+    world::{secret, MARK},
 };
 use anyhow::{bail, ensure};
 use novate_risk::apply_trade;
-use novate_runtime::{Clearing, Margin, System};
+use novate_runtime::{AccountId, Clearing, Margin, Runtime, System, UNIT};
 use novate_types::{
-    math, CurrentView, Ledger, LedgerError, Lots, MarketId, Operation, RiskView, Side, SignedLots,
-    Ticks, TimeInForce, MAX_POSITIONS,
+    math, AccountRef, CurrentView, Ledger, LedgerError, Lots, MarginAccount, MarketId, Operation,
+    RiskView, Side, SignedLots, Ticks, TimeInForce, MAX_POSITIONS,
 };
 use std::collections::VecDeque;
 
@@ -26,6 +26,28 @@ const ORDERS: usize = 4;
 const LOTS: Lots = 500;
 /// Lots of a position.
 const HELD: SignedLots = 1_000;
+/// Other accounts, with as many wallets: the database's weight was measured on a trie of that many keys.
+const OTHERS: u32 = 250_000;
+/// Of them, those written in one block.
+const IN_BLOCK: u32 = 25_000;
+
+/// Writes the other accounts, which nobody uses.
+fn crowd(chain: &mut Chain) -> anyhow::Result<()> {
+    for first in (0..OTHERS).step_by(IN_BLOCK as usize) {
+        chain.seed(|| {
+            for number in first..OTHERS.min(first + IN_BLOCK) {
+                let owner = AccountId::from(secret("other", number));
+                let of = AccountRef::new(owner.clone(), 0);
+                pallet_margin::Accounts::<Runtime>::insert(of, MarginAccount::default());
+                frame_system::Account::<Runtime>::mutate(owner, |wallet| {
+                    wallet.providers = 1;
+                    wallet.data.free = UNIT;
+                });
+            }
+        })?;
+    }
+    Ok(())
+}
 
 /// Two sides whose accounts hold positions in so many markets, opposite ones.
 struct Sides {
@@ -138,6 +160,7 @@ pub fn run(bench: &mut Bench) -> anyhow::Result<()> {
             ..World::default()
         };
         let (mut chain, _) = bench.chain(world)?;
+        crowd(&mut chain)?;
         let mut sides = Sides::new(&mut chain, positions)?;
         let (mut ratios, mut fills) = (Vec::new(), 0);
         for _ in 0..bench.rounds {

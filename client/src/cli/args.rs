@@ -37,6 +37,15 @@ pub enum Command {
     /// The chain's formulas, without a node.
     #[command(subcommand)]
     Calc(Calc),
+    /// Bid for accounts in open competition until interrupted. The file names the node, the environment variables with the keys, and the
+    /// limits: see docs/liquidator.md.
+    Liquidator {
+        /// The configuration, a TOML file.
+        config: std::path::PathBuf,
+        /// Say what would be bid, and sign nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 /// What to do on the chain.
@@ -136,12 +145,21 @@ pub struct Order {
     /// What the market gives, close to the mark, at once or not at all.
     #[arg(long, group = "limit")]
     pub market_order: bool,
-    /// gtc, ioc, post-only, gtt:60s (or 5m, 2h), gtt:BLOCK.
+    /// gtc, ioc, fok, post-only, gtt:60s (or 5m, 2h), gtt:BLOCK.
     #[arg(long, value_name = "TIF")]
     pub tif: Option<Tif>,
     /// Only ever bring the position nearer to zero.
     #[arg(long)]
     pub reduce_only: bool,
+    /// Wait until the mark has fallen to this price: a stop of a long, a take-profit of a short.
+    #[arg(long, value_name = "PRICE", conflicts_with = "when_rises_to")]
+    pub when_falls_to: Option<String>,
+    /// Wait until the mark has risen to this price: a stop of a short, a take-profit of a long.
+    #[arg(long, value_name = "PRICE")]
+    pub when_rises_to: Option<String>,
+    /// Wait no longer than this for the mark: gtt:60s (or 5m, 2h), gtt:BLOCK.
+    #[arg(long, value_name = "TIME")]
+    pub wait: Option<Tif>,
     /// Which order gives way rather than trade with yourself.
     #[arg(long, default_value = "cancel-newest")]
     pub stp: Stp,
@@ -196,6 +214,8 @@ pub enum Tif {
     Gtc,
     /// At once or not at all.
     Ioc,
+    /// Whole and at once or not at all.
+    Fok,
     /// Never takes.
     PostOnly,
     /// Until this block.
@@ -210,6 +230,7 @@ impl Tif {
         match self {
             Self::Gtc => TimeInForce::GoodTilCancelled,
             Self::Ioc => TimeInForce::ImmediateOrCancel,
+            Self::Fok => TimeInForce::FillOrKill,
             Self::PostOnly => TimeInForce::PostOnly,
             Self::UntilBlock(block) => TimeInForce::GoodTilBlock(block),
             Self::ForSeconds(seconds) => TimeInForce::GoodTilBlock(now.saturating_add(seconds)),
@@ -226,12 +247,13 @@ impl FromStr for Tif {
         let until = match text.as_str() {
             "gtc" => return Ok(Self::Gtc),
             "ioc" => return Ok(Self::Ioc),
+            "fok" => return Ok(Self::Fok),
             "post-only" => return Ok(Self::PostOnly),
             other => match other.strip_prefix("gtt:") {
                 Some(until) => until,
                 None => {
                     return wrong(
-                        "it is none of gtc, ioc, post-only, gtt:TIME",
+                        "it is none of gtc, ioc, fok, post-only, gtt:TIME",
                         "gtc or gtt:60s",
                     )
                 }
@@ -306,6 +328,18 @@ mod tests {
     }
 
     #[test]
+    fn order_waits_for_one_level_at_most() {
+        let stop = "novate order sell 1 --market-order --reduce-only --when-falls-to 19000";
+        let args = parse(&format!("{stop} --wait gtt:2h")).unwrap();
+        let Command::Chain(OnChain::Order(order)) = args.command else {
+            panic!("an order")
+        };
+        assert_eq!(order.when_falls_to.as_deref(), Some("19000"));
+        assert_eq!(order.wait, Some(Tif::ForSeconds(7_200)));
+        assert!(parse(&format!("{stop} --when-rises-to 21000")).is_err());
+    }
+
+    #[test]
     fn calculator_takes_numbers_below_zero() {
         let args = parse(
             "novate calc liquidation-price --size -0.5 --entry 60000 --cash -1 --maintenance 0.03 --json",
@@ -326,6 +360,16 @@ mod tests {
         assert!(parse("novate calc margin portfolio.json").is_ok());
         assert!(parse("novate calc cases").is_ok());
         assert!(parse("novate calc").is_err());
+    }
+
+    #[test]
+    fn liquidator_takes_a_file_and_may_only_look() {
+        let args = parse("novate liquidator bot.toml --dry-run").unwrap();
+        let Command::Liquidator { config, dry_run } = args.command else {
+            panic!("the liquidator")
+        };
+        assert_eq!((config.to_str(), dry_run), (Some("bot.toml"), true));
+        assert!(parse("novate liquidator").is_err());
     }
 
     #[test]

@@ -7,13 +7,20 @@ mod views;
 
 use args::{Args, Command, OnChain};
 use novate_client::{
-    address_of, conservation::FullState, decimal::cash, event::Action, refusal, Account, Call,
-    Chain, Error, Event, Refusal, Result, Signer, Wallet,
+    address_of,
+    conservation::FullState,
+    decimal::cash,
+    event::Action,
+    liquidator::{self, run::Said, Config},
+    refusal, Account, Call, Chain, Error, Event, Refusal, Result, Signer, Wallet,
 };
 use novate_runtime_api::{AccountInfo, HypotheticalTrade};
 use novate_types::{Operation, OrderTarget, Side};
 use serde_json::{json, Value};
-use std::io::{IsTerminal, Write};
+use std::{
+    io::{IsTerminal, Write},
+    path::Path,
+};
 use views::View;
 
 const DEFAULT_URL: &str = "ws://127.0.0.1:9944";
@@ -110,6 +117,9 @@ impl Session {
 pub async fn run(args: &Args) -> Result<()> {
     let command = match &args.command {
         Command::Calc(calc) => return calc::run(calc, args.json),
+        Command::Liquidator { config, dry_run } => {
+            return liquidate(config, *dry_run, args.json).await
+        }
         Command::Chain(command) => command,
     };
     let session = Session::open(args).await?;
@@ -122,6 +132,22 @@ pub async fn run(args: &Args) -> Result<()> {
     }
     once(&session, command).await?.print(args.json);
     Ok(())
+}
+
+/// The liquidator, a line for each thing that it says.
+async fn liquidate(config: &Path, dry_run: bool, as_json: bool) -> Result<()> {
+    let text = std::fs::read_to_string(config).map_err(|e| {
+        let file = config.display();
+        Refusal::plain("config", format!("{file} cannot be read: {e}"))
+    })?;
+    let say = |said: &Said| {
+        let text = format!(
+            "{} {} {}: {}",
+            said.block, said.about, said.account.owner, said.text
+        );
+        Report::new(json!(said), text).print(as_json);
+    };
+    liquidator::run(Config::read(&text)?, dry_run, say).await
 }
 
 /// The report again with every block, until interrupted.

@@ -8,8 +8,8 @@ use novate_client::{
 };
 use novate_runtime_api::HypotheticalTrade;
 use novate_types::{
-    math, CancelReason, Cash, Fill, Lots, MarketStatus, NewOrder, Operation, OrderPrice, Price,
-    Sequence, Side, TimeInForce,
+    math, CancelReason, Cash, Direction, Fill, Lots, MarketStatus, NewOrder, NewTrigger, Operation,
+    OrderPrice, Price, Sequence, Side, TimeInForce,
 };
 use serde_json::{json, Value};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -48,7 +48,9 @@ pub async fn place(session: &Session, wish: &args::Order) -> Result<Report> {
     let best = chain.best().await?;
     let market = chain.market(&wish.market, Some(best.hash)).await?;
     let order = build(wish, &market, best.number)?;
-    let call = Call::submit(session.account.sub, &[Operation::Place(order)]);
+    let trigger = level(wish, &market, order, best.number)?;
+    let operation = trigger.map_or(Operation::Place(order), Operation::PlaceTrigger);
+    let call = Call::submit(session.account.sub, &[operation]);
     if wish.no_wait {
         signer.send(&call).await?;
         let json = json!({ "sent": true, "client_id": order.client_id });
@@ -60,6 +62,10 @@ pub async fn place(session: &Session, wish: &args::Order) -> Result<Report> {
     let included = signer.execute(&call).await?;
     let outcome = match first_outcome(&included) {
         Some(Ok(Accepted::Placed(sequence))) => follow(session, &included, &market, sequence),
+        Some(Ok(Accepted::Armed(sequence))) => {
+            let block = included.block.number;
+            return Ok(waiting(&market, &order, trigger, sequence, block));
+        }
         Some(Err(error)) => {
             let mut refused = refusal::of_order(&error, Some(&market), Some(&order));
             if error == OrderError::InsufficientMargin {
@@ -127,7 +133,11 @@ fn build(wish: &args::Order, market: &Market, now: u32) -> Result<NewOrder, Refu
         OrderPrice::Market => args::Tif::Ioc,
     };
     let time_in_force = wish.tif.unwrap_or(default).at(now);
-    if price == OrderPrice::Market && time_in_force != TimeInForce::ImmediateOrCancel {
+    let at_once = matches!(
+        time_in_force,
+        TimeInForce::ImmediateOrCancel | TimeInForce::FillOrKill
+    );
+    if price == OrderPrice::Market && !at_once {
         return Err(refusal::of_order(
             &OrderError::Contradiction,
             Some(market),
@@ -153,6 +163,73 @@ fn build(wish: &args::Order, market: &Market, now: u32) -> Result<NewOrder, Refu
         reduce_only: wish.reduce_only,
         self_trade_prevention: wish.stp.into(),
     })
+}
+
+/// The level that the order waits for, if it waits for one.
+fn level(
+    wish: &args::Order,
+    market: &Market,
+    order: NewOrder,
+    now: u32,
+) -> Result<Option<NewTrigger>, Refusal> {
+    let (direction, price) = match (&wish.when_falls_to, &wish.when_rises_to) {
+        (Some(price), _) => (Direction::Down, price),
+        (_, Some(price)) => (Direction::Up, price),
+        (None, None) if wish.wait.is_some() => {
+            return Err(Refusal::new(
+                "no_level",
+                "there is no level to wait for",
+                "--when-falls-to or --when-rises-to",
+            ));
+        }
+        (None, None) => return Ok(None),
+    };
+    let expires = match wish.wait.map(|wait| wait.at(now)) {
+        None | Some(TimeInForce::GoodTilCancelled) => None,
+        Some(TimeInForce::GoodTilBlock(block)) => Some(block),
+        Some(_) => {
+            return Err(Refusal::new(
+                "wait",
+                "a trigger waits until a block or for a time",
+                "--wait gtt:24h",
+            ));
+        }
+    };
+    Ok(Some(NewTrigger {
+        order,
+        direction,
+        ticks: market.ticks(price)?,
+        expires,
+    }))
+}
+
+/// Says that a trigger waits.
+fn waiting(
+    market: &Market,
+    order: &NewOrder,
+    trigger: Option<NewTrigger>,
+    sequence: Sequence,
+    block: u32,
+) -> Report {
+    let level = trigger.map(|t| market.price(t.ticks));
+    let json = json!({
+        "market": market.symbol,
+        "side": order.side,
+        "sequence": sequence,
+        "client_id": order.client_id,
+        "block": block,
+        "size": market.size(order.lots),
+        "waits_for": level,
+        "direction": trigger.map(|t| t.direction),
+        "expires": trigger.and_then(|t| t.expires),
+    });
+    let text = format!(
+        "trigger {sequence} (client id {}): {} waits in block {block} for the mark to reach {}\n",
+        order.client_id,
+        market.size(order.lots),
+        level.unwrap_or_default(),
+    );
+    Report::new(json, text)
 }
 
 fn clock_millis() -> u64 {

@@ -10,7 +10,7 @@ use novate_client::{
 use novate_runtime_api::{
     AccountInfo, Book, BookLevel, FeedInfo, NoLiquidationPrice, PositionInfo,
 };
-use novate_types::{AssetId, MarketId, MarketStatus, Side, Standing};
+use novate_types::{AssetId, Direction, MarketId, MarketStatus, Side, Standing};
 use serde_json::{json, Value};
 
 /// What a market admits, in a word.
@@ -234,9 +234,10 @@ impl View<'_> {
                 Standing::Good => "good",
                 Standing::Liquidating { .. } => "liquidating",
                 Standing::Frozen => "frozen",
+                Standing::Competing { .. } => "competing",
             },
             "liquidating_since": match info.standing {
-                Standing::Liquidating { since, .. } => Some(since),
+                Standing::Liquidating { since, .. } | Standing::Competing { since, .. } => Some(since),
                 _ => None,
             },
             "fee_tier": info.account.fee_tier,
@@ -269,6 +270,21 @@ impl View<'_> {
                     "reserve": cash(o.reserve),
                 })
             }).collect::<Vec<_>>(),
+            "triggers": info.account.triggers.iter().map(|t| {
+                let (order, market) = (&t.terms.order, self.market(t.terms.order.market));
+                json!({
+                    "market": self.symbol(order.market),
+                    "sequence": t.sequence,
+                    "client_id": order.client_id,
+                    "side": order.side,
+                    "direction": t.terms.direction,
+                    "level": market.map(|m| m.price(t.terms.ticks)),
+                    "size": market.map(|m| m.size(order.lots)),
+                    "time_in_force": order.time_in_force,
+                    "reduce_only": order.reduce_only,
+                    "expires": t.terms.expires,
+                })
+            }).collect::<Vec<_>>(),
         })
     }
 
@@ -279,6 +295,9 @@ impl View<'_> {
             Standing::Good => "good".into(),
             Standing::Liquidating { since, .. } => format!("being liquidated since block {since}"),
             Standing::Frozen => "frozen while it is deleveraged".into(),
+            Standing::Competing { since, .. } => {
+                format!("in open competition since block {since}: anyone may take fractions of it")
+            }
         };
         let mut text = format!(
             "{} / {} at block {block}, standing {standing}\n",
@@ -367,6 +386,48 @@ impl View<'_> {
         }
         if !orders.is_empty() {
             text += &format!("\n{orders}");
+        }
+        let mut triggers = Table::new(&[
+            "trigger",
+            "client id",
+            "market",
+            "side",
+            "mark",
+            "size",
+            "stands",
+            "reduces",
+        ]);
+        for t in &info.account.triggers {
+            let (order, market) = (&t.terms.order, self.market(t.terms.order.market));
+            let level =
+                market.map_or_else(|| t.terms.ticks.to_string(), |m| m.price(t.terms.ticks));
+            triggers.row([
+                t.sequence.to_string(),
+                order.client_id.to_string(),
+                self.symbol(order.market),
+                if order.side == Side::Bid {
+                    "buy".into()
+                } else {
+                    "sell".into()
+                },
+                match t.terms.direction {
+                    Direction::Down => format!("falls to {level}"),
+                    Direction::Up => format!("rises to {level}"),
+                },
+                market.map_or_else(|| order.lots.to_string(), |m| m.size(order.lots)),
+                t.terms.expires.map_or_else(
+                    || "until cancelled".into(),
+                    |block| format!("until block {block}"),
+                ),
+                if order.reduce_only {
+                    "only".into()
+                } else {
+                    String::new()
+                },
+            ]);
+        }
+        if !triggers.is_empty() {
+            text += &format!("\n{triggers}");
         }
         Report::new(self.account_json(block, info), text)
     }

@@ -1,6 +1,8 @@
 //! The close of a block (protocol, section 4): everything that happens once a block, in its order.
 
-use crate::{novation::Budget, Config, MarketState, Pallet, States, View};
+use crate::{
+    novation::Budget, CloseReserve, Config, MarketState, Pallet, States, View, WeightInfo,
+};
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
@@ -20,11 +22,12 @@ impl<T: Config> Pallet<T> {
         )
     }
 
-    /// Oracle round, marks, funding, thresholds, markets, waterfall, requests, in this order.
+    /// Oracle round, marks, funding, thresholds, triggers, markets, waterfall, requests, in this order.
     pub(crate) fn close() {
         let (block, now) = Self::now();
         // As it was reserved for: thresholds may press from now on.
-        let mut budget = Budget::full::<T>(T::Liquidations::presses());
+        let presses = T::Liquidations::presses();
+        let mut budget = Budget::full::<T>(presses);
         T::Listing::apply_due(block);
         T::Feeds::close_round(now);
 
@@ -34,16 +37,26 @@ impl<T: Config> Pallet<T> {
         View::<T>::put(&view);
 
         let liquidations = T::Liquidations::on_marks(&before, &view);
+        let liquidated = u64::try_from(liquidations.len()).unwrap_or(u64::MAX);
         let mut orders = BTreeMap::<MarketId, Vec<_>>::new();
         for order in liquidations {
             orders.entry(order.market).or_default().push(order);
         }
+        budget.spend_on_triggers(T::Book::fire(&view, budget.for_triggers()));
         Self::match_markets(&view, &matching, orders, &mut states, &mut budget);
         States::<T>::put(BoundedVec::truncate_from(states));
 
         T::Liquidations::waterfall(&view);
-        Self::execute_requests(&view);
+        let executed = Self::execute_requests(&view);
         Self::housekeep(&view);
+
+        let markets = u32::try_from(view.markets.len()).unwrap_or(u32::MAX);
+        let spent = T::WeightInfo::close(markets)
+            .saturating_add(budget.spent::<T>(presses))
+            .saturating_add(T::WeightInfo::party(1).saturating_mul(liquidated))
+            .saturating_add(T::WeightInfo::request().saturating_mul(executed))
+            .saturating_add(T::Others::spent(budget.matched));
+        Self::reclaim(spent);
     }
 
     /// Matches markets one after another: first those that liquidation orders go into, as these are good for this close only,

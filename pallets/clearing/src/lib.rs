@@ -6,7 +6,7 @@
 //! margin that is not there. Then the default waterfall acts, and what asked to leave leaves.
 //!
 //! ```text
-//! parameters due → oracle round → marks, funding → thresholds
+//! parameters due → oracle round → marks, funding → thresholds → triggers
 //!     → markets, those with liquidation orders first, by rotated id: (match → check) ≤ 3 → novation
 //!     → waterfall → withdrawals, transfers → the book's housekeeping
 //! ```
@@ -80,6 +80,8 @@ pub trait CloseReserve {
     fn liquidation() -> Weight;
     /// The least that there must be room for, for liquidation's part.
     fn calm_liquidation() -> Weight;
+    /// What the close that is at its end did, in which so many markets matched: no more than was reserved. To be asked once a close.
+    fn spent(matched: u32) -> Weight;
 }
 
 /// Part of a block that the close leaves to extrinsics even at its worst.
@@ -96,6 +98,8 @@ pub const LAST_ROUND_SIDE: u32 = 32;
 pub const LAST_ROUND_LOOKS: u32 = 2 * LAST_ROUND_SIDE;
 /// While liquidation presses, one in so many of the resting orders that may execute otherwise does.
 const PRESSED_SHARE: u32 = 4;
+/// What there is for accounts in a close has two parts: one for those behind resting orders, one for the orders of triggers.
+const PARTS_FOR_PARTIES: u64 = 2;
 /// Fills in one event; a market's further fills follow in further parts.
 pub const EVENT_FILLS: u32 = 512;
 
@@ -104,7 +108,7 @@ pub const EVENT_FILLS: u32 = 512;
 pub mod pallet {
     use crate::{
         Action, CloseReserve, MarketStates, PremiumMinute, Refusal, Request, WeightInfo,
-        EVENT_FILLS, LAST_ROUND_LOOKS, LEFT_FOR_EXTRINSICS, PRESSED_SHARE,
+        EVENT_FILLS, LAST_ROUND_LOOKS, LEFT_FOR_EXTRINSICS, PARTS_FOR_PARTIES, PRESSED_SHARE,
     };
     use frame_support::{
         migrations::MultiStepMigrator,
@@ -174,7 +178,7 @@ pub mod pallet {
         /// Resting orders that execute in a block over all markets and rounds, at most; fewer while liquidation presses.
         #[pallet::constant]
         type MaxFillsTotal: Get<u32>;
-        /// What the accounts behind them may take of a close, counted by what they hold.
+        /// What the accounts behind them may take of a close, counted by what they hold. Half of it can go to triggers that fire.
         #[pallet::constant]
         type PartiesWeight: Get<Weight>;
         /// The same while liquidation presses. At least one account's.
@@ -211,6 +215,11 @@ pub mod pallet {
     /// What one close hands the next beside the view.
     #[pallet::storage]
     pub type States<T: Config> = StorageValue<_, MarketStates, ValueQuery>;
+
+    /// What this block's start registered for its close, to be given back as far as that does not need it.
+    #[pallet::storage]
+    #[pallet::whitelist_storage]
+    pub type Reserved<T: Config> = StorageValue<_, Weight>;
 
     /// Full minutes of each market's premium, the last 59. Changes once a minute.
     #[pallet::storage]
@@ -344,12 +353,14 @@ pub mod pallet {
         /// Reserves the close's worst case: a fixed part, the fills of all markets and rounds, requests
         /// left over from earlier blocks (those of this block prepay), and what the other pallets need.
         fn on_initialize(_: BlockNumberFor<T>) -> Weight {
-            T::DbWeight::get().reads(4).saturating_add(Self::reserve(
+            let reserve = Self::reserve(
                 Self::known_markets(),
                 Self::queued_requests(),
                 T::Liquidations::presses(),
                 T::Others::reserve().saturating_add(T::Others::liquidation()),
-            ))
+            );
+            Reserved::<T>::put(reserve);
+            T::DbWeight::get().reads(4).saturating_add(reserve)
         }
 
         fn integrity_test() {
@@ -363,7 +374,9 @@ pub mod pallet {
                 "one close accrues at most a minute of funding"
             );
             assert!(
-                T::WeightInfo::party(MAX_HOLDINGS).all_lte(T::PressedPartiesWeight::get())
+                T::WeightInfo::party(MAX_HOLDINGS)
+                    .saturating_mul(PARTS_FOR_PARTIES)
+                    .all_lte(T::PressedPartiesWeight::get())
                     && T::PressedPartiesWeight::get().all_lte(T::PartiesWeight::get()),
                 "the largest account's order must be able to execute"
             );
@@ -483,6 +496,16 @@ pub mod pallet {
     }
 
     impl<T: Config> Pallet<T> {
+        /// Gives back what was reserved for the close and it did not need: what a block weighs is what it did.
+        pub(crate) fn reclaim(spent: Weight) {
+            if let Some(reserved) = Reserved::<T>::take() {
+                let unspent = reserved.saturating_sub(spent);
+                frame_system::BlockWeight::<T>::mutate(|weight| {
+                    weight.reduce(unspent, DispatchClass::Mandatory);
+                });
+            }
+        }
+
         /// What the close of one block may cost, at most.
         pub(crate) fn reserve(
             markets: u32,
@@ -492,7 +515,7 @@ pub mod pallet {
         ) -> Weight {
             let requests = requests.min(u64::from(T::MaxRequestsPerClose::get()));
             // Looking at an account costs less than its part in a match, and so does the match of one that has a liquidation order.
-            let looks = LAST_ROUND_LOOKS.saturating_add(T::Liquidations::MOST_ORDERS);
+            let looks = Self::most_looks(presses).saturating_add(T::Liquidations::MOST_ORDERS);
             T::WeightInfo::close(markets)
                 .saturating_add(
                     T::WeightInfo::fill().saturating_mul(Self::most_fills(presses).into()),
@@ -513,6 +536,15 @@ pub mod pallet {
             }
         }
 
+        /// Resting orders whose accounts a close's last rounds look at, at most.
+        pub(crate) fn most_looks(presses: bool) -> u32 {
+            if presses {
+                LAST_ROUND_LOOKS.div_ceil(PRESSED_SHARE)
+            } else {
+                LAST_ROUND_LOOKS
+            }
+        }
+
         /// What the accounts behind resting orders may take of a close.
         pub(crate) fn parties_weight(presses: bool) -> Weight {
             if presses {
@@ -520,6 +552,11 @@ pub mod pallet {
             } else {
                 T::PartiesWeight::get()
             }
+        }
+
+        /// Picoseconds that the orders of triggers have in every close, at least.
+        pub fn least_for_triggers() -> u64 {
+            crate::novation::Budget::full::<T>(true).for_triggers()
         }
 
         /// What a close may cost at most: the rest is left for extrinsics.

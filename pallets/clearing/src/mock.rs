@@ -102,6 +102,9 @@ pub type Migrating = StorageValue<Mock, bool>;
 pub type Trace = StorageValue<Mock, Vec<(Vec<u8>, MarketId)>>;
 #[storage_alias]
 pub type Sabotage = StorageValue<Mock, bool>;
+/// Picoseconds that triggers cost in each close.
+#[storage_alias]
+pub type Fired = StorageValue<Mock, u64>;
 
 fn trace(step: &str, market: MarketId) {
     Trace::mutate(|steps| {
@@ -369,6 +372,11 @@ impl OrderBook<AccountId> for MockBook {
             filled: BTreeMap::new(),
             cancelled: Vec::new(),
         })
+    }
+
+    fn fire(_: &RiskView, room: u64) -> u64 {
+        trace("triggers", 0);
+        Fired::get().unwrap_or(0).min(room)
     }
 
     fn run(market: &mut MockMarket, limits: &MatchLimits<AccountId>) -> Tentative<AccountId> {
@@ -660,6 +668,9 @@ impl crate::CloseReserve for MockReserve {
     }
     fn calm_liquidation() -> Weight {
         Weight::zero()
+    }
+    fn spent(_: u32) -> Weight {
+        OthersNow::get()
     }
 }
 

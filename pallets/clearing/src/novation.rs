@@ -1,8 +1,8 @@
 //! A market's match, the check before novation, and novation (protocol, section 4).
 
 use crate::{
-    Config, Error, Event, LastTrade, Pallet, WeightInfo, LAST_ROUND_LOOKS, LAST_ROUND_SIDE,
-    MAX_ROUNDS,
+    Config, Error, Event, LastTrade, Pallet, WeightInfo, LAST_ROUND_SIDE, MAX_ROUNDS,
+    PARTS_FOR_PARTIES,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -28,10 +28,13 @@ const ROUNDING: u128 = 8;
 pub(crate) struct Budget {
     /// Resting orders that may execute; every round of every market counts.
     pub fills: u32,
-    /// For the accounts behind them. Those of new orders prepaid, and liquidation's are counted by themselves.
+    /// For the accounts behind them, and the orders of triggers with theirs. Those of new orders prepaid, and liquidation's are
+    /// counted by themselves.
     pub parties: Weight,
     /// Resting orders whose accounts last rounds may look at.
     pub looks: u32,
+    /// Markets that matched.
+    pub matched: u32,
 }
 
 impl Budget {
@@ -40,8 +43,31 @@ impl Budget {
         Self {
             fills: Pallet::<T>::most_fills(presses),
             parties: Pallet::<T>::parties_weight(presses),
-            looks: LAST_ROUND_LOOKS,
+            looks: Pallet::<T>::most_looks(presses),
+            matched: 0,
         }
+    }
+
+    /// Picoseconds that the orders of triggers may cost: half of what there is for accounts, the other half is for those behind
+    /// resting orders.
+    pub const fn for_triggers(&self) -> u64 {
+        self.parties.ref_time() / PARTS_FOR_PARTIES
+    }
+
+    pub fn spend_on_triggers(&mut self, used: u64) {
+        self.parties = self.parties.saturating_sub(Weight::from_parts(used, 0));
+    }
+
+    /// What was used of it.
+    pub fn spent<T: Config>(&self, presses: bool) -> Weight {
+        let whole = Self::full::<T>(presses);
+        let fills = whole.fills.saturating_sub(self.fills);
+        let looks = whole.looks.saturating_sub(self.looks);
+        let parties = whole.parties.saturating_sub(self.parties);
+        T::WeightInfo::fill()
+            .saturating_mul(fills.into())
+            .saturating_add(T::WeightInfo::party(1).saturating_mul(looks.into()))
+            .saturating_add(parties)
     }
 
     /// Resting orders of a side that a market's last round may look behind.
@@ -643,6 +669,7 @@ impl<T: Config> Pallet<T> {
         let Some(mut book) = T::Book::load(market, liquidations) else {
             return Ok(None);
         };
+        budget.matched = budget.matched.saturating_add(1);
         let mut limits = MatchLimits::first(0);
         limits.reducing_only = !market.status.allows_risk();
         for round in 1..=MAX_ROUNDS.saturating_add(1) {

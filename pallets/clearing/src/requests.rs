@@ -148,11 +148,11 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Executes the oldest requests, at most [`Config::MaxRequestsPerClose`]; the rest waits.
-    pub(crate) fn execute_requests(view: &RiskView) {
+    pub(crate) fn execute_requests(view: &RiskView) -> u64 {
         let (oldest, next) = (OldestRequest::<T>::get(), NextRequest::<T>::get());
         let end = next.min(oldest.saturating_add(u64::from(T::MaxRequestsPerClose::get())));
         if oldest >= end {
-            return;
+            return 0;
         }
         let mut due: Vec<_> = (oldest..end)
             .filter_map(|id| Some((id, Requests::<T>::take(id)?)))
@@ -175,6 +175,7 @@ impl<T: Config> Pallet<T> {
             }
         }
         OldestRequest::<T>::put(end);
+        end.saturating_sub(oldest)
     }
 
     fn execute(

@@ -26,51 +26,51 @@ pub trait WeightInfo {
 pub struct SubstrateWeight<T>(PhantomData<T>);
 
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
-    /// 204 µs, 69 keys read, 3 written.
+    /// 197 µs, 69 keys read, 3 written.
     fn list_market() -> Weight {
-        Weight::from_parts(203_940_000, 0).saturating_add(T::DbWeight::get().reads_writes(69, 3))
+        Weight::from_parts(197_310_000, 0).saturating_add(T::DbWeight::get().reads_writes(69, 3))
     }
-    /// 9.00 µs, 1 keys read, 1 written.
+    /// 8.54 µs, 1 keys read, 1 written.
     fn add_tier() -> Weight {
-        Weight::from_parts(9_010_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
+        Weight::from_parts(8_550_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
     }
-    /// 23.67 µs, 2 keys read, 1 written.
+    /// 22.48 µs, 2 keys read, 1 written.
     fn schedule_tier_change() -> Weight {
-        Weight::from_parts(23_670_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 1))
+        Weight::from_parts(22_490_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 1))
     }
-    /// 31.73 µs, 4 keys read, 1 written.
+    /// 29.58 µs, 4 keys read, 1 written.
     fn schedule_market_params() -> Weight {
-        Weight::from_parts(31_730_000, 0).saturating_add(T::DbWeight::get().reads_writes(4, 1))
+        Weight::from_parts(29_590_000, 0).saturating_add(T::DbWeight::get().reads_writes(4, 1))
     }
-    /// 16.25 µs, 2 keys read, 1 written.
+    /// 15.27 µs, 2 keys read, 1 written.
     fn schedule_fee_tiers() -> Weight {
-        Weight::from_parts(16_260_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 1))
+        Weight::from_parts(15_280_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 1))
     }
-    /// 15.43 µs, 1 keys read, 1 written.
+    /// 15.63 µs, 1 keys read, 1 written.
     fn cancel_change() -> Weight {
-        Weight::from_parts(15_440_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
+        Weight::from_parts(15_640_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
     }
-    /// 12.57 µs, 1 keys read, 1 written.
+    /// 11.44 µs, 1 keys read, 1 written.
     fn set_status() -> Weight {
-        Weight::from_parts(12_570_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
+        Weight::from_parts(11_440_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
     }
-    /// 12.60 µs, 1 keys read, 1 written.
+    /// 11.53 µs, 1 keys read, 1 written.
     fn restrict_market() -> Weight {
-        Weight::from_parts(12_600_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
+        Weight::from_parts(11_530_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
     }
-    /// 24.87 µs, 2 keys read, 2 written.
+    /// 24.83 µs, 2 keys read, 2 written.
     fn lower_open_interest_cap() -> Weight {
-        Weight::from_parts(24_870_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 2))
+        Weight::from_parts(24_830_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 2))
     }
-    /// 12.42 µs, 1 keys read, 0 written.
+    /// 11.45 µs, 1 keys read, 0 written.
     fn delist_market() -> Weight {
-        Weight::from_parts(12_420_000, 0).saturating_add(T::DbWeight::get().reads(1))
+        Weight::from_parts(11_450_000, 0).saturating_add(T::DbWeight::get().reads(1))
     }
-    /// 5.87 µs, 1 keys read, 1 written; 7.35 µs, 1 keys read, 1 written for each of `n`.
+    /// 5.64 µs, 1 keys read, 1 written; 6.89 µs, 1 keys read, 1 written for each of `n`.
     fn apply_due(n: u32) -> Weight {
-        Weight::from_parts(5_880_000, 0)
+        Weight::from_parts(5_650_000, 0)
             .saturating_add(T::DbWeight::get().reads_writes(1, 1))
-            .saturating_add(Weight::from_parts(7_350_000, 0).saturating_mul(n.into()))
+            .saturating_add(Weight::from_parts(6_900_000, 0).saturating_mul(n.into()))
             .saturating_add(
                 T::DbWeight::get()
                     .reads_writes(1, 1)

@@ -15,9 +15,10 @@ use frame_support::traits::Get;
 use novate_risk::apply_trade;
 use novate_types::{
     math::position_value_floor, AccountRef, Cash, Direction, Ledger, LedgerError, MarketId,
-    MarketView, OrderBook, Ppm, Price, RiskAxis, Side, SignedLots, MAX_OPEN_ORDERS, MAX_POSITIONS,
-    MILLION, QUANTUMS,
+    MarketView, OrderBook, Ppm, Price, RiskAxis, RiskModel, Side, SignedLots, Standing,
+    MAX_OPEN_ORDERS, MAX_POSITIONS, MILLION, QUANTUMS,
 };
+use remedies::competition::COMPETITION_CLOSES;
 
 /// The market that moves.
 const MARKET: MarketId = 0;
@@ -36,6 +37,8 @@ const FEW: u32 = crate::weights::SMALL_POSITIONS;
 /// Accounts of one close: full ones, and small ones.
 const FULL_ONES: u32 = 3;
 const SMALL_ONES: u32 = 32;
+/// Accounts, half of them on either side, beside which one is less than a tenth of a market.
+const BYSTANDERS: usize = 24;
 /// Accounts whose orders one close cancels.
 const ORDERED: u32 = 2;
 #[cfg(feature = "runtime-benchmarks")]
@@ -190,6 +193,59 @@ fn bankrupt<T: Config>(accounts: u32, positions: usize, ordered: u32) -> (RiskVi
     (view, now)
 }
 
+/// An account in competition, of whom a part is missing that takes several lots of each position to bring back, and so many others with as
+/// many positions who bid for all of it.
+fn competing<T: Config>(takers: u32, positions: usize) -> (RiskView, RiskView) {
+    let view = T::BenchmarkHelper::view();
+    press::<T>();
+    let each = weight(&view, positions);
+    for number in 1..=takers {
+        let of = open_with::<T>(number, &view, each, MILLION, positions);
+        enrich::<T>(&of, &view);
+    }
+    for number in (takers + 1..).take(BYSTANDERS) {
+        let each = if number % 2 == 0 { each } else { -each };
+        open_with::<T>(number, &view, each, MILLION, positions);
+    }
+    let of = open_with::<T>(0, &view, each, SPARE, positions);
+    T::Ledger::settle(&of, &view, false, |account| {
+        let found = T::Risk::assess(account, &view)?;
+        account.cash -= found.equity - found.maintenance / 10 * 7;
+        account.standing = Standing::Competing {
+            since: view.block,
+            closes: COMPETITION_CLOSES / 2,
+        };
+        Ok::<_, LedgerError>(())
+    })
+    .unwrap_or_else(|e| panic!("{e:?}"));
+    let bids = (1..=takers).map(|number| a_bid::<T>(T::BenchmarkHelper::account(number)));
+    Bids::<T>::put(BoundedVec::truncate_from(bids.collect()));
+    let now = fallen(&view, 0);
+    (view, now)
+}
+
+/// A bid for all of the first account.
+fn a_bid<T: Config>(taker: Of<T>) -> Bid<T::AccountId> {
+    Bid {
+        taker,
+        account: T::BenchmarkHelper::account(0),
+        fraction: MILLION,
+        least_discount: 0,
+    }
+}
+
+/// Each of them took a part.
+fn ensure_sold<T: Config>(takers: u32, positions: usize, view: &RiskView) {
+    let each = weight(view, positions) * usual(&view.markets[0]);
+    let lots = |number| {
+        let account = T::Ledger::account(&T::BenchmarkHelper::account(number));
+        account.unwrap().lots(MARKET)
+    };
+    assert!((1..=takers).all(|number| lots(number) > each));
+    let sold: SignedLots = (1..=takers).map(|number| lots(number) - each).sum();
+    assert_eq!(lots(0), each - sold);
+}
+
 /// Both parts of a close, and what the book makes of orders that left.
 fn close<T: Config>(view: &RiskView, now: &RiskView) {
     Pallet::<T>::on_marks(view, now);
@@ -286,7 +342,7 @@ mod benchmarks {
         let now = fallen(&view, FALL);
         #[block]
         {
-            Pallet::<T>::pop_crossed(&now);
+            Pallet::<T>::pop_crossed(&now, &mut Pallet::<T>::meter());
         }
         let shelf = Shelf::Threshold(RiskAxis::Mark(MARKET), Direction::Down);
         assert_eq!(RiskDirectory::<T>::get(shelf).buckets().count(), 0);
@@ -297,7 +353,7 @@ mod benchmarks {
         let (now, thresholds) = looked_at::<T>(n, usize::MAX);
         #[block]
         {
-            Pallet::<T>::pop_crossed(&now);
+            Pallet::<T>::pop_crossed(&now, &mut Pallet::<T>::meter());
         }
         ensure_nearer::<T>(&thresholds);
     }
@@ -307,7 +363,7 @@ mod benchmarks {
         let (now, thresholds) = looked_at::<T>(n, FEW as usize);
         #[block]
         {
-            Pallet::<T>::pop_crossed(&now);
+            Pallet::<T>::pop_crossed(&now, &mut Pallet::<T>::meter());
         }
         ensure_nearer::<T>(&thresholds);
     }
@@ -384,6 +440,47 @@ mod benchmarks {
             }
         }
         assert_eq!(live, n);
+    }
+
+    /// The last bid that its block takes.
+    #[benchmark]
+    fn bid() {
+        competing::<T>(1, usize::MAX);
+        let others = (2..=T::MaxBids::get()).map(|number| Bid {
+            account: T::BenchmarkHelper::account(number),
+            ..a_bid::<T>(T::BenchmarkHelper::account(0))
+        });
+        Bids::<T>::put(BoundedVec::truncate_from(others.collect()));
+        let Bid {
+            taker,
+            account,
+            fraction,
+            least_discount,
+        } = a_bid::<T>(T::BenchmarkHelper::account(1));
+        let origin = frame_system::RawOrigin::Signed(taker.owner);
+        #[extrinsic_call]
+        _(origin, taker.sub, account, fraction, least_discount);
+        assert_eq!(Bids::<T>::get().len(), T::MaxBids::get() as usize);
+    }
+
+    #[benchmark]
+    fn fill_bid(n: Linear<0, { FULL_ONES }>) {
+        let (view, now) = competing::<T>(n, usize::MAX);
+        #[block]
+        {
+            close::<T>(&view, &now);
+        }
+        ensure_sold::<T>(n, usize::MAX, &view);
+    }
+
+    #[benchmark]
+    fn small_fill_bid(n: Linear<0, { T::MaxBidsPerAccount::get() }>) {
+        let (view, now) = competing::<T>(n, FEW as usize);
+        #[block]
+        {
+            close::<T>(&view, &now);
+        }
+        ensure_sold::<T>(n, FEW as usize, &view);
     }
 
     impl_benchmark_test_suite!(Pallet, crate::mock::new_test_ext(), crate::mock::Test);

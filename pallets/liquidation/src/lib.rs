@@ -1,14 +1,15 @@
 //! # Liquidation
 //!
 //! Finds accounts below maintenance margin without scanning the others, and takes the remedies in their order (section 7 of the
-//! protocol). Nobody calls it and nobody has discretion: the close does, twice a block. [`Liquidations::on_marks`] runs when
-//! marks and funding have moved, before the match; [`Liquidations::waterfall`] after it.
+//! protocol). Nobody has discretion: the close does it, twice a block. [`Liquidations::on_marks`] runs when marks and funding have
+//! moved, before the match; [`Liquidations::waterfall`] after it. The one call that is not governance's is anybody's: [`Pallet::bid`],
+//! for a fraction of an account in open competition.
 //!
 //! | remedy | what | where |
 //! |---|---|---|
 //! | 1 | open orders are cancelled | [`remedies::market`] |
 //! | 2 | reduce-only orders into the next match, five closes long | [`remedies::market`] |
-//! | 3 | open competition | not built yet; accounts go from 2 to 4 |
+//! | 3 | open competition: anyone takes fractions of it, twenty closes long | [`remedies::competition`] |
 //! | 4 | the vault takes everything | [`remedies::vault`] |
 //! | 5 | the insurance fund tops up to zero | [`remedies::insurance`] |
 //! | 6 | deleveraging at the bankruptcy price | [`remedies::deleverage`] |
@@ -65,7 +66,8 @@ use novate_types::{LiquidationOrder, Liquidations, RiskView, MAX_MARKETS};
 
 /// Steps that a queued account is reckoned to take, see [`Work`].
 const STEPS_PER_QUEUED: u32 = 8;
-/// Of the time that a close has, one part in so many is for finding accounts; the remedies have the rest, and what finding leaves.
+/// Of the time that a close under pressure has, one part in so many is for finding accounts; the remedies have the rest, and what finding
+/// leaves.
 const FINDING_PART: u64 = 3;
 /// Keys that the accounts liquidated in a close change together: pots and open interest of every market, buckets of the queue, counters.
 const SHARED_KEYS: u32 = 2 * MAX_MARKETS + 128 + 8;
@@ -83,10 +85,10 @@ pub mod pallet {
     };
     use frame_support::{pallet_prelude::*, weights::Weight};
     use frame_system::pallet_prelude::*;
-    use novate_risk::LiquidationParams;
+    use novate_risk::{LiquidationParams, Portion};
     use novate_types::{
         math, AccountRef, BlockNumber, Cash, CurrentView, Ledger, Lots, MarketId, OrderBook,
-        ParametersAhead, Ppm, RiskModel, Side, Ticks, MAX_HOLDINGS,
+        ParametersAhead, Ppm, RiskModel, Side, SubaccountId, Ticks, MAX_HOLDINGS,
     };
     use sp_runtime::traits::UniqueSaturatedInto;
 
@@ -157,6 +159,12 @@ pub mod pallet {
         /// Accounts that the sweep looks at in one close; with none it never completes.
         #[pallet::constant]
         type SweepPerClose: Get<u32>;
+        /// Bids that one block takes for all accounts in competition.
+        #[pallet::constant]
+        type MaxBids: Get<u32>;
+        /// Of these, for one account.
+        #[pallet::constant]
+        type MaxBidsPerAccount: Get<u32>;
         /// What this pallet's part of the next close may take at most: whatever is left by the others' parts.
         type Room: Get<Weight>;
         /// Weights of the calls, and of this pallet's part of the close.
@@ -194,6 +202,14 @@ pub mod pallet {
     pub type Working<T: Config> =
         StorageValue<_, BoundedVec<AccountRef<T::AccountId>, T::MaxLiquidations>, ValueQuery>;
 
+    /// This block's bids, in the order in which they came, which means nothing. The close empties it.
+    #[pallet::storage]
+    pub type Bids<T: Config> = StorageValue<
+        _,
+        BoundedVec<Bid<<T as frame_system::Config>::AccountId>, T::MaxBids>,
+        ValueQuery,
+    >;
+
     /// What accounts lacked that left the queue because a price is missing, in quantums above zero.
     #[pallet::storage]
     pub type Suspended<T: Config> = StorageMap<_, Blake2_128Concat, AccountRef<T::AccountId>, Cash>;
@@ -210,6 +226,11 @@ pub mod pallet {
     /// What the first part of a close leaves to its second.
     #[pallet::storage]
     pub type Halfway<T: Config> = StorageValue<_, HalfClose>;
+
+    /// Picoseconds that this close took for liquidation, by its own count.
+    #[pallet::storage]
+    #[pallet::whitelist_storage]
+    pub type Took<T: Config> = StorageValue<_, u64, ValueQuery>;
 
     /// What the vault may lose in a market and window, where it is not the default.
     #[pallet::storage]
@@ -267,11 +288,55 @@ pub mod pallet {
             /// Maintenance margin before it.
             maintenance: Cash,
         },
+        /// Remedy 3: the market was not enough, and from the next block on anyone may bid for fractions of it.
+        CompetitionStarted {
+            /// Which.
+            account: AccountRef<T::AccountId>,
+            /// Its equity, in quantums.
+            equity: Cash,
+            /// Its maintenance margin, in quantums.
+            maintenance: Cash,
+        },
+        /// Remedy 3: somebody took a fraction of it.
+        BidFilled {
+            /// Of which account.
+            account: AccountRef<T::AccountId>,
+            /// Who took it.
+            taker: AccountRef<T::AccountId>,
+            /// Its share of what was available: a fraction of the account as this close found it, in ppm.
+            fraction: Ppm,
+            /// What it bought, at the mark.
+            portion: Portion,
+            /// What that was worth to the account beyond the margin it freed, in quantums.
+            worth: Cash,
+            /// What of the worth the taker did not pay.
+            discount: Cash,
+        },
+        /// Remedy 3: a bid took nothing.
+        BidDropped {
+            /// For which account.
+            account: AccountRef<T::AccountId>,
+            /// Whose bid.
+            taker: AccountRef<T::AccountId>,
+            /// Why.
+            refusal: Refusal,
+        },
+        /// Remedy 3 is over.
+        CompetitionEnded {
+            /// For which account.
+            account: AccountRef<T::AccountId>,
+            /// Why it goes on to the vault; none if it is above maintenance margin again.
+            why: Option<Escalation>,
+            /// Its equity, in quantums.
+            equity: Cash,
+            /// Its maintenance margin, in quantums.
+            maintenance: Cash,
+        },
         /// Remedy 4: the vault holds everything it held.
         TakenOver {
             /// Which.
             account: AccountRef<T::AccountId>,
-            /// Why the market was not enough.
+            /// Why what came before was not enough.
             why: Escalation,
             /// Equity that went with it, in quantums.
             equity: Cash,
@@ -282,7 +347,7 @@ pub mod pallet {
         TakeoverRefused {
             /// Which.
             account: AccountRef<T::AccountId>,
-            /// Why the market was not enough.
+            /// Why what came before was not enough.
             why: Escalation,
             /// Why the vault does not take it.
             refusal: Refusal,
@@ -384,6 +449,16 @@ pub mod pallet {
         NotLower,
         /// The block it would be in force in has no number.
         OutOfRange,
+        /// The signer has no such account; deposit first.
+        NoAccount,
+        /// Accounts under margin do not bid; bring it back to good standing first, or bid with another.
+        NotInGoodStanding,
+        /// The account is not in open competition; the runtime API `NovateApi_competitions` lists those that are.
+        NotCompeting,
+        /// A fraction is between 1 and 1,000,000 ppm, a discount at most 1,000,000.
+        BadFraction,
+        /// This block takes no more bids, for this account or at all; bid in the next.
+        TooManyBids,
     }
 
     #[pallet::hooks]
@@ -421,6 +496,10 @@ pub mod pallet {
             assert!(
                 T::Vault::get() != T::InsuranceFund::get(),
                 "each pays for the other's failures"
+            );
+            assert!(
+                (1..=T::MaxBids::get()).contains(&T::MaxBidsPerAccount::get()),
+                "an account's bids are among those of its block"
             );
         }
 
@@ -550,6 +629,49 @@ pub mod pallet {
             });
             Ok(())
         }
+
+        /// Bids for a fraction of an account in open competition (remedy 3), with the signer's account `sub`, in this block's close.
+        ///
+        /// ## Dispatch Origin
+        ///
+        /// Signed: the owner of the account that takes the fraction.
+        ///
+        /// ## Details
+        ///
+        /// `fraction` is in ppm of the whole account as the close finds it. No more is sold than brings the account back to its target; the
+        /// bids of one block share that in proportion to what they ask of it, wherever they stand in the block. The taker buys the
+        /// same fraction of all positions and collateral at the close's marks, less a discount that grows from close to close; a bid
+        /// whose `least_discount` (ppm of the way to the bankruptcy value) is not reached is dropped. So is one that its
+        /// account, with all that it asked for, would not cover initially.
+        ///
+        /// A bid is for this block alone. Another of the same owner for the same account in the same block takes its place.
+        ///
+        /// ## Errors
+        ///
+        /// - [`Error::NoAccount`], [`Error::NotInGoodStanding`]: of the signer's account.
+        /// - [`Error::NotCompeting`], [`Error::BadFraction`], [`Error::TooManyBids`]
+        ///
+        /// ## Events
+        ///
+        /// In the close: [`Event::BidFilled`] or [`Event::BidDropped`].
+        #[pallet::call_index(3)]
+        #[pallet::weight(Pallet::<T>::bid_weight(MAX_HOLDINGS))]
+        pub fn bid(
+            origin: OriginFor<T>,
+            sub: SubaccountId,
+            account: AccountRef<T::AccountId>,
+            fraction: Ppm,
+            least_discount: Ppm,
+        ) -> DispatchResultWithPostInfo {
+            let taker = AccountRef::new(ensure_signed(origin)?, sub);
+            let holdings = Self::take_bid(Bid {
+                taker,
+                account,
+                fraction,
+                least_discount,
+            })?;
+            Ok(Some(Self::bid_weight(holdings)).into())
+        }
     }
 
     impl<T: Config> Pallet<T> {
@@ -577,6 +699,16 @@ impl<T: Config> Pallet<T> {
         Self::fixed().saturating_add(Weight::from_parts(allowance, 0))
     }
 
+    /// What this close took, to be asked at its end, once.
+    pub fn spent() -> Weight {
+        let took = Took::<T>::take();
+        let fixed = match took {
+            0 => T::WeightInfo::idle(),
+            _ => Self::fixed(),
+        };
+        fixed.saturating_add(Weight::from_parts(took, 0))
+    }
+
     /// The least that there must be room for: what nothing pressing needs.
     pub fn calm_budget() -> Weight {
         Self::fixed().saturating_add(Weight::from_parts(Self::calm_allowance(), 0))
@@ -597,7 +729,7 @@ impl<T: Config> Pallet<T> {
         room.max(Self::calm_allowance())
     }
 
-    /// How much the present close may count. Of a calm one that is all: it takes what was reserved at worst.
+    /// How much the present close may count, whatever time it has.
     pub(crate) fn capacity() -> Work {
         if Allowance::<T>::exists() {
             Self::bounds()
@@ -617,9 +749,9 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// The time that the present close has. One that counts its work has no need to count its time.
+    /// The time that the present close has.
     fn meter() -> Meter<T> {
-        Meter::of(Allowance::<T>::get().unwrap_or(u64::MAX))
+        Meter::of(Allowance::<T>::get().unwrap_or_else(Self::calm_allowance))
     }
 
     /// Decides what the next close may do: all that there is room for if thresholds wait, else what the queue needs.
@@ -649,7 +781,8 @@ impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
         Self::note_parameters(before, now);
         Self::count_vault_loss(before, now);
         let mut meter = Self::meter();
-        let mut part = meter.split(FINDING_PART);
+        // What a calm one finds is bounded by its counts.
+        let mut part = meter.split(if Self::presses() { FINDING_PART } else { 1 });
         let thresholds_wait = Self::pop_crossed(now, &mut part);
         meter.give_back(part);
         Self::sweep(now);
@@ -668,7 +801,10 @@ impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
 
     fn waterfall(view: &RiskView) {
         let half = Halfway::<T>::take().unwrap_or_default();
-        Self::remedies_beyond_the_market(view, half);
+        let bids = Self::take_bids();
+        let began = Self::meter().left();
+        let left = Self::remedies_beyond_the_market(view, half, bids);
+        Took::<T>::put(began.saturating_sub(left));
         Self::plan(half.thresholds_wait);
     }
 

@@ -53,6 +53,7 @@ pub(crate) struct Meter<T> {
     look: Line,
     liquidate: Line,
     slice: Line,
+    bid: Line,
     config: PhantomData<T>,
 }
 
@@ -77,6 +78,7 @@ impl<T: Config> Meter<T> {
                 Weights::<T>::deleverage(),
                 db,
             ),
+            bid: Line::through(Weights::<T>::small_fill_bid(), Weights::<T>::fill_bid(), db),
             config: PhantomData,
         }
     }
@@ -183,6 +185,15 @@ impl<T: Config> Meter<T> {
     /// The same, at worst.
     pub fn worst_slice(&self, holdings: u32) -> u64 {
         self.slice(holdings).saturating_add(self.redrawn(holdings))
+    }
+
+    /// A bid in the close, at worst, for an account that holds as much as the one it is for and its taker together: it prepays that, and the
+    /// close does not count it. Both are written, the taker with all thresholds drawn again.
+    pub fn worst_bid(&self, holdings: u32) -> u64 {
+        self.bid
+            .at(holdings)
+            .saturating_add(self.redrawn(holdings))
+            .saturating_add(self.keys(1))
     }
 
     /// What an account in the queue is reckoned to take: its remedies, and each of its positions closed against one small account of

@@ -134,6 +134,8 @@ impl pallet_liquidation::Config for Test {
     type MaxLiquidations = Steps<MaxLiquidations>;
     type MaxDeleveraged = Steps<MaxDeleveraged>;
     type MaxRankReads = MaxRankReads;
+    type MaxBids = ConstU32<8>;
+    type MaxBidsPerAccount = ConstU32<6>;
     type SweepPerClose = SweepPerClose;
     type WeightInfo = ();
     type BenchmarkHelper = Helper;
@@ -299,6 +301,9 @@ impl OrderBook<u64> for ScriptedBook {
 
     fn load(_: &MarketView, _: Vec<LiquidationOrder<u64>>) -> Option<()> {
         None
+    }
+    fn fire(_: &RiskView, _: u64) -> u64 {
+        0
     }
     fn run(_: &mut (), _: &MatchLimits<u64>) -> Tentative<u64> {
         Tentative {

@@ -3,15 +3,18 @@
 use crate::{
     index::{entry_bucket, is_waiting, side_of},
     pages::{Entry, Shelf, Span},
-    Config, Pallet, Queue, RiskDirectory, RiskPage, RiskSpan, Suspended, UncoveredDeficit, Working,
+    remedies::competition::{competes, COMPETITION_CLOSES},
+    Bids, Config, Pallet, Queue, RiskDirectory, RiskPage, RiskSpan, Suspended, UncoveredDeficit,
+    Working,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
 };
-use frame_support::ensure;
+use frame_support::{ensure, traits::Get};
 use novate_types::{
     AccountRef, Cash, CurrentView, Ledger, MarginAccount, RiskModel, RiskView, Side, Standing,
+    MILLION,
 };
 use sp_runtime::TryRuntimeError;
 
@@ -26,6 +29,7 @@ impl<T: Config> Pallet<T> {
     pub fn do_try_state() -> Result<(), TryRuntimeError> {
         let entries = Self::check_pages()?;
         Self::check_queue(&entries)?;
+        Self::check_bids()?;
         let view = T::View::view();
         let mut last: Option<AccountRef<T::AccountId>> = None;
         loop {
@@ -133,6 +137,34 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
+    /// Every bid is for an account in competition, and an owner's only one for it.
+    fn check_bids() -> Result<(), TryRuntimeError> {
+        let mut known = BTreeSet::new();
+        let mut by_account = BTreeMap::<_, u32>::new();
+        for bid in Bids::<T>::get() {
+            let account = T::Ledger::account(&bid.account);
+            ensure!(
+                account.as_ref().is_some_and(competes),
+                "a bid is for an account that is not in competition"
+            );
+            ensure!(
+                (1..=MILLION).contains(&bid.fraction) && bid.least_discount <= MILLION,
+                "a bid asks for nothing or for more than there is"
+            );
+            ensure!(
+                known.insert((bid.account.clone(), bid.taker.owner)),
+                "an owner bids twice for an account"
+            );
+            let many = by_account.entry(bid.account).or_default();
+            *many = many.saturating_add(1);
+            ensure!(
+                *many <= T::MaxBidsPerAccount::get(),
+                "an account has more bids than it may have"
+            );
+        }
+        Ok(())
+    }
+
     /// Every slot of an account stands in the pages exactly once.
     fn check_entries(
         of: &AccountRef<T::AccountId>,
@@ -187,6 +219,16 @@ impl<T: Config> Pallet<T> {
             account.standing == Standing::Good || is_queued || waits,
             "an account in remedies is neither queued nor waiting"
         );
+        if let Standing::Competing { closes, .. } = account.standing {
+            ensure!(
+                closes <= COMPETITION_CLOSES,
+                "an account has spent more closes in competition than there are"
+            );
+            ensure!(
+                account.orders.is_empty(),
+                "an account in competition has open orders"
+            );
+        }
         let assessment =
             T::Risk::assess(account, view).map_err(|_| "an account cannot be assessed")?;
         ensure!(

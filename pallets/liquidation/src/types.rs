@@ -19,7 +19,7 @@ pub trait BenchmarkHelper<AccountId> {
     fn place(account: &AccountRef<AccountId>, orders: u32);
 }
 
-/// Work of one close, at most: all that limits a calm one. What an account costs grows with what it holds, so accounts are counted in *steps*:
+/// Work of one close, at most. What an account costs grows with what it holds, so accounts are counted in *steps*:
 /// [`ACCOUNT_STEPS`], and more for each position and collateral beyond the first few.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct Work {
@@ -141,7 +141,34 @@ pub struct SweepState<AccountId> {
     pub completed: Option<BlockNumber>,
 }
 
-/// Why an account goes from the market (remedy 2) to the vault (remedy 4).
+/// What somebody asks of an account in competition, in one block's close.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct Bid<AccountId> {
+    /// Who takes it.
+    pub taker: AccountRef<AccountId>,
+    /// Of which account.
+    pub account: AccountRef<AccountId>,
+    /// How much of it at most, in ppm.
+    pub fraction: Ppm,
+    /// The least discount at which, in ppm of the way from the mark to the bankruptcy value.
+    pub least_discount: Ppm,
+}
+
+/// On which terms the next close sells an account in competition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Of the way from the mark to the bankruptcy value, in ppm.
+    pub discount: Ppm,
+    /// The largest fraction that may go, in ppm.
+    pub available: Ppm,
+    /// What the whole is worth at the marks, in quantums.
+    pub worth: Cash,
+    /// Closes that are left, this one included.
+    pub closes: u8,
+}
+
+/// Why an account goes on from a remedy: from the market (2) to open competition (3) if that was not enough, from either to the vault (4)
+/// else.
 #[derive(
     Clone,
     Copy,
@@ -163,6 +190,8 @@ pub enum Escalation {
     MarketExhausted,
     /// It is being deleveraged already; the vault is asked again each time.
     Frozen,
+    /// Nobody took enough of it in open competition, up to its bankruptcy value.
+    CompetitionExhausted,
 }
 
 /// Why a step of the remedies was not taken.
@@ -172,9 +201,9 @@ pub enum Refusal {
     OwnAccount,
     /// Its equity is below zero, and the insurance fund could not help it.
     Deficit,
-    /// The vault would not cover its initial margin.
+    /// The vault, or whoever bids, would not cover its initial margin.
     Margin,
-    /// The vault would owe cash.
+    /// The vault, or whoever bids, would owe cash, or more of it.
     Cash,
     /// The vault has lost too much in that market.
     LossCap(MarketId),
@@ -184,6 +213,14 @@ pub enum Refusal {
     Ledger(LedgerError),
     /// Storage layers are nested too deep.
     Layers,
+    /// The account is not in competition any more, or this close had no time for it.
+    NotCompeting,
+    /// The discount is not yet as large as the bid asks for.
+    Discount,
+    /// The bidder's own account is under margin.
+    TakerStanding,
+    /// The bid's share of what is available comes to less than a lot of anything, or others' bids left nothing of it.
+    TooSmall,
 }
 
 impl From<LedgerError> for Refusal {

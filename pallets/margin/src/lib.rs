@@ -267,7 +267,7 @@ pub mod pallet {
         NoFreshPrice,
         /// No such margin account; a deposit opens it.
         NoAccount,
-        /// The account still holds cash, collateral, positions or orders, or owes something; settle and withdraw first.
+        /// The account still holds cash, collateral, positions, orders or triggers, or owes something; settle and withdraw first.
         AccountNotEmpty,
         /// The owner's system account lives on this margin account's reference; leave some native currency in it first.
         StillReferenced,
@@ -448,7 +448,10 @@ pub mod pallet {
         pub fn close_account(origin: OriginFor<T>, sub: SubaccountId) -> DispatchResult {
             let account = AccountRef::new(ensure_signed(origin)?, sub);
             let held = Accounts::<T>::get(&account).ok_or(Error::<T>::NoAccount)?;
-            let is_empty = held.is_plain() && held.cash == 0 && held.standing == Standing::Good;
+            let is_empty = held.is_plain()
+                && held.triggers.is_empty()
+                && held.cash == 0
+                && held.standing == Standing::Good;
             ensure!(is_empty, Error::<T>::AccountNotEmpty);
             Self::forget_subaccount(&account.owner)?;
             Accounts::<T>::remove(&account);

@@ -65,42 +65,42 @@ impl WeightInfo for () {
 pub struct SubstrateWeight<T>(PhantomData<T>);
 
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
-    /// 89.55 µs, 5 keys read, 0 written.
+    /// 78.11 µs, 5 keys read, 0 written.
     fn authorize_observe() -> Weight {
-        Weight::from_parts(89_560_000, 0).saturating_add(T::DbWeight::get().reads(5))
+        Weight::from_parts(78_110_000, 0).saturating_add(T::DbWeight::get().reads(5))
     }
-    /// 22.19 µs, 0 keys read, 1 written.
+    /// 17.00 µs, 0 keys read, 1 written.
     fn observe() -> Weight {
-        Weight::from_parts(22_200_000, 0).saturating_add(T::DbWeight::get().writes(1))
+        Weight::from_parts(17_000_000, 0).saturating_add(T::DbWeight::get().writes(1))
     }
-    /// 28.79 µs, 5 keys read, 1 written; 5.59 µs, 1 keys read, 0 written for each of `v`; 4.24 µs, 0 keys read, 0 written for each of `f`.
+    /// 27.12 µs, 5 keys read, 1 written; 5.17 µs, 1 keys read, 0 written for each of `v`; 3.94 µs, 0 keys read, 0 written for each of `f`.
     fn close_round(v: u32, f: u32) -> Weight {
-        Weight::from_parts(28_790_000, 0)
+        Weight::from_parts(27_120_000, 0)
             .saturating_add(T::DbWeight::get().reads_writes(5, 1))
-            .saturating_add(Weight::from_parts(5_590_000, 0).saturating_mul(v.into()))
+            .saturating_add(Weight::from_parts(5_180_000, 0).saturating_mul(v.into()))
             .saturating_add(T::DbWeight::get().reads(1).saturating_mul(v.into()))
-            .saturating_add(Weight::from_parts(4_250_000, 0).saturating_mul(f.into()))
+            .saturating_add(Weight::from_parts(3_950_000, 0).saturating_mul(f.into()))
     }
-    /// 112 µs, 20 keys read, 1 written.
+    /// 105 µs, 20 keys read, 1 written.
     fn schedule_source() -> Weight {
-        Weight::from_parts(111_540_000, 0).saturating_add(T::DbWeight::get().reads_writes(20, 1))
+        Weight::from_parts(104_530_000, 0).saturating_add(T::DbWeight::get().reads_writes(20, 1))
     }
-    /// 383 µs, 100 keys read, 1 written.
+    /// 357 µs, 100 keys read, 1 written.
     fn schedule_feed() -> Weight {
-        Weight::from_parts(382_960_000, 0).saturating_add(T::DbWeight::get().reads_writes(100, 1))
+        Weight::from_parts(356_640_000, 0).saturating_add(T::DbWeight::get().reads_writes(100, 1))
     }
-    /// 35.30 µs, 1 keys read, 1 written.
+    /// 33.03 µs, 1 keys read, 1 written.
     fn cancel_change() -> Weight {
-        Weight::from_parts(35_310_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
+        Weight::from_parts(33_030_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
     }
-    /// 47.34 µs, 3 keys read, 3 written.
+    /// 45.73 µs, 3 keys read, 3 written.
     fn disable_source() -> Weight {
-        Weight::from_parts(47_350_000, 0).saturating_add(T::DbWeight::get().reads_writes(3, 3))
+        Weight::from_parts(45_730_000, 0).saturating_add(T::DbWeight::get().reads_writes(3, 3))
     }
-    /// 152 µs, 101 keys read, 3 written; 187 µs, 0 keys read, 0 written for each of `n`.
+    /// 144 µs, 101 keys read, 3 written; 183 µs, 0 keys read, 0 written for each of `n`.
     fn apply_due(n: u32) -> Weight {
-        Weight::from_parts(151_980_000, 0)
+        Weight::from_parts(143_720_000, 0)
             .saturating_add(T::DbWeight::get().reads_writes(101, 3))
-            .saturating_add(Weight::from_parts(187_070_000, 0).saturating_mul(n.into()))
+            .saturating_add(Weight::from_parts(182_980_000, 0).saturating_mul(n.into()))
     }
 }

@@ -20,9 +20,10 @@ use frame_benchmarking::v2::*;
 use frame_support::{traits::Get, BoundedVec};
 use frame_system::RawOrigin;
 use novate_types::{
-    math::ticks_nearest, AccountRef, CurrentView, Ledger, LedgerError, MarketId, MarketView,
-    MatchLimits, NewOrder, Operation, OrderBook, OrderPrice, OrderTarget, Release,
-    SelfTradePrevention, Sequence, Side, Ticks, TimeInForce, MAX_OPEN_ORDERS,
+    math::{price_of, ticks_nearest},
+    AccountRef, CurrentView, Direction, Ledger, LedgerError, MarketId, MarketView, MatchLimits,
+    NewOrder, NewTrigger, Operation, OrderBook, OrderPrice, OrderTarget, Release, RiskView,
+    SelfTradePrevention, Sequence, Side, Ticks, TimeInForce, MAX_OPEN_ORDERS, MAX_TRIGGERS,
 };
 
 /// Ticks between orders of different tick groups at the runtime's first mark.
@@ -31,6 +32,8 @@ const APART: Ticks = 32;
 const WITHIN_BAND: Ticks = 36;
 /// Lots of an order.
 const LOTS: u64 = 1_000;
+/// Block of expiry of a trigger.
+const EXPIRY: u32 = 900;
 /// So few that no number of orders looked at is worth the impact notional.
 const FEW_LOTS: u64 = 10;
 
@@ -55,8 +58,12 @@ fn order(view: &MarketView, client_id: u64, side: Side, ticks: Ticks) -> NewOrde
     }
 }
 
+fn known<T: Config>(number: u32) -> AccountRef<T::AccountId> {
+    AccountRef::new(account("trader", number, 0), 0)
+}
+
 fn trader<T: Config>(number: u32) -> AccountRef<T::AccountId> {
-    let of = AccountRef::new(account("trader", number, 0), 0);
+    let of = known::<T>(number);
     T::BenchmarkHelper::fund(&of);
     of
 }
@@ -146,7 +153,7 @@ fn came_in<T: Config>(many: u32, most: u32) -> MarketView {
 /// Each of these orders rests.
 fn ensure_rest<T: Config>(view: &MarketView, many: u32) {
     for number in 0..=many {
-        assert_eq!(resting_of::<T>(&trader::<T>(number), view), 1);
+        assert_eq!(resting_of::<T>(&known::<T>(number), view), 1);
     }
 }
 
@@ -154,6 +161,10 @@ fn ensure_rest<T: Config>(view: &MarketView, many: u32) {
 fn resting_of<T: Config>(of: &AccountRef<T::AccountId>, view: &MarketView) -> u32 {
     let rests = |o: &&Locator| o.market == view.id && o.place != Place::Intake;
     Pallet::<T>::orders(of).open.iter().filter(rests).count() as u32
+}
+
+fn triggers_of<T: Config>(of: &AccountRef<T::AccountId>) -> u32 {
+    T::Ledger::account(of).unwrap().triggers.len() as u32
 }
 
 fn nobody<T: Config>() -> AccountRef<T::AccountId> {
@@ -217,6 +228,42 @@ fn evicted_page<T: Config>(view: &MarketView, number: u32) {
         directory.evicted.try_push(group).unwrap();
     });
     Evicting::<T>::put(vec![(view.id, Side::Ask)]);
+}
+
+/// A trigger of an order in a tick group of its own, at a level above the mark.
+fn stop(view: &MarketView, number: u32, away: Ticks) -> Operation {
+    Operation::PlaceTrigger(NewTrigger {
+        order: apart(view, number),
+        direction: Direction::Up,
+        ticks: priced(view, Side::Ask, away),
+        expires: Some(EXPIRY),
+    })
+}
+
+fn operate<T: Config>(of: &AccountRef<T::AccountId>, operations: &[Operation]) {
+    let done = Pallet::<T>::execute(of, operations).unwrap();
+    assert!(done.iter().all(Result::is_ok), "{done:?}");
+}
+
+/// Accounts with full lists and one trigger each, one tick above the mark.
+fn stops<T: Config>(view: &MarketView, many: u32) -> Vec<AccountRef<T::AccountId>> {
+    let traders: Vec<_> = (0..many).map(|number| trader::<T>(number)).collect();
+    for of in &traders {
+        place::<T>(of, [apart(view, 0)]);
+        fill_up::<T>(of, MAX_OPEN_ORDERS - 1);
+        operate::<T>(of, &[stop(view, 1, 1)]);
+    }
+    close::<T>(view, 0);
+    traders
+}
+
+/// The view once the market's mark has risen by one tick.
+fn risen<T: Config>(market: &MarketView) -> RiskView {
+    let mut view = T::View::view();
+    let ticks = priced(market, Side::Ask, 1);
+    let here = view.markets.iter_mut().find(|m| m.id == market.id);
+    here.unwrap().mark = price_of(ticks, market.tick_size).unwrap();
+    view
 }
 
 #[benchmarks]
@@ -286,14 +333,14 @@ mod benchmarks {
         assert_eq!(resting_of::<T>(&of, &view), n + 1);
     }
 
-    /// `n` orders of one account that left; one more came in.
+    /// `n` orders of one account that left; another stays, and one more came in.
     #[benchmark]
     fn left(n: Linear<0, 32>) {
         let view = T::BenchmarkHelper::market();
         let of = trader::<T>(0);
-        place::<T>(&of, (1..=n).map(|number| apart(&view, number)));
+        place::<T>(&of, (0..=n).map(|number| apart(&view, number)));
         close::<T>(&view, 0);
-        place::<T>(&of, [apart(&view, 0)]);
+        place::<T>(&of, [apart(&view, n + 1)]);
         fill_up::<T>(&of, MAX_OPEN_ORDERS);
         let cancels: Vec<_> = (1..=n)
             .map(|number| Operation::Cancel(OrderTarget::Client(number.into())))
@@ -305,7 +352,92 @@ mod benchmarks {
         {
             close::<T>(&view, 0);
         }
-        assert_eq!(resting_of::<T>(&of, &view), 1);
+        assert_eq!(resting_of::<T>(&of, &view), 2);
+    }
+
+    /// `n` triggers that come in with an extrinsic.
+    #[benchmark]
+    fn arm(n: Linear<0, { MAX_TRIGGERS - 1 }>) {
+        let view = T::BenchmarkHelper::market();
+        let of = trader::<T>(0);
+        let all: Vec<_> = (0..=n).map(|number| stop(&view, number, 1)).collect();
+        #[block]
+        {
+            operate::<T>(&of, &all);
+        }
+        assert_eq!(triggers_of::<T>(&of), n + 1);
+    }
+
+    /// `n` triggers that are cancelled in an extrinsic.
+    #[benchmark]
+    fn disarm(n: Linear<0, { MAX_TRIGGERS - 1 }>) {
+        let view = T::BenchmarkHelper::market();
+        let of = trader::<T>(0);
+        let all: Vec<_> = (0..=n).map(|number| stop(&view, number, 1)).collect();
+        operate::<T>(&of, &all);
+        let cancel = |number: u32| Operation::Cancel(OrderTarget::Client(number.into()));
+        let cancels: Vec<_> = (0..=n).map(cancel).collect();
+        #[block]
+        {
+            operate::<T>(&of, &cancels);
+        }
+        assert_eq!(triggers_of::<T>(&of), 0);
+    }
+
+    /// `m` markets with triggers on both sides of their marks, which reached none.
+    #[benchmark]
+    fn triggers(m: Linear<0, 8>) {
+        let mut view = T::View::view();
+        view.markets.truncate(m as usize);
+        let of = trader::<T>(0);
+        for (number, market) in (0..).zip(&view.markets) {
+            let Operation::PlaceTrigger(above) = stop(market, 2 * number, 1) else {
+                continue;
+            };
+            let mut below = above;
+            below.order.client_id += 1;
+            below.direction = Direction::Down;
+            below.ticks = priced(market, Side::Bid, 1);
+            operate::<T>(&of, &[above, below].map(Operation::PlaceTrigger));
+        }
+        let used;
+        #[block]
+        {
+            used = Pallet::<T>::fire(&view, u64::MAX);
+        }
+        assert_eq!(used, 0);
+        assert_eq!(triggers_of::<T>(&of), 2 * view.markets.len() as u32);
+    }
+
+    /// `n` triggers of as many accounts, whose orders are taken in.
+    #[benchmark]
+    fn fire(n: Linear<0, 32>) {
+        let market = T::BenchmarkHelper::market();
+        let traders = stops::<T>(&market, n);
+        let view = risen::<T>(&market);
+        #[block]
+        {
+            Pallet::<T>::fire(&view, u64::MAX);
+        }
+        for of in traders {
+            let open = Pallet::<T>::orders(&of).open;
+            assert!(open.iter().any(|o| o.place == Place::Intake));
+            assert_eq!(triggers_of::<T>(&of), 0);
+        }
+    }
+
+    /// `n` triggers of as many accounts whose time is up.
+    #[benchmark]
+    fn expire(n: Linear<0, { T::ExpiringTriggers::get() }>) {
+        let market = T::BenchmarkHelper::market();
+        let traders = stops::<T>(&market, n);
+        #[block]
+        {
+            crate::triggers::expire::<T>(EXPIRY);
+        }
+        for of in traders {
+            assert_eq!(triggers_of::<T>(&of), 0);
+        }
     }
 
     /// An order comes to rest far behind a book in which every tick group holds one order, so that each order that quotes look

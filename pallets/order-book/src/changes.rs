@@ -4,6 +4,7 @@
 use crate::{
     book::Books,
     intake::page_of,
+    triggers,
     types::{AccountOrders, CancelledOrder, Locator, Note, Place},
     Config, Event, Intake, Pallet, Waiting,
 };
@@ -15,7 +16,7 @@ use novate_types::{
 };
 
 /// Orders that one event names.
-const ORDERS_PER_EVENT: usize = 512;
+pub(crate) const ORDERS_PER_EVENT: usize = 512;
 
 /// One account's orders in a close.
 struct Touched {
@@ -214,7 +215,10 @@ impl<T: Config> Changes<T> {
     }
 }
 
-fn deposit_cancelled<T: Config>(market: MarketId, orders: Vec<CancelledOrder<T::AccountId>>) {
+pub(crate) fn deposit_cancelled<T: Config>(
+    market: MarketId,
+    orders: Vec<CancelledOrder<T::AccountId>>,
+) {
     for orders in orders.chunks(ORDERS_PER_EVENT) {
         Pallet::<T>::deposit_event(Event::Cancelled {
             market,
@@ -234,7 +238,7 @@ impl<T: Config> Default for Notes<T> {
 
 impl<T: Config> Notes<T> {
     /// An order came in.
-    pub fn new(&mut self, of: &AccountRef<T::AccountId>, market: MarketId, sequence: Sequence) {
+    pub fn came_in(&mut self, of: &AccountRef<T::AccountId>, market: MarketId, sequence: Sequence) {
         self.0.entry(market).or_default().push(Note::New {
             account: of.clone(),
             sequence,
@@ -268,7 +272,7 @@ impl<T: Config> Notes<T> {
     }
 }
 
-/// Cancels every open order of an account outside a match, and clears what its margin holds for them.
+/// Cancels every open order and trigger of an account outside a match, and clears what its margin holds for them.
 pub(crate) fn cancel_all<T: Config>(
     of: &AccountRef<T::AccountId>,
     account: &mut MarginAccount,
@@ -292,10 +296,15 @@ pub(crate) fn cancel_all<T: Config>(
             });
     }
     notes.leave();
+    for (market, trigger) in triggers::leave_behind::<T>(of, account, reason) {
+        cancelled.entry(market).or_default().push(trigger);
+    }
+    let mut many = 0usize;
     for (market, orders) in cancelled {
+        many = many.saturating_add(orders.len());
         deposit_cancelled::<T>(market, orders);
     }
-    u32::try_from(orders.open.len()).unwrap_or(u32::MAX)
+    u32::try_from(many).unwrap_or(u32::MAX)
 }
 
 /// The orders that came in and are still open, in canonical order, each with its account.

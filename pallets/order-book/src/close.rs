@@ -6,8 +6,9 @@
 //! account's position takes part, capped at the position; all others are screened.
 //!
 //! **Work.** A match reads the book lazily, a side no deeper than `LoadLimit`, and all matches of a block together no more than
-//! `BlockReads`; where that ends the book ends for this close. A market for which not even the best groups are left keeps its
-//! intake for the next close.
+//! `BlockReads`; where that ends the book ends for this close. What a match looks at again, run once more for the sake of
+//! fill-or-kill orders, counts as read, up to half of what its market has; then these are killed. A market for which not even the
+//! best groups are left keeps its intake for the next close.
 //!
 //! A suspended order still stands in the book, so a new order whose remainder would rest touching it is cancelled. With that the
 //! book of standing orders never crosses, whatever is suspended.
@@ -40,6 +41,9 @@ use siphasher::sip::SipHasher24;
 /// owner's other order gives way.
 pub const LIQUIDATION_SEQUENCE: Sequence = 0;
 
+/// Further runs of a match take one in so many of the reads that it has; the others are for what other orders need.
+const FURTHER_PART: u32 = 2;
+
 /// Whether a market matches at all: it is not halted, and it has a price.
 pub(crate) fn matches(view: &MarketView) -> bool {
     view.status.allows_matching() && view.mark.into_inner() > 0
@@ -50,6 +54,8 @@ struct Parties<AccountId> {
     market: MarketId,
     /// What this match may still read of [`Config::BlockReads`].
     left: u32,
+    /// What of that may go to further runs for the sake of fill-or-kill orders.
+    further: u32,
     ties: Ties,
     accounts: Vec<(AccountRef<AccountId>, Option<SignedLots>)>,
     by_account: BTreeMap<AccountRef<AccountId>, u32>,
@@ -61,6 +67,7 @@ impl<AccountId: Ord + Clone> Parties<AccountId> {
         Self {
             market,
             left,
+            further: left / FURTHER_PART,
             ties,
             accounts: Vec::new(),
             by_account: BTreeMap::new(),
@@ -121,9 +128,12 @@ struct Known {
 }
 
 /// A side's resting orders as far as they were read.
-struct Resting {
+struct Resting<AccountId> {
     /// Groups not yet read, the best last.
     ahead: Vec<u16>,
+    /// Orders of a group that was read beyond the levels that were asked for, the best last: a group is read whole, and mostly its first
+    /// levels are all that a match looks at.
+    beyond: Vec<Slot<AccountId>>,
     levels: Vec<Vec<Order>>,
     loaded: u32,
 }
@@ -141,8 +151,8 @@ pub struct Market<T: Config> {
     new: Vec<Order>,
     /// New orders whose block of expiry came while their market waited.
     expired: Vec<(AccountRef<T::AccountId>, Sequence)>,
-    bids: Resting,
-    asks: Resting,
+    bids: Resting<T::AccountId>,
+    asks: Resting<T::AccountId>,
     settled: Option<Settled<T::AccountId>>,
 }
 
@@ -187,7 +197,8 @@ impl<T: Config> Market<T> {
     /// Resting orders read so far.
     #[cfg(test)]
     pub(crate) fn read(&self) -> usize {
-        self.known.iter().filter(|k| k.resting).count()
+        let beyond = self.bids.beyond.len() + self.asks.beyond.len();
+        self.known.iter().filter(|k| k.resting).count() + beyond
     }
 
     /// Accounts whose position was looked up.
@@ -286,8 +297,8 @@ impl<T: Config> Market<T> {
                 depth = depth.saturating_add(1);
                 continue;
             }
-            let (resting, parts) = self.reader(side);
-            if !parts.read_group(resting) {
+            let (resting, mut reader) = self.reader(side);
+            if !reader.read_level(resting) {
                 let (low, high) = group_range(*resting.ahead.last()?);
                 return Some(match side {
                     Side::Bid => high,
@@ -297,7 +308,7 @@ impl<T: Config> Market<T> {
         }
     }
 
-    fn reader(&mut self, side: Side) -> (&mut Resting, Reader<'_, T>) {
+    fn reader(&mut self, side: Side) -> (&mut Resting<T::AccountId>, Reader<'_, T>) {
         let Self {
             view,
             now,
@@ -338,15 +349,31 @@ struct Reader<'a, T: Config> {
 }
 
 impl<T: Config> Reader<'_, T> {
-    /// Reads the next group into levels; false if there is none, or if enough was read.
-    fn read_group(self, resting: &mut Resting) -> bool {
+    /// Reads the next level; false if there is none, or if enough was read.
+    fn read_level(&mut self, resting: &mut Resting<T::AccountId>) -> bool {
+        while resting.beyond.is_empty() {
+            if !self.read_group(resting) {
+                return false;
+            }
+        }
+        let ticks = resting.beyond.last().map(|slot| slot.ticks);
+        let mut level = Vec::new();
+        while let Some(slot) = resting.beyond.pop_if(|slot| Some(slot.ticks) == ticks) {
+            level.push(order_of::<T>(&slot, self.side, self.parties, self.known));
+        }
+        resting.levels.push(level);
+        true
+    }
+
+    /// Reads the next group; false if there is none, or if enough was read.
+    fn read_group(&mut self, resting: &mut Resting<T::AccountId>) -> bool {
         if resting.loaded >= T::LoadLimit::get() || self.parties.left == 0 {
             return false;
         }
         let Some(group) = resting.ahead.pop() else {
             return false;
         };
-        let (slots, read) =
+        let (mut slots, read) =
             self.books
                 .standing(self.market, self.side, group, self.now, GROUP_ORDERS);
         resting.loaded = read.max(GROUP_READ).saturating_add(resting.loaded);
@@ -360,15 +387,8 @@ impl<T: Config> Reader<'_, T> {
             .left
             .saturating_sub(read.max(GROUP_READ))
             .saturating_sub(looks);
-        for slot in slots {
-            let order = order_of::<T>(&slot, self.side, self.parties, self.known);
-            match resting.levels.last_mut() {
-                Some(level) if level.first().is_some_and(|o| o.limit == order.limit) => {
-                    level.push(order);
-                }
-                _ => resting.levels.push(alloc::vec![order]),
-            }
-        }
+        slots.reverse();
+        resting.beyond = slots;
         true
     }
 }
@@ -476,8 +496,8 @@ struct Screened<'a, T: Config> {
     parties: &'a RefCell<Parties<T::AccountId>>,
     known: &'a mut Vec<Known>,
     screen: &'a Screen<'a, T::AccountId>,
-    bids: (&'a mut Resting, Passed),
-    asks: (&'a mut Resting, Passed),
+    bids: (&'a mut Resting<T::AccountId>, Passed),
+    asks: (&'a mut Resting<T::AccountId>, Passed),
 }
 
 /// Levels of a side that passed the screen, and how many were looked at.
@@ -496,7 +516,7 @@ impl<T: Config> Book for Screened<'_, T> {
         let mut parties = self.parties.borrow_mut();
         while passed.levels.len() <= depth {
             let Some(level) = resting.levels.get(passed.seen) else {
-                let reader = Reader {
+                let mut reader = Reader {
                     market: self.market,
                     now: self.now,
                     side,
@@ -504,7 +524,7 @@ impl<T: Config> Book for Screened<'_, T> {
                     parties: &mut parties,
                     known: &mut *self.known,
                 };
-                if reader.read_group(resting) {
+                if reader.read_level(resting) {
                     continue;
                 }
                 return None;
@@ -519,6 +539,16 @@ impl<T: Config> Book for Screened<'_, T> {
             }
         }
         passed.levels.get(depth).map(Vec::as_slice)
+    }
+
+    /// A run looks at an order for less than reading one costs, and counts as much for each. What there is for further runs has to be
+    /// enough for the next and for the one behind it.
+    fn again(&mut self, handled: u32) -> bool {
+        let mut parties = self.parties.borrow_mut();
+        let enough = parties.further >= handled.saturating_mul(2);
+        parties.further = parties.further.saturating_sub(handled);
+        parties.left = parties.left.saturating_sub(handled);
+        enough
     }
 }
 
@@ -565,6 +595,7 @@ impl<T: Config> OrderBook<T::AccountId> for Pallet<T> {
             ahead.reverse();
             Resting {
                 ahead,
+                beyond: Vec::new(),
                 levels: Vec::new(),
                 loaded: 0,
             }
@@ -599,6 +630,10 @@ impl<T: Config> OrderBook<T::AccountId> for Pallet<T> {
             market.enter_liquidation(order);
         }
         Some(market)
+    }
+
+    fn fire(view: &RiskView, room: u64) -> u64 {
+        crate::triggers::fire::<T>(view, room)
     }
 
     fn run(
@@ -651,25 +686,26 @@ impl<T: Config> OrderBook<T::AccountId> for Pallet<T> {
         most: u32,
     ) -> Vec<(AccountRef<T::AccountId>, Vec<OpenOrder>)> {
         let reach = usize::try_from(most).unwrap_or(usize::MAX);
-        let side = |side: &'_ Resting| {
-            let orders = side.levels.iter().flatten().take(reach);
-            orders.map(|o| o.account).collect::<Vec<u32>>()
+        let of_order = |order: &Order| market.parties.account(order.account).cloned();
+        let side = |side: &'_ Resting<T::AccountId>| {
+            let asked = side.levels.iter().flatten().filter_map(of_order);
+            let beyond = side.beyond.iter().rev().map(|slot| slot.account.clone());
+            asked.chain(beyond).take(reach).collect::<Vec<_>>()
         };
         let new = market.new.iter().filter(|o| !market.is_liquidation(o.id));
-        let accounts: BTreeSet<&AccountRef<T::AccountId>> = new
-            .map(|o| o.account)
+        let accounts: BTreeSet<AccountRef<T::AccountId>> = new
+            .filter_map(of_order)
             .chain(side(&market.bids))
             .chain(side(&market.asks))
-            .filter_map(|account| market.parties.account(account))
             .collect();
         let banned = market.settled.as_ref().map(|s| &s.banned);
         accounts
             .into_iter()
             .filter(|of| !banned.is_some_and(|those| those.contains(of)))
             .map(|of| {
-                let orders = Self::open_orders(of);
+                let orders = Self::open_orders(&of);
                 let here = orders.into_iter().filter(|o| o.market == market.view.id);
-                (of.clone(), here.collect())
+                (of, here.collect())
             })
             .collect()
     }

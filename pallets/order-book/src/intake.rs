@@ -3,17 +3,18 @@
 use crate::{
     book::group_of,
     changes::Notes,
+    triggers,
     types::{Accepted, AccountOrders, Locator, OrderError, PageKey, Place},
     Config, Emptied, Error, Pallet,
 };
-use alloc::{collections::BTreeSet, vec::Vec};
+use alloc::{borrow::Cow, collections::BTreeSet, vec::Vec};
 use frame_support::{ensure, traits::Get};
 use novate_risk::{add_order, apply_trade, order_reserve, release_order};
 use novate_types::{
     math::{notional_floor, shift_ceil, shift_floor, signed, ticks_ceil, ticks_floor, trade_value},
     AccountRef, BlockNumber, Cash, CurrentView, Ledger, Lots, MarginAccount, MarketId, MarketView,
-    NewOrder, Operation, OrderPrice, OrderTarget, Ppm, RiskModel, RiskView, Sequence, Side,
-    Standing, Ticks, TimeInForce, MAX_HOLDINGS, MAX_POSITIONS,
+    NewOrder, NewTrigger, Operation, OrderPrice, OrderTarget, Ppm, RiskModel, RiskView, Sequence,
+    Side, Standing, Ticks, TimeInForce, Trigger, MAX_HOLDINGS, MAX_OPEN_ORDERS, MAX_POSITIONS,
 };
 
 /// Farthest from the mark that a market order executes, where the market's band is not narrower.
@@ -34,12 +35,34 @@ pub(crate) struct Held {
     pub holdings: u32,
     /// Open orders, before or after the operations: whichever are more.
     pub open: u32,
+    /// Triggers that were cancelled.
+    pub disarmed: u32,
+}
+
+/// The order that an operation brings, or may bring later.
+pub(crate) const fn order_of(operation: &Operation) -> Option<&NewOrder> {
+    match operation {
+        Operation::Place(order) => Some(order),
+        Operation::PlaceTrigger(trigger) => Some(&trigger.order),
+        _ => None,
+    }
+}
+
+/// Where an order that is taken in comes from.
+#[derive(Clone, Copy)]
+enum Source {
+    /// Its owner sent it.
+    New,
+    /// Its owner amended the open order at this place.
+    Amended(usize),
+    /// A trigger of this number fired.
+    Fired(Sequence),
 }
 
 /// An account's state while its operations act on it.
 pub(crate) struct Session<'a, T: Config> {
     of: &'a AccountRef<T::AccountId>,
-    view: RiskView,
+    view: Cow<'a, RiskView>,
     now: BlockNumber,
     account: MarginAccount,
     orders: AccountOrders,
@@ -49,6 +72,8 @@ pub(crate) struct Session<'a, T: Config> {
     opened_with: usize,
     /// Orders this session took in, those that left again included.
     new: Vec<(MarketId, Sequence)>,
+    /// Triggers that were cancelled.
+    disarmed: u32,
     changed: bool,
 }
 
@@ -60,17 +85,24 @@ impl<'a, T: Config> Session<'a, T> {
     ) -> Result<Self, Error<T>> {
         let now = Pallet::<T>::now();
         let account = T::Ledger::account(of).ok_or(Error::<T>::NoAccount)?;
-        let named = operations.iter().filter_map(|operation| match operation {
-            Operation::Place(order) => Some(order.market),
-            _ => None,
-        });
+        let named = operations.iter().filter_map(order_of).map(|o| o.market);
         let held = account.positions.iter().map(|p| p.market);
         let ordered = account.orders.iter().map(|o| o.market);
         let wanted: BTreeSet<MarketId> = named.chain(held).chain(ordered).collect();
         let view = T::View::view_of(|market| wanted.contains(&market));
+        Ok(Self::begin(of, account, Cow::Owned(view), now))
+    }
+
+    /// Begins with an account as it was read, against a view of at least its markets.
+    pub fn begin(
+        of: &'a AccountRef<T::AccountId>,
+        account: MarginAccount,
+        view: Cow<'a, RiskView>,
+        now: BlockNumber,
+    ) -> Self {
         let mut orders = AccountOrders::of(&account);
         orders.enter(now);
-        Ok(Self {
+        Self {
             of,
             view,
             now,
@@ -79,14 +111,15 @@ impl<'a, T: Config> Session<'a, T> {
             account,
             shrunk: Vec::new(),
             new: Vec::new(),
+            disarmed: 0,
             changed: false,
-        })
+        }
     }
 
     /// Carries out one operation; an error changes nothing.
     pub fn apply(&mut self, operation: &Operation) -> Result<Accepted, OrderError> {
         let done = match operation {
-            Operation::Place(order) => self.place(order, None).map(Accepted::Placed),
+            Operation::Place(order) => self.place(order, Source::New).map(Accepted::Placed),
             Operation::Cancel(target) => self.cancel(*target),
             Operation::Amend {
                 target,
@@ -94,6 +127,7 @@ impl<'a, T: Config> Session<'a, T> {
                 lots,
             } => self.amend(*target, *price, *lots),
             Operation::CancelAll { market } => self.cancel_all(*market),
+            Operation::PlaceTrigger(terms) => self.arm(terms).map(Accepted::Armed),
         }?;
         self.changed = true;
         Ok(done)
@@ -107,7 +141,25 @@ impl<'a, T: Config> Session<'a, T> {
         Held {
             holdings: most.min(MAX_HOLDINGS),
             open: u32::try_from(open).unwrap_or(u32::MAX),
+            disarmed: self.disarmed,
         }
+    }
+
+    /// Takes in the order of a trigger that fired, which is no longer in the account; one that only reduces is cut to the position.
+    pub fn take_in(&mut self, trigger: &Trigger) -> Result<(), OrderError> {
+        self.changed = true;
+        let mut order = trigger.terms.order;
+        if order.reduce_only {
+            let held = self.account.lots(order.market);
+            let reducible = match order.side {
+                Side::Bid => held.min(0),
+                Side::Ask => held.max(0),
+            };
+            order.lots = order.lots.min(reducible.unsigned_abs());
+            ensure!(order.lots > 0, OrderError::NothingToReduce);
+        }
+        let fired = Source::Fired(trigger.sequence);
+        self.place(&order, fired).map(|_| ())
     }
 
     /// Writes what changed.
@@ -130,7 +182,7 @@ impl<'a, T: Config> Session<'a, T> {
             notes.shrank(of, order, *lots);
         }
         for (market, sequence) in new {
-            notes.new(of, market, sequence);
+            notes.came_in(of, market, sequence);
         }
         notes.leave();
         if orders.open.is_empty() && !orders.is_empty() {
@@ -138,8 +190,8 @@ impl<'a, T: Config> Session<'a, T> {
         }
     }
 
-    /// Takes in a new order, in place of the open order at `replaces` if it amends that one.
-    fn place(&mut self, order: &NewOrder, replaces: Option<usize>) -> Result<Sequence, OrderError> {
+    /// Takes in a new order.
+    fn place(&mut self, order: &NewOrder, source: Source) -> Result<Sequence, OrderError> {
         ensure!(
             self.account.standing == Standing::Good,
             OrderError::NotTrading
@@ -149,7 +201,7 @@ impl<'a, T: Config> Session<'a, T> {
         ensure!(market.mark.into_inner() > 0, OrderError::NoPrice);
         ensure!(order.lots > 0, OrderError::ZeroLots);
         let (ticks, time_in_force) = self.terms(order, market)?;
-        self.ensure_room(order, replaces)?;
+        self.ensure_room(order, source)?;
 
         let fees = self.view.fee_tier(self.account.fee_tier);
         let reserve = order_reserve(market, fees, order.side, order.lots, ticks)?;
@@ -171,10 +223,17 @@ impl<'a, T: Config> Session<'a, T> {
             ensure!(reduces && within, OrderError::MarketReduceOnly);
         }
 
-        let replaced = replaces.and_then(|at| self.orders.open.get(at)).copied();
+        let replaced = match source {
+            Source::Amended(at) => self.orders.open.get(at).copied(),
+            _ => None,
+        };
         let held = self.account.orders.clone();
         let sequence = self
             .hold(order, ticks, reserve, replaced.as_ref())
+            .and_then(|()| match source {
+                Source::Fired(sequence) => Ok(sequence),
+                _ => self.number(),
+            })
             .inspect_err(|_| self.account.orders = held)?;
         let locator = Locator {
             market: order.market,
@@ -190,29 +249,85 @@ impl<'a, T: Config> Session<'a, T> {
             self_trade: order.self_trade_prevention,
             place: Place::Intake,
         };
-        if let (Some(at), Some(old)) = (replaces, replaced) {
+        if let (Source::Amended(at), Some(old)) = (source, replaced) {
             self.shrunk.push((old, 0));
             self.orders.open.remove(at);
         }
-        // Room was checked; the sequence is the greatest yet.
-        self.orders
-            .open
-            .try_push(locator)
+        // Room was checked, and a trigger kept its own.
+        let open = &mut self.orders.open;
+        let at = open.partition_point(|o| o.sequence < sequence);
+        open.try_insert(at, locator)
             .map_err(|_| OrderError::TooManyOrders)?;
         self.new.push((order.market, sequence));
+        if !matches!(source, Source::Fired(_)) {
+            self.orders.new = self.orders.new.saturating_add(1);
+        }
+        Ok(sequence)
+    }
+
+    /// Takes in a trigger. It holds no margin until it fires; what can be known of its order now is checked now.
+    fn arm(&mut self, terms: &NewTrigger) -> Result<Sequence, OrderError> {
+        let order = &terms.order;
+        ensure!(
+            self.account.standing == Standing::Good,
+            OrderError::NotTrading
+        );
+        let market = self.view.market(order.market)?;
+        ensure!(market.status.allows_matching(), OrderError::MarketHalted);
+        ensure!(market.mark.into_inner() > 0, OrderError::NoPrice);
+        ensure!(order.lots > 0, OrderError::ZeroLots);
+        ensure!(terms.ticks > 0, OrderError::ZeroPrice);
+        let (ticks, _) = self.terms(order, market)?;
+        if let Some(block) = terms.expires {
+            self.ensure_ahead(block)?;
+        }
+        self.ensure_room(order, Source::New)?;
+        ensure!(
+            !self.account.triggers.is_full(),
+            OrderError::TooManyTriggers
+        );
+        let (side, lots) = (order.side, order.lots);
+        ensure_worth(&self.account, market, side, lots, ticks, order.reduce_only)?;
+        let (direction, level) = (terms.direction, terms.ticks);
+        ensure!(
+            !triggers::is_met(market, direction, level),
+            OrderError::TriggerMet
+        );
+        ensure!(
+            !triggers::are_waiting::<T>(order.market, direction, level),
+            OrderError::TriggersWaiting
+        );
+        let sequence = self.number()?;
+        let trigger = Trigger {
+            sequence,
+            tie: triggers::tie::<T>(self.of, sequence),
+            terms: *terms,
+        };
+        self.account
+            .triggers
+            .try_push(trigger)
+            .map_err(|_| OrderError::TooManyTriggers)?;
+        triggers::arm::<T>(self.of, &trigger);
         self.orders.new = self.orders.new.saturating_add(1);
         Ok(sequence)
     }
 
-    /// Holds margin for a new order, in place of that for the one it replaces, if the account covers it; numbers it. What an error
-    /// leaves of the account's order margin is of no use.
+    /// The number of the next order or trigger.
+    fn number(&mut self) -> Result<Sequence, OrderError> {
+        let sequence = self.account.next_sequence;
+        self.account.next_sequence = sequence.checked_add(1).ok_or(OrderError::OutOfRange)?;
+        Ok(sequence)
+    }
+
+    /// Holds margin for a new order, in place of that for the one it replaces, if the account covers it. What an error leaves of the
+    /// account's order margin is of no use.
     fn hold(
         &mut self,
         order: &NewOrder,
         ticks: Ticks,
         reserve: Cash,
         replaced: Option<&Locator>,
-    ) -> Result<Sequence, OrderError> {
+    ) -> Result<(), OrderError> {
         let market = self.view.market(order.market)?;
         let account = &mut self.account;
         if let Some(old) = replaced {
@@ -232,9 +347,7 @@ impl<'a, T: Config> Session<'a, T> {
                 OrderError::InsufficientMargin
             );
         }
-        let sequence = self.account.next_sequence;
-        self.account.next_sequence = sequence.checked_add(1).ok_or(OrderError::OutOfRange)?;
-        Ok(sequence)
+        Ok(())
     }
 
     /// Limit and time in force of a new order.
@@ -243,20 +356,16 @@ impl<'a, T: Config> Session<'a, T> {
         order: &NewOrder,
         market: &MarketView,
     ) -> Result<(Ticks, TimeInForce), OrderError> {
-        ensure!(
-            order.time_in_force != TimeInForce::FillOrKill,
-            OrderError::NoFillOrKill
-        );
         let (ticks, time_in_force) = match order.price {
             OrderPrice::Limit(ticks) => (ticks, order.time_in_force),
             OrderPrice::Market => {
-                ensure!(
-                    matches!(
-                        order.time_in_force,
-                        TimeInForce::ImmediateOrCancel | TimeInForce::GoodTilCancelled
-                    ),
-                    OrderError::Contradiction
-                );
+                let time_in_force = match order.time_in_force {
+                    TimeInForce::ImmediateOrCancel | TimeInForce::GoodTilCancelled => {
+                        TimeInForce::ImmediateOrCancel
+                    }
+                    TimeInForce::FillOrKill => TimeInForce::FillOrKill,
+                    _ => return Err(OrderError::Contradiction),
+                };
                 let slippage = i64::from(MARKET_ORDER_SLIPPAGE.min(market.price_band));
                 let ticks = match order.side {
                     Side::Bid => {
@@ -267,29 +376,45 @@ impl<'a, T: Config> Session<'a, T> {
                         market.tick_size,
                     )?,
                 };
-                (ticks, TimeInForce::ImmediateOrCancel)
+                (ticks, time_in_force)
             }
         };
         ensure!(ticks > 0, OrderError::ZeroPrice);
         if let TimeInForce::GoodTilBlock(block) = time_in_force {
-            let ahead = block.checked_sub(self.now).filter(|n| *n > 0);
-            let ahead = ahead.ok_or(OrderError::ExpiryPast)?;
-            ensure!(ahead <= T::MaxExpiry::get(), OrderError::ExpiryTooFar);
+            self.ensure_ahead(block)?;
         }
         Ok((ticks, time_in_force))
     }
 
-    /// The client id is free, and numbers of orders are within their limits.
-    fn ensure_room(&self, order: &NewOrder, replaces: Option<usize>) -> Result<(), OrderError> {
-        let id = order.client_id;
-        if replaces.is_none() {
-            let taken = self.orders.open.iter().any(|o| o.client_id == id);
-            ensure!(!taken, OrderError::DuplicateClientId);
-            ensure!(
-                !self.orders.was_cancelled(id),
-                OrderError::ClientIdCancelled
-            );
-            ensure!(!self.orders.open.is_full(), OrderError::TooManyOrders);
+    /// A block of expiry is to come, and not too far ahead.
+    fn ensure_ahead(&self, block: BlockNumber) -> Result<(), OrderError> {
+        let ahead = block.checked_sub(self.now).filter(|n| *n > 0);
+        let ahead = ahead.ok_or(OrderError::ExpiryPast)?;
+        ensure!(ahead <= T::MaxExpiry::get(), OrderError::ExpiryTooFar);
+        Ok(())
+    }
+
+    /// The client id is free, and numbers of orders are within their limits. A trigger that fires has had its own since its intake.
+    fn ensure_room(&self, order: &NewOrder, source: Source) -> Result<(), OrderError> {
+        match source {
+            Source::Fired(_) => return Ok(()),
+            Source::Amended(_) => {}
+            Source::New => {
+                let id = order.client_id;
+                let (open, triggers) = (&self.orders.open, &self.account.triggers);
+                let taken = open.iter().any(|o| o.client_id == id)
+                    || triggers.iter().any(|t| t.terms.order.client_id == id);
+                ensure!(!taken, OrderError::DuplicateClientId);
+                ensure!(
+                    !self.orders.was_cancelled(id),
+                    OrderError::ClientIdCancelled
+                );
+                let open = open.len().saturating_add(triggers.len());
+                ensure!(
+                    u32::try_from(open).is_ok_and(|n| n < MAX_OPEN_ORDERS),
+                    OrderError::TooManyOrders
+                );
+            }
         }
         let left = T::IntakeQuota::get().saturating_sub(self.orders.new);
         ensure!(left > 0, OrderError::QuotaExceeded);
@@ -326,6 +451,9 @@ impl<'a, T: Config> Session<'a, T> {
         price: Option<Ticks>,
         lots: Option<Lots>,
     ) -> Result<Accepted, OrderError> {
+        if self.trigger(target).is_some() {
+            return Err(OrderError::TriggerNotAmended);
+        }
         let at = self.orders.find(target).ok_or(OrderError::NoSuchOrder)?;
         let old = *self.orders.open.get(at).ok_or(OrderError::NoSuchOrder)?;
         let (ticks, lots) = (price.unwrap_or(old.ticks), lots.unwrap_or(old.lots));
@@ -349,7 +477,8 @@ impl<'a, T: Config> Session<'a, T> {
                 reduce_only: old.reduce_only,
                 self_trade_prevention: old.self_trade,
             };
-            return self.place(&order, Some(at)).map(Accepted::Placed);
+            let amended = Source::Amended(at);
+            return self.place(&order, amended).map(Accepted::Placed);
         }
 
         let market = self.view.market(old.market)?;
@@ -373,22 +502,40 @@ impl<'a, T: Config> Session<'a, T> {
         Ok(Accepted::Reduced)
     }
 
+    /// The number of a trigger of the account.
+    fn trigger(&self, target: OrderTarget) -> Option<Sequence> {
+        let is_meant = |t: &&Trigger| match target {
+            OrderTarget::Sequence(sequence) => t.sequence == sequence,
+            OrderTarget::Client(id) => t.terms.order.client_id == id,
+        };
+        let triggers = &self.account.triggers;
+        triggers.iter().find(is_meant).map(|t| t.sequence)
+    }
+
     fn cancel(&mut self, target: OrderTarget) -> Result<Accepted, OrderError> {
-        let at = self.orders.find(target).ok_or(OrderError::NoSuchOrder)?;
-        let sequence = self.orders.open.get(at).map(|o| o.sequence);
-        self.cancel_where(|o| Some(o.sequence) == sequence)
+        let order = self.orders.find(target);
+        let order = order.and_then(|at| self.orders.open.get(at));
+        let sequence = order
+            .map(|o| o.sequence)
+            .or_else(|| self.trigger(target))
+            .ok_or(OrderError::NoSuchOrder)?;
+        self.cancel_where(|_, number| number == sequence)
     }
 
     fn cancel_all(&mut self, market: Option<MarketId>) -> Result<Accepted, OrderError> {
-        self.cancel_where(|o| market.is_none_or(|m| o.market == m))
+        self.cancel_where(|id, _| market.is_none_or(|m| id == m))
     }
 
-    fn cancel_where(&mut self, meant: impl Fn(&Locator) -> bool) -> Result<Accepted, OrderError> {
+    /// Cancels the orders and triggers whose market and number are `meant`.
+    fn cancel_where(
+        &mut self,
+        meant: impl Fn(MarketId, Sequence) -> bool,
+    ) -> Result<Accepted, OrderError> {
         let leaving: Vec<Locator> = self
             .orders
             .open
             .iter()
-            .filter(|o| meant(o))
+            .filter(|o| meant(o.market, o.sequence))
             .copied()
             .collect();
         let held = self.account.orders.clone();
@@ -396,14 +543,27 @@ impl<'a, T: Config> Session<'a, T> {
         leave
             .try_for_each(|order| release(&mut self.account, order, order.lots, order.reserve))
             .inspect_err(|_| self.account.orders = held)?;
-        self.orders.open.retain(|o| !meant(o));
+        self.orders.open.retain(|o| !meant(o.market, o.sequence));
         for order in &leaving {
             self.orders.remember_cancelled(order.client_id);
             self.shrunk.push((*order, 0));
         }
-        Ok(Accepted::Cancelled(
-            u32::try_from(leaving.len()).unwrap_or(u32::MAX),
-        ))
+        let (of, orders) = (self.of, &mut self.orders);
+        let before = self.account.triggers.len();
+        self.account.triggers.retain(|trigger| {
+            let stays = !meant(trigger.terms.order.market, trigger.sequence);
+            if !stays {
+                triggers::disarm::<T>(of, trigger);
+                orders.remember_cancelled(trigger.terms.order.client_id);
+            }
+            stays
+        });
+        let disarmed = before.saturating_sub(self.account.triggers.len());
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        self.disarmed = self.disarmed.saturating_add(count(disarmed));
+        Ok(Accepted::Cancelled(count(
+            leaving.len().saturating_add(disarmed),
+        )))
     }
 }
 

@@ -15,6 +15,8 @@
 //! - `Directories`: per side, which groups there are and how full their pages; written only in the close.
 //! - `Quotes`: best and impact prices after the last close that changed a book.
 //! - `Expiries`: orders by block of expiry, in pages.
+//! - `Armed`: triggers in the order in which a mark reaches them, a key each; `Reaches`: what marks have reached and is still to be
+//!   worked off. The triggers themselves lie in their account, beside its orders.
 //!
 //! | file | what |
 //! |---|---|
@@ -23,6 +25,7 @@
 //! | [`book`] | tick groups, pages, directories |
 //! | `changes` | open orders that fill or leave in a close |
 //! | [`close`] | load, match, commit |
+//! | `triggers` | stops and take-profits: their index, and firing |
 //! | `rested` | rested quotes, depth and levels |
 //! | `upkeep` | expiries, evictions and halted intake |
 //! | `try_state` | the equalities |
@@ -53,6 +56,7 @@ mod mock;
 mod rested;
 #[cfg(test)]
 mod tests;
+mod triggers;
 mod try_state;
 pub mod types;
 mod upkeep;
@@ -74,6 +78,10 @@ pub trait Novating {
     fn party(_holdings: u32) -> frame_support::weights::Weight {
         frame_support::weights::Weight::zero()
     }
+    /// Picoseconds that every close has at least for the orders of triggers.
+    fn least_for_triggers() -> u64 {
+        u64::MAX
+    }
 }
 
 impl Novating for () {}
@@ -91,11 +99,11 @@ pub trait BenchmarkHelper<AccountId> {
 #[frame_support::pallet]
 pub mod pallet {
     use crate::{
-        intake::{Held, Session},
+        intake::{order_of, Held, Session},
         types::{
-            Accepted, AccountOrders, CancelledOrder, Directory, Levels, Note, OrderError, Page,
-            PageKey, Quotes, GROUP_ORDERS, MAX_CANCELLED, MAX_WAITING, POSITION_READS,
-            WAITING_READS,
+            Accepted, AccountOrders, CancelledOrder, Directory, FiredTrigger, Levels, MaxReaches,
+            Note, OrderError, Page, PageKey, Quotes, Reach, TriggerKey, Upkept, FILL_OR_KILL_READS,
+            GROUP_ORDERS, MAX_CANCELLED, MAX_WAITING, POSITION_READS, WAITING_READS,
         },
         weights::WeightInfo,
         Novating,
@@ -105,7 +113,8 @@ pub mod pallet {
     use frame_system::pallet_prelude::*;
     use novate_types::{
         AccountRef, BlockNumber, CurrentView, Ledger, MarketId, Operation, RiskModel, Sequence,
-        Side, SubaccountId, MAX_HOLDINGS, MAX_OPEN_ORDERS, MAX_OPERATIONS,
+        Side, SubaccountId, TimeInForce, MAX_HOLDINGS, MAX_OPEN_ORDERS, MAX_OPERATIONS,
+        MAX_TRIGGERS,
     };
 
     #[pallet::pallet]
@@ -131,8 +140,8 @@ pub mod pallet {
         #[pallet::constant]
         type LoadLimit: Get<u32>;
         /// Resting orders that all matches of one block read. What costs more than reading one counts as several: see
-        /// [`crate::types::POSITION_READS`], [`crate::types::WAITING_READS`] and [`crate::types::NOTE_READS`]. A market for which
-        /// not enough is left waits for the next close.
+        /// [`crate::types::POSITION_READS`], [`crate::types::WAITING_READS`] and [`crate::types::NOTE_READS`]. So does what a match
+        /// that is run again looks at. A market for which not enough is left waits for the next close.
         #[pallet::constant]
         type BlockReads: Get<u32>;
         /// Resting orders of one side that rested quotes and depth look at, from the best.
@@ -142,6 +151,9 @@ pub mod pallet {
         /// [`crate::types::EXPIRY_READS`] times as many.
         #[pallet::constant]
         type UpkeepPages: Get<u32>;
+        /// Triggers whose block of expiry has come that one close removes.
+        #[pallet::constant]
+        type ExpiringTriggers: Get<u32>;
         /// What new orders cost in the close beside the book.
         type Novating: crate::Novating;
         /// Weights.
@@ -202,6 +214,11 @@ pub mod pallet {
         ValueQuery,
     >;
 
+    /// What this close's upkeep did.
+    #[pallet::storage]
+    #[pallet::whitelist_storage]
+    pub type UpkeptNow<T: Config> = StorageValue<_, Upkept, ValueQuery>;
+
     /// Entries of the expiry index by block.
     #[pallet::storage]
     pub type ExpiryCounts<T: Config> = StorageMap<_, Identity, BlockNumber, u32, ValueQuery>;
@@ -209,6 +226,28 @@ pub mod pallet {
     /// The next page of the expiry index to work off: block and page.
     #[pallet::storage]
     pub type ExpiryCursor<T: Config> = StorageValue<_, (BlockNumber, u32), ValueQuery>;
+
+    /// Triggers in the order in which the mark reaches them, each with its block of expiry.
+    #[pallet::storage]
+    pub type Armed<T: Config> =
+        StorageMap<_, Identity, TriggerKey<T::AccountId>, Option<BlockNumber>>;
+
+    /// Keys of [`Armed`] by block of expiry (its most significant byte first), account and sequence number.
+    #[pallet::storage]
+    pub type TriggerExpiries<T: Config> = StorageMap<
+        _,
+        Identity,
+        ([u8; 4], AccountRef<T::AccountId>, Sequence),
+        TriggerKey<T::AccountId>,
+    >;
+
+    /// Keys of [`Armed`] whose trigger left with its account's liquidation.
+    #[pallet::storage]
+    pub type Unowned<T: Config> = StorageValue<_, u32, ValueQuery>;
+
+    /// What marks have reached and is still to be worked off, the oldest first.
+    #[pallet::storage]
+    pub type Reaches<T: Config> = StorageValue<_, BoundedVec<Reach, MaxReaches>, ValueQuery>;
 
     /// What happened to orders. Fills are reported by clearing.
     #[pallet::event]
@@ -221,12 +260,19 @@ pub mod pallet {
             /// One outcome an operation.
             outcomes: BoundedVec<Result<Accepted, OrderError>, ConstU32<MAX_OPERATIONS>>,
         },
-        /// Orders of a market left without having filled, for reasons other than their owner's request. At most 512 an event.
+        /// Orders and triggers of a market left without having filled, for reasons other than their owner's request. At most 512 an event.
         Cancelled {
             /// The market.
             market: MarketId,
             /// Which, how much of them, and why.
             orders: Vec<CancelledOrder<T::AccountId>>,
+        },
+        /// The mark reached triggers of a market: their orders are in this close's match, or were refused. At most 512 an event.
+        Fired {
+            /// The market.
+            market: MarketId,
+            /// Which, in the order in which they fired, and what became of each.
+            triggers: Vec<FiredTrigger<T::AccountId>>,
         },
     }
 
@@ -264,8 +310,12 @@ pub mod pallet {
                 "a market whose orders waited would never match"
             );
             assert!(
-                T::UpkeepPages::get() > 0,
+                T::UpkeepPages::get() > 0 && T::ExpiringTriggers::get() > 0,
                 "expired orders would stay forever"
+            );
+            assert!(
+                Self::most_of_trigger().ref_time() <= T::Novating::least_for_triggers(),
+                "the largest account's trigger would never fire"
             );
         }
 
@@ -285,7 +335,8 @@ pub mod pallet {
         /// ## Details
         /// Operations act in their order and succeed or fail one by one; a failed one changes nothing. New orders meet the market
         /// at this block's close; cancels and smaller sizes act at once. What an account's orders need is held against its initial
-        /// margin from here on.
+        /// margin from here on. A trigger holds nothing until the mark reaches its level, at this block's close or a later one, and
+        /// is a new order then; it pays as one now.
         ///
         /// ## Errors
         /// - [`Error::NoAccount`]: the owner never deposited into `sub`.
@@ -370,16 +421,38 @@ pub mod pallet {
         }
 
         /// What this pallet's part of a close costs at most, with `markets` listed: for whoever reserves it at the block's start. What
-        /// executes in it is clearing's, and new orders prepay their part.
+        /// executes in it is clearing's, with what triggers that fire cost, and new orders prepay their part.
         pub fn close_weight(markets: u32) -> Weight {
-            // Reading stops after the group in which the bound is reached, which may hold reduce-only orders alone.
+            // Reading stops after the group in which the bound is reached, which may hold reduce-only orders alone. And a further run
+            // of the match that reaches it may look at all that was read of both sides.
+            let read = T::LoadLimit::get().saturating_add(GROUP_ORDERS);
             let reads = GROUP_ORDERS
                 .saturating_mul(POSITION_READS.saturating_add(1))
+                .saturating_add(read.saturating_mul(2))
                 .saturating_add(T::BlockReads::get());
             let times = |weight: Weight, n: u32| weight.saturating_mul(u64::from(n));
             times(T::WeightInfo::match_market(), markets)
                 .saturating_add(times(T::WeightInfo::read(), reads))
                 .saturating_add(T::WeightInfo::housekeep(T::UpkeepPages::get(), markets))
+                .saturating_add(T::WeightInfo::triggers(markets))
+                .saturating_add(times(T::WeightInfo::expire(), T::ExpiringTriggers::get()))
+        }
+
+        /// What this pallet's part of the close that is at its end took, in which so many markets matched. To be asked once a close.
+        pub fn spent(matched: u32) -> Weight {
+            let Upkept {
+                read,
+                pages,
+                refreshed,
+                markets,
+                triggers,
+            } = UpkeptNow::<T>::take();
+            let times = |weight: Weight, n: u32| weight.saturating_mul(u64::from(n));
+            times(T::WeightInfo::match_market(), matched)
+                .saturating_add(times(T::WeightInfo::read(), read))
+                .saturating_add(T::WeightInfo::housekeep(pages, refreshed))
+                .saturating_add(T::WeightInfo::triggers(markets))
+                .saturating_add(times(T::WeightInfo::expire(), triggers))
         }
 
         /// The close's block number.
@@ -390,35 +463,31 @@ pub mod pallet {
 
         /// What operations may cost at most: a sweep cancels what can be open.
         pub(crate) fn weight_of(operations: &[Operation]) -> Weight {
-            let places = count(
-                operations
-                    .iter()
-                    .filter(|o| matches!(o, Operation::Place(_))),
-            );
-            let singles = count(
-                operations
-                    .iter()
-                    .filter(|o| matches!(o, Operation::Cancel(_) | Operation::Amend { .. })),
-            );
-            let amends = count(
-                operations
-                    .iter()
-                    .filter(|o| matches!(o, Operation::Amend { .. })),
-            );
-            let sweeps = count(
-                operations
-                    .iter()
-                    .filter(|o| matches!(o, Operation::CancelAll { .. })),
-            );
+            let of_kind = |is: fn(&Operation) -> bool| count(operations.iter().filter(|o| is(o)));
+            let armed = of_kind(|o| matches!(o, Operation::PlaceTrigger(_)));
+            let placed = of_kind(|o| matches!(o, Operation::Place(_))).saturating_add(armed);
+            let amends = of_kind(|o| matches!(o, Operation::Amend { .. }));
+            let cancels = of_kind(|o| matches!(o, Operation::Cancel(_)));
+            let sweeps = of_kind(|o| matches!(o, Operation::CancelAll { .. }));
             let swept = match sweeps {
                 0 => 0,
                 _ => MAX_OPEN_ORDERS
-                    .saturating_add(places)
+                    .saturating_add(placed)
                     .saturating_add(sweeps),
             };
-            let places = places.saturating_add(amends);
-            T::WeightInfo::orders(places, singles.saturating_add(swept), MAX_OPEN_ORDERS)
+            let places = placed.saturating_add(amends);
+            let left = cancels.saturating_add(swept);
+            let disarmed = left.min(MAX_TRIGGERS.saturating_add(armed));
+            T::WeightInfo::orders(places, left.saturating_add(amends), MAX_OPEN_ORDERS)
+                .saturating_add(Self::arming(armed, disarmed))
                 .saturating_add(Self::novating(operations, places, MAX_HOLDINGS))
+        }
+
+        /// What the index of triggers costs.
+        fn arming(armed: u32, disarmed: u32) -> Weight {
+            T::WeightInfo::arm()
+                .saturating_mul(armed.into())
+                .saturating_add(T::WeightInfo::disarm().saturating_mul(disarmed.into()))
         }
 
         /// What `places` new orders of an account that holds so much cost in the close beside the book: they may trade in every
@@ -427,13 +496,8 @@ pub mod pallet {
             if places == 0 {
                 return Weight::zero();
             }
-            let mut named: Vec<MarketId> = operations
-                .iter()
-                .filter_map(|operation| match operation {
-                    Operation::Place(order) => Some(order.market),
-                    _ => None,
-                })
-                .collect();
+            let brought = || operations.iter().filter_map(order_of);
+            let mut named: Vec<MarketId> = brought().map(|order| order.market).collect();
             named.sort_unstable();
             named.dedup();
             let amends = count(
@@ -446,9 +510,21 @@ pub mod pallet {
                 .saturating_add(amends)
                 .min(MAX_HOLDINGS);
             let further = u64::from(markets.saturating_sub(1));
-            T::Novating::party(holdings)
+            let whole = brought().map(|order| Self::further_runs(order.time_in_force));
+            whole
+                .fold(T::Novating::party(holdings), Weight::saturating_add)
                 .saturating_add(T::Novating::party(1).saturating_mul(further))
                 .saturating_add(T::Novating::order().saturating_mul(places.into()))
+        }
+
+        /// What an order pays for running its market's match again.
+        pub(crate) fn further_runs(time_in_force: TimeInForce) -> Weight {
+            match time_in_force {
+                TimeInForce::FillOrKill => {
+                    T::WeightInfo::read().saturating_mul(FILL_OR_KILL_READS.into())
+                }
+                _ => Weight::zero(),
+            }
         }
 
         /// What they cost: as prepaid, but only the orders that sweeps found, and what the account may hold.
@@ -459,9 +535,14 @@ pub mod pallet {
         ) -> Weight {
             let mut places = 0u32;
             let mut changes = 0u32;
+            let mut armed = 0u32;
             for (operation, outcome) in operations.iter().zip(outcomes) {
                 match operation {
                     Operation::Place(_) => places = places.saturating_add(1),
+                    Operation::PlaceTrigger(_) => {
+                        places = places.saturating_add(1);
+                        armed = armed.saturating_add(1);
+                    }
                     Operation::Cancel(_) => changes = changes.saturating_add(1),
                     Operation::Amend { .. } => {
                         places = places.saturating_add(1);
@@ -476,11 +557,9 @@ pub mod pallet {
                     }
                 }
             }
-            T::WeightInfo::orders(places, changes, held.open).saturating_add(Self::novating(
-                operations,
-                places,
-                held.holdings,
-            ))
+            T::WeightInfo::orders(places, changes, held.open)
+                .saturating_add(Self::arming(armed, held.disarmed))
+                .saturating_add(Self::novating(operations, places, held.holdings))
         }
     }
 

@@ -51,6 +51,9 @@ parameter_types! {
     pub static BlockReads: u32 = 20_480;
     pub static QuoteDepth: u32 = 256;
     pub static UpkeepPages: u32 = 2;
+    pub static ExpiringTriggers: u32 = 4;
+    /// Picoseconds that a close has for triggers.
+    pub static TriggerRoom: u64 = u64::MAX;
 }
 
 impl Config for Test {
@@ -63,6 +66,7 @@ impl Config for Test {
     type BlockReads = BlockReads;
     type QuoteDepth = QuoteDepth;
     type UpkeepPages = UpkeepPages;
+    type ExpiringTriggers = ExpiringTriggers;
     type Novating = ();
     type WeightInfo = ();
     type BenchmarkHelper = MockMarkets;
@@ -264,7 +268,7 @@ impl Closed {
     }
 }
 
-/// Matches every market, novates unchecked, keeps house, checks the state, and goes to the next block.
+/// Fires triggers, matches every market, novates unchecked, keeps house, checks the state, and goes to the next block.
 pub fn close() -> Closed {
     close_within(&MatchLimits::first(FILLS))
 }
@@ -279,6 +283,8 @@ pub fn close_with(
 ) -> Closed {
     let view = MockView::view();
     let mut closed = Closed::default();
+    let room = TriggerRoom::get();
+    assert!(Pallet::<Test>::fire(&view, room) <= room);
     for market in &view.markets {
         let here = liquidations
             .iter()
@@ -386,6 +392,50 @@ pub fn cancellations() -> Vec<(AccountId, Lots, CancelReason)> {
         .into_iter()
         .flat_map(|e| of(e.event))
         .map(|o| (o.account.owner, o.lots, o.reason))
+        .collect()
+}
+
+/// Moves a market's mark.
+pub fn mark(market: MarketId, ticks: Ticks) {
+    MockView::change(market, |m| {
+        m.mark = math::price_of(ticks, m.tick_size).unwrap()
+    });
+}
+
+/// A trigger of `order`.
+pub fn trigger(order: NewOrder, direction: Direction, ticks: Ticks) -> NewTrigger {
+    NewTrigger {
+        order,
+        direction,
+        ticks,
+        expires: None,
+    }
+}
+
+/// Submits one trigger.
+pub fn arm(owner: AccountId, trigger: NewTrigger) -> Result<Sequence, OrderError> {
+    match operate(owner, Operation::PlaceTrigger(trigger))? {
+        Accepted::Armed(sequence) => Ok(sequence),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Triggers of an owner.
+pub fn armed(owner: AccountId) -> Vec<Trigger> {
+    let account = MockLedger::account(&account(owner)).unwrap();
+    account.triggers.into_inner()
+}
+
+/// Triggers that fired since events were last reset: owner, number, outcome.
+pub fn fired() -> Vec<(AccountId, Sequence, Result<(), OrderError>)> {
+    let of = |event| match event {
+        RuntimeEvent::OrderBook(crate::Event::Fired { triggers, .. }) => triggers,
+        _ => Vec::new(),
+    };
+    System::events()
+        .into_iter()
+        .flat_map(|e| of(e.event))
+        .map(|t| (t.account.owner, t.sequence, t.outcome))
         .collect()
 }
 

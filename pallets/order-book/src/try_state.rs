@@ -2,16 +2,20 @@
 
 use crate::{
     book::group_of,
+    triggers::key_of,
     types::{AccountOrders, Note, PageKey, Place, Slot},
-    Config, Directories, Expiries, ExpiryCounts, Intake, Pages, Pallet,
+    Armed, Config, Directories, Expiries, ExpiryCounts, Intake, Pages, Pallet, Reaches,
+    TriggerExpiries, Unowned,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
 };
+use codec::Encode;
 use frame_support::ensure;
 use novate_types::{
-    AccountRef, Ledger, MarginAccount, MarketId, OrderAggregate, Sequence, Side, Ticks, MAX_MARKETS,
+    AccountRef, Ledger, MarginAccount, MarketId, OrderAggregate, Sequence, Side, Ticks,
+    MAX_MARKETS, MAX_OPEN_ORDERS,
 };
 use sp_runtime::TryRuntimeError;
 
@@ -32,11 +36,14 @@ impl<T: Config> Pallet<T> {
     /// 4. directories count every page;
     /// 5. no book is crossed;
     /// 6. entries of the expiry index are as many as counted;
-    /// 7. an account without open orders is stored only until the close that forgets it, and orders that wait are noted.
+    /// 7. triggers and keys of their index correspond one to one, those left behind counted; so do keys and expiries; an account's are
+    ///    sorted, of other client ids than its orders, and with these no more than can be open; reaches are in the order of their blocks;
+    /// 8. an account without open orders is stored only until the close that forgets it, and orders that wait are noted.
     pub fn do_try_state() -> Result<(), TryRuntimeError> {
         let pages = Self::pages_after_notes()?;
         let mut rest = 0usize;
         let mut waiting = BTreeSet::new();
+        let mut armed = BTreeSet::new();
         let emptied: BTreeSet<_> = crate::Emptied::<T>::get().into_iter().collect();
         let mut last = None;
         loop {
@@ -51,6 +58,7 @@ impl<T: Config> Pallet<T> {
                     &pages,
                     &mut waiting,
                 )?);
+                Self::check_triggers(of, &account, &mut armed)?;
             }
             last = accounts.into_iter().next_back();
             if last.is_none() {
@@ -59,7 +67,71 @@ impl<T: Config> Pallet<T> {
         }
         Self::check_intake(waiting)?;
         Self::check_book(&pages, rest)?;
-        Self::check_expiries()
+        Self::check_expiries()?;
+        Self::check_index(armed)
+    }
+
+    /// The triggers of one account.
+    fn check_triggers(
+        of: &AccountRef<T::AccountId>,
+        account: &MarginAccount,
+        armed: &mut BTreeSet<Vec<u8>>,
+    ) -> Result<(), TryRuntimeError> {
+        let (orders, triggers) = (AccountOrders::of(account), &account.triggers);
+        let mut ascending = triggers.iter().zip(triggers.iter().skip(1));
+        ensure!(
+            ascending.all(|(a, b)| a.sequence < b.sequence),
+            "triggers are not sorted by sequence"
+        );
+        let open = orders.open.len().saturating_add(triggers.len());
+        ensure!(
+            u32::try_from(open).is_ok_and(|n| n <= MAX_OPEN_ORDERS),
+            "more orders and triggers than can be open"
+        );
+        for trigger in triggers {
+            let id = trigger.terms.order.client_id;
+            ensure!(
+                orders.open.iter().all(|o| o.client_id != id),
+                "a trigger and an order have one client id"
+            );
+            let key = key_of(of, trigger);
+            ensure!(
+                Armed::<T>::get(&key) == Some(trigger.terms.expires),
+                "a trigger is not in the index"
+            );
+            armed.insert(key.encode());
+        }
+        Ok(())
+    }
+
+    /// The index of triggers, of which `armed` are owned.
+    fn check_index(armed: BTreeSet<Vec<u8>>) -> Result<(), TryRuntimeError> {
+        let (mut unowned, mut expiring) = (0u32, 0usize);
+        for (key, expires) in Armed::<T>::iter() {
+            if !armed.contains(&key.encode()) {
+                unowned = unowned.saturating_add(1);
+            }
+            if let Some(block) = expires {
+                expiring = expiring.saturating_add(1);
+                let expiry = TriggerExpiries::<T>::get((block.to_be_bytes(), &key.4, key.5));
+                ensure!(expiry == Some(key), "a trigger's expiry is not known");
+            }
+        }
+        ensure!(
+            unowned == Unowned::<T>::get(),
+            "keys left behind by triggers are miscounted"
+        );
+        ensure!(
+            TriggerExpiries::<T>::iter_keys().count() == expiring,
+            "an expiry is known of no trigger"
+        );
+        let reaches = Reaches::<T>::get();
+        let mut ascending = reaches.iter().zip(reaches.iter().skip(1));
+        ensure!(
+            ascending.all(|(a, b)| a.block <= b.block),
+            "reaches are not in the order of their blocks"
+        );
+        Ok(())
     }
 
     /// The orders of one account; says how many of them rest. `has_some`: bytes of orders are stored, and the close will not

@@ -4,9 +4,10 @@ use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::{traits::ConstU32, BoundedVec};
 use novate_types::{
-    math::mul_div_floor, AccountRef, BlockNumber, CancelReason, Cash, ClientId, Lots,
+    math::mul_div_floor, AccountRef, BlockNumber, CancelReason, Cash, ClientId, Direction, Lots,
     MarginAccount, MarketId, MathError, OpaqueOrders, OpenOrder, OrderTarget, RestedQuotes,
-    RiskError, SelfTradePrevention, Sequence, Side, Ticks, TimeInForce, MAX_OPEN_ORDERS,
+    RiskError, SelfTradePrevention, Sequence, Side, Ticks, TimeInForce, MAX_MARKETS,
+    MAX_OPEN_ORDERS,
 };
 use scale_info::TypeInfo;
 
@@ -34,6 +35,8 @@ pub const WAITING_READS: u32 = 32;
 pub const POSITION_READS: u32 = 16;
 /// What looking up an order that waits costs, in resting orders read.
 pub const NOTE_READS: u32 = 4;
+/// What a fill-or-kill order prepays for further runs of its market's match, in resting orders read.
+pub const FILL_OR_KILL_READS: u32 = 64;
 /// Expiries in one page of the expiry index.
 pub const EXPIRY_PAGE: u32 = 64;
 /// Pages of the expiry index that a close reads for each page of orders that it may remove. Entries of orders that left before
@@ -389,6 +392,21 @@ pub struct Quotes {
     pub standing: RestedQuotes,
 }
 
+/// What a close's upkeep did, as its weight counts it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct Upkept {
+    /// Resting orders read, those of the matches included.
+    pub read: u32,
+    /// Pages of expiries, and as many of evictions.
+    pub pages: u32,
+    /// Markets whose quotes were taken again.
+    pub refreshed: u32,
+    /// Markets that there are: triggers were sought in each.
+    pub markets: u32,
+    /// Triggers whose time was up.
+    pub triggers: u32,
+}
+
 /// What an accepted operation did.
 #[derive(
     Clone,
@@ -407,8 +425,10 @@ pub enum Accepted {
     Placed(Sequence),
     /// An order got smaller and kept its time.
     Reduced,
-    /// This many orders were cancelled.
+    /// This many orders and triggers were cancelled.
     Cancelled(u32),
+    /// A trigger was taken in under this sequence number.
+    Armed(Sequence),
 }
 
 /// Why an operation was refused. It changed nothing.
@@ -443,11 +463,11 @@ pub enum OrderError {
     /// Worth less (at the lower of limit and mark) than the market's least notional, and not closing the whole position
     /// reduce-only. Raise the size.
     BelowMinNotional,
-    /// An open order of the account has this client id. Choose another.
+    /// An open order or trigger of the account has this client id. Choose another.
     DuplicateClientId,
     /// An order with this client id was cancelled in this block. Use another, or wait for the next block.
     ClientIdCancelled,
-    /// The account has the most open orders there can be. Cancel some first.
+    /// The account has the most open orders there can be, its triggers counted. Cancel some first.
     TooManyOrders,
     /// The account has positions and orders in the most markets there can be. Leave one first.
     TooManyMarkets,
@@ -461,7 +481,7 @@ pub enum OrderError {
     ExpiryPast,
     /// The block of expiry is too far ahead. Use an earlier one, or good-til-cancelled.
     ExpiryTooFar,
-    /// A market order is always immediate-or-cancel: it is neither post-only nor good til a block.
+    /// A market order is immediate-or-cancel or fill-or-kill: it is neither post-only nor good til a block.
     Contradiction,
     /// The account has no such open order: it never was, filled, or left.
     NoSuchOrder,
@@ -469,8 +489,17 @@ pub enum OrderError {
     NothingToChange,
     /// The account could not be assessed.
     Risk(RiskError),
-    /// Fill-or-kill orders are not taken. Use immediate-or-cancel.
-    NoFillOrKill,
+    /// The account has the most triggers there can be. Cancel some first.
+    TooManyTriggers,
+    /// The mark is at the trigger's level already, or beyond it. Place the order itself, or turn the direction.
+    TriggerMet,
+    /// Triggers of this level fired before and are still to be worked off. Try again in a later block, or use a level that the
+    /// mark has not reached.
+    TriggersWaiting,
+    /// A trigger is never amended. Cancel it and place another, under another client id.
+    TriggerNotAmended,
+    /// There is no position that the order would reduce: the trigger fired for nothing.
+    NothingToReduce,
 }
 
 impl From<RiskError> for OrderError {
@@ -488,6 +517,60 @@ impl From<MathError> for OrderError {
     fn from(_: MathError) -> Self {
         Self::OutOfRange
     }
+}
+
+/// Where a trigger is found: market, direction, rank of its level, tie, account, sequence number. Numbers begin with their most
+/// significant byte, so that keys are in order.
+pub type TriggerKey<AccountId> = (
+    [u8; 2],
+    Direction,
+    [u8; 8],
+    u64,
+    AccountRef<AccountId>,
+    Sequence,
+);
+
+/// Triggers that a market's mark has reached: all of its direction up to that rank, none of which came in after this block.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct Reach {
+    /// Block at whose close they fired.
+    pub block: BlockNumber,
+    /// The market.
+    pub market: MarketId,
+    /// A fall or a rise.
+    pub direction: Direction,
+    /// The greatest rank reached.
+    pub rank: Ticks,
+}
+
+/// Reaches of one market and direction that are not worked off. A mark that goes farther still moves the last of them: what it
+/// fires then comes before what other markets fired in between.
+pub const MAX_STEPS: usize = 4;
+/// Reaches of all markets that are not worked off.
+pub type MaxReaches = ConstU32<{ 2 * MAX_MARKETS * MAX_STEPS as u32 }>;
+
+/// A trigger that fired, and what became of it.
+#[derive(
+    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+pub struct FiredTrigger<AccountId> {
+    /// Whose.
+    pub account: AccountRef<AccountId>,
+    /// Which; the order that it became has the same number.
+    pub sequence: Sequence,
+    /// It is an order of this close's match, or why it was cancelled.
+    pub outcome: Result<(), OrderError>,
 }
 
 /// An order, or part of one, that left without having filled.

@@ -4,10 +4,10 @@
 use crate::{
     changes::{clear_intake, new_orders, Changes, Notes},
     close::{matches, Ties},
-    rested,
-    types::{Locator, Note, PageKey, EXPIRY_PAGE, EXPIRY_READS, MAX_WAITING, NOTE_READS},
+    rested, triggers,
+    types::{Locator, Note, PageKey, Upkept, EXPIRY_PAGE, EXPIRY_READS, MAX_WAITING, NOTE_READS},
     Config, Emptied, Evicting, Expiries, ExpiryCounts, ExpiryCursor, Intake, Pallet, Reads,
-    Waiting,
+    UpkeptNow, Waiting,
 };
 use alloc::{collections::BTreeSet, vec::Vec};
 use frame_support::traits::Get;
@@ -18,9 +18,11 @@ use novate_types::{
 /// All of it. To be called after the markets matched. Returns the releases.
 pub(crate) fn housekeep<T: Config>(view: &RiskView) -> Vec<Release<T::AccountId>> {
     let now = Pallet::<T>::now();
+    let expired_triggers = triggers::expire::<T>(now);
     let mut changes = Changes::<T>::default();
     let mut dirty = BTreeSet::new();
-    let mut left = T::BlockReads::get().saturating_sub(Reads::<T>::take());
+    let mut read = Reads::<T>::take();
+    let mut left = T::BlockReads::get().saturating_sub(read);
     for market in &view.markets {
         let notes = Notes::<T>::of(market.id);
         if notes.is_empty() {
@@ -37,6 +39,7 @@ pub(crate) fn housekeep<T: Config>(view: &RiskView) -> Vec<Release<T::AccountId>
             // What this close has no room to sort out, another will: each adds what one block's orders prepaid.
             let waiting = if came_in > MAX_WAITING && cost <= left {
                 left = left.saturating_sub(cost);
+                read = read.saturating_add(cost);
                 keep_the_first::<T>(market.id, &notes, &mut changes)
             } else {
                 let mut waiting: Vec<_> = notes.into_iter().filter(is_new).collect();
@@ -53,8 +56,8 @@ pub(crate) fn housekeep<T: Config>(view: &RiskView) -> Vec<Release<T::AccountId>
         }
         clear_intake::<T>(market.id);
     }
-    expire::<T>(now, &mut changes, &mut dirty);
-    evict::<T>(&mut changes, &mut dirty);
+    let expired = expire::<T>(now, &mut changes, &mut dirty);
+    let evicted = evict::<T>(&mut changes, &mut dirty);
     changes.books.recount_changed();
     for market in view.markets.iter().filter(|m| dirty.contains(&m.id)) {
         rested::refresh::<T>(market, now, &mut changes.books);
@@ -65,6 +68,17 @@ pub(crate) fn housekeep<T: Config>(view: &RiskView) -> Vec<Release<T::AccountId>
             changes.forget(&of);
         }
     }
+    UpkeptNow::<T>::put(Upkept {
+        read,
+        pages: if expired || evicted {
+            T::UpkeepPages::get()
+        } else {
+            0
+        },
+        refreshed: u32::try_from(dirty.len()).unwrap_or(u32::MAX),
+        markets: u32::try_from(view.markets.len()).unwrap_or(u32::MAX),
+        triggers: expired_triggers,
+    });
     changes.write()
 }
 
@@ -99,8 +113,13 @@ fn keep_the_first<T: Config>(
 }
 
 /// Orders whose block of expiry has come leave, a few pages of them a close. An entry whose order left before counts only towards
-/// the greater bound of pages read.
-fn expire<T: Config>(now: BlockNumber, changes: &mut Changes<T>, dirty: &mut BTreeSet<MarketId>) {
+/// the greater bound of pages read. Returns whether any was looked at.
+fn expire<T: Config>(
+    now: BlockNumber,
+    changes: &mut Changes<T>,
+    dirty: &mut BTreeSet<MarketId>,
+) -> bool {
+    let mut any = false;
     let (mut block, mut page) = ExpiryCursor::<T>::get();
     let start = (block, page);
     let mut orders = T::UpkeepPages::get().saturating_mul(EXPIRY_PAGE);
@@ -115,6 +134,7 @@ fn expire<T: Config>(now: BlockNumber, changes: &mut Changes<T>, dirty: &mut BTr
             (block, page) = (block.saturating_add(1), 0);
             continue;
         }
+        any = true;
         for (of, sequence) in Expiries::<T>::take((block, page)) {
             if let Some(order) = changes.order(&of, sequence) {
                 dirty.insert(order.market);
@@ -127,13 +147,14 @@ fn expire<T: Config>(now: BlockNumber, changes: &mut Changes<T>, dirty: &mut BTr
     if (block, page) != start {
         ExpiryCursor::<T>::put((block, page));
     }
+    any
 }
 
-/// Orders of evicted groups leave, a few pages a close.
-fn evict<T: Config>(changes: &mut Changes<T>, dirty: &mut BTreeSet<MarketId>) {
+/// Orders of evicted groups leave, a few pages a close. Returns whether there were any.
+fn evict<T: Config>(changes: &mut Changes<T>, dirty: &mut BTreeSet<MarketId>) -> bool {
     let mut sides = Evicting::<T>::get();
     if sides.is_empty() {
-        return;
+        return false;
     }
     let mut pages = T::UpkeepPages::get();
     while let (Some((market, side)), true) = (sides.first().copied(), pages > 0) {
@@ -154,6 +175,7 @@ fn evict<T: Config>(changes: &mut Changes<T>, dirty: &mut BTreeSet<MarketId>) {
         pages = pages.saturating_sub(1);
     }
     Evicting::<T>::put(sides);
+    true
 }
 
 fn remove_page<T: Config>(key: PageKey, changes: &mut Changes<T>) {

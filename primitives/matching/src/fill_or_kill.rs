@@ -17,19 +17,26 @@ pub fn run(
     new: &[Order],
     position: &dyn Fn(u32) -> SignedLots,
 ) -> Result<Outcome, MathError> {
+    let all: BTreeSet<u32> = new
+        .iter()
+        .filter(|o| o.kind == Kind::FillOrKill)
+        .map(|o| o.id)
+        .collect();
     let mut killed = BTreeSet::new();
+    let mut handled = u32::try_from(new.len()).unwrap_or(u32::MAX);
     for run in 0..FILL_OR_KILL_RUNS {
-        let (outcome, admitted) = Match::new(rules, book, position)?.run(new, &killed)?;
-        let broken = broken(&admitted, &outcome, run > 0)?;
+        if !all.is_empty() && !book.again(handled) {
+            break;
+        }
+        let ran = Match::new(rules, book, position)?.run(new, &killed)?;
+        let broken = broken(&ran.admitted, &ran.outcome, run > 0)?;
         if broken.is_empty() {
-            return Ok(outcome);
+            return Ok(ran.outcome);
         }
         killed.extend(broken);
+        handled = ran.handled;
     }
-    let all = new.iter().filter(|o| o.kind == Kind::FillOrKill);
-    killed.extend(all.map(|o| o.id));
-    let (outcome, _) = Match::new(rules, book, position)?.run(new, &killed)?;
-    Ok(outcome)
+    Ok(Match::new(rules, book, position)?.run(new, &all)?.outcome)
 }
 
 /// The orders to kill after a run: on each side those that lack most, until what they got covers what the others lack. What

@@ -22,8 +22,8 @@
 //!   is cancelled as an immediate one is. The others take part as immediate ones; where some fall short, orders are
 //!   killed and the match runs again from the start: on each side those that lack most lots (of equals, who got more, then the
 //!   greater tie and id), until what they got covers what the others lack, and from the second run on at least half of those
-//!   that fell short. The first run in which all fill is the match. Run [`FILL_OR_KILL_RUNS`] is the last that admits any: if it fails
-//!   too, all are killed. A killed order, though it changes nothing in the match that holds, may have decided who else was
+//!   that fell short. The first run in which all fill is the match. Run [`FILL_OR_KILL_RUNS`] is the last that admits any, or one before
+//!   it if the book has no more work to spare ([`Book::again`]): if it fails too, all are killed. A killed order, though it changes nothing in the match that holds, may have decided who else was
 //!   killed.
 //!
 //! The cost of a run is `O(n log n)` in the new orders and in the orders of each level reached, plus walking orders times cohorts
@@ -53,7 +53,7 @@ mod fill_or_kill;
 mod matcher;
 mod order;
 mod record;
-mod share;
+pub mod share;
 
 pub use fill_or_kill::FILL_OR_KILL_RUNS;
 pub use order::*;

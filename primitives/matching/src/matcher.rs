@@ -24,6 +24,16 @@ struct Ladder {
     cohorts: VecDeque<Vec<Entry>>,
 }
 
+/// What a run did.
+pub struct Ran {
+    /// It holds only if all that were `admitted` filled.
+    pub outcome: Outcome,
+    /// Fill-or-kill orders that took part, as they entered.
+    pub admitted: Vec<Entry>,
+    /// Its work, in orders each time one was looked at.
+    pub handled: u32,
+}
+
 /// One market's match.
 pub struct Match<'a, B> {
     band: Band,
@@ -53,9 +63,9 @@ impl<'a, B: Book> Match<'a, B> {
         })
     }
 
-    /// Cross, join, walk; the fill-or-kill orders among `killed` take no part. Beside the outcome: those that did, as they
-    /// entered. The outcome holds only if all of these filled.
-    pub fn run(mut self, new: &[Order], killed: &BTreeSet<u32>) -> Result<(Outcome, Vec<Entry>)> {
+    /// Cross, join, walk; the fill-or-kill orders among `killed` take no part.
+    pub fn run(mut self, new: &[Order], killed: &BTreeSet<u32>) -> Result<Ran> {
+        self.record.handle(new.len());
         let (best_bid, best_ask) = (self.best(Side::Bid)?, self.best(Side::Ask)?);
         let x = self.band.cross(best_bid, best_ask);
 
@@ -127,7 +137,11 @@ impl<'a, B: Book> Match<'a, B> {
                 self.record.join(entry);
             }
         }
-        Ok((self.record.outcome, self.admitted))
+        Ok(Ran {
+            outcome: self.record.outcome,
+            admitted: self.admitted,
+            handled: self.record.handled,
+        })
     }
 
     /// Step 1 for one pool: no owner on both sides, then everybody at `x`, the longer side sharing.
@@ -275,6 +289,7 @@ impl<'a, B: Book> Match<'a, B> {
                 return Ok(None);
             };
             ladder.depth = ladder.depth.checked_add(1).ok_or(MathError::Overflow)?;
+            self.record.handle(level.len());
             let cohorts: Vec<Vec<Entry>> = level
                 .chunk_by(|a, b| a.block == b.block)
                 .map(|orders| orders.iter().map(|o| Entry::resting(*o)).collect())

@@ -66,6 +66,14 @@ pub trait Book {
     /// The orders of the `depth`-th best price (0 is the best) that has any, sorted by block, or `None` beyond the last.
     /// The answer does not change during a match, and the two sides do not touch.
     fn level(&mut self, side: Side, depth: usize) -> Option<&[Order]>;
+
+    /// Whether the match may admit fill-or-kill orders once more, a further run behind it if some fall short again. Asked before the
+    /// first run that does, and after each that failed; `handled` is the work of the run before, in orders each time one was
+    /// looked at, and of no run the new orders. Refused, the match kills all of them and runs once more.
+    fn again(&mut self, handled: u32) -> bool {
+        let _ = handled;
+        true
+    }
 }
 
 /// One order's fill at one price.

@@ -14,6 +14,8 @@ type Result<T> = core::result::Result<T, MathError>;
 pub struct Record<'a> {
     pub allowances: Allowances<'a>,
     pub outcome: Outcome,
+    /// Orders, each time one was looked at. A count of work, not of money: it stops at its greatest.
+    pub handled: u32,
 }
 
 impl<'a> Record<'a> {
@@ -21,7 +23,13 @@ impl<'a> Record<'a> {
         Self {
             allowances: Allowances::new(position),
             outcome: Outcome::default(),
+            handled: 0,
         }
+    }
+
+    pub fn handle(&mut self, orders: usize) {
+        let orders = u32::try_from(orders).unwrap_or(u32::MAX);
+        self.handled = self.handled.saturating_add(orders);
     }
 
     pub fn cancel(&mut self, entry: &Entry, reason: CancelReason) {
@@ -67,6 +75,7 @@ impl<'a> Record<'a> {
 
     /// What each entry could execute; an account's reduce-only orders share its allowance, the first in line first.
     pub fn offers(&mut self, entries: &[Entry]) -> Result<Vec<Offer>> {
+        self.handle(entries.len());
         let mut taken = BTreeMap::new();
         let mut offers = Vec::with_capacity(entries.len());
         for Entry { order, left, .. } in entries {

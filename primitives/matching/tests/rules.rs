@@ -3,8 +3,8 @@
 mod common;
 
 use common::{ask, bid, rules, run, told, Levels};
-use novate_matching::{match_block, Kind, Order, Rules, FILL_OR_KILL_RUNS};
-use novate_types::{CancelReason::*, Price, Role, SelfTradePrevention::*, SignedLots};
+use novate_matching::{match_block, Book, Kind, Order, Rules, FILL_OR_KILL_RUNS};
+use novate_types::{CancelReason::*, Price, Role, SelfTradePrevention::*, Side, SignedLots};
 
 /// Mark 100, band 95 to 105.
 fn at_100() -> Rules {
@@ -565,6 +565,71 @@ fn no_fill_or_kill_order_is_left_when_the_last_run_that_admits_any_fails() {
     assert_eq!(match_of(1), (1, 1));
     assert_eq!(match_of(60), (FILL_OR_KILL_RUNS, 2));
     assert_eq!(match_of(150), (FILL_OR_KILL_RUNS + 1, 0));
+}
+
+/// A book with work for so many runs that admit fill-or-kill orders; what it was told of the others.
+struct Tired {
+    levels: Levels,
+    runs: usize,
+    handled: Vec<u32>,
+}
+
+impl Book for Tired {
+    fn level(&mut self, side: Side, depth: usize) -> Option<&[Order]> {
+        self.levels.level(side, depth)
+    }
+
+    fn again(&mut self, handled: u32) -> bool {
+        self.handled.push(handled);
+        self.handled.len() <= self.runs
+    }
+}
+
+#[test]
+fn all_fill_or_kill_orders_are_killed_when_the_book_has_no_more_work_to_spare() {
+    let resting = [in_block(0, ask(0, 0, 101, 10))];
+    let whole = |id, lots| fill_or_kill(bid(id, id, 101, lots));
+    let match_of = |runs: usize, new: &[Order]| {
+        let mut book = Tired {
+            levels: Levels::new(&resting),
+            runs,
+            handled: Vec::new(),
+        };
+        let told = told(&match_block(&at_100(), &mut book, new, &|_| 0));
+        let filled: Vec<_> = new.iter().map(|o| told.filled(o.id)).collect();
+        (filled, book.handled.len(), book.levels.levels_decoded)
+    };
+    let new = [whole(1, 6), whole(2, 6), immediate(bid(3, 3, 101, 4))];
+    // Without any there is one run, in which they have no part; the first fails, the second holds.
+    assert_eq!(match_of(0, &new), (vec![0, 0, 4], 1, 1));
+    assert_eq!(match_of(1, &new), (vec![0, 0, 4], 2, 2));
+    let (filled, asked, levels) = match_of(2, &new);
+    assert_eq!(
+        (filled.iter().sum::<u64>(), filled[2], asked, levels),
+        (10, 4, 2, 2)
+    );
+    // Nobody asks where there are none.
+    assert_eq!(
+        match_of(0, &[immediate(bid(3, 3, 101, 4))]),
+        (vec![4], 0, 1)
+    );
+}
+
+#[test]
+fn work_of_a_run_counts_new_orders_levels_and_all_that_share() {
+    let resting = [
+        in_block(0, ask(0, 0, 101, 10)),
+        in_block(0, ask(4, 4, 102, 10)),
+    ];
+    let mut book = Tired {
+        levels: Levels::new(&resting),
+        runs: 1,
+        handled: Vec::new(),
+    };
+    let new = [fill_or_kill(bid(1, 1, 102, 21))];
+    match_block(&at_100(), &mut book, &new, &|_| 0);
+    // The new order. Then it, again as it meets nobody at the mark, and each of two levels as it is loaded and as both share.
+    assert_eq!(book.handled, [1, 1 + 1 + 2 * (1 + 2)]);
 }
 
 // Attacks.

@@ -5,8 +5,8 @@
 
 use novate_types::{
     math::{add, neg, signed_mul_div_ceil, sub},
-    Cash, Lots, MarginAccount, MarketId, MarketView, MathError, OrderAggregate, Position, RankSlot,
-    Release, RiskError, Side, SignedLots, FUNDING_FRACTION_BITS,
+    AssetId, Cash, Lots, MarginAccount, MarketId, MarketView, MathError, OrderAggregate, Position,
+    RankSlot, Release, RiskError, Side, SignedLots, FUNDING_FRACTION_BITS,
 };
 
 /// One quantum in a funding index.
@@ -165,6 +165,46 @@ fn book(
             realised,
         })
     }
+}
+
+/// Adds an amount of an asset, in its smallest units.
+///
+/// Errors: [`RiskError::Full`] if the account holds `MAX_COLLATERALS` other assets, [`RiskError::Math`] on overflow.
+pub fn add_collateral(
+    account: &mut MarginAccount,
+    asset: AssetId,
+    amount: u128,
+) -> Result<(), RiskError> {
+    match account
+        .collateral
+        .iter_mut()
+        .find(|(held, _)| *held == asset)
+    {
+        Some((_, held)) => *held = held.checked_add(amount).ok_or(MathError::Overflow)?,
+        None => account
+            .collateral
+            .try_push((asset, amount))
+            .map_err(|_| RiskError::Full)?,
+    }
+    Ok(())
+}
+
+/// Takes an amount of an asset out, in its smallest units; none of it left, it leaves the list.
+///
+/// Errors: [`RiskError::Underflow`] if the account holds less.
+pub fn take_collateral(
+    account: &mut MarginAccount,
+    asset: AssetId,
+    amount: u128,
+) -> Result<(), RiskError> {
+    let held = account
+        .collateral
+        .iter_mut()
+        .find(|(held, _)| *held == asset);
+    let (_, held) = held.ok_or(RiskError::Underflow)?;
+    *held = held.checked_sub(amount).ok_or(RiskError::Underflow)?;
+    account.collateral.retain(|(_, held)| *held > 0);
+    Ok(())
 }
 
 /// Counts a new open order of `lots` on `side`, with the `reserve` that [`crate::order_reserve`] gave at its intake.

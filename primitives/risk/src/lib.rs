@@ -10,6 +10,7 @@
 //! | [`fees`] | trading fees, and what an open order reserves |
 //! | [`funding`] | premium, rate and accrual of perpetuals |
 //! | [`liquidation`] | bankruptcy and fillable prices, and how much to close |
+//! | [`competition`] | uniform fractions of a portfolio, their discount, and how much of it may go |
 //! | [`portfolio`] | options, futures and perpetuals of one underlying under a grid of scenarios |
 //! | [`stress`] | volatility forecasts, historical losses, back-tests, the size of the default fund |
 //! | [`thresholds`] | how far prices and funding may move before an account has to be looked at again |
@@ -29,6 +30,7 @@
 
 extern crate alloc;
 
+pub mod competition;
 pub mod error;
 pub mod fees;
 pub mod funding;
@@ -39,6 +41,7 @@ pub mod portfolio;
 pub mod stress;
 pub mod thresholds;
 
+pub use competition::*;
 pub use error::*;
 pub use fees::*;
 pub use funding::*;

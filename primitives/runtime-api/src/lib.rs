@@ -11,8 +11,8 @@ use alloc::vec::Vec;
 use codec::{Codec, Decode, DecodeWithMemTracking, Encode};
 use novate_types::{
     AccountRef, Assessment, AssetId, BlockNumber, Cash, FeedId, FundingIndex, Instrument, Lots,
-    MarginAccount, MarketId, MarketStatus, MarketView, Millis, OpenOrder, Pot, Price, RestedQuotes,
-    RiskError, RiskTier, SignedLots, Standing, Ticks,
+    MarginAccount, MarketId, MarketStatus, MarketView, Millis, OpenOrder, Pot, Ppm, Price,
+    RestedQuotes, RiskError, RiskTier, SignedLots, Standing, Ticks,
 };
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
@@ -210,6 +210,26 @@ pub struct Candidate<AccountId> {
     pub notional: Cash,
 }
 
+/// An account in open competition, and the terms on which the next close sells fractions of it (`Liquidation.bid`) if nothing changes until
+/// then.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct Competition<AccountId> {
+    /// Which account.
+    pub account: AccountRef<AccountId>,
+    /// Equity.
+    pub equity: Cash,
+    /// Maintenance margin.
+    pub maintenance: Cash,
+    /// What the whole is worth at the marks: equity with collateral at its price instead of its haircut value.
+    pub worth: Cash,
+    /// What of a fraction's worth its taker does not pay, in ppm.
+    pub discount: Ppm,
+    /// The largest fraction that may go, in ppm, all bids together.
+    pub available: Ppm,
+    /// Closes that are left, the next included; then it goes on to the vault.
+    pub closes_left: u8,
+}
+
 /// One sum on both sides of an equality.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
 pub struct Equality {
@@ -277,6 +297,8 @@ sp_api::decl_runtime_apis! {
         fn simulate(account: AccountRef<AccountId>, trades: Vec<HypotheticalTrade>) -> Result<AccountInfo, QueryError>;
         /// Accounts by nearness to their maintenance margin, `count` from the `from`-th.
         fn liquidation_candidates(from: u32, count: u32) -> Vec<Candidate<AccountId>>;
+        /// Accounts in open competition, in the order in which the close works on them.
+        fn competitions() -> Vec<Competition<AccountId>>;
         /// The equalities, computed over the whole state: for operators and tests, not for every block.
         fn conservation() -> Result<Conservation, QueryError>;
         /// Where the chain stands.

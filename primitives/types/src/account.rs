@@ -2,7 +2,7 @@
 
 use crate::{
     AssetId, BlockNumber, Cash, FundingIndex, Lots, MarketId, Sequence, SignedLots, SubaccountId,
-    MAX_COLLATERALS, MAX_POSITIONS, MAX_RISK_SLOTS,
+    Trigger, MAX_COLLATERALS, MAX_POSITIONS, MAX_RISK_SLOTS, MAX_TRIGGERS,
 };
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
@@ -69,6 +69,13 @@ pub enum Standing {
     },
     /// Taken out of trading while its positions are deleveraged.
     Frozen,
+    /// In open competition (remedy 3) since that block: as in remedy 2 it may deposit, nothing else.
+    Competing {
+        /// Block at which the competition began.
+        since: BlockNumber,
+        /// Closes it has spent in remedy 3.
+        closes: u8,
+    },
 }
 
 /// Where a position stands in the deleveraging index.
@@ -177,7 +184,7 @@ pub enum RiskAxis {
     Parameters,
 }
 
-/// The direction in which an axis hurts the account.
+/// A fall or a rise: in which direction an axis hurts an account, or a trigger's level is reached.
 #[derive(
     Clone,
     Copy,
@@ -236,6 +243,9 @@ pub type OrderAggregates = BoundedVec<OrderAggregate, ConstU32<MAX_POSITIONS>>;
 /// Threshold entries of one account.
 pub type RiskSlots = BoundedVec<RiskSlot, ConstU32<MAX_RISK_SLOTS>>;
 
+/// Triggers of one account.
+pub type Triggers = BoundedVec<Trigger, ConstU32<MAX_TRIGGERS>>;
+
 /// Bytes of one account's open orders, at most.
 pub const MAX_ORDER_BYTES: u32 = 13_312;
 /// The open orders of one account, in the order book's own encoding. They lie in the account because whoever changes the one
@@ -278,6 +288,8 @@ pub struct MarginAccount {
     pub next_generation: u32,
     /// Open orders; empty without any.
     pub open: OpaqueOrders,
+    /// Orders that wait for the mark, sorted by sequence.
+    pub triggers: Triggers,
 }
 
 impl MarginAccount {

@@ -88,8 +88,10 @@ pub const MAX_COLLATERALS: u32 = 8;
 pub const MAX_HOLDINGS: u32 = MAX_POSITIONS + MAX_COLLATERALS;
 /// Markets that can be listed at once.
 pub const MAX_MARKETS: u32 = 64;
-/// Open orders of one account over all markets.
+/// Open orders of one account over all markets, triggers among them: one that fires finds room.
 pub const MAX_OPEN_ORDERS: u32 = 128;
+/// Triggers of one account over all markets.
+pub const MAX_TRIGGERS: u32 = 32;
 /// Operations in one order extrinsic.
 pub const MAX_OPERATIONS: u32 = 64;
 /// Entries of the threshold index one account can have: a mark and a funding entry per position, one per collateral, one

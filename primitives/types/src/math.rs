@@ -172,12 +172,20 @@ pub fn position_value_floor(lots: SignedLots, price: Price, lot_size: Size) -> R
 
 /// Quantums of settlement value of `amount` of an asset with `decimals` at `price`, rounded down.
 pub fn asset_value_floor(amount: u128, decimals: u8, price: Price) -> Result<u128> {
-    // `price · 10⁶ / (10^decimals · 10¹⁸)`.
-    let divisor = 10u128
+    mul_div_floor(amount, price.into_inner(), asset_divisor(decimals)?)
+}
+
+/// Quantums of settlement value of `amount` of an asset with `decimals` at `price`, rounded up.
+pub fn asset_value_ceil(amount: u128, decimals: u8, price: Price) -> Result<u128> {
+    mul_div_ceil(amount, price.into_inner(), asset_divisor(decimals)?)
+}
+
+/// `10^decimals · 10¹⁸ / 10⁶`.
+fn asset_divisor(decimals: u8) -> Result<u128> {
+    10u128
         .checked_pow(u32::from(decimals))
         .and_then(|whole| whole.checked_mul(QUANTUM_PRICE))
-        .ok_or(MathError::Overflow)?;
-    mul_div_floor(amount, price.into_inner(), divisor)
+        .ok_or(MathError::Overflow)
 }
 
 /// Quantums per lot and tick, `tick_size · lot_size · 10⁶`, if it is a whole number of at least one.

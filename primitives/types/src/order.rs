@@ -1,6 +1,8 @@
 //! Orders as they are submitted, kept and reported.
 
-use crate::{AccountRef, BlockNumber, Cash, ClientId, Lots, MarketId, Sequence, SignedLots, Ticks};
+use crate::{
+    AccountRef, BlockNumber, Cash, ClientId, Direction, Lots, MarketId, Sequence, SignedLots, Ticks,
+};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
@@ -168,7 +170,57 @@ pub struct NewOrder {
     pub self_trade_prevention: SelfTradePrevention,
 }
 
-/// Which of the account's orders is meant.
+/// An order that waits for the mark: a stop or a take-profit. It is in no book and needs no margin until it fires.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+pub struct NewTrigger {
+    /// What it becomes. A market order's limit is drawn from the mark at which it fires.
+    pub order: NewOrder,
+    /// Fires on a fall to the level, or on a rise to it.
+    pub direction: Direction,
+    /// The level: it fires at the first close whose mark is at or below it, or at or above it.
+    pub ticks: Ticks,
+    /// Block at whose close it leaves if it has not fired before.
+    pub expires: Option<BlockNumber>,
+}
+
+/// A trigger as its account holds it. The order that it becomes keeps its sequence number and its client id.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+pub struct Trigger {
+    /// The chain's number for it.
+    pub sequence: Sequence,
+    /// Breaks ties between triggers of one level: a hash of its intake's parent block, the account and the sequence number.
+    pub tie: u64,
+    /// What was asked for.
+    pub terms: NewTrigger,
+}
+
+/// Which of the account's orders, triggers among them, is meant.
 #[derive(
     Clone,
     Copy,
@@ -210,7 +262,7 @@ pub enum OrderTarget {
 pub enum Operation {
     /// Take in a new order; it meets the market at this block's close.
     Place(NewOrder),
-    /// Cancel one order now.
+    /// Cancel one order or trigger now.
     Cancel(OrderTarget),
     /// Change an order now. Only a smaller size at the same price keeps its time; anything else makes it a new order
     /// with the same client id.
@@ -222,11 +274,13 @@ pub enum Operation {
         /// The new remaining size, or the old one.
         lots: Option<Lots>,
     },
-    /// Cancel every order of the account in one market, or everywhere.
+    /// Cancel every order and trigger of the account in one market, or everywhere.
     CancelAll {
         /// The market, or all of them.
         market: Option<MarketId>,
     },
+    /// Keep an order until the mark reaches a level. Cancelled as orders are; never amended.
+    PlaceTrigger(NewTrigger),
 }
 
 /// Why an order left without having filled.

@@ -156,8 +156,8 @@ pub trait Ledger<AccountId> {
         change: impl FnOnce(&mut MarginAccount) -> Result<R, E>,
     ) -> Result<R, E>;
 
-    /// Writes what changed of an account's orders since [`Ledger::account`] gave it, and nothing else of it did: open orders, what their
-    /// margin holds, and the next sequence number. It costs one write, and cannot fail.
+    /// Writes what changed of an account's orders since [`Ledger::account`] gave it, and nothing else of it did: open orders, triggers, what
+    /// their margin holds, and the next sequence number. It costs one write, and cannot fail.
     fn write_orders(of: &AccountRef<AccountId>, account: MarginAccount);
 
     /// Writes accounts that traded in one market, as they are now, each with the lots it held there before, and keeps open interest. Since
@@ -360,6 +360,11 @@ pub trait OrderBook<AccountId: Ord> {
         view: &MarketView,
         liquidations: Vec<LiquidationOrder<AccountId>>,
     ) -> Option<Self::Market>;
+    /// Turns the triggers whose level the marks of `view` have reached into new orders of this close, in the order of the blocks in
+    /// which they fired, as many as `room` is enough for; the others have their turn in a later close. To be called before any market
+    /// is loaded. `room`, and what is returned of it as used, are execution time in picoseconds of weight: all that those orders
+    /// cost in the close, their execution and the check of their accounts included.
+    fn fire(view: &RiskView, room: u64) -> u64;
     /// Matches within `limits`. May be called again with narrower limits; each call starts from the loaded state.
     fn run(market: &mut Self::Market, limits: &MatchLimits<AccountId>) -> Tentative<AccountId>;
     /// Accounts with orders in the loaded market that could still execute, with those orders (whole, at their limits): new ones, and
@@ -368,7 +373,7 @@ pub trait OrderBook<AccountId: Ord> {
         -> Vec<(AccountRef<AccountId>, Vec<OpenOrder>)>;
     /// Writes what the last run did. The releases, one for each account whose orders changed, are the caller's to apply.
     fn commit(market: Self::Market) -> Vec<Release<AccountId>>;
-    /// Cancels every open order of an account, those of this block's intake included, and clears its aggregates.
+    /// Cancels every open order of an account, those of this block's intake and its triggers included, and clears its aggregates.
     fn cancel_all(
         of: &AccountRef<AccountId>,
         account: &mut MarginAccount,

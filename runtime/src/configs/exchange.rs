@@ -154,6 +154,9 @@ impl pallet_order_book::Novating for Novating {
         use pallet_clearing::{Config, WeightInfo};
         <Runtime as Config>::WeightInfo::party(holdings)
     }
+    fn least_for_triggers() -> u64 {
+        Clearing::least_for_triggers()
+    }
 }
 
 impl pallet_order_book::Config for Runtime {
@@ -164,8 +167,9 @@ impl pallet_order_book::Config for Runtime {
     type MaxExpiry = ConstU32<{ 30 * DAYS }>;
     type LoadLimit = ConstU32<512>;
     type BlockReads = ConstU32<17_408>;
-    type QuoteDepth = ConstU32<256>;
+    type QuoteDepth = ConstU32<128>;
     type UpkeepPages = ConstU32<1>;
+    type ExpiringTriggers = ConstU32<8>;
     type Novating = Novating;
     type WeightInfo = pallet_order_book::weights::SubstrateWeight<Runtime>;
     #[cfg(feature = "runtime-benchmarks")]
@@ -222,6 +226,12 @@ impl pallet_clearing::CloseReserve for OthersClose {
 
     fn calm_liquidation() -> Weight {
         Liquidation::calm_budget()
+    }
+
+    fn spent(matched: u32) -> Weight {
+        Self::parameters()
+            .saturating_add(OrderBook::spent(matched))
+            .saturating_add(Liquidation::spent())
     }
 }
 
@@ -296,11 +306,13 @@ impl pallet_liquidation::Config for Runtime {
     type LossWindow = ConstU32<DAYS>;
     type Calm = Calm;
     type Room = LiquidationRoom;
-    type MaxPops = ConstU32<3_072>;
-    type MaxLooks = ConstU32<3_072>;
-    type MaxLiquidations = ConstU32<4_096>;
-    type MaxDeleveraged = ConstU32<3_072>;
-    type MaxRankReads = ConstU32<2_048>;
+    type MaxPops = ConstU32<8_192>;
+    type MaxLooks = ConstU32<32_768>;
+    type MaxLiquidations = ConstU32<16_384>;
+    type MaxDeleveraged = ConstU32<32_768>;
+    type MaxRankReads = ConstU32<16_384>;
+    type MaxBids = ConstU32<64>;
+    type MaxBidsPerAccount = ConstU32<16>;
     type SweepPerClose = ConstU32<2>;
     type WeightInfo = pallet_liquidation::weights::SubstrateWeight<Runtime>;
     #[cfg(feature = "runtime-benchmarks")]

@@ -61,6 +61,7 @@ impl frame_system::Config for Runtime {
     type BlockWeights = RuntimeBlockWeights;
     type BlockLength = RuntimeBlockLength;
     type DbWeight = weights::DbWeight;
+    type ExtensionsWeightInfo = weights::Extensions;
     type Version = Version;
     type SS58Prefix = SS58Prefix;
     type MaxConsumers = ConstU32<16>;
@@ -110,7 +111,7 @@ impl pallet_transaction_payment::Config for Runtime {
     type WeightToFee = IdentityFee<Balance>;
     type LengthToFee = ConstantMultiplier<Balance, ConstU128<1_000_000>>;
     type FeeMultiplierUpdate = ConstFeeMultiplier<FeeMultiplier>;
-    type WeightInfo = pallet_transaction_payment::weights::SubstrateWeight<Runtime>;
+    type WeightInfo = weights::Extensions;
 }
 
 impl pallet_timestamp::Config for Runtime {

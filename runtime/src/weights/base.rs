@@ -4,7 +4,7 @@ use frame_support::{parameter_types, weights::Weight};
 
 parameter_types! {
     /// An empty block, executed on AMD EPYC, 2 cores.
-    pub const BlockExecutionWeight: Weight = Weight::from_parts(607_311_000, 0);
+    pub const BlockExecutionWeight: Weight = Weight::from_parts(292_276_000, 0);
     /// An extrinsic that does nothing, of an account of its own.
-    pub const ExtrinsicBaseWeight: Weight = Weight::from_parts(142_648_000, 0);
+    pub const ExtrinsicBaseWeight: Weight = Weight::from_parts(59_761_000, 0);
 }

@@ -396,11 +396,11 @@ fn large_account_is_handled_first_when_dust_lengthens_the_queue() {
         );
         let left = <Liquidation as Liquidations<_>>::queued();
         assert!(left > 0 && left <= u32::from(DUST), "{left}");
-        // The dust drains, six closes' worth of work for each (five in the market, one takeover), once a few closes have found
-        // all of it; and what it costs is its own.
+        // The dust drains, 26 closes' worth of work for each (five in the market, twenty in competition, one takeover), once a few closes
+        // have found all of it; and what it costs is its own.
         let steps = <<Runtime as pallet_liquidation::Config>::MaxLiquidations as Get<u32>>::get();
         let most = steps / (pallet_liquidation::ACCOUNT_STEPS + 1);
-        blocks(6 * u32::from(DUST) / most + 6, usd(19_000));
+        blocks(26 * (u32::from(DUST) / most + 1) + 6, usd(19_000));
         assert_eq!(<Liquidation as Liquidations<_>>::queued(), 0);
         assert!(accounts()
             .iter()

@@ -46,6 +46,7 @@ const STORAGE: &[(&str, &[&str])] = &[
     (
         "OrderBook",
         &[
+            "Armed",
             "Directories",
             "Emptied",
             "Evicting",
@@ -54,8 +55,12 @@ const STORAGE: &[(&str, &[&str])] = &[
             "ExpiryCursor",
             "Intake",
             "Pages",
+            "Reaches",
             "Reads",
             "RestedQuotes",
+            "TriggerExpiries",
+            "Unowned",
+            "UpkeptNow",
             "Waiting",
         ],
     ),
@@ -67,6 +72,7 @@ const STORAGE: &[(&str, &[&str])] = &[
             "Pending",
             "PremiumHistory",
             "Requests",
+            "Reserved",
             "States",
             "View",
         ],
@@ -74,9 +80,11 @@ const STORAGE: &[(&str, &[&str])] = &[
     (
         "Liquidation",
         &[
-            "Capacity",
+            "Allowance",
+            "Bids",
             "Coming",
             "CounterForQueue",
+            "Halfway",
             "LossCaps",
             "Queue",
             "RiskDirectory",
@@ -85,6 +93,7 @@ const STORAGE: &[(&str, &[&str])] = &[
             "Suspended",
             "Sweeping",
             "Tightenings",
+            "Took",
             "UncoveredDeficit",
             "VaultLosses",
             "Working",
@@ -193,5 +202,6 @@ pinned! {
         "schedule_loss_cap",
         "cancel_loss_cap",
         "lower_loss_cap",
+        "bid",
     ];
 }

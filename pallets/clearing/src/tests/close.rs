@@ -28,6 +28,7 @@ fn the_close_goes_in_the_order_of_the_protocol() {
                 "parameters",
                 "oracle",
                 "thresholds",
+                "triggers",
                 "match",
                 "waterfall",
                 "housekeeping"
@@ -147,9 +148,11 @@ fn the_reserve_covers_fills_requests_and_the_other_pallets_when_the_block_begins
         Presses::set(true);
         let parties = PartiesWeight::get().saturating_sub(PressedPartiesWeight::get());
         let fills = <() as crate::WeightInfo>::fill().saturating_mul(2_048 / 4 * 3);
+        let looks =
+            <() as crate::WeightInfo>::party(1) * u64::from(crate::LAST_ROUND_LOOKS / 4 * 3);
         assert_eq!(
             busy.saturating_sub(reserve()),
-            parties.saturating_add(fills)
+            parties.saturating_add(fills).saturating_add(looks)
         );
     });
 }

@@ -1,5 +1,7 @@
 use crate::{mock::*, novation::Budget, Event, View, LAST_ROUND_LOOKS, LAST_ROUND_SIDE};
-use novate_types::{Cash, Ledger, LiquidationOrder, Lots, MarketStatus, Pot, Side, Ticks};
+use novate_types::{
+    Cash, Ledger, LiquidationOrder, Lots, MarketStatus, OrderBook, Pot, Side, Ticks,
+};
 
 fn rich(owners: &[u64]) {
     for owner in owners {
@@ -550,4 +552,40 @@ fn fewer_orders_execute_when_the_accounts_behind_them_are_more_than_a_close_has_
         assert!(!budget.is_left::<Test>());
         assert!(Budget::full::<Test>(false).is_left::<Test>());
     });
+}
+
+#[test]
+fn triggers_take_half_of_what_there_is_for_accounts_at_most() {
+    use crate::{BenchmarkHelper, WeightInfo};
+    new_test_ext().execute_with(|| {
+        let room = <() as WeightInfo>::party(novate_types::MAX_HOLDINGS);
+        PartiesWeight::set(room * 2);
+        let fit = (room.ref_time() / <() as WeightInfo>::party(1).ref_time()) as u32;
+        let view = Helper::cross(20, 1, 1);
+        let (mut budget, mut traded) = (Budget::full::<Test>(false), Default::default());
+        assert_eq!(budget.for_triggers(), room.ref_time());
+        Fired::put(u64::MAX);
+        budget.spend_on_triggers(MockBook::fire(&view, budget.for_triggers()));
+        let market = &view.markets[0];
+        Clearing::match_market(&view, market, Vec::new(), &mut budget, &mut traded).unwrap();
+        assert_eq!(traded.len(), fit as usize + 1);
+        assert!(!budget.is_left::<Test>());
+    });
+}
+
+#[test]
+fn block_weighs_what_its_triggers_took() {
+    use frame_support::{dispatch::DispatchClass, traits::Hooks};
+    let weight = |fired: u64| {
+        new_test_ext().execute_with(|| {
+            Fired::put(fired);
+            let reserve = Clearing::on_initialize(1);
+            System::register_extra_weight_unchecked(reserve, DispatchClass::Mandatory);
+            run(1);
+            System::block_weight()
+                .get(DispatchClass::Mandatory)
+                .ref_time()
+        })
+    };
+    assert_eq!(weight(12_345) - weight(0), 12_345);
 }

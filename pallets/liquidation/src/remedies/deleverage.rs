@@ -29,7 +29,7 @@ use novate_risk::{apply_trade, bankruptcy_value};
 use novate_types::{
     math::{neg, signed_mul_div_floor, sub},
     AccountRef, Assessment, BlockNumber, Cash, Ledger, Lots, MarginAccount, MarketId, MathError,
-    Pot, RankSlot, RiskModel, RiskView, Side, SignedLots,
+    Pot, RankSlot, RiskModel, RiskView, Side, SignedLots, Standing,
 };
 
 /// Whoever may be closed against in this close, and how many more.
@@ -76,6 +76,12 @@ impl<AccountId: Ord + Clone> Counterparties<AccountId> {
 
     fn line(&mut self, market: MarketId, side: Side) -> &mut Line<AccountId> {
         self.lines.entry((market, side)).or_default()
+    }
+
+    /// Whether this close changed an account, and it is in good standing.
+    pub(crate) fn is_good(&self, of: &AccountRef<AccountId>) -> bool {
+        let changed = self.changed.get(of);
+        changed.is_some_and(|account| account.standing == Standing::Good)
     }
 
     /// Those whom one account's price left out stand before the next account first; looking at them again counts as reading them.

@@ -6,7 +6,7 @@
 //! position is smaller. The vault works its own positions off the same way, within the concession of the mark, as
 //! long as it is in good standing itself.
 
-use super::{escalation, MARKET_CLOSES};
+use super::{competition::competes, escalation, MARKET_CLOSES};
 use crate::{index::missing_axis, queue::Case, types::opened, Config, Event, Pallet, Refusal};
 use alloc::{
     collections::{btree_map::Entry, BTreeMap, BTreeSet},
@@ -159,7 +159,7 @@ impl<T: Config> Pallet<T> {
             *cancels = cancels.saturating_sub(cancelled);
             account = opened(T::Ledger::account(of))?;
         }
-        if escalation(&account, &assessment, backlogged)?.is_some() {
+        if competes(&account) || escalation(&account, &assessment, backlogged)?.is_some() {
             return Ok(None);
         }
         let offer = Self::offer(of, &account, &assessment, now, slices)?;

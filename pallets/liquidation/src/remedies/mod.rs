@@ -1,10 +1,13 @@
 //! The remedies, one file each, and the order in which an account goes through them.
 //!
 //! ```text
-//! 1 cancel ─> 2 market ──5 closes, or equity < ⅔ MM, or backlog──> 5 fund (if equity < 0) ─> 4 vault ──refused──> 6 deleverage
-//!                 (3: open competition)                                                               (7: shared loss)
+//! 1 cancel ─> 2 market ─────5 closes────> 3 competition ──20 closes──> 5 fund (if equity < 0) ─> 4 vault ──refused──> 6 deleverage
+//!                 └── equity < ⅔ MM, or backlog ──┴────────────────────────┘                                    (7: shared loss)
 //! ```
+//!
+//! Whoever is above maintenance margin again leaves, from wherever it is.
 
+pub mod competition;
 pub mod deleverage;
 pub mod insurance;
 pub mod market;
@@ -19,6 +22,7 @@ use crate::{
     Config, Escalation, Event, Pallet, Refusal, Working,
 };
 use alloc::{collections::BTreeSet, vec::Vec};
+use competition::{competes, BidsByAccount, COMPETITION_CLOSES};
 use deleverage::{Closing, Counterparties};
 use frame_support::{storage::with_storage_layer, traits::Get};
 use novate_types::{
@@ -36,6 +40,7 @@ struct Waterfall<'a, T: Config> {
     backlogged: BTreeSet<MarketId>,
     across: Counterparties<T::AccountId>,
     desk: Desk,
+    bids: BidsByAccount<T::AccountId>,
     meter: Meter<T>,
 }
 
@@ -54,14 +59,21 @@ enum Outcome {
     Refused(MarginAccount),
 }
 
-/// Whether the market is not enough for an account in remedy 2, and why.
+/// Whether what an account is in, remedy 2 or 3, is not enough for it, and why.
 pub(crate) fn escalation(
     account: &MarginAccount,
     assessment: &Assessment,
     backlogged: &BTreeSet<MarketId>,
 ) -> Result<Option<Escalation>, MathError> {
-    let Standing::Liquidating { closes, .. } = account.standing else {
-        return Ok((account.standing == Standing::Frozen).then_some(Escalation::Frozen));
+    let spent = match account.standing {
+        Standing::Good => return Ok(None),
+        Standing::Frozen => return Ok(Some(Escalation::Frozen)),
+        Standing::Liquidating { closes, .. } => {
+            (closes >= MARKET_CLOSES).then_some(Escalation::MarketExhausted)
+        }
+        Standing::Competing { closes, .. } => {
+            (closes >= COMPETITION_CLOSES).then_some(Escalation::CompetitionExhausted)
+        }
     };
     let times = |a: i128, n: i128| a.checked_mul(n).ok_or(MathError::Overflow);
     Ok(
@@ -73,24 +85,34 @@ pub(crate) fn escalation(
             .any(|p| backlogged.contains(&p.market))
         {
             Some(Escalation::Backlog)
-        } else if closes >= MARKET_CLOSES {
-            Some(Escalation::MarketExhausted)
         } else {
-            None
+            spent
         },
     )
 }
 
 impl<T: Config> Pallet<T> {
-    /// After the match: lets go who recovered, and takes remedies 4 to 6 for those for whom the market is not enough.
-    pub(crate) fn remedies_beyond_the_market(view: &RiskView, half: HalfClose) {
+    /// After the match: lets go who recovered, and takes remedies 3 to 6 for those for whom the market is not enough.
+    ///
+    /// Returns what is left of the close's time.
+    pub(crate) fn remedies_beyond_the_market(
+        view: &RiskView,
+        half: HalfClose,
+        bids: BidsByAccount<T::AccountId>,
+    ) -> u64 {
         let working = Working::<T>::take();
         if working.is_empty() {
-            return;
+            Self::drop_bids(bids);
+            return half.left;
         }
-        if let Err(refusal) = with_storage_layer(|| Self::take_remedies(&working, view, half)) {
-            log::error!(target: crate::LOG, "no remedies in block {}: {refusal:?}", view.block);
-            working.iter().for_each(Self::keep);
+        match with_storage_layer(|| Self::take_remedies(&working, view, half, bids.clone())) {
+            Ok(left) => left,
+            Err(refusal) => {
+                log::error!(target: crate::LOG, "no remedies in block {}: {refusal:?}", view.block);
+                working.iter().for_each(Self::keep);
+                Self::drop_bids(bids);
+                0
+            }
         }
     }
 
@@ -98,25 +120,35 @@ impl<T: Config> Pallet<T> {
         working: &[AccountRef<T::AccountId>],
         view: &RiskView,
         half: HalfClose,
-    ) -> Result<(), Refusal> {
+        bids: BidsByAccount<T::AccountId>,
+    ) -> Result<u64, Refusal> {
         let cases: Vec<_> = working.iter().map(|of| Self::look_at(of, view)).collect();
         let mut close = Waterfall {
             view,
             backlogged: Self::backlogged(&cases),
             across: Counterparties::of::<T>(),
             desk: Desk::default(),
+            bids,
             meter: Meter::of(half.left),
         };
+        let mut done: BTreeSet<_> = working.iter().cloned().collect();
         for case in cases {
             Self::work_on(case, &mut close)?;
         }
-        Self::work_on_more(half.steps, &mut close)?;
+        Self::work_on_more(half.steps, &mut done, &mut close)?;
+        Self::drop_bids(core::mem::take(&mut close.bids));
         Self::close_desk(&mut close.desk, view)?;
-        Self::close_lines(view, close.across)
+        Self::close_lines(view, close.across)?;
+        Ok(close.meter.left())
     }
 
-    /// If those worked on took less than they were reckoned to, others for whom the market is not enough are worked on, too.
-    fn work_on_more(mut steps: u32, close: &mut Waterfall<'_, T>) -> Result<(), Refusal> {
+    /// If those worked on took less than they were reckoned to, others for whom the market is not enough are worked on, too: nobody twice
+    /// in a close.
+    fn work_on_more(
+        mut steps: u32,
+        done: &mut BTreeSet<AccountRef<T::AccountId>>,
+        close: &mut Waterfall<'_, T>,
+    ) -> Result<(), Refusal> {
         if !Self::presses() {
             return Ok(());
         }
@@ -129,7 +161,7 @@ impl<T: Config> Pallet<T> {
                 break;
             }
             for case in cases {
-                if Self::is_beyond_the_market(&case, close)? {
+                if done.insert(case.of.clone()) && Self::is_beyond_the_market(&case, close)? {
                     Self::work_on(case, close)?;
                 } else {
                     close.meter.spend(close.meter.look(case.holdings()));
@@ -167,7 +199,7 @@ impl<T: Config> Pallet<T> {
             Self::start(&case.of, close.view, assessment)?;
             return Ok(true);
         }
-        Ok(escalation(account, assessment, &close.backlogged)?.is_some())
+        Ok(competes(account) || escalation(account, assessment, &close.backlogged)?.is_some())
     }
 
     /// Takes an account through the remedies, if there is time.
@@ -184,7 +216,8 @@ impl<T: Config> Pallet<T> {
         if Self::release(&of, view, &mut close.across)? || Self::is_good(&case) {
             case = Self::look_at(&of, view);
         }
-        let before = close.desk.clone();
+        Self::release_takers(&of, close)?;
+        let (before, bids) = (close.desk.clone(), close.bids.get(&of).cloned());
         let done = with_storage_layer(|| match Self::remedy(case, close)? {
             Outcome::Stays { assessment, waits } => {
                 Self::requeue(&of, &assessment, waits)?;
@@ -202,6 +235,7 @@ impl<T: Config> Pallet<T> {
                 log::error!(target: crate::LOG, "no remedy for {of:?}: {refusal:?}");
                 // What it wrote is undone, the vault's account included.
                 close.desk = before;
+                close.bids.extend(bids.map(|bids| (of.clone(), bids)));
                 Self::keep(&of);
                 None
             }
@@ -298,6 +332,7 @@ impl<T: Config> Pallet<T> {
         account: &MarginAccount,
         assessment: &Assessment,
     ) {
+        Self::say_ended(of, account, None, assessment);
         if account.standing != Standing::Good {
             Self::deposit_event(Event::Recovered {
                 account: of.clone(),
@@ -385,11 +420,24 @@ impl<T: Config> Pallet<T> {
             // Remedy 1 could not be taken before the match; nothing comes before it.
             return Ok(stays(assessment));
         }
-        let Some(why) = escalation(&account, &assessment, &close.backlogged)? else {
-            return Ok(stays(assessment));
+        let why = match escalation(&account, &assessment, &close.backlogged)? {
+            None if competes(&account) => {
+                return Self::compete(of, account, assessment, close);
+            }
+            None => return Ok(stays(assessment)),
+            Some(Escalation::MarketExhausted) => {
+                Self::start_competition(of, view, &assessment)?;
+                return Ok(stays(assessment));
+            }
+            Some(why) => why,
         };
-
+        let was_frozen = account.standing == Standing::Frozen;
         let (mut account, mut assessment) = (account, assessment);
+        if competes(&account) {
+            Self::end_competition(of, &account, why, &assessment)?;
+            account.standing = Standing::Frozen;
+        }
+
         if assessment.equity < 0 && Self::top_up(of, view, sub(0, assessment.equity)?)? {
             account = opened(T::Ledger::account(of))?;
             assessment = T::Risk::assess(&account, view)?;
@@ -401,7 +449,7 @@ impl<T: Config> Pallet<T> {
             Ok(()) => Ok(Outcome::Left),
             Err(refusal) => {
                 close.desk.withdraw();
-                if account.standing != Standing::Frozen {
+                if !was_frozen {
                     let account = of.clone();
                     Self::deposit_event(Event::TakeoverRefused {
                         account,

@@ -14,7 +14,7 @@ use crate::{
 };
 use alloc::vec::Vec;
 use frame_support::{ensure, storage::with_storage_layer, traits::Get};
-use novate_risk::{apply_trade, collateral_value, funding_owed_ceil, passes_check};
+use novate_risk::{add_collateral, apply_trade, collateral_value, funding_owed_ceil, passes_check};
 use novate_types::{
     math::{add, neg, position_value_floor, sub},
     AccountRef, Assessment, AssetId, BlockNumber, Cash, CollateralView, Ledger, MarginAccount,
@@ -102,25 +102,6 @@ impl Estate {
         }
         Ok(())
     }
-}
-
-fn add_collateral(
-    account: &mut MarginAccount,
-    asset: AssetId,
-    amount: u128,
-) -> Result<(), RiskError> {
-    match account
-        .collateral
-        .iter_mut()
-        .find(|(held, _)| *held == asset)
-    {
-        Some((_, held)) => *held = held.checked_add(amount).ok_or(MathError::Overflow)?,
-        None => account
-            .collateral
-            .try_push((asset, amount))
-            .map_err(|_| RiskError::Full)?,
-    }
-    Ok(())
 }
 
 /// The least amount of an asset worth `value` quantums after its haircut, and what it is worth at most: less than `value` if

@@ -3,7 +3,8 @@
 use super::*;
 use crate::{
     pages::{Entry, Shelf, Span},
-    Pallet, Queue, Queued, RiskDirectory, RiskPage, RiskSpan, Suspended, UncoveredDeficit, Working,
+    Bid, Bids, Pallet, Queue, Queued, RiskDirectory, RiskPage, RiskSpan, Suspended,
+    UncoveredDeficit, Working,
 };
 use frame_support::assert_ok;
 
@@ -178,4 +179,85 @@ fn an_account_is_noticed_when_the_next_close_would_not_find_it() {
         stuck,
         "an account in remedies is neither queued nor waiting"
     );
+}
+
+#[test]
+fn a_bid_is_noticed_when_it_is_none_that_intake_takes() {
+    let a_bid = |taker, account| Bid {
+        taker: of(taker),
+        account: of(account),
+        fraction: 1,
+        least_discount: 0,
+    };
+    // LONG in competition, and these bids.
+    let found = |bids: Vec<Bid<u64>>| {
+        found(|| {
+            StoredLedger::settle(&of(LONG), &StoredView::view(), false, |a| {
+                a.cash -= usd(60);
+                a.standing = Standing::Competing {
+                    since: 1,
+                    closes: 0,
+                };
+                Ok::<_, LedgerError>(())
+            })
+            .unwrap();
+            assert_ok!(Liquidation::do_try_state());
+            Bids::<Test>::put(frame_support::BoundedVec::truncate_from(bids));
+        })
+    };
+    assert_eq!(
+        found(vec![a_bid(40, SHORT)]),
+        "a bid is for an account that is not in competition"
+    );
+    let nothing = Bid {
+        fraction: 0,
+        ..a_bid(40, LONG)
+    };
+    assert_eq!(
+        found(vec![nothing]),
+        "a bid asks for nothing or for more than there is"
+    );
+    assert_eq!(
+        found(vec![a_bid(40, LONG), a_bid(40, LONG)]),
+        "an owner bids twice for an account"
+    );
+    assert_eq!(
+        found((40..47).map(|taker| a_bid(taker, LONG)).collect()),
+        "an account has more bids than it may have"
+    );
+}
+
+#[test]
+fn a_competition_is_noticed_when_it_lasts_too_long_or_its_account_has_orders() {
+    let changed = |change: fn(&mut MarginAccount)| {
+        found(|| {
+            StoredLedger::settle(&of(LONG), &StoredView::view(), false, |a| {
+                a.cash -= usd(60);
+                a.standing = Standing::Competing {
+                    since: 1,
+                    closes: 20,
+                };
+                Ok::<_, LedgerError>(())
+            })
+            .unwrap();
+            assert_ok!(Liquidation::do_try_state());
+            StoredLedger::update(&of(LONG), |a| {
+                change(a);
+                Ok::<_, LedgerError>(())
+            })
+            .unwrap();
+        })
+    };
+    let longer = changed(|a| {
+        a.standing = Standing::Competing {
+            since: 1,
+            closes: 21,
+        }
+    });
+    assert_eq!(
+        longer,
+        "an account has spent more closes in competition than there are"
+    );
+    let ordered = changed(|a| novate_risk::add_order(a, 0, Side::Bid, 1, 0).unwrap());
+    assert_eq!(ordered, "an account in competition has open orders");
 }

@@ -2,6 +2,7 @@
 
 mod ahead;
 mod attacks;
+mod competition;
 mod drift;
 mod index;
 mod remedies;

@@ -166,38 +166,6 @@ fn the_largest_position_is_reduced_first_when_there_are_several() {
 }
 
 #[test]
-fn the_vault_takes_over_when_five_closes_in_the_market_did_not_help() {
-    new_test_ext().execute_with(|| {
-        deposit(VAULT, usd(1_000));
-        a_pair();
-        for closes in 1..5 {
-            assert_eq!(close_at(94), vec![the_order()]);
-            assert_eq!(standing(LONG), Standing::Liquidating { since: 2, closes });
-        }
-        let sums = totals();
-        assert_eq!(close_at(94), vec![the_order()], "the fifth is offered too");
-        assert_eq!(totals(), sums);
-        let (why, equity, maintenance) = (Escalation::MarketExhausted, usd(40), usd(47));
-        assert_eq!(
-            events().pop(),
-            Some(Event::TakenOver {
-                account: of(LONG),
-                why,
-                equity,
-                maintenance
-            })
-        );
-        // Everything passed at cost: 10 lots for 1,000, and 100 in cash.
-        let vault = account(VAULT);
-        assert_eq!((vault.cash, vault.lots(0)), (usd(1_100), 10));
-        assert_eq!(vault.position(0).unwrap().cost, usd(1_000));
-        assert_eq!(assess(VAULT).equity, usd(1_040));
-        let gone = account(LONG);
-        assert!(gone.is_plain() && gone.cash == 0 && gone.standing == Standing::Good);
-    });
-}
-
-#[test]
 fn the_vault_takes_over_at_once_when_equity_is_below_two_thirds_of_maintenance() {
     new_test_ext().execute_with(|| {
         deposit(VAULT, usd(1_000));
@@ -246,22 +214,6 @@ fn the_vault_takes_over_at_once_when_the_queue_exceeds_its_share_of_open_interes
             maintenance: usd(47),
         };
         assert!(events().contains(&taken));
-    });
-}
-
-#[test]
-fn the_vault_takes_over_at_once_when_closing_would_cost_more_than_it_frees() {
-    new_test_ext().execute_with(|| {
-        let old = Params::get();
-        Params::set(novate_risk::LiquidationParams {
-            concession: 60_000,
-            ..old
-        });
-        deposit(VAULT, usd(1_000));
-        a_pair();
-        close_at(94);
-        Params::set(old);
-        assert_eq!(account(VAULT).lots(0), 10);
     });
 }
 
@@ -696,7 +648,13 @@ fn an_account_is_liquidated_without_the_market_when_the_market_is_halted() {
             assert!(account(LONG).orders.is_empty());
         }
         close(halt);
-        assert_eq!((account(LONG).lots(0), account(VAULT).lots(0)), (0, 10));
+        assert_eq!(
+            standing(LONG),
+            Standing::Competing {
+                since: 6,
+                closes: 0
+            }
+        );
     });
 }
 
@@ -1114,6 +1072,7 @@ fn a_crash_has_the_room_that_others_leave_when_that_is_less_than_it_needs() {
                 ranks: 1,
             }));
             MaxLiquidations::set(1_000);
+            MaxDeleveraged::set(1_000);
             Room::set(Weight::from_parts(fixed().saturating_add(time), 0));
             for owner in 1_000..1_100 {
                 deposit(owner, usd(100));
@@ -1124,7 +1083,7 @@ fn a_crash_has_the_room_that_others_leave_when_that_is_less_than_it_needs() {
             let needed = (1..1_000)
                 .find(|_| {
                     close_at(80);
-                    assert!(Pallet::<Test>::budget().ref_time() <= fixed() + time);
+                    assert!(Pallet::<Test>::budget().ref_time() <= fixed().saturating_add(time));
                     settled()
                 })
                 .unwrap();

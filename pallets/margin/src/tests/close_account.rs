@@ -1,6 +1,9 @@
 use crate::{mock::*, Accounts, Error, Event, Subaccounts};
 use frame_support::{assert_noop, assert_ok};
-use novate_types::{Ledger, LedgerError, OrderAggregate, Standing};
+use novate_types::{
+    Direction, Ledger, LedgerError, NewOrder, NewTrigger, OrderAggregate, OrderPrice,
+    SelfTradePrevention, Side, Standing, TimeInForce, Trigger,
+};
 use sp_runtime::DispatchError::BadOrigin;
 
 fn close(owner: u64, sub: u8) -> sp_runtime::DispatchResult {
@@ -95,9 +98,29 @@ fn closing_is_refused_when_something_is_left() {
             bid_lots: 1,
             ..Default::default()
         });
+        let mut waiting = empty.clone();
+        waiting.triggers.force_push(Trigger {
+            sequence: 1,
+            tie: 0,
+            terms: NewTrigger {
+                order: NewOrder {
+                    market: 0,
+                    client_id: 1,
+                    side: Side::Ask,
+                    lots: 1,
+                    price: OrderPrice::Market,
+                    time_in_force: TimeInForce::ImmediateOrCancel,
+                    reduce_only: true,
+                    self_trade_prevention: SelfTradePrevention::CancelNewest,
+                },
+                direction: Direction::Down,
+                ticks: 1,
+                expires: None,
+            },
+        });
         let mut frozen = empty;
         frozen.standing = Standing::Frozen;
-        for left in [owing, positioned, ordering, frozen] {
+        for left in [owing, positioned, ordering, waiting, frozen] {
             Accounts::<Test>::insert(account(ALICE, 0), left);
             assert_noop!(close(ALICE, 0), Error::<Test>::AccountNotEmpty);
         }

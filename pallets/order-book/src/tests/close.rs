@@ -364,12 +364,17 @@ fn the_reserve_covers_reading_markets_and_housekeeping() {
         use crate::WeightInfo;
         let weight = Pallet::<Test>::close_weight;
         let market = <W as WeightInfo>::match_market() + <W as WeightInfo>::housekeep(0, 1)
-            - <W as WeightInfo>::housekeep(0, 0);
+            - <W as WeightInfo>::housekeep(0, 0)
+            + <W as WeightInfo>::triggers(1)
+            - <W as WeightInfo>::triggers(0);
         assert_eq!(weight(2) - weight(1), market);
         let less = weight(1);
         BlockReads::mutate(|n| *n += 7);
         assert_eq!(weight(1) - less, <W as WeightInfo>::read() * 7);
         BlockReads::mutate(|n| *n -= 7);
+        ExpiringTriggers::mutate(|n| *n += 3);
+        assert_eq!(weight(1) - less, <W as WeightInfo>::expire() * 3);
+        ExpiringTriggers::mutate(|n| *n -= 3);
     });
 }
 
@@ -467,4 +472,76 @@ fn releases_return_the_whole_reserve_when_an_order_fills_in_parts() {
         assert!(MockLedger::account(&account(1)).unwrap().orders.is_empty());
         assert_eq!(MockLedger::account(&account(1)).unwrap().lots(BTC), 7);
     });
+}
+
+fn whole(client_id: ClientId, lots: Lots) -> NewOrder {
+    NewOrder {
+        time_in_force: TimeInForce::FillOrKill,
+        ..limit(client_id, Side::Bid, lots, MARK + 10)
+    }
+}
+
+/// Who filled, and how much.
+fn filled(closed: &Closed) -> Vec<(AccountId, Lots)> {
+    let bids = closed.fills.iter().filter(|f| f.side == Side::Bid);
+    bids.map(|f| (f.account.owner, f.lots)).collect()
+}
+
+#[test]
+fn fill_or_kill_order_executes_whole_or_leaves_what_there_is_to_others() {
+    new_test_ext().execute_with(|| {
+        place(1, limit(1, Side::Ask, 10, MARK + 5)).unwrap();
+        close();
+        place(2, whole(1, 11)).unwrap();
+        System::reset_events();
+        assert!(close().fills.is_empty());
+        assert_eq!(cancellations(), [(2, 11, CancelReason::NotWhole)]);
+        place(2, whole(1, 10)).unwrap();
+        place(3, limit(1, Side::Bid, 4, MARK - 5)).unwrap();
+        assert_eq!(filled(&close()), [(2, 10)]);
+
+        place(1, limit(2, Side::Ask, 10, MARK + 5)).unwrap();
+        close();
+        // Six of ten each is too much for both; one of them goes, and the other has it all.
+        place(2, whole(2, 6)).unwrap();
+        place(3, whole(2, 6)).unwrap();
+        let immediate = NewOrder {
+            time_in_force: TimeInForce::ImmediateOrCancel,
+            ..whole(2, 4)
+        };
+        place(4, immediate).unwrap();
+        let closed = filled(&close());
+        assert_eq!(closed.iter().map(|f| f.1).collect::<Vec<_>>(), [6, 4]);
+        assert_eq!((open(2).len(), open(3).len()), (0, 1));
+    });
+}
+
+#[test]
+fn fill_or_kill_orders_are_killed_when_no_reads_are_left_for_further_runs() {
+    for (reads, fills) in [(20_480, true), (16_390, false)] {
+        new_test_ext().execute_with(|| {
+            place(1, limit(1, Side::Ask, 10, MARK + 5)).unwrap();
+            close();
+            BlockReads::set(reads);
+            // All that two thirds of the reads leave.
+            crate::Reads::<Test>::put(15_360);
+            place(2, whole(1, 5)).unwrap();
+            for owner in 3..10 {
+                let rest = |n| Operation::Place(limit(n, Side::Bid, 1, MARK - 10 - n));
+                submit(owner, (0..40).map(rest).collect());
+            }
+            let immediate = NewOrder {
+                time_in_force: TimeInForce::ImmediateOrCancel,
+                ..whole(2, 3)
+            };
+            place(2, immediate).unwrap();
+            System::reset_events();
+            let closed = close();
+            let expected: &[_] = if fills { &[(2, 5), (2, 3)] } else { &[(2, 3)] };
+            assert_eq!(filled(&closed), expected);
+            let killed = (2, 5, CancelReason::NotWhole);
+            assert_eq!(cancellations().contains(&killed), !fills);
+            BlockReads::set(20_480);
+        });
+    }
 }

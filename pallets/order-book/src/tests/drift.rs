@@ -116,3 +116,54 @@ fn drift_is_noticed_when_an_expiry_is_lost() {
     notices("expiry index", || Expiries::<Test>::remove((50, 0)));
     notices("expiry index", || ExpiryCounts::<Test>::remove(50));
 }
+
+#[test]
+fn drift_is_noticed_when_triggers_and_their_index_part() {
+    let with = |what: &str, spoil: fn()| {
+        notices(what, || {
+            let stop = |id, expires| NewTrigger {
+                expires,
+                ..trigger(limit(id, Side::Ask, 10, MARK), Direction::Down, MARK - 10)
+            };
+            arm(4, stop(1, None)).unwrap();
+            arm(4, stop(2, Some(9))).unwrap();
+            Pallet::<Test>::do_try_state().unwrap();
+            spoil();
+        });
+    };
+    with("not in the index", || {
+        Armed::<Test>::remove(Armed::<Test>::iter_keys().next().unwrap());
+    });
+    with("left behind by triggers are miscounted", || {
+        let mut held = MockLedger::account(&account(4)).unwrap();
+        held.triggers.remove(0);
+        MockLedger::put(&account(4), &held);
+    });
+    with("left behind by triggers are miscounted", || {
+        Unowned::<Test>::put(1)
+    });
+    with("expiry is not known", || {
+        let _ = TriggerExpiries::<Test>::clear(1, None);
+    });
+    with("expiry is known of no trigger", || {
+        let key = Armed::<Test>::iter_keys().next().unwrap();
+        TriggerExpiries::<Test>::insert(([0; 4], account(5), 0), key);
+    });
+    with("not sorted by sequence", || {
+        let mut held = MockLedger::account(&account(4)).unwrap();
+        held.triggers.as_mut().swap(0, 1);
+        MockLedger::put(&account(4), &held);
+    });
+    with("order of their blocks", || {
+        let reach = |block| Reach {
+            block,
+            market: BTC,
+            direction: Direction::Up,
+            rank: 0,
+        };
+        Reaches::<Test>::put(frame_support::BoundedVec::truncate_from(vec![
+            reach(2),
+            reach(1),
+        ]));
+    });
+}

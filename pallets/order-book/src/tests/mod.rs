@@ -6,4 +6,5 @@ mod groups;
 mod random;
 mod rested;
 mod submit;
+mod triggers;
 mod upkeep;

@@ -118,6 +118,7 @@ fn operation(owner: AccountId, step: &Step, number: u64) -> Operation {
             time_in_force: match kind {
                 0 => TimeInForce::ImmediateOrCancel,
                 1 => TimeInForce::PostOnly,
+                3 => TimeInForce::FillOrKill,
                 2 => TimeInForce::GoodTilBlock(now + 1 + (*lots % 4) as BlockNumber),
                 _ => TimeInForce::GoodTilCancelled,
             },
@@ -267,6 +268,7 @@ impl Naive {
                 sequence,
                 kind: match plain.order.time_in_force {
                     TimeInForce::ImmediateOrCancel => Kind::Immediate,
+                    TimeInForce::FillOrKill => Kind::FillOrKill,
                     TimeInForce::PostOnly if !plain.rests => Kind::PostOnly,
                     _ => Kind::Rest,
                 },
@@ -394,7 +396,13 @@ proptest! {
                     let fills = closed.fills.into_iter();
                     fills.map(|f| (f.account.owner, f.sequence, f.ticks, f.lots)).collect()
                 };
+                let placed: Vec<_> = (1..=OWNERS).flat_map(|o| open(o).into_iter().map(move |l| (o, l))).collect();
                 let mut closed = fills(close());
+                for (owner, order) in placed.iter().filter(|(_, o)| o.time_in_force == TimeInForce::FillOrKill && !o.reduce_only) {
+                    let own = closed.iter().filter(|f| (f.0, f.1) == (*owner, order.sequence));
+                    let lots: Lots = own.map(|f| f.3).sum();
+                    prop_assert!(lots == 0 || lots == order.lots);
+                }
                 closed.sort();
                 expected.sort();
                 prop_assert_eq!(closed, expected);

@@ -135,13 +135,6 @@ fn order_is_refused_by_name_when_its_terms_are_impossible() {
             };
             refused(1, order, OrderError::Contradiction);
         }
-        for order in [good, at_market(1, Side::Bid, 10)] {
-            let order = NewOrder {
-                time_in_force: TimeInForce::FillOrKill,
-                ..order
-            };
-            refused(1, order, OrderError::NoFillOrKill);
-        }
     });
 }
 
@@ -211,6 +204,28 @@ fn market_order_carries_a_limit_when_taken_in() {
         assert_eq!(limits(2), MARK * 1_001 / 1_000);
         let last = open(1)[2];
         assert_eq!(last.time_in_force, TimeInForce::ImmediateOrCancel);
+    });
+}
+
+#[test]
+fn fill_or_kill_order_pays_for_further_runs_when_it_is_taken_in() {
+    new_test_ext().execute_with(|| {
+        let weight = |time_in_force| {
+            let order = NewOrder {
+                time_in_force,
+                ..at_market(1, Side::Bid, 10)
+            };
+            Pallet::<Test>::weight_of(&[Operation::Place(order)])
+        };
+        let more = <() as crate::WeightInfo>::read() * u64::from(FILL_OR_KILL_READS);
+        let kept = weight(TimeInForce::ImmediateOrCancel);
+        assert_eq!(weight(TimeInForce::FillOrKill) - kept, more);
+        let order = NewOrder {
+            time_in_force: TimeInForce::FillOrKill,
+            ..at_market(1, Side::Bid, 10)
+        };
+        place(1, order).unwrap();
+        assert_eq!(open(1)[0].time_in_force, TimeInForce::FillOrKill);
     });
 }
 

@@ -1,6 +1,7 @@
 //! Properties that margin, ledger, funding and liquidation hold for every input, and worked examples with numbers.
 
 mod common;
+mod competition;
 mod fees;
 mod funding;
 mod ledger;

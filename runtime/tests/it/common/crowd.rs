@@ -3,7 +3,7 @@
 
 use super::*;
 use novate_runtime::configs::exchange::{BTC, USDT};
-use novate_types::MarketStatus;
+use novate_types::{Direction, MarketStatus, NewTrigger};
 use pallet_liquidation::Event as Liquidated;
 use std::collections::BTreeMap;
 
@@ -22,6 +22,7 @@ pub struct Tally {
     pub accepted: u64,
     pub refused: BTreeMap<String, u64>,
     pub fills: u64,
+    pub fired: u64,
     pub crashes: u64,
     pub remedies: BTreeMap<&'static str, u64>,
     pub withdrawals: u64,
@@ -205,7 +206,8 @@ impl Run {
         let away = random.within(-spread, spread);
         let time_in_force = match random.below(10) {
             0..4 => TimeInForce::GoodTilCancelled,
-            4..6 => TimeInForce::ImmediateOrCancel,
+            4 => TimeInForce::ImmediateOrCancel,
+            5 => TimeInForce::FillOrKill,
             6..8 => TimeInForce::PostOnly,
             _ => TimeInForce::GoodTilBlock(System::block_number() + random.below(12) as u32),
         };
@@ -235,6 +237,26 @@ impl Run {
         }
     }
 
+    /// An order that waits for a mark near the present one.
+    fn a_trigger(&mut self, of: &Account) -> NewTrigger {
+        let order = self.an_order(of);
+        let away = self.random.within(-600, 600);
+        let here = self.ticks() / if order.market == BTC_MINI { 2 } else { 1 };
+        let random = &mut self.random;
+        NewTrigger {
+            order,
+            // Some are met already.
+            direction: match (away < 0) ^ random.one_in(20) {
+                true => Direction::Down,
+                false => Direction::Up,
+            },
+            ticks: here.saturating_add_signed(away),
+            expires: random
+                .one_in(3)
+                .then(|| System::block_number() + random.below(40) as u32),
+        }
+    }
+
     fn an_operation(&mut self, of: &Account, open: &[u64]) -> Operation {
         let target = match open {
             [] => OrderTarget::Client(self.random.below(60)),
@@ -254,6 +276,7 @@ impl Run {
             6 if self.random.one_in(5) => Operation::CancelAll {
                 market: self.random.one_in(2).then_some(BTC_PERP),
             },
+            7..9 => Operation::PlaceTrigger(self.a_trigger(of)),
             _ => Operation::Place(self.an_order(of)),
         }
     }
@@ -388,6 +411,12 @@ impl Run {
     /// Counts what the block did. The sweep finds nothing that the index missed.
     pub fn count_events(&mut self) {
         self.tally.fills += fills().len() as u64;
+        for event in events() {
+            if let RuntimeEvent::OrderBook(pallet_order_book::Event::Fired { triggers, .. }) = event
+            {
+                self.tally.fired += triggers.len() as u64;
+            }
+        }
         for event in liquidations() {
             let remedy = match event {
                 Liquidated::OrdersCancelled { .. } => "1 orders cancelled",

@@ -1,0 +1,389 @@
+//! Remedy 3: open competition. An account for which the market was not enough is sold to whoever bids, in uniform fractions of the
+//! whole of it, at a discount that grows from close to close until it is sold at its bankruptcy value (`novate_risk::competition`).
+//!
+//! The terms of a close are known before it: the discount depends on how many closes the competition has lasted, and what is
+//! available on the account. The bids of one block are equals. Each has to stand by itself first: its taker must cover its initial margin with
+//! all that it asks of what is available, so that nobody keeps a share from others that it could not carry. Those
+//! that do share what is available like orders at one price, in proportion to `min(asked, available)`. They are carried out one
+//! after another, by hash, which decides on no more than the odd lot; a taker that cannot carry its share after all (it won another account
+//! in this close) is dropped, and its share waits for the next close.
+//!
+//! Bids prepay their part of the close. The close counts what an account in competition takes like any other's remedies.
+
+use super::{Outcome, Waterfall};
+use crate::{
+    meter::Meter,
+    types::{Bid, Terms},
+    Bids, Config, Error, Escalation, Event, Pallet, Refusal, WeightInfo, MOST_CANDIDATES,
+};
+use alloc::{collections::BTreeMap, vec::Vec};
+use codec::Encode;
+use frame_support::{ensure, storage::with_storage_layer, traits::Get, weights::Weight};
+use novate_matching::share::{share, Offer};
+use novate_risk::{competition_discount, largest_fraction_ceil, sell, worth, Portion, Sale};
+use novate_types::{
+    AccountRef, Assessment, Ledger, MarginAccount, MathError, Pot, Ppm, RiskError, RiskModel,
+    RiskView, Standing, MAX_HOLDINGS, MILLION,
+};
+
+/// Closes an account spends in remedy 3.
+pub const COMPETITION_CLOSES: u8 = 20;
+
+/// A block's bids, by the account that they are for.
+pub(crate) type BidsByAccount<AccountId> = BTreeMap<AccountRef<AccountId>, Vec<Bid<AccountId>>>;
+
+/// Whether an account is in open competition.
+pub(crate) const fn competes(account: &MarginAccount) -> bool {
+    matches!(account.standing, Standing::Competing { .. })
+}
+
+/// An account while fractions of it are sold.
+struct Lot<'a> {
+    /// As the close found it: what fractions are of.
+    whole: &'a MarginAccount,
+    /// What is left of it.
+    left: MarginAccount,
+    /// What that is worth and needs.
+    assessment: Assessment,
+    /// How much is gone, in ppm.
+    sold: Ppm,
+    discount: Ppm,
+}
+
+impl Lot<'_> {
+    /// What a taker would have of the next `part` of it, and both sides after that.
+    fn offer<T: Config>(
+        &self,
+        to: &AccountRef<T::AccountId>,
+        part: Ppm,
+        view: &RiskView,
+    ) -> Result<(Portion, Sale), Refusal> {
+        let taker = T::Ledger::account(to).filter(|taker| taker.standing == Standing::Good);
+        let taker = taker.ok_or(Refusal::TakerStanding)?;
+        let end = self.sold.checked_add(part).ok_or(MathError::Overflow)?;
+        let portion = Portion::between(self.whole, view, self.sold, end)?;
+        ensure!(!portion.is_empty(), Refusal::TooSmall);
+        let sale = sell::<T::Risk>(
+            &self.left,
+            &self.assessment,
+            &taker,
+            &portion,
+            self.discount,
+            view,
+        )?;
+        let after = T::Risk::assess(&sale.taker, view)?;
+        ensure!(after.covers_orders(), Refusal::Margin);
+        ensure!(sale.taker.cash >= taker.cash.min(0), Refusal::Cash);
+        Ok((portion, sale))
+    }
+}
+
+impl<T: Config> Pallet<T> {
+    /// Weight of a bid for an account that holds as much as it and the taker together: its extrinsic and its part of the close.
+    pub(crate) fn bid_weight(holdings: u32) -> Weight {
+        let in_close = Meter::<T>::of(0).worst_bid(holdings.min(MAX_HOLDINGS));
+        T::WeightInfo::bid().saturating_add(Weight::from_parts(in_close, 0))
+    }
+
+    /// Takes a bid in for this block's close. Returns what it is charged for, see [`Pallet::bid_weight`].
+    pub(crate) fn take_bid(bid: Bid<T::AccountId>) -> Result<u32, Error<T>> {
+        let taker = T::Ledger::account(&bid.taker).ok_or(Error::<T>::NoAccount)?;
+        ensure!(
+            taker.standing == Standing::Good,
+            Error::<T>::NotInGoodStanding
+        );
+        // Standing changes in closes alone: no extrinsic of this block has a say in it.
+        let account = T::Ledger::account(&bid.account).filter(competes);
+        let account = account.ok_or(Error::<T>::NotCompeting)?;
+        ensure!(
+            (1..=MILLION).contains(&bid.fraction) && bid.least_discount <= MILLION,
+            Error::<T>::BadFraction
+        );
+        // It may come to hold positions in the markets of its orders, too.
+        let ordered = u32::try_from(taker.orders.len()).unwrap_or(u32::MAX);
+        let holdings = account
+            .holdings()
+            .saturating_add(taker.holdings())
+            .saturating_add(ordered);
+        Bids::<T>::try_mutate(|bids| {
+            bids.retain(|other| {
+                other.account != bid.account || other.taker.owner != bid.taker.owner
+            });
+            let of_account = bids.iter().filter(|other| other.account == bid.account);
+            let has_room = u32::try_from(of_account.count())
+                .is_ok_and(|many| many < T::MaxBidsPerAccount::get());
+            ensure!(has_room, Error::<T>::TooManyBids);
+            bids.try_push(bid).map_err(|_| Error::<T>::TooManyBids)
+        })?;
+        Ok(holdings)
+    }
+
+    /// This block's bids, which are not there any more.
+    pub(crate) fn take_bids() -> BidsByAccount<T::AccountId> {
+        let mut by_account = BidsByAccount::new();
+        if !Bids::<T>::exists() {
+            return by_account;
+        }
+        for bid in Bids::<T>::take() {
+            by_account.entry(bid.account.clone()).or_default().push(bid);
+        }
+        by_account
+    }
+
+    /// Says of bids that their accounts are not sold in this close.
+    pub(crate) fn drop_bids(bids: BidsByAccount<T::AccountId>) {
+        for bid in bids.into_values().flatten() {
+            Self::drop_bid(bid, Refusal::NotCompeting);
+        }
+    }
+
+    fn drop_bid(bid: Bid<T::AccountId>, refusal: Refusal) {
+        Self::deposit_event(Event::BidDropped {
+            account: bid.account,
+            taker: bid.taker,
+            refusal,
+        });
+    }
+
+    /// The competition of an account begins: with the next block's bids.
+    pub(super) fn start_competition(
+        of: &AccountRef<T::AccountId>,
+        view: &RiskView,
+        assessment: &Assessment,
+    ) -> Result<(), Refusal> {
+        T::Ledger::update(of, |account| {
+            account.standing = Standing::Competing {
+                since: view.block,
+                closes: 0,
+            };
+            Ok::<_, Refusal>(())
+        })?;
+        Self::deposit_event(Event::CompetitionStarted {
+            account: of.clone(),
+            equity: assessment.equity,
+            maintenance: assessment.maintenance,
+        });
+        Ok(())
+    }
+
+    /// The competition of an account is over, and it goes on to the vault.
+    pub(super) fn end_competition(
+        of: &AccountRef<T::AccountId>,
+        account: &MarginAccount,
+        why: Escalation,
+        assessment: &Assessment,
+    ) -> Result<(), Refusal> {
+        Self::say_ended(of, account, Some(why), assessment);
+        T::Ledger::update(of, |account| {
+            account.standing = Standing::Frozen;
+            Ok(())
+        })
+    }
+
+    /// If an account was in competition, it is no more.
+    pub(super) fn say_ended(
+        of: &AccountRef<T::AccountId>,
+        account: &MarginAccount,
+        why: Option<Escalation>,
+        assessment: &Assessment,
+    ) {
+        if competes(account) {
+            Self::deposit_event(Event::CompetitionEnded {
+                account: of.clone(),
+                why,
+                equity: assessment.equity,
+                maintenance: assessment.maintenance,
+            });
+        }
+    }
+
+    /// Writes those who bid for an account if deleveraging changed them in this close. Who is not in good standing takes nothing, and
+    /// stays as it was read.
+    pub(super) fn release_takers(
+        of: &AccountRef<T::AccountId>,
+        close: &mut Waterfall<'_, T>,
+    ) -> Result<(), Refusal> {
+        for bid in close.bids.get(of).into_iter().flatten() {
+            if close.across.is_good(&bid.taker) {
+                Self::release(&bid.taker, close.view, &mut close.across)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One close of an account's competition.
+    pub(super) fn compete(
+        of: &AccountRef<T::AccountId>,
+        account: MarginAccount,
+        assessment: Assessment,
+        close: &mut Waterfall<'_, T>,
+    ) -> Result<Outcome, Refusal> {
+        let view = close.view;
+        let bids = close.bids.remove(of).unwrap_or_default();
+        let assessment = Self::sell_to(bids, of, &account, assessment, view)?;
+        if !assessment.is_below_maintenance() {
+            return Self::let_go(of, close);
+        }
+        T::Ledger::update(of, |account| {
+            if let Standing::Competing { closes, .. } = &mut account.standing {
+                *closes = closes.saturating_add(1);
+            }
+            Ok::<_, Refusal>(())
+        })?;
+        Ok(Outcome::Stays {
+            assessment,
+            waits: false,
+        })
+    }
+
+    /// Sells what is available of an account to those who bid for it. Returns what the rest of it is worth and needs.
+    fn sell_to(
+        bids: Vec<Bid<T::AccountId>>,
+        of: &AccountRef<T::AccountId>,
+        account: &MarginAccount,
+        assessment: Assessment,
+        view: &RiskView,
+    ) -> Result<Assessment, Refusal> {
+        if bids.is_empty() {
+            return Ok(assessment);
+        }
+        let terms = Self::terms(account, &assessment, view)?;
+        let mut lot = Lot {
+            whole: account,
+            left: account.clone(),
+            assessment,
+            sold: 0,
+            discount: terms.discount,
+        };
+        let (takers, offers) = Self::admit(bids, &lot, &terms, view);
+        let parts = share(terms.available.into(), &offers)?;
+        for (bid, part) in takers.into_iter().zip(parts) {
+            let part = Ppm::try_from(part).map_err(|_| MathError::Overflow)?;
+            let sold = lot
+                .offer::<T>(&bid.taker, part, view)
+                .and_then(|(portion, sale)| {
+                    Self::write_sale(&bid.taker, &sale, view)?;
+                    Ok((portion, sale))
+                });
+            match sold {
+                Ok((portion, sale)) => {
+                    lot.sold = lot.sold.checked_add(part).ok_or(MathError::Overflow)?;
+                    (lot.left, lot.assessment) = (sale.seller, sale.assessment);
+                    Self::deposit_event(Event::BidFilled {
+                        account: bid.account,
+                        taker: bid.taker,
+                        fraction: part,
+                        portion,
+                        worth: sale.worth,
+                        discount: sale.discount,
+                    });
+                }
+                Err(refusal) => {
+                    if refusal == Refusal::TooSmall {
+                        // The lots that it is a part of went to others, or go to the next.
+                        lot.sold = lot.sold.checked_add(part).ok_or(MathError::Overflow)?;
+                    }
+                    Self::drop_bid(bid, refusal);
+                }
+            }
+        }
+        if lot.sold > 0 {
+            T::Ledger::settle(of, view, false, |account| {
+                *account = lot.left;
+                Ok::<_, Refusal>(())
+            })?;
+        }
+        Ok(lot.assessment)
+    }
+
+    /// The bids that stand by themselves, and what they bring to the sharing, both in the order of their hashes.
+    fn admit(
+        bids: Vec<Bid<T::AccountId>>,
+        lot: &Lot<'_>,
+        terms: &Terms,
+        view: &RiskView,
+    ) -> (Vec<Bid<T::AccountId>>, Vec<Offer>) {
+        let parent = frame_system::Pallet::<T>::parent_hash();
+        let mut admitted = Vec::new();
+        for bid in bids {
+            let asked = bid.fraction.min(terms.available);
+            let stands = if bid.least_discount > terms.discount {
+                Err(Refusal::Discount)
+            } else {
+                lot.offer::<T>(&bid.taker, asked, view)
+            };
+            match stands {
+                Ok(_) => {
+                    let hash = sp_io::hashing::blake2_128(&(parent, &bid.taker).encode());
+                    admitted.push((hash, bid));
+                }
+                Err(refusal) => Self::drop_bid(bid, refusal),
+            }
+        }
+        admitted.sort_unstable_by_key(|(hash, _)| *hash);
+        (0..)
+            .zip(admitted)
+            .map(|(at, (_, bid))| {
+                let offer = Offer {
+                    owner: at,
+                    lots: bid.fraction.into(),
+                    tie: at.into(),
+                };
+                (bid, offer)
+            })
+            .unzip()
+    }
+
+    /// Writes the taker's side of a sale, or nothing.
+    fn write_sale(
+        taker: &AccountRef<T::AccountId>,
+        sale: &Sale,
+        view: &RiskView,
+    ) -> Result<(), Refusal> {
+        with_storage_layer(|| {
+            T::Ledger::settle(taker, view, false, |account| {
+                *account = sale.taker.clone();
+                Ok::<_, Refusal>(())
+            })?;
+            for (market, amount) in sale.pots.iter().filter(|(_, amount)| *amount != 0) {
+                T::Ledger::credit_pot(Pot::Funding(*market), *amount)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// On which terms the next close sells an account in competition, if nothing changes until then.
+    pub(crate) fn terms(
+        account: &MarginAccount,
+        assessment: &Assessment,
+        view: &RiskView,
+    ) -> Result<Terms, RiskError> {
+        let closes = match account.standing {
+            Standing::Competing { closes, .. } => closes,
+            _ => 0,
+        };
+        let discount = competition_discount(closes, COMPETITION_CLOSES);
+        let worth = worth(account, view)?;
+        let buffer = T::Params::get().target_buffer;
+        Ok(Terms {
+            discount,
+            available: largest_fraction_ceil(assessment, worth, discount, buffer)?,
+            worth,
+            closes: COMPETITION_CLOSES.saturating_sub(closes),
+        })
+    }
+
+    /// Accounts in competition, with what they are worth and need at `view` and the terms of the next close, in the order in which they are
+    /// worked on: those among the first [`MOST_CANDIDATES`] of the queue. For queries.
+    pub fn competitions(view: &RiskView) -> Vec<(AccountRef<T::AccountId>, Assessment, Terms)> {
+        let most = usize::try_from(MOST_CANDIDATES).unwrap_or(usize::MAX);
+        let queued = Self::queue(most).into_iter();
+        let found = queued.filter_map(|(of, _)| {
+            let account = T::Ledger::account(&of).filter(competes)?;
+            let assessment = T::Risk::assess(&account, view).ok()?;
+            let terms = Self::terms(&account, &assessment, view).ok()?;
+            Some((of, assessment, terms))
+        });
+        found.collect()
+    }
+}
