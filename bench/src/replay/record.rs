@@ -293,6 +293,27 @@ impl Record {
                 ensure!(episode.refused.is_none(), "{account:?}: remedy 2 after 4");
                 self.placed += 1;
             }
+            Event::CompetitionStarted { account, .. } => {
+                self.on_fresh_prices(&account, view, held)?;
+                let episode = self.episode(&account)?;
+                ensure!(episode.refused.is_none(), "{account:?}: remedy 3 after 4");
+            }
+            Event::BidFilled {
+                account,
+                taker,
+                portion,
+                ..
+            } => {
+                self.on_fresh_prices(&account, view, held)?;
+                let episode = self.episode(&account)?;
+                ensure!(episode.refused.is_none(), "{account:?}: remedy 3 after 4");
+                for (market, lots, _) in portion.positions {
+                    *held.lots(&account, market) -= lots;
+                    *held.lots(&taker, market) += lots;
+                    let lots = lots.unsigned_abs();
+                    self.remedies[2].add(&account, lots, notional(lots, market, view)?);
+                }
+            }
             Event::InsurancePaid {
                 account,
                 paid,
@@ -508,6 +529,7 @@ fn escalation(why: Escalation) -> &'static str {
         Escalation::Backlog => "backlog",
         Escalation::MarketExhausted => "market exhausted",
         Escalation::Frozen => "vault asked again",
+        Escalation::CompetitionExhausted => "competition exhausted",
     }
 }
 
