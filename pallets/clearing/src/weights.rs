@@ -78,43 +78,43 @@ impl WeightInfo for () {
 pub struct SubstrateWeight<T>(PhantomData<T>);
 
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
-    /// 175 µs, 11 keys read, 9 written.
+    /// 174 µs, 11 keys read, 9 written.
     fn withdraw() -> Weight {
-        Weight::from_parts(175_430_000, 0).saturating_add(T::DbWeight::get().reads_writes(11, 9))
+        Weight::from_parts(173_620_000, 0).saturating_add(T::DbWeight::get().reads_writes(11, 9))
     }
-    /// 179 µs, 8 keys read, 6 written.
+    /// 178 µs, 8 keys read, 6 written.
     fn transfer() -> Weight {
-        Weight::from_parts(178_630_000, 0).saturating_add(T::DbWeight::get().reads_writes(8, 6))
+        Weight::from_parts(177_970_000, 0).saturating_add(T::DbWeight::get().reads_writes(8, 6))
     }
     /// 150 µs, 10 keys read, 9 written.
     fn deposit_for() -> Weight {
         Weight::from_parts(150_260_000, 0).saturating_add(T::DbWeight::get().reads_writes(10, 9))
     }
-    /// 136 µs, 9 keys read, 2 written; 20.52 µs, 5 keys read, 1 written for each of `markets`.
+    /// 136 µs, 9 keys read, 2 written; 19.64 µs, 5 keys read, 1 written for each of `markets`.
     fn close(markets: u32) -> Weight {
-        Weight::from_parts(136_000_000, 0)
+        Weight::from_parts(136_250_000, 0)
             .saturating_add(T::DbWeight::get().reads_writes(9, 2))
-            .saturating_add(Weight::from_parts(20_530_000, 0).saturating_mul(markets.into()))
+            .saturating_add(Weight::from_parts(19_640_000, 0).saturating_mul(markets.into()))
             .saturating_add(
                 T::DbWeight::get()
                     .reads_writes(5, 1)
                     .saturating_mul(markets.into()),
             )
     }
-    /// 4.71 µs, 1 keys read, 1 written, one among 64.
+    /// 4.62 µs, 1 keys read, 1 written, one among 64.
     fn fill() -> Weight {
-        Weight::from_parts(4_720_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
+        Weight::from_parts(4_630_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
     }
-    /// 30.33 µs, 5 keys read, 3 written, one among 64.
+    /// 28.26 µs, 5 keys read, 3 written, one among 64.
     fn small_party() -> Weight {
-        Weight::from_parts(30_330_000, 0).saturating_add(T::DbWeight::get().reads_writes(5, 3))
+        Weight::from_parts(28_270_000, 0).saturating_add(T::DbWeight::get().reads_writes(5, 3))
     }
-    /// 359 µs, 71 keys read, 37 written, one among 64.
+    /// 322 µs, 71 keys read, 37 written, one among 64.
     fn full_party() -> Weight {
-        Weight::from_parts(359_030_000, 0).saturating_add(T::DbWeight::get().reads_writes(71, 37))
+        Weight::from_parts(321_790_000, 0).saturating_add(T::DbWeight::get().reads_writes(71, 37))
     }
-    /// 110 µs, 4 keys read, 4 written, one among 8.
+    /// 106 µs, 4 keys read, 4 written, one among 8.
     fn request() -> Weight {
-        Weight::from_parts(109_930_000, 0).saturating_add(T::DbWeight::get().reads_writes(4, 4))
+        Weight::from_parts(106_410_000, 0).saturating_add(T::DbWeight::get().reads_writes(4, 4))
     }
 }

@@ -164,101 +164,101 @@ impl WeightInfo for () {
 pub struct SubstrateWeight<T>(PhantomData<T>);
 
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
-    /// 36.48 µs, 2 keys read, 1 written.
+    /// 38.37 µs, 2 keys read, 1 written.
     fn loss_cap() -> Weight {
-        Weight::from_parts(36_490_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 1))
+        Weight::from_parts(38_370_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 1))
     }
-    /// 728 µs, 354 keys read, 4 written.
+    /// 719 µs, 355 keys read, 4 written.
     fn idle() -> Weight {
-        Weight::from_parts(728_160_000, 0).saturating_add(T::DbWeight::get().reads_writes(354, 4))
+        Weight::from_parts(718_630_000, 0).saturating_add(T::DbWeight::get().reads_writes(355, 4))
     }
-    /// 4.88 µs, 1 keys read, 0 written, one among 64.
+    /// 4.26 µs, 1 keys read, 0 written, one among 64.
     fn pop() -> Part {
         Part {
-            time: 4_880_000,
+            time: 4_270_000,
             reads: 1,
             writes: 0,
         }
     }
-    /// 171 µs, 21 keys read, 21 written, one among 3.
+    /// 174 µs, 21 keys read, 21 written, one among 3.
     fn look() -> Part {
         Part {
-            time: 171_430_000,
+            time: 173_660_000,
             reads: 21,
             writes: 21,
         }
     }
-    /// 23.38 µs, 5 keys read, 3 written, one among 32.
+    /// 23.85 µs, 5 keys read, 3 written, one among 32.
     fn small_look() -> Part {
         Part {
-            time: 23_380_000,
+            time: 23_850_000,
             reads: 5,
             writes: 3,
         }
     }
-    /// 534 µs, 91 keys read, 57 written, one among 3.
+    /// 533 µs, 91 keys read, 57 written, one among 3.
     fn liquidate() -> Part {
         Part {
-            time: 534_170_000,
+            time: 532_520_000,
             reads: 91,
             writes: 57,
         }
     }
-    /// 68.43 µs, 3 keys read, 2 written, one among 32.
+    /// 65.22 µs, 3 keys read, 2 written, one among 32.
     fn small_liquidate() -> Part {
         Part {
-            time: 68_440_000,
+            time: 65_220_000,
             reads: 3,
             writes: 2,
         }
     }
-    /// 1471 µs, 581 keys read, 160 written.
+    /// 1425 µs, 583 keys read, 160 written.
     fn cancel() -> Weight {
-        Weight::from_parts(1_471_270_000, 0)
-            .saturating_add(T::DbWeight::get().reads_writes(581, 160))
+        Weight::from_parts(1_424_680_000, 0)
+            .saturating_add(T::DbWeight::get().reads_writes(583, 160))
     }
-    /// 89.64 µs, 2 keys read, 2 written, one among 3.
+    /// 94.20 µs, 2 keys read, 2 written, one among 3.
     fn deleverage() -> Part {
         Part {
-            time: 89_650_000,
+            time: 94_200_000,
             reads: 2,
             writes: 2,
         }
     }
-    /// 12.99 µs, 1 keys read, 1 written, one among 32.
+    /// 13.44 µs, 1 keys read, 1 written, one among 32.
     fn small_deleverage() -> Part {
         Part {
-            time: 13_000_000,
+            time: 13_440_000,
             reads: 1,
             writes: 1,
         }
     }
-    /// 6.49 µs, 1 keys read, 0 written, one among 128.
+    /// 6.17 µs, 1 keys read, 0 written, one among 128.
     fn rank() -> Part {
         Part {
-            time: 6_500_000,
+            time: 6_180_000,
             reads: 1,
             writes: 0,
         }
     }
-    /// Not measured: twice a call of the loss cap, and a list of all bids decoded and encoded.
+    /// 76.85 µs, 3 keys read, 1 written.
     fn bid() -> Weight {
-        Weight::from_parts(150_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(4, 1))
+        Weight::from_parts(76_860_000, 0).saturating_add(T::DbWeight::get().reads_writes(3, 1))
     }
-    /// Not measured: two liquidations, of which each assesses and writes two accounts.
+    /// 262 µs, 39 keys read, 45 written, one among 3.
     fn fill_bid() -> Part {
         Part {
-            time: 1_213_500_000,
-            reads: 182,
-            writes: 114,
+            time: 261_650_000,
+            reads: 39,
+            writes: 45,
         }
     }
-    /// Not measured: two liquidations.
+    /// 19.88 µs, 1 keys read, 1 written, one among 16.
     fn small_fill_bid() -> Part {
         Part {
-            time: 165_040_000,
-            reads: 6,
-            writes: 4,
+            time: 19_890_000,
+            reads: 1,
+            writes: 1,
         }
     }
 }

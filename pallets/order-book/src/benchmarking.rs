@@ -387,6 +387,7 @@ mod benchmarks {
     /// `m` markets with triggers on both sides of their marks, which reached none.
     #[benchmark]
     fn triggers(m: Linear<0, 8>) {
+        T::BenchmarkHelper::market();
         let mut view = T::View::view();
         view.markets.truncate(m as usize);
         let of = trader::<T>(0);

@@ -129,75 +129,75 @@ impl WeightInfo for () {
 pub struct SubstrateWeight<T>(PhantomData<T>);
 
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
-    /// 51.66 µs, 3 keys read, 1 written; 19.85 µs, 0 keys read, 0 written for each of `places`; 0.97 µs, 0 keys read, 0 written for each of `changes`; 0.19 µs, 0 keys read, 0 written for each of `open`.
+    /// 54.50 µs, 3 keys read, 1 written; 19.53 µs, 0 keys read, 0 written for each of `places`; 0.94 µs, 0 keys read, 0 written for each of `changes`; 0.19 µs, 0 keys read, 0 written for each of `open`.
     fn submit(places: u32, changes: u32, open: u32) -> Weight {
-        Weight::from_parts(51_660_000, 0)
+        Weight::from_parts(54_500_000, 0)
             .saturating_add(T::DbWeight::get().reads_writes(3, 1))
-            .saturating_add(Weight::from_parts(19_860_000, 0).saturating_mul(places.into()))
-            .saturating_add(Weight::from_parts(980_000, 0).saturating_mul(changes.into()))
+            .saturating_add(Weight::from_parts(19_530_000, 0).saturating_mul(places.into()))
+            .saturating_add(Weight::from_parts(950_000, 0).saturating_mul(changes.into()))
             .saturating_add(Weight::from_parts(190_000, 0).saturating_mul(open.into()))
     }
-    /// 31.87 µs, 2 keys read, 2 written, one among 32.
+    /// 34.52 µs, 2 keys read, 2 written, one among 32.
     fn closing() -> Weight {
-        Weight::from_parts(31_870_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 2))
+        Weight::from_parts(34_530_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 2))
     }
-    /// 17.52 µs, 2 keys read, 2 written, one among 32.
+    /// 18.46 µs, 2 keys read, 2 written, one among 32.
     fn small_closing() -> Weight {
-        Weight::from_parts(17_530_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 2))
+        Weight::from_parts(18_470_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 2))
     }
-    /// 2.81 µs, 1 keys read, 1 written, one among 32.
+    /// 2.77 µs, 1 keys read, 1 written, one among 32.
     fn placed() -> Weight {
-        Weight::from_parts(2_820_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
+        Weight::from_parts(2_770_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
     }
-    /// 3.02 µs, 1 keys read, 1 written, one among 32.
+    /// 2.93 µs, 1 keys read, 1 written, one among 32.
     fn left() -> Weight {
-        Weight::from_parts(3_030_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
+        Weight::from_parts(2_930_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
     }
-    /// 282 µs, 72 keys read, 7 written.
+    /// 188 µs, 40 keys read, 7 written.
     fn match_market() -> Weight {
-        Weight::from_parts(282_040_000, 0).saturating_add(T::DbWeight::get().reads_writes(72, 7))
+        Weight::from_parts(188_280_000, 0).saturating_add(T::DbWeight::get().reads_writes(40, 7))
     }
-    /// 0.98 µs, 0 keys read, 0 written, one among 128.
+    /// 0.68 µs, 0 keys read, 0 written, one among 128.
     fn read() -> Weight {
-        Weight::from_parts(990_000, 0)
+        Weight::from_parts(690_000, 0)
     }
-    /// Not measured: two keys of the index written, the reaches read.
+    /// 2.59 µs, 0 keys read, 2 written, one among 31.
     fn arm() -> Weight {
-        Weight::from_parts(10_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(3, 2))
+        Weight::from_parts(2_590_000, 0).saturating_add(T::DbWeight::get().writes(2))
     }
-    /// Not measured: two keys of the index written.
+    /// 1.74 µs, 0 keys read, 2 written, one among 31.
     fn disarm() -> Weight {
-        Weight::from_parts(5_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 2))
+        Weight::from_parts(1_750_000, 0).saturating_add(T::DbWeight::get().writes(2))
     }
-    /// Not measured: two keys sought for each of `markets`, the reaches read and written.
+    /// 5.22 µs, 1 keys read, 0 written; 10.41 µs, 2 keys read, 0 written for each of `markets`.
     fn triggers(markets: u32) -> Weight {
-        Weight::from_parts(60_000_000, 0)
-            .saturating_add(T::DbWeight::get().reads_writes(1, 1))
-            .saturating_add(Weight::from_parts(12_000_000, 0).saturating_mul(markets.into()))
+        Weight::from_parts(5_220_000, 0)
+            .saturating_add(T::DbWeight::get().reads(1))
+            .saturating_add(Weight::from_parts(10_410_000, 0).saturating_mul(markets.into()))
             .saturating_add(T::DbWeight::get().reads(2).saturating_mul(markets.into()))
     }
-    /// Not measured: the account, two keys of the index, the market's notes.
+    /// 40.41 µs, 2 keys read, 3 written, one among 32.
     fn fire() -> Weight {
-        Weight::from_parts(150_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(5, 4))
+        Weight::from_parts(40_420_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 3))
     }
-    /// Not measured: the account and two keys of the index.
+    /// 15.57 µs, 2 keys read, 3 written, one among 8.
     fn expire() -> Weight {
-        Weight::from_parts(60_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(4, 4))
+        Weight::from_parts(15_570_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 3))
     }
-    /// 53.16 µs, 69 keys read, 2 written; 2110 µs, 98 keys read, 100 written for each of `pages`; 202 µs, 67 keys read, 5 written for each of `markets`.
+    /// 49.26 µs, 70 keys read, 2 written; 2075 µs, 98 keys read, 100 written for each of `pages`; 136 µs, 35 keys read, 5 written for each of `markets`.
     fn housekeep(pages: u32, markets: u32) -> Weight {
-        Weight::from_parts(53_170_000, 0)
-            .saturating_add(T::DbWeight::get().reads_writes(69, 2))
-            .saturating_add(Weight::from_parts(2_109_820_000, 0).saturating_mul(pages.into()))
+        Weight::from_parts(49_270_000, 0)
+            .saturating_add(T::DbWeight::get().reads_writes(70, 2))
+            .saturating_add(Weight::from_parts(2_074_960_000, 0).saturating_mul(pages.into()))
             .saturating_add(
                 T::DbWeight::get()
                     .reads_writes(98, 100)
                     .saturating_mul(pages.into()),
             )
-            .saturating_add(Weight::from_parts(202_270_000, 0).saturating_mul(markets.into()))
+            .saturating_add(Weight::from_parts(135_920_000, 0).saturating_mul(markets.into()))
             .saturating_add(
                 T::DbWeight::get()
-                    .reads_writes(67, 5)
+                    .reads_writes(35, 5)
                     .saturating_mul(markets.into()),
             )
     }
