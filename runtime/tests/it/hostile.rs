@@ -513,6 +513,19 @@ fn liquidation(hostile: &mut Hostile) {
     hostile.by_root(schedule(u16::MAX, 0), "UnknownMarket");
     hostile.by_root(lower(u16::MAX, 0), "UnknownMarket");
     hostile.by_root(cancel(u16::MAX), "UnknownMarket");
+    let bid = |sub, fraction, least_discount| Call::<Runtime>::bid {
+        sub,
+        account: main_account(Charlie),
+        fraction,
+        least_discount,
+    };
+    hostile.only_signed(bid(0, 1_000_000, 0));
+    for (fraction, discount) in [(0, 0), (1_000_001, 0), (u32::MAX, 0), (1, u32::MAX)] {
+        hostile.by(Bob, bid(0, fraction, discount), "BadFraction");
+    }
+    hostile.by(Bob, bid(9, 1, 0), "NoAccount");
+    hostile.by(Dave, bid(0, 1, 0), "NoAccount");
+    hostile.by(Bob, bid(0, 1, 1_000_000), "NotCompeting");
 }
 
 fn order_book(hostile: &mut Hostile) {

@@ -87,6 +87,10 @@ impl<T: Config> Pallet<T> {
 
     /// Takes a bid in for this block's close. Returns what it is charged for, see [`Pallet::bid_weight`].
     pub(crate) fn take_bid(bid: Bid<T::AccountId>) -> Result<u32, Error<T>> {
+        ensure!(
+            (1..=MILLION).contains(&bid.fraction) && bid.least_discount <= MILLION,
+            Error::<T>::BadFraction
+        );
         let taker = T::Ledger::account(&bid.taker).ok_or(Error::<T>::NoAccount)?;
         ensure!(
             taker.standing == Standing::Good,
@@ -95,10 +99,6 @@ impl<T: Config> Pallet<T> {
         // Standing changes in closes alone: no extrinsic of this block has a say in it.
         let account = T::Ledger::account(&bid.account).filter(competes);
         let account = account.ok_or(Error::<T>::NotCompeting)?;
-        ensure!(
-            (1..=MILLION).contains(&bid.fraction) && bid.least_discount <= MILLION,
-            Error::<T>::BadFraction
-        );
         // It may come to hold positions in the markets of its orders, too.
         let ordered = u32::try_from(taker.orders.len()).unwrap_or(u32::MAX);
         let holdings = account
