@@ -387,6 +387,7 @@ mod tests {
             ("gtc", Tif::Gtc),
             ("IOC", Tif::Ioc),
             ("post-only", Tif::PostOnly),
+            ("fok", Tif::Fok),
             ("gtt:60s", Tif::ForSeconds(60)),
             ("gtt:5m", Tif::ForSeconds(300)),
             ("gtt:2h", Tif::ForSeconds(7_200)),
@@ -396,7 +397,7 @@ mod tests {
         }
         for text in [
             "",
-            "fok",
+            "fill",
             "gtt",
             "gtt:",
             "gtt:0s",

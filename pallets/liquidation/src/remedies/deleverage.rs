@@ -20,7 +20,7 @@ use crate::{
     Config, Event, Pallet, Refusal, RiskDirectory,
 };
 use alloc::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     vec::Vec,
 };
 use codec::Encode;
@@ -39,6 +39,8 @@ pub(crate) struct Counterparties<AccountId> {
     /// Entries of the index that may still be read.
     reads: u32,
     lines: BTreeMap<(MarketId, Side), Line<AccountId>>,
+    /// Written since the close began with them, to get another entry: whoever read them before has to read them again.
+    moved: BTreeSet<AccountRef<AccountId>>,
     /// Entries that writing a changed account will append, as it was paid for.
     paid: BTreeMap<AccountRef<AccountId>, u32>,
     /// As they are after the accounts that were closed so far; to be written.
@@ -69,6 +71,7 @@ impl<AccountId: Ord + Clone> Counterparties<AccountId> {
             steps: capacity.deleveraged,
             reads: capacity.ranks,
             lines: BTreeMap::new(),
+            moved: BTreeSet::new(),
             paid: BTreeMap::new(),
             changed: BTreeMap::new(),
         }
@@ -299,14 +302,15 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Writes a counterparty that somebody else is going to read.
+    /// Writes a counterparty that somebody else is going to read. Returns whether it is another than when the close began with it.
     pub(crate) fn release(
         of: &AccountRef<T::AccountId>,
         view: &RiskView,
         across: &mut Counterparties<T::AccountId>,
     ) -> Result<bool, Refusal> {
+        let was_moved = across.moved.remove(of);
         match across.changed.remove(of) {
-            None => Ok(false),
+            None => Ok(was_moved),
             Some(changed) => Self::write(of, changed, view).map(|()| true),
         }
     }
@@ -428,6 +432,7 @@ impl<T: Config> Pallet<T> {
             Self::write(&of, account, view)?;
             across.changed.remove(&of);
             across.line(market, side).next.pop_front();
+            across.moved.insert(of);
         }
     }
 

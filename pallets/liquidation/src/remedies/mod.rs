@@ -160,7 +160,11 @@ impl<T: Config> Pallet<T> {
             if cases.is_empty() {
                 break;
             }
-            for case in cases {
+            for mut case in cases {
+                // As others' closings left it.
+                if Self::release(&case.of, view, &mut close.across)? {
+                    case = Self::look_at(&case.of, view);
+                }
                 if done.insert(case.of.clone()) && Self::is_beyond_the_market(&case, close)? {
                     Self::work_on(case, close)?;
                 } else {
