@@ -16,7 +16,7 @@ use novate_risk::apply_trade;
 use novate_types::{
     math::position_value_floor, AccountRef, Cash, Direction, Ledger, LedgerError, MarketId,
     MarketView, OrderBook, Ppm, Price, RiskAxis, RiskModel, Side, SignedLots, Standing,
-    MAX_OPEN_ORDERS, MAX_POSITIONS, MILLION, QUANTUMS,
+    MAX_HOLDINGS, MAX_OPEN_ORDERS, MAX_POSITIONS, MILLION, QUANTUMS,
 };
 use remedies::competition::COMPETITION_CLOSES;
 
@@ -231,6 +231,9 @@ fn a_bid<T: Config>(taker: Of<T>) -> Bid<T::AccountId> {
         account: T::BenchmarkHelper::account(0),
         fraction: MILLION,
         least_discount: 0,
+        carries: 0,
+        tie: [u8::MAX; 16],
+        holdings: MAX_HOLDINGS,
     }
 }
 
@@ -442,11 +445,11 @@ mod benchmarks {
         assert_eq!(live, n);
     }
 
-    /// The last bid that its block takes.
+    /// A bid that takes another's place, as its block has as many as it takes.
     #[benchmark]
     fn bid() {
         competing::<T>(1, usize::MAX);
-        let others = (2..=T::MaxBids::get()).map(|number| Bid {
+        let others = (1..=T::MaxBids::get()).map(|number| Bid {
             account: T::BenchmarkHelper::account(number),
             ..a_bid::<T>(T::BenchmarkHelper::account(0))
         });
@@ -456,11 +459,14 @@ mod benchmarks {
             account,
             fraction,
             least_discount,
+            ..
         } = a_bid::<T>(T::BenchmarkHelper::account(1));
         let origin = frame_system::RawOrigin::Signed(taker.owner);
         #[extrinsic_call]
         _(origin, taker.sub, account, fraction, least_discount);
-        assert_eq!(Bids::<T>::get().len(), T::MaxBids::get() as usize);
+        let bids = Bids::<T>::get();
+        assert_eq!(bids.len(), T::MaxBids::get() as usize);
+        assert!(bids.last().is_some_and(|last| last.carries > 0));
     }
 
     #[benchmark]

@@ -457,7 +457,7 @@ pub mod pallet {
         NotCompeting,
         /// A fraction is between 1 and 1,000,000 ppm, a discount at most 1,000,000.
         BadFraction,
-        /// This block takes no more bids, for this account or at all; bid in the next.
+        /// This block takes no more bids, for this account or at all, but of takers with more free margin; bid in the next.
         TooManyBids,
     }
 
@@ -644,7 +644,9 @@ pub mod pallet {
         /// whose `least_discount` (ppm of the way to the bankruptcy value) is not reached is dropped. So is one that its
         /// account, with all that it asked for, would not cover initially.
         ///
-        /// A bid is for this block alone. Another of the same owner for the same account in the same block takes its place.
+        /// A bid is for this block alone. Another of the same owner for the same account in the same block takes its place. Where there are
+        /// more than [`Config::MaxBids`], or for an account than [`Config::MaxBidsPerAccount`], those stay whose takers had free margin for
+        /// most of what they ask for when the block began; one whose `least_discount` is not reached gives way to any other.
         ///
         /// ## Errors
         ///
@@ -653,7 +655,7 @@ pub mod pallet {
         ///
         /// ## Events
         ///
-        /// In the close: [`Event::BidFilled`] or [`Event::BidDropped`].
+        /// In the close: [`Event::BidFilled`] or [`Event::BidDropped`]. Before it, if others' bids take its place: [`Event::BidDropped`].
         #[pallet::call_index(3)]
         #[pallet::weight(Pallet::<T>::bid_weight(MAX_HOLDINGS))]
         pub fn bid(
@@ -664,12 +666,7 @@ pub mod pallet {
             least_discount: Ppm,
         ) -> DispatchResultWithPostInfo {
             let taker = AccountRef::new(ensure_signed(origin)?, sub);
-            let holdings = Self::take_bid(Bid {
-                taker,
-                account,
-                fraction,
-                least_discount,
-            })?;
+            let holdings = Self::take_bid(taker, account, fraction, least_discount)?;
             Ok(Some(Self::bid_weight(holdings)).into())
         }
     }
