@@ -481,6 +481,11 @@ pub mod pallet {
                 Self::calm_allowance() >= least,
                 "the largest account is within the reach of a close that counts its time"
             );
+            let finding = Self::calm_allowance().div_ceil(FINDING_PART);
+            assert!(
+                Self::calm_allowance().saturating_sub(finding) >= Meter::<T>::of(0).largest_start(),
+                "what finding leaves is enough for the largest account, its triggers included"
+            );
             let largest = types::steps_of(MAX_HOLDINGS);
             assert!(
                 calm.pops > 0
@@ -785,6 +790,8 @@ impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
         Self::sweep(now);
         let mut steps = Self::capacity().liquidations;
         let cases = Self::reach(now, &mut steps, &meter);
+        let leaving = cases.iter().map(|case| meter.left_behind(case.triggers()));
+        meter.spend(leaving.fold(0, u64::saturating_add));
         let accounts = cases.iter().map(|case| case.of.clone());
         // Each took a step at least.
         Working::<T>::put(BoundedVec::truncate_from(accounts.collect()));
