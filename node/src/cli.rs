@@ -3,8 +3,12 @@
 use crate::oracle_sources::SourceOverride;
 use clap::Parser;
 
+/// Transactions that the pool holds unless told otherwise: a burst of ten thousand orders is refused none (`docs/performance.md`).
+const POOL_LIMIT: &str = "32768";
+
 /// A Novate validator or full node.
 #[derive(Debug, Parser)]
+#[command(mut_arg("pool_limit", |arg| arg.default_value(POOL_LIMIT)))]
 pub struct Cli {
     /// Without one, the node runs.
     #[command(subcommand)]
@@ -44,4 +48,16 @@ pub enum Subcommand {
     Revert(sc_cli::RevertCmd),
     /// Db meta columns information.
     ChainInfo(sc_cli::ChainInfoCmd),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pool_holds_a_burst_of_orders_unless_told_otherwise() {
+        let limit = |args: &[&str]| Cli::parse_from(args).run.pool_config.pool_limit;
+        assert_eq!(limit(&["novate-node"]), 32_768);
+        assert_eq!(limit(&["novate-node", "--pool-limit=100"]), 100);
+    }
 }
