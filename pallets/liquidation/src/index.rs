@@ -30,8 +30,9 @@ use frame_support::{storage::with_storage_layer, traits::Get};
 use novate_risk::{safe_moves, Move, RELATIVE_ONE};
 use novate_types::{
     math::{mul_div_ceil, mul_div_floor},
-    AccountRef, Assessment, BlockNumber, Direction, Ledger, MarginAccount, Position, RankSlot,
-    RiskAxis, RiskError, RiskIndex, RiskModel, RiskSlot, RiskView, Side, Standing, ThresholdSweep,
+    AccountRef, Assessment, BlockNumber, Direction, Ledger, Liquidations, MarginAccount, Position,
+    RankSlot, RiskAxis, RiskError, RiskIndex, RiskModel, RiskSlot, RiskView, Side, Standing,
+    ThresholdSweep,
 };
 
 /// One account below maintenance margin among so many looked at means that there are more where the budget ended.
@@ -761,7 +762,12 @@ impl<T: Config> Pallet<T> {
         });
         let (steps, changed) = match became {
             Became::Same => (steps, 0),
-            Became::Queued => (QUEUED_STEPS, meter.keys(2)),
+            Became::Queued => {
+                if Self::presses() {
+                    meter.set_aside(meter.put_by(holdings));
+                }
+                (QUEUED_STEPS, meter.keys(2))
+            }
             Became::Moved(entries) => {
                 let changed = meter.keys(1).saturating_add(meter.appended(entries));
                 (steps, changed)

@@ -66,8 +66,8 @@ use novate_types::{LiquidationOrder, Liquidations, RiskView, MAX_MARKETS};
 
 /// Steps that a queued account is reckoned to take, see [`Work`].
 const STEPS_PER_QUEUED: u32 = 8;
-/// Of the time that a close under pressure has, one part in so many is for finding accounts; the remedies have the rest, and what finding
-/// leaves.
+/// Of the time that a close under pressure has, one part in so many is for finding accounts however long the queue is. The rest is for those
+/// in the queue and those found, and what they do not need for finding more.
 const FINDING_PART: u64 = 3;
 /// Keys that the accounts liquidated in a close change together: pots and open interest of every market, buckets of the queue, counters.
 const SHARED_KEYS: u32 = 2 * MAX_MARKETS + 128 + 8;
@@ -782,9 +782,14 @@ impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
         Self::count_vault_loss(before, now);
         let mut meter = Self::meter();
         // What a calm one finds is bounded by its counts.
-        let mut part = meter.split(if Self::presses() { FINDING_PART } else { 1 });
-        let thresholds_wait = Self::pop_crossed(now, &mut part);
-        meter.give_back(part);
+        if Self::presses() {
+            let each = meter.put_by(weights::SMALL_POSITIONS);
+            let queued = each.saturating_mul(Queue::<T>::count().into());
+            let finding = meter.left().div_ceil(FINDING_PART);
+            meter.set_aside(queued.min(meter.left().saturating_sub(finding)));
+        }
+        let thresholds_wait = Self::pop_crossed(now, &mut meter);
+        meter.release();
         Self::sweep(now);
         let mut steps = Self::capacity().liquidations;
         let cases = Self::reach(now, &mut steps, &meter);

@@ -19,7 +19,7 @@ use crate::{
     queue::Case,
     types::{opened, HalfClose},
     weights::SMALL_POSITIONS,
-    Config, Escalation, Event, Pallet, Refusal, Working,
+    Config, Escalation, Event, Pallet, Queue, Refusal, Working,
 };
 use alloc::{collections::BTreeSet, vec::Vec};
 use competition::{competes, BidsByAccount, COMPETITION_CLOSES};
@@ -207,12 +207,25 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Takes an account through the remedies, if there is time.
-    fn work_on(mut case: Case<T::AccountId>, close: &mut Waterfall<'_, T>) -> Result<(), Refusal> {
+    fn work_on(case: Case<T::AccountId>, close: &mut Waterfall<'_, T>) -> Result<(), Refusal> {
+        let of = case.of.clone();
+        let found_now = Self::is_found_now(&of, close.view.block);
+        Self::take_through(case, found_now, close)?;
+        if found_now && !Queue::<T>::contains_key(&of) {
+            // Its place in the queue came and went: no key of it changes.
+            close.meter.earn(close.meter.keys(1));
+        }
+        Ok(())
+    }
+
+    fn take_through(
+        mut case: Case<T::AccountId>,
+        found_now: bool,
+        close: &mut Waterfall<'_, T>,
+    ) -> Result<(), Refusal> {
         let view = close.view;
         let of = case.of.clone();
-        let cost = close
-            .meter
-            .liquidation(case.holdings(), Self::is_found_now(&of, view.block));
+        let cost = close.meter.liquidation(case.holdings(), found_now);
         if !close.meter.affords(cost) {
             return Ok(Self::put_back_queued(&of)?);
         }
