@@ -275,6 +275,10 @@ pub fn take_release<AccountId>(
         )?;
     }
     account.open = release.open.clone();
+    if !release.disarmed.is_empty() {
+        let leaves = |sequence| release.disarmed.contains(sequence);
+        account.triggers.retain(|t| !leaves(&t.sequence));
+    }
     Ok(())
 }
 
