@@ -390,7 +390,10 @@ pub(crate) fn cancel_all<T: Config>(
     for order in &orders.open {
         notes.shrank(of, order, 0);
         // Of a TWAP's slice, its TWAP says so.
-        if orders.find_twap(OrderTarget::Sequence(order.sequence)).is_some() {
+        if orders
+            .find_twap(OrderTarget::Sequence(order.sequence))
+            .is_some()
+        {
             continue;
         }
         let (hidden, _) = orders.hidden(order.sequence);

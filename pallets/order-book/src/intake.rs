@@ -11,7 +11,10 @@ use alloc::{borrow::Cow, collections::BTreeSet, vec::Vec};
 use frame_support::{ensure, traits::Get};
 use novate_risk::{add_order, apply_trade, order_reserve, release_order};
 use novate_types::{
-    math::{add, notional_floor, shift_ceil, shift_floor, signed, sub, ticks_ceil, ticks_floor, trade_value},
+    math::{
+        add, notional_floor, shift_ceil, shift_floor, signed, sub, ticks_ceil, ticks_floor,
+        trade_value,
+    },
     AccountRef, Arrangement, BlockNumber, CancelReason, Cash, CurrentView, Ledger, Leg, Lots,
     MarginAccount, MarketId, MarketView, NewOrder, NewTrigger, NewTwap, Operation, OrderPrice,
     OrderTarget, Ppm, RiskModel, RiskView, Sequence, Side, Standing, Ticks, TimeInForce, Trigger,
@@ -466,10 +469,7 @@ impl<'a, T: Config> Session<'a, T> {
             TimeInForce::ImmediateOrCancel | TimeInForce::FillOrKill
         );
         ensure!(rests, OrderError::Contradiction);
-        ensure!(
-            display > 0 && display < order.lots,
-            OrderError::BadDisplay
-        );
+        ensure!(display > 0 && display < order.lots, OrderError::BadDisplay);
         ensure_worth(&self.account, market, order.side, display, ticks, false)
     }
 
@@ -479,10 +479,7 @@ impl<'a, T: Config> Session<'a, T> {
             Leg::Order(order) => (order, true),
             Leg::Trigger(trigger) => (&trigger.order, trigger.expires.is_some()),
         };
-        ensure!(
-            order.market == second.order.market,
-            OrderError::PairApart
-        );
+        ensure!(order.market == second.order.market, OrderError::PairApart);
         ensure!(
             expires && second.expires.is_some(),
             OrderError::PairWithoutExpiry
@@ -803,9 +800,8 @@ impl<'a, T: Config> Session<'a, T> {
         let mut orders = Vec::new();
         for order in self.orders.open.iter().filter(|o| leaves(o.sequence)) {
             let released = self.orders.whole(order).map_err(OrderError::from);
-            let released = released.and_then(|whole| {
-                release(&mut self.account, &whole, whole.lots, whole.reserve)
-            });
+            let released = released
+                .and_then(|whole| release(&mut self.account, &whole, whole.lots, whole.reserve));
             if let Err(error) = released {
                 self.account.orders = held;
                 return Err(error);

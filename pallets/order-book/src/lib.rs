@@ -107,8 +107,9 @@ pub mod pallet {
         intake::{armed_by, orders_of, Held, Session},
         types::{
             Accepted, AccountOrders, CancelledOrder, Directory, DueKey, FiredTrigger, Levels,
-            MaxReaches, Note, OrderError, Page, PageKey, Quotes, Reach, TriggerKey, Upkept, FILL_OR_KILL_READS,
-            GROUP_ORDERS, MAX_CANCELLED, MAX_WAITING, POSITION_READS, WAITING_READS,
+            MaxReaches, Note, OrderError, Page, PageKey, Quotes, Reach, TriggerKey, Upkept,
+            FILL_OR_KILL_READS, GROUP_ORDERS, MAX_CANCELLED, MAX_WAITING, POSITION_READS,
+            WAITING_READS,
         },
         weights::WeightInfo,
         Novating,

@@ -25,12 +25,7 @@ pub(crate) fn key_of<AccountId: Clone>(
     of: &AccountRef<AccountId>,
     twap: &Twap,
 ) -> DueKey<AccountId> {
-    (
-        twap.due.to_be_bytes(),
-        twap.tie,
-        of.clone(),
-        twap.sequence,
-    )
+    (twap.due.to_be_bytes(), twap.tie, of.clone(), twap.sequence)
 }
 
 /// Enters a TWAP's next slice into the index.

@@ -179,7 +179,7 @@ impl<T: Config> Pallet<T> {
         }
         ensure!(
             unowned == Unowned::<T>::get(),
-            "keys left behind by triggers are miscounted"
+            "keys left behind by triggers or TWAPs are miscounted"
         );
         ensure!(
             TriggerExpiries::<T>::iter_keys().count() == expiring,

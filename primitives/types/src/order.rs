@@ -280,7 +280,9 @@ impl NewTwap {
     pub fn target(&self, begun: u32) -> Lots {
         let whole = u128::from(self.order.lots).saturating_mul(begun.into());
         let part = whole.checked_div(self.slices.into()).unwrap_or(0);
-        Lots::try_from(part).unwrap_or(Lots::MAX).min(self.order.lots)
+        Lots::try_from(part)
+            .unwrap_or(Lots::MAX)
+            .min(self.order.lots)
     }
 
     /// Blocks from the first slice to the end.

@@ -29,10 +29,6 @@ fn long(lots: Lots) {
     assert_eq!(close().fills.len(), 2);
 }
 
-fn lots_of(owner: AccountId) -> SignedLots {
-    MockLedger::account(&account(owner)).unwrap().lots(BTC)
-}
-
 fn nothing_is_left() {
     assert_eq!(Armed::<Test>::iter().count(), 0);
     assert_eq!(TriggerExpiries::<Test>::iter().count(), 0);
@@ -51,11 +47,6 @@ fn room(triggers: u64) {
         .checked_sub(1)
         .map(|others| Pallet::<Test>::most_of_trigger() + each * others + looks);
     TriggerRoom::set(room.map_or(0, |room| room.ref_time()));
-}
-
-fn next_close() -> Closed {
-    System::reset_events();
-    close()
 }
 
 #[test]
