@@ -1,4 +1,4 @@
-//! What belongs to an account's orders and is no order of the book: the hidden part of icebergs, pairs, TWAPs. Each lies with its
+//! What belongs to an account's orders and is no order of the book: the hidden part of icebergs, pairs, TWAPs, pegs. Each lies with its
 //! account's open orders, which whoever needs it reads anyway; an account without any pays one byte.
 //!
 //! **Icebergs.** The open order is what shows. It fills, rests and is matched as any other; behind it stands what it hides, with the
@@ -18,7 +18,8 @@
 
 use crate::types::{share, AccountOrders, Locator, OrderError};
 use novate_types::{
-    Arrangement, Cash, ClientId, Lots, MathError, OrderTarget, Sequence, Twap, MAX_ARRANGEMENTS,
+    Arrangement, Cash, ClientId, Lots, MathError, OrderTarget, Peg, Sequence, Twap,
+    MAX_ARRANGEMENTS,
 };
 
 impl AccountOrders {
@@ -166,6 +167,29 @@ impl AccountOrders {
             OrderTarget::Client(id) => twap.terms.order.client_id == id,
         };
         self.twaps().find(is_meant).map(|twap| twap.sequence)
+    }
+
+    /// Terms of pegged orders.
+    pub fn pegs(&self) -> impl Iterator<Item = &Peg> {
+        self.arrangements.iter().filter_map(|a| match a {
+            Arrangement::Peg(peg) => Some(peg),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn peg_mut(&mut self, of: Sequence) -> Option<&mut Peg> {
+        self.arrangements.iter_mut().find_map(|a| match a {
+            Arrangement::Peg(peg) if peg.sequence == of => Some(peg),
+            _ => None,
+        })
+    }
+
+    /// Takes the terms of a pegged order, if it is one, from an order that has left.
+    pub(crate) fn unpeg(&mut self, of: Sequence) -> Option<Peg> {
+        let peg = self.pegs().find(|peg| peg.sequence == of).copied()?;
+        self.arrangements
+            .retain(|a| !matches!(a, Arrangement::Peg(peg) if peg.sequence == of));
+        Some(peg)
     }
 
     /// Orders that can be open at once of what is open and in slices: a slice has the place that its order keeps.

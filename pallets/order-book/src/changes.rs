@@ -3,8 +3,9 @@
 
 use crate::{
     book::Books,
+    due,
     intake::page_of,
-    slices, triggers,
+    triggers,
     types::{AccountOrders, CancelledOrder, Locator, Note, Place},
     Config, Event, Intake, Pallet, Waiting,
 };
@@ -66,6 +67,8 @@ pub(crate) struct Changes<T: Config> {
     cancelled: BTreeMap<MarketId, Vec<CancelledOrder<T::AccountId>>>,
     /// Icebergs of which all that they showed has filled.
     spent: Vec<(AccountRef<T::AccountId>, Locator)>,
+    /// Keys of indices that were left behind.
+    unowned: usize,
 }
 
 impl<T: Config> Default for Changes<T> {
@@ -75,6 +78,7 @@ impl<T: Config> Default for Changes<T> {
             accounts: BTreeMap::new(),
             cancelled: BTreeMap::new(),
             spent: Vec::new(),
+            unowned: 0,
         }
     }
 }
@@ -153,10 +157,15 @@ impl<T: Config> Changes<T> {
         };
         let order = *order;
         touched.changed = true;
+        let mut unpegged = None;
         if order.lots == 0 {
             touched.orders.open.remove(at);
+            unpegged = touched.orders.unpeg(sequence);
         }
         touched.release(order.market, order.side, lots, reserve);
+        if unpegged.is_some() {
+            self.unowned = self.unowned.saturating_add(1);
+        }
         if let Some(page) = page_of(&order) {
             if order.lots == 0 {
                 self.books.remove(page, of, sequence);
@@ -197,6 +206,7 @@ impl<T: Config> Changes<T> {
         };
         let trigger = account.triggers.remove(at);
         touched.disarmed.push(sequence);
+        self.unowned = self.unowned.saturating_add(1);
         let left = triggers::as_cancelled(of, &trigger, CancelReason::OtherExecuted);
         let market = trigger.terms.order.market;
         self.cancelled.entry(market).or_default().push(left);
@@ -293,11 +303,11 @@ impl<T: Config> Changes<T> {
             books,
             accounts,
             cancelled,
+            unowned,
             ..
         } = self;
         books.write();
-        let disarmed = accounts.values().map(|touched| touched.disarmed.len());
-        triggers::count_unowned::<T>(disarmed.sum());
+        triggers::count_unowned::<T>(unowned);
         for (market, orders) in cancelled {
             deposit_cancelled::<T>(market, orders);
         }
@@ -408,7 +418,7 @@ pub(crate) fn cancel_all<T: Config>(
             });
     }
     notes.leave();
-    let twaps = slices::leave_behind::<T>(of, &orders, reason);
+    let twaps = due::leave_behind::<T>(of, &orders, reason);
     for (market, left) in triggers::leave_behind::<T>(of, account, reason)
         .into_iter()
         .chain(twaps)

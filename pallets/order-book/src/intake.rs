@@ -3,9 +3,9 @@
 use crate::{
     book::group_of,
     changes::Notes,
-    slices, triggers,
+    due, triggers,
     types::{share, Accepted, AccountOrders, CancelledOrder, Locator, OrderError, PageKey, Place},
-    Config, Emptied, Error, Pallet,
+    Config, Due, Emptied, Error, Pallet,
 };
 use alloc::{borrow::Cow, collections::BTreeSet, vec::Vec};
 use frame_support::{ensure, traits::Get};
@@ -16,9 +16,9 @@ use novate_types::{
         trade_value,
     },
     AccountRef, Arrangement, BlockNumber, CancelReason, Cash, CurrentView, Ledger, Leg, Lots,
-    MarginAccount, MarketId, MarketView, NewOrder, NewTrigger, NewTwap, Operation, OrderPrice,
-    OrderTarget, Ppm, RiskModel, RiskView, Sequence, Side, Standing, Ticks, TimeInForce, Trigger,
-    Twap, MAX_HOLDINGS, MAX_OPEN_ORDERS, MAX_POSITIONS,
+    MarginAccount, MarketId, MarketView, NewOrder, NewPegged, NewTrigger, NewTwap, Operation,
+    OrderPrice, OrderTarget, Peg, Ppm, RiskModel, RiskView, Sequence, Side, Standing, Ticks,
+    TimeInForce, Trigger, Twap, MAX_HOLDINGS, MAX_OPEN_ORDERS, MAX_POSITIONS,
 };
 
 /// Farthest from the mark that a market order executes, where the market's band is not narrower.
@@ -56,6 +56,7 @@ pub(crate) fn orders_of(operation: &Operation) -> impl Iterator<Item = &NewOrder
             (Some(first), Some(&second.order))
         }
         Operation::PlaceTwap(twap) => (Some(&twap.order), None),
+        Operation::PlacePegged(pegged) => (Some(&pegged.order), None),
         Operation::Cancel(_) | Operation::Amend { .. } | Operation::CancelAll { .. } => {
             (None, None)
         }
@@ -63,10 +64,10 @@ pub(crate) fn orders_of(operation: &Operation) -> impl Iterator<Item = &NewOrder
     one.into_iter().chain(other)
 }
 
-/// Triggers and TWAPs that an operation brings, each with its keys in an index.
+/// Triggers, TWAPs and pegged orders that an operation brings, each with its keys in an index.
 pub(crate) const fn armed_by(operation: &Operation) -> u32 {
     match operation {
-        Operation::PlaceTrigger(_) | Operation::PlaceTwap(_) => 1,
+        Operation::PlaceTrigger(_) | Operation::PlaceTwap(_) | Operation::PlacePegged(_) => 1,
         Operation::PlacePair { first, .. } => match first {
             Leg::Order(_) => 1,
             Leg::Trigger(_) => 2,
@@ -176,6 +177,7 @@ impl<'a, T: Config> Session<'a, T> {
                 .map(Accepted::Placed),
             Operation::PlacePair { first, second } => self.pair(first, second),
             Operation::PlaceTwap(terms) => self.schedule(terms).map(Accepted::Scheduled),
+            Operation::PlacePegged(terms) => self.peg(terms).map(Accepted::Placed),
         }?;
         self.changed = true;
         Ok(done)
@@ -267,7 +269,7 @@ impl<'a, T: Config> Session<'a, T> {
             return Some((market, Step::Over(rest)));
         };
         twap.due = next;
-        slices::expect::<T>(self.of, twap);
+        Due::<T>::insert(due::slice_of(self.of, twap), ());
         if lots == 0 || slice.is_some() {
             return Some((market, Step::Nothing));
         }
@@ -276,6 +278,35 @@ impl<'a, T: Config> Session<'a, T> {
             ..terms.order
         };
         Some((market, Step::Slice(self.enter(order, sequence))))
+    }
+
+    /// Looks at what a pegged order follows, moves it if that moved, and enters the next look into the index. Whether it moved; `None` if the
+    /// account has no such order.
+    pub fn follow(&mut self, sequence: Sequence) -> Option<bool> {
+        let at = self.orders.find(OrderTarget::Sequence(sequence))?;
+        let peg = self.orders.peg_mut(sequence)?;
+        peg.due = self.now.saturating_add(1);
+        let peg = *peg;
+        self.changed = true;
+        Due::<T>::insert(due::look_of(self.of, &peg), ());
+        let order = self.orders.open.get_mut(at)?;
+        let market = self.view.market(order.market);
+        let market = market.ok().filter(|market| due::are_moved(market));
+        let limit = market.and_then(|market| {
+            due::limit_of::<T>(market, order.side, &peg, Some(order.ticks)).ok()
+        });
+        let Some(ticks) = limit.filter(|ticks| *ticks != order.ticks) else {
+            return Some(false);
+        };
+        let before = *order;
+        order.ticks = ticks;
+        // One that waits for its market is noted there, and is new already.
+        if before.place != Place::Intake {
+            (order.place, order.block) = (Place::Intake, self.now);
+            self.shrunk.push((before, 0));
+            self.new.push((before.market, sequence));
+        }
+        Some(true)
     }
 
     /// Writes what changed. Returns what a trigger that fired excluded.
@@ -539,8 +570,51 @@ impl<'a, T: Config> Session<'a, T> {
             terms: *terms,
         };
         self.orders.arrange(Arrangement::Twap(twap))?;
-        slices::expect::<T>(self.of, &twap);
+        Due::<T>::insert(due::slice_of(self.of, &twap), ());
         self.orders.new = self.orders.new.saturating_add(1);
+        Ok(sequence)
+    }
+
+    /// Takes in an order whose limit follows a price, held as if it were at its worst; it meets the market at the limit of this block's
+    /// close.
+    fn peg(&mut self, terms: &NewPegged) -> Result<Sequence, OrderError> {
+        let order = &terms.order;
+        let OrderPrice::Limit(worst) = order.price else {
+            return Err(OrderError::BadPeg);
+        };
+        ensure!(
+            order.time_in_force == TimeInForce::PostOnly,
+            OrderError::BadPeg
+        );
+        self.orders.ensure_arrangeable()?;
+        let market = self.market_of(order)?;
+        let mut peg = Peg {
+            sequence: 0,
+            tie: 0,
+            due: self.now,
+            worst,
+            anchor: terms.anchor,
+            offset: terms.offset,
+        };
+        let ticks = due::limit_of::<T>(market, order.side, &peg, None)?;
+        // Worth an order where it is, and where it is held.
+        ensure_worth(
+            &self.account,
+            market,
+            order.side,
+            order.lots,
+            ticks,
+            order.reduce_only,
+        )?;
+        let sequence = self.place(order, None, Source::New)?;
+        peg.sequence = sequence;
+        peg.tie = triggers::tie::<T>(self.of, sequence);
+        self.orders.arrange(Arrangement::Peg(peg))?;
+        Due::<T>::insert(due::look_of(self.of, &peg), ());
+        let at = self.orders.find(OrderTarget::Sequence(sequence));
+        if let Some(order) = at.and_then(|at| self.orders.open.get_mut(at)) {
+            order.ticks = ticks;
+        }
         Ok(sequence)
     }
 
@@ -688,6 +762,10 @@ impl<'a, T: Config> Session<'a, T> {
         }
         let at = self.orders.find(target).ok_or(OrderError::NoSuchOrder)?;
         let old = *self.orders.open.get(at).ok_or(OrderError::NoSuchOrder)?;
+        ensure!(
+            self.orders.pegs().all(|peg| peg.sequence != old.sequence),
+            OrderError::TriggerNotAmended
+        );
         let whole = self.orders.whole(&old)?;
         let (ticks, lots) = (price.unwrap_or(old.ticks), lots.unwrap_or(whole.lots));
         ensure!(
@@ -809,13 +887,17 @@ impl<'a, T: Config> Session<'a, T> {
             orders.push(*order);
         }
         self.orders.open.retain(|o| !leaves(o.sequence));
+        let mut disarmed = 0u32;
         for order in orders {
             self.orders.remember_cancelled(order.client_id);
             self.orders.hide(order.sequence, 0, 0);
+            if let Some(peg) = self.orders.unpeg(order.sequence) {
+                Due::<T>::remove(due::look_of(self.of, &peg));
+                disarmed = disarmed.saturating_add(1);
+            }
             self.shrunk.push((order, 0));
         }
         let (of, orders) = (self.of, &mut self.orders);
-        let mut disarmed = 0u32;
         self.account.triggers.retain(|trigger| {
             let stays = !leaves(trigger.sequence);
             if !stays {
@@ -831,7 +913,7 @@ impl<'a, T: Config> Session<'a, T> {
             .copied()
             .collect();
         for twap in twaps {
-            slices::forget::<T>(of, &twap);
+            Due::<T>::remove(due::slice_of(of, &twap));
             orders.end(twap.sequence);
             // Its slice may have been among the orders.
             if !orders.was_cancelled(twap.terms.order.client_id) {

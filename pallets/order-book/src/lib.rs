@@ -17,18 +17,19 @@
 //! - `Expiries`: orders by block of expiry, in pages.
 //! - `Armed`: triggers in the order in which a mark reaches them, a key each; `Reaches`: what marks have reached and is still to be
 //!   worked off. The triggers themselves lie in their account, beside its orders.
-//! - `Due`: orders in slices (TWAPs) by the block of their next slice, a key each. These themselves lie with their account's open orders.
+//! - `Due`: orders in slices (TWAPs) by the block of their next slice, and pegged orders by that of the next look at what they follow, a
+//!   key each. These themselves lie with their account's open orders.
 //!
 //! | file | what |
 //! |---|---|
 //! | [`types`] | what is stored and reported, and why operations are refused |
 //! | `intake` | one extrinsic's operations on one account |
-//! | [`arrangements`] | icebergs, pairs and TWAPs: what of them lies with an account's orders |
+//! | [`arrangements`] | icebergs, pairs, TWAPs and pegs: what of them lies with an account's orders |
 //! | [`book`] | tick groups, pages, directories |
 //! | `changes` | open orders that fill or leave in a close |
 //! | [`close`] | load, match, commit |
 //! | `triggers` | stops and take-profits: their index, and firing |
-//! | `slices` | TWAPs: their index, and the slices that are due |
+//! | `due` | TWAPs and pegged orders: their index, and what is due |
 //! | `rested` | rested quotes, depth and levels |
 //! | `upkeep` | expiries, evictions and halted intake |
 //! | `try_state` | the equalities |
@@ -54,11 +55,11 @@ mod benchmarking;
 pub mod book;
 mod changes;
 pub mod close;
+mod due;
 mod intake;
 #[cfg(test)]
 mod mock;
 mod rested;
-mod slices;
 #[cfg(test)]
 mod tests;
 mod triggers;
@@ -247,11 +248,11 @@ pub mod pallet {
         TriggerKey<T::AccountId>,
     >;
 
-    /// TWAPs by block of their next slice.
+    /// TWAPs by block of their next slice, then pegged orders by block of the next look at what they follow.
     #[pallet::storage]
     pub type Due<T: Config> = StorageMap<_, Identity, DueKey<T::AccountId>, ()>;
 
-    /// Keys of [`Armed`] and [`Due`] whose trigger or TWAP left in a close, with its account's liquidation or as the other one of a pair.
+    /// Keys of [`Armed`] and [`Due`] whose trigger, TWAP or pegged order left in a close.
     #[pallet::storage]
     pub type Unowned<T: Config> = StorageValue<_, u32, ValueQuery>;
 
@@ -332,6 +333,10 @@ pub mod pallet {
                 Self::most_of_slice().ref_time() <= T::Novating::least_for_triggers(),
                 "the largest account's slice would never come in"
             );
+            assert!(
+                Self::most_of_look().ref_time() <= T::Novating::least_for_triggers(),
+                "the largest account's pegged order would never move"
+            );
         }
 
         #[cfg(feature = "try-runtime")]
@@ -352,7 +357,7 @@ pub mod pallet {
         /// at this block's close; cancels and smaller sizes act at once. What an account's orders need is held against its initial
         /// margin from here on. A trigger holds nothing until the mark reaches its level, at this block's close or a later one, and
         /// is a new order then; it pays as one now. So does an order in slices, whose slices come in with this block's close and later
-        /// ones. A cancel takes what the order excludes with it.
+        /// ones. A pegged order moves in closes to come. A cancel takes what the order excludes with it.
         ///
         /// ## Errors
         /// - [`Error::NoAccount`]: the owner never deposited into `sub`.

@@ -202,7 +202,7 @@ pub(crate) fn fire<T: Config>(view: &RiskView, room: u64) -> u64 {
     };
     reaches.retain(|reach| !close.work_off(reach));
     // Stops come first: a slice that has no room is made up for.
-    close.bring_slices();
+    close.do_what_is_due();
     if reaches.is_empty() {
         if !before.is_empty() {
             Reaches::<T>::kill();

@@ -2,7 +2,7 @@
 
 use crate::{
     book::group_of,
-    slices,
+    due,
     triggers::key_of,
     types::{AccountOrders, Note, PageKey, Place, Slot},
     Armed, Config, Directories, Due, Expiries, ExpiryCounts, Intake, Pages, Pallet, Reaches,
@@ -41,8 +41,8 @@ impl<T: Config> Pallet<T> {
     ///    sorted, of other client ids than its orders, and with these no more than can be open; reaches are in the order of their blocks;
     /// 8. an account without open orders is stored only until the close that forgets it, or for its arrangements, and orders that wait
     ///    are noted;
-    /// 9. what is hidden belongs to an open order, one entry an order; of a pair both are there and at most one is an order; TWAPs and
-    ///    keys of their index correspond one to one, those left behind counted with the triggers'.
+    /// 9. what is hidden belongs to an open order, one entry an order; of a pair both are there and at most one is an order; pegged
+    ///    orders are within their worst limits; these and TWAPs and keys of their index correspond one to one, those left behind counted with the triggers'.
     pub fn do_try_state() -> Result<(), TryRuntimeError> {
         let pages = Self::pages_after_notes()?;
         let mut rest = 0usize;
@@ -144,8 +144,20 @@ impl<T: Config> Pallet<T> {
                         "an order or trigger is in two pairs"
                     );
                 }
+                Arrangement::Peg(peg) => {
+                    let key = due::look_of(of, peg);
+                    ensure!(
+                        Due::<T>::contains_key(&key) && due.insert(key.encode()),
+                        "a pegged order is not in the index"
+                    );
+                    let held = orders.get(peg.sequence);
+                    ensure!(
+                        held.is_some_and(|o| o.side.accepts(peg.worst, o.ticks)),
+                        "a pegged order is not there, or beyond its worst limit"
+                    );
+                }
                 Arrangement::Twap(twap) => {
-                    let key = slices::key_of(of, twap);
+                    let key = due::slice_of(of, twap);
                     ensure!(
                         Due::<T>::contains_key(&key) && due.insert(key.encode()),
                         "a TWAP is not in the index"

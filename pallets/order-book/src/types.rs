@@ -509,7 +509,7 @@ pub enum OrderError {
     /// Triggers of this level fired before and are still to be worked off. Try again in a later block, or use a level that the
     /// mark has not reached.
     TriggersWaiting,
-    /// Neither a trigger nor an order in slices is ever amended. Cancel it and place another, under another client id.
+    /// Neither a trigger nor an order in slices nor a pegged one is ever amended. Cancel it and place another, under another client id.
     TriggerNotAmended,
     /// There is no position that the order would reduce: the trigger fired, or the slice came, for nothing.
     NothingToReduce,
@@ -521,8 +521,13 @@ pub enum OrderError {
     PairWithoutExpiry,
     /// An order in slices has at least two, an interval of at least one block, and no fewer lots than slices. Change these.
     BadSchedule,
-    /// The account has the most icebergs, pairs and orders in slices there can be. Cancel some first.
+    /// The account has the most icebergs, pairs, pegged orders and orders in slices there can be. Cancel some first.
     TooManyArrangements,
+    /// A pegged order has a limit, its worst, and is post-only. Give it these.
+    BadPeg,
+    /// There is no price that the order could follow: the book has none that stood, or it lies beyond what there is. Try again later, or
+    /// follow the mark.
+    NothingToFollow,
 }
 
 impl From<RiskError> for OrderError {
@@ -553,8 +558,29 @@ pub type TriggerKey<AccountId> = (
     Sequence,
 );
 
-/// Where the next slice of a TWAP is found: its block (most significant byte first), tie, account, sequence number.
-pub type DueKey<AccountId> = ([u8; 4], u64, AccountRef<AccountId>, Sequence);
+/// What an order asks of closes to come.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub enum Duty {
+    /// Its next slice.
+    Slice,
+    /// A look at what its limit follows.
+    Follow,
+}
+
+/// Where the next slice of a TWAP, or the next look at a pegged order, is found: which of these, its block (most significant byte
+/// first), tie, account, sequence number.
+pub type DueKey<AccountId> = (Duty, [u8; 4], u64, AccountRef<AccountId>, Sequence);
 
 /// Triggers that a market's mark has reached: all of its direction up to that rank, none of which came in after this block.
 #[derive(

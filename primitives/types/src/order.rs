@@ -344,6 +344,100 @@ impl Twap {
 /// Slices that one of a TWAP may make up for, itself included.
 pub const TWAP_CATCH_UP: Lots = 3;
 
+/// What a pegged order follows.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Anchor {
+    /// The mark, rounded to the tick away from the other side.
+    Mark,
+    /// The best price of its own side of the book that stood after both previous closes.
+    Best,
+}
+
+/// An order whose limit follows a price, and never takes.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+pub struct NewPegged {
+    /// The order, post-only; its limit is the worst that it ever has, and margin is held for that.
+    pub order: NewOrder,
+    /// What it follows.
+    pub anchor: Anchor,
+    /// Ticks that its limit lies above that, or below.
+    pub offset: i32,
+}
+
+/// A pegged order's terms, beside the open order.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+pub struct Peg {
+    /// The open order.
+    #[codec(compact)]
+    pub sequence: Sequence,
+    /// Breaks ties between those looked at in one block, as a trigger's.
+    pub tie: u64,
+    /// Block in which it is looked at next.
+    pub due: BlockNumber,
+    /// The worst limit.
+    #[codec(compact)]
+    pub worst: Ticks,
+    /// What it follows.
+    pub anchor: Anchor,
+    /// Ticks that its limit lies above that, or below.
+    pub offset: i32,
+}
+
+impl Peg {
+    /// The limit of an order of `side` while the anchor is at `at` and the best price across is `across`: no worse than its worst, and none
+    /// at which it would take. `None` if there is no such price.
+    pub fn limit(&self, side: Side, at: Ticks, across: Option<Ticks>) -> Option<Ticks> {
+        let target = at.checked_add_signed(self.offset.into())?;
+        let limit = match (side, across) {
+            (Side::Bid, None) => target.min(self.worst),
+            (Side::Bid, Some(ask)) => target.min(self.worst).min(ask.checked_sub(1)?),
+            (Side::Ask, None) => target.max(self.worst),
+            (Side::Ask, Some(bid)) => target.max(self.worst).max(bid.checked_add(1)?),
+        };
+        (limit > 0).then_some(limit)
+    }
+}
+
 /// What belongs to an account's orders and is no order of the book.
 #[derive(
     Clone,
@@ -378,7 +472,10 @@ pub enum Arrangement {
     /// Of these two, an order and a trigger or two triggers, the first to execute, to fire or to be cancelled by its owner cancels the other.
     Pair(#[codec(compact)] Sequence, #[codec(compact)] Sequence),
     /// An order in slices over time.
+    /// An order in slices.
     Twap(Twap),
+    /// What the limit of an open order follows.
+    Peg(Peg),
 }
 
 /// Which of the account's orders, triggers among them, is meant.
@@ -459,6 +556,9 @@ pub enum Operation {
     },
     /// Work off an order in slices over time. Cancelled as orders are; never amended.
     PlaceTwap(NewTwap),
+    /// Take in an order whose limit follows a price. Whenever a close moves it, it is a new order of the same number. Cancelled as orders
+    /// are; never amended.
+    PlacePegged(NewPegged),
 }
 
 /// Why an order left without having filled.
