@@ -77,6 +77,8 @@ pub enum OrderError {
     PairWithoutExpiry,
     BadSchedule,
     TooManyArrangements,
+    BadPeg,
+    NothingToFollow,
 }
 
 /// A trigger that fired, or a slice that was due, and what became of it.

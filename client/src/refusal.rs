@@ -157,7 +157,7 @@ pub fn of_order(error: &OrderError, market: Option<&Market>, order: Option<&NewO
             Some("again in a later block, or a level that the mark has not reached".into()),
         ),
         E::TriggerNotAmended => (
-            "neither a trigger nor an order in slices is ever amended".into(),
+            "neither a trigger nor an order in slices nor a pegged one is ever amended".into(),
             Some("novate cancel, and another with a new --client-id".into()),
         ),
         E::NothingToReduce => ("there was no position that it would have reduced".into(), None),
@@ -179,10 +179,18 @@ pub fn of_order(error: &OrderError, market: Option<&Market>, order: Option<&NewO
         ),
         E::TooManyArrangements => (
             format!(
-                "the account has {} icebergs, pairs and orders in slices, the most there can be",
+                "the account has {} icebergs, pairs, pegged orders and orders in slices, the most there can be",
                 novate_types::MAX_ARRANGEMENTS
             ),
             Some("novate cancel first".into()),
+        ),
+        E::BadPeg => (
+            "a pegged order is post-only and has a limit, its worst".into(),
+            Some("--price for its worst limit, and no --tif".into()),
+        ),
+        E::NothingToFollow => (
+            "there is no price that it could follow".into(),
+            Some("--peg mark, or again once an order of its side has stood for two blocks".into()),
         ),
     };
     Refusal {

@@ -2,7 +2,7 @@
 
 use super::calc::Calc;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use novate_types::{BlockNumber, SelfTradePrevention, Side, SubaccountId, TimeInForce};
+use novate_types::{Anchor, BlockNumber, SelfTradePrevention, Side, SubaccountId, TimeInForce};
 use std::str::FromStr;
 
 /// Trade on Novate, and look at what it does.
@@ -173,6 +173,9 @@ pub struct Order {
     /// Work it off in slices over time, such as 10m/20: twenty slices in ten minutes.
     #[arg(long, value_name = "TIME/SLICES", conflicts_with_all = ["when_falls_to", "when_rises_to", "or_when_falls_to", "or_when_rises_to"])]
     pub twap: Option<Plan>,
+    /// Follow the mark or the best price of its side at this distance, such as mark:-5 or best:0, never beyond --price and never taking.
+    #[arg(long, value_name = "ANCHOR:DISTANCE", allow_hyphen_values = true, conflicts_with_all = ["market_order", "tif", "display", "twap", "when_falls_to", "when_rises_to", "or_when_falls_to", "or_when_rises_to"])]
+    pub peg: Option<Follow>,
     /// Which order gives way rather than trade with yourself.
     #[arg(long, default_value = "cancel-newest")]
     pub stp: Stp,
@@ -251,6 +254,39 @@ impl FromStr for Plan {
             )),
             Err(_) => Err("slices are at most 65535 seconds apart; use more of them".into()),
         }
+    }
+}
+
+/// What a limit follows, and how far from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Follow {
+    /// What.
+    pub anchor: Anchor,
+    /// Below it.
+    pub below: bool,
+    /// How far, as a price.
+    pub away: String,
+}
+
+impl FromStr for Follow {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (anchor, away) = text.split_once(':').unwrap_or((text, "0"));
+        let anchor = match anchor {
+            "mark" => Anchor::Mark,
+            "best" => Anchor::Best,
+            _ => return Err("an order follows mark or best; try mark:-5 or best:0".into()),
+        };
+        let (below, away) = match away.strip_prefix('-') {
+            Some(away) => (true, away),
+            None => (false, away.strip_prefix('+').unwrap_or(away)),
+        };
+        Ok(Self {
+            anchor,
+            below,
+            away: away.into(),
+        })
     }
 }
 
@@ -406,7 +442,18 @@ mod tests {
         let triggers = format!("{plain} --when-rises-to 21000 --or-when-falls-to 19000");
         assert!(order(&triggers).is_ok());
 
+        let pegged = order(&format!("{plain} --peg mark:-5")).unwrap();
+        let follow = Follow {
+            anchor: Anchor::Mark,
+            below: true,
+            away: "5".into(),
+        };
+        assert_eq!(pegged.peg, Some(follow));
+        assert!(order("novate order buy 1 --market-order --peg best:0").is_err());
+
         for two in [
+            "--peg best --display 0.1",
+            "--peg index:3",
             "--display 0.1 --twap 10m/20",
             "--display 0.1 --when-falls-to 19000",
             "--display 0.1 --or-when-falls-to 19000",

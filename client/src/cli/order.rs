@@ -8,8 +8,8 @@ use novate_client::{
 };
 use novate_runtime_api::HypotheticalTrade;
 use novate_types::{
-    math, CancelReason, Cash, Direction, Fill, Leg, Lots, MarketStatus, NewOrder, NewTrigger,
-    NewTwap, Operation, OrderPrice, Price, Sequence, Side, TimeInForce,
+    math, CancelReason, Cash, Direction, Fill, Leg, Lots, MarketStatus, NewOrder, NewPegged,
+    NewTrigger, NewTwap, Operation, OrderPrice, Price, Sequence, Side, TimeInForce,
 };
 use serde_json::{json, Value};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -135,6 +135,13 @@ fn operation(
             interval,
         }));
     }
+    if let Some(follow) = &wish.peg {
+        return Ok(Operation::PlacePegged(NewPegged {
+            order,
+            anchor: follow.anchor,
+            offset: offset(follow, market)?,
+        }));
+    }
     let trigger = level(wish, market, order, now)?;
     let (direction, price) = match (&wish.or_when_falls_to, &wish.or_when_rises_to) {
         (Some(price), _) => (Direction::Down, price),
@@ -164,6 +171,28 @@ fn operation(
         None => Leg::Order(order),
     };
     Ok(Operation::PlacePair { first, second })
+}
+
+/// Ticks from what a limit follows.
+fn offset(follow: &args::Follow, market: &Market) -> Result<i32, Refusal> {
+    let at_it = follow.away.chars().all(|c| matches!(c, '0' | '.'));
+    let ticks = if at_it {
+        0
+    } else {
+        market.ticks(&follow.away)?
+    };
+    let ticks = i32::try_from(ticks).map_err(|_| {
+        Refusal::new(
+            "peg",
+            format!("{} is too far from what it follows", follow.away),
+            "--peg mark:0",
+        )
+    })?;
+    Ok(if follow.below {
+        ticks.saturating_neg()
+    } else {
+        ticks
+    })
 }
 
 /// The order that the arguments describe, on the market's grid.
@@ -199,6 +228,7 @@ fn build(wish: &args::Order, market: &Market, now: u32) -> Result<NewOrder, Refu
         market.check_notional(lots, ticks)?;
     }
     let default = match price {
+        OrderPrice::Limit(_) if wish.peg.is_some() => args::Tif::PostOnly,
         OrderPrice::Limit(_) if wish.twap.is_none() => args::Tif::Gtc,
         _ => args::Tif::Ioc,
     };

@@ -11,7 +11,7 @@ use novate_runtime_api::{
     AccountInfo, Book, BookLevel, FeedInfo, NoLiquidationPrice, PositionInfo,
 };
 use novate_types::{
-    Arrangement, AssetId, Direction, MarketId, MarketStatus, Sequence, Side, Standing,
+    Anchor, Arrangement, AssetId, Direction, MarketId, MarketStatus, Sequence, Side, Standing,
 };
 use serde_json::{json, Value};
 
@@ -314,6 +314,12 @@ impl View<'_> {
                 })
             }
             Arrangement::Pair(one, other) => json!({ "pair": [one, other] }),
+            Arrangement::Peg(peg) => json!({
+                "peg": peg.sequence,
+                "follows": peg.anchor,
+                "ticks": peg.offset,
+                "worst": self.market_of(peg.sequence, info).map(|m| m.price(peg.worst)),
+            }),
             Arrangement::Twap(twap) => {
                 let (terms, market) = (&twap.terms, self.market(twap.terms.order.market));
                 json!({
@@ -344,6 +350,16 @@ impl View<'_> {
             }
             Arrangement::Pair(one, other) => {
                 format!("{one} and {other} exclude each other")
+            }
+            Arrangement::Peg(peg) => {
+                let anchor = match peg.anchor {
+                    Anchor::Mark => "the mark",
+                    Anchor::Best => "the best price",
+                };
+                format!(
+                    "order {} follows {anchor} by {:+} ticks",
+                    peg.sequence, peg.offset
+                )
             }
             Arrangement::Twap(twap) => {
                 let (order, market) = (&twap.terms.order, self.market(twap.terms.order.market));

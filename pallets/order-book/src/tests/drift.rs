@@ -188,6 +188,16 @@ fn drift_is_noticed_when_arrangements_and_what_they_are_about_part() {
             operate(4, iceberg(order(1), 10)).unwrap();
             pair(4, Leg::Order(order(2)), stop(3)).unwrap();
             schedule(4, twap).unwrap();
+            let post_only = NewOrder {
+                time_in_force: TimeInForce::PostOnly,
+                ..limit(5, Side::Bid, 10, MARK)
+            };
+            let pegged = NewPegged {
+                order: post_only,
+                anchor: Anchor::Mark,
+                offset: -10,
+            };
+            operate(4, Operation::PlacePegged(pegged)).unwrap();
             Pallet::<Test>::do_try_state().unwrap();
             spoil();
         });
@@ -247,5 +257,19 @@ fn drift_is_noticed_when_arrangements_and_what_they_are_about_part() {
     });
     with("left behind by triggers or TWAPs are miscounted", || {
         Pallet::<Test>::change_orders(&account(4), |orders| orders.end(3));
+    });
+    with("pegged order is not in the index", || {
+        change(|a| {
+            if let Arrangement::Peg(peg) = a {
+                peg.due += 1;
+            }
+        });
+    });
+    with("beyond its worst limit", || {
+        change(|a| {
+            if let Arrangement::Peg(peg) = a {
+                peg.worst = MARK - 11;
+            }
+        });
     });
 }

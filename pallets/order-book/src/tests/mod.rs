@@ -5,6 +5,7 @@ mod drift;
 mod groups;
 mod iceberg;
 mod pairs;
+mod pegged;
 mod random;
 mod rested;
 mod submit;

@@ -87,6 +87,13 @@ enum Step {
         interval: u16,
         reduce_only: bool,
     },
+    Pegged {
+        side: bool,
+        lots: Lots,
+        worst: i64,
+        best: bool,
+        offset: i32,
+    },
 }
 
 /// A trigger of a market order.
@@ -127,6 +134,10 @@ fn any_step() -> impl Strategy<Value = Step> {
                 side, lots, offset, display, post_only
             }),
         3 => pair.prop_map(|(order, first, second)| Step::Pair { order, first, second }),
+        3 => (any::<bool>(), 1u64..40, -60i64..=60, any::<bool>(), -8i32..=8)
+            .prop_map(|(side, lots, worst, best, offset)| Step::Pegged {
+                side, lots, worst, best, offset
+            }),
         2 => (any::<bool>(), 2u64..60, 2u16..5, 1u16..4, any::<bool>())
             .prop_map(|(side, lots, slices, interval, reduce_only)| Step::Slices {
                 side, lots, slices, interval, reduce_only
@@ -242,6 +253,24 @@ fn operation(owner: AccountId, step: &Step, number: u64) -> Operation {
             },
             second: waiting(second, number + 500, now),
         },
+        Step::Pegged {
+            side,
+            lots,
+            worst,
+            best,
+            offset,
+        } => {
+            let side = if *side { Side::Bid } else { Side::Ask };
+            let order = NewOrder {
+                time_in_force: TimeInForce::PostOnly,
+                ..limit(number, side, *lots, price(*worst))
+            };
+            Operation::PlacePegged(NewPegged {
+                order,
+                anchor: if *best { Anchor::Best } else { Anchor::Mark },
+                offset: *offset,
+            })
+        }
         Step::Slices {
             side,
             lots,
@@ -749,7 +778,9 @@ proptest! {
             (0..20).for_each(|_| drop(close()));
             let twaps = |o| Pallet::<Test>::orders(&account(o)).twaps().count();
             prop_assert_eq!((1..=OWNERS).map(twaps).sum::<usize>(), 0);
-            prop_assert_eq!(crate::Due::<Test>::iter().count(), 0);
+            let pegs = |o| Pallet::<Test>::orders(&account(o)).pegs().count();
+            let due = crate::Due::<Test>::iter().count();
+            prop_assert_eq!((1..=OWNERS).map(pegs).sum::<usize>(), due);
             Ok(())
         })?;
     }

@@ -3,7 +3,7 @@
 
 use super::*;
 use novate_runtime::configs::exchange::{BTC, USDT};
-use novate_types::{Direction, Leg, MarketStatus, NewTrigger, NewTwap};
+use novate_types::{Anchor, Direction, Leg, MarketStatus, NewPegged, NewTrigger, NewTwap};
 use pallet_liquidation::Event as Liquidated;
 use std::collections::BTreeMap;
 
@@ -310,7 +310,18 @@ impl Run {
             7..9 => Operation::PlaceTrigger(self.a_trigger(of)),
             9 => self.a_pair(of),
             10 => Operation::PlaceTwap(self.a_twap(of)),
-            11..13 => {
+            11 => {
+                let order = NewOrder {
+                    time_in_force: TimeInForce::PostOnly,
+                    ..self.an_order(of)
+                };
+                Operation::PlacePegged(NewPegged {
+                    order,
+                    anchor: *self.random.pick(&[Anchor::Mark, Anchor::Best]),
+                    offset: self.random.within(-60, 60) as i32,
+                })
+            }
+            12 => {
                 let order = self.an_order(of);
                 let display = 1 + order.lots / (1 + self.random.below(5));
                 Operation::PlaceIceberg { order, display }
