@@ -77,13 +77,6 @@ impl AccountOrders {
         }
     }
 
-    /// The order with all that it hides, which is hidden no longer: for the whole of it to leave.
-    pub(crate) fn reveal(&mut self, order: &Locator) -> Result<Locator, MathError> {
-        let whole = self.whole(order)?;
-        self.hide(order.sequence, 0, 0);
-        Ok(whole)
-    }
-
     /// The order as if it hid nothing.
     pub(crate) fn whole(&self, order: &Locator) -> Result<Locator, MathError> {
         let (lots, reserve) = self.hidden(order.sequence);

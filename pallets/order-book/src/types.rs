@@ -6,7 +6,7 @@ use frame_support::{traits::ConstU32, BoundedVec};
 use novate_types::{
     math::mul_div_floor, AccountRef, Arrangement, BlockNumber, CancelReason, Cash, ClientId,
     Direction, Lots, MarginAccount, MarketId, MathError, OpaqueOrders, OpenOrder, OrderTarget,
-    RestedQuotes, RiskError, SelfTradePrevention, Sequence, Side, Ticks, TimeInForce, Twap,
+    RestedQuotes, RiskError, SelfTradePrevention, Sequence, Side, Ticks, TimeInForce,
     MAX_ARRANGEMENTS, MAX_MARKETS, MAX_OPEN_ORDERS,
 };
 use scale_info::TypeInfo;

@@ -276,8 +276,8 @@ pub fn take_release<AccountId>(
     }
     account.open = release.open.clone();
     if !release.disarmed.is_empty() {
-        let leaves = |sequence| release.disarmed.contains(sequence);
-        account.triggers.retain(|t| !leaves(&t.sequence));
+        let left = &release.disarmed;
+        account.triggers.retain(|t| !left.contains(&t.sequence));
     }
     Ok(())
 }

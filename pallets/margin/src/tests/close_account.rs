@@ -118,9 +118,12 @@ fn closing_is_refused_when_something_is_left() {
                 expires: None,
             },
         });
+        // An order in slices, between two of them.
+        let mut scheduled = empty.clone();
+        scheduled.open = OpaqueOrders::truncate_from(vec![1]);
         let mut frozen = empty;
         frozen.standing = Standing::Frozen;
-        for left in [owing, positioned, ordering, waiting, frozen] {
+        for left in [owing, positioned, ordering, waiting, scheduled, frozen] {
             Accounts::<Test>::insert(account(ALICE, 0), left);
             assert_noop!(close(ALICE, 0), Error::<Test>::AccountNotEmpty);
         }

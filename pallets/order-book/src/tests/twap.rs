@@ -150,6 +150,7 @@ fn slice_that_is_refused_is_reported_and_the_next_makes_up_for_it() {
         assert_eq!(fired(), [(1, sequence, Err(OrderError::NothingToReduce))]);
         place(1, limit(2, Side::Ask, 12, MARK)).unwrap();
         place(3, limit(2, Side::Bid, 12, MARK)).unwrap();
+        close();
         assert_eq!(bought_until(5), []);
         assert_eq!(lots_of(1), -12);
         // Cut to the position.
