@@ -1,7 +1,7 @@
 use crate::{mock::*, Accounts, Error, Event, Subaccounts};
 use frame_support::{assert_noop, assert_ok};
 use novate_types::{
-    Direction, Ledger, LedgerError, NewOrder, NewTrigger, OrderAggregate, OrderPrice,
+    Direction, Ledger, LedgerError, NewOrder, NewTrigger, OpaqueOrders, OrderAggregate, OrderPrice,
     SelfTradePrevention, Side, Standing, TimeInForce, Trigger,
 };
 use sp_runtime::DispatchError::BadOrigin;
