@@ -249,7 +249,7 @@ fn ensure_sold<T: Config>(takers: u32, positions: usize, view: &RiskView) {
 /// Both parts of a close, and what the book makes of orders that left.
 fn close<T: Config>(view: &RiskView, now: &RiskView) {
     Pallet::<T>::on_marks(view, now);
-    Pallet::<T>::waterfall(now);
+    Pallet::<T>::waterfall(now, 0);
     let _releases = T::Book::housekeep(now);
 }
 
@@ -320,7 +320,7 @@ mod benchmarks {
         #[block]
         {
             Pallet::<T>::on_marks(&view, &view);
-            Pallet::<T>::waterfall(&view);
+            Pallet::<T>::waterfall(&view, 0);
         }
         assert_eq!(Pallet::<T>::queued(), 0);
         Ok(())

@@ -799,10 +799,11 @@ impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
         Self::market_remedies(now, cases)
     }
 
-    fn waterfall(view: &RiskView) {
-        let half = Halfway::<T>::take().unwrap_or_default();
+    fn waterfall(view: &RiskView, more: u64) {
+        let mut half = Halfway::<T>::take().unwrap_or_default();
+        half.left = half.left.saturating_add(more);
         let bids = Self::take_bids();
-        let began = Self::meter().left();
+        let began = Self::meter().left().saturating_add(more);
         let left = Self::remedies_beyond_the_market(view, half, bids);
         Took::<T>::put(began.saturating_sub(left));
         Self::plan(half.thresholds_wait);

@@ -182,6 +182,14 @@ impl Ledger<u64> for StoredLedger {
         })
     }
 
+    fn index(of: &Of, view: &RiskView) -> Result<Indexed, LedgerError> {
+        let mut account = Accounts::get(of).ok_or(LedgerError::NoAccount)?;
+        let entries = Liquidation::refresh(of, &mut account, view)?;
+        let holdings = account.holdings();
+        Accounts::insert(of, account);
+        Ok(Indexed { holdings, entries })
+    }
+
     fn settle<R, E: From<LedgerError>>(
         of: &Of,
         view: &RiskView,
@@ -485,7 +493,7 @@ pub fn marks(change: impl FnOnce(&mut RiskView)) -> Vec<LiquidationOrder<u64>> {
 
 /// The second part of the close.
 pub fn waterfall() {
-    Liquidation::waterfall(&StoredView::view());
+    Liquidation::waterfall(&StoredView::view(), 0);
     Liquidation::do_try_state().unwrap();
 }
 

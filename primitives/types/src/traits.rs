@@ -130,6 +130,15 @@ impl From<crate::MathError> for LedgerError {
     }
 }
 
+/// What putting an account into the risk indices came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Indexed {
+    /// Positions and collaterals it has.
+    pub holdings: u32,
+    /// Entries that were appended for it.
+    pub entries: u32,
+}
+
 /// Margin accounts, pots and custody. Implemented by the margin pallet.
 pub trait Ledger<AccountId> {
     /// The account, if it was opened.
@@ -156,6 +165,10 @@ pub trait Ledger<AccountId> {
         open: bool,
         change: impl FnOnce(&mut MarginAccount) -> Result<R, E>,
     ) -> Result<R, E>;
+
+    /// Puts an account, as it is stored, where it belongs in the threshold and deleveraging indices: what [`Ledger::settle`] does of one
+    /// that [`Ledger::write_trades`] wrote.
+    fn index(of: &AccountRef<AccountId>, view: &RiskView) -> Result<Indexed, LedgerError>;
 
     /// Writes what changed of an account's orders since [`Ledger::account`] gave it, and nothing else of it did: open orders, triggers, what
     /// their margin holds, and the next sequence number. It costs one write, and cannot fail.
@@ -189,12 +202,13 @@ pub trait Ledger<AccountId> {
 /// Puts accounts where they are found again when they are near their maintenance margin, and positions where
 /// deleveraging finds them. Implemented by the liquidation pallet, called by the ledger after every settlement.
 pub trait RiskIndex<AccountId> {
-    /// Refreshes the account's live entries. A live entry is replaced only by a nearer one.
+    /// Refreshes the account's live entries. A live entry is replaced only by a nearer one. Returns how many were replaced: keys that
+    /// changed beside the account.
     fn refresh(
         of: &AccountRef<AccountId>,
         account: &mut MarginAccount,
         view: &RiskView,
-    ) -> Result<(), RiskError>;
+    ) -> Result<u32, RiskError>;
 }
 
 /// Whether the threshold index can bear parameters that raise what accounts need: its thresholds were drawn with the
@@ -402,8 +416,9 @@ pub trait Liquidations<AccountId> {
     /// After marks and funding moved from `before` to `now`: pops the thresholds that were crossed, rechecks those accounts,
     /// cancels the orders of those below maintenance margin (remedy 1) and returns the orders of remedy 2.
     fn on_marks(before: &RiskView, now: &RiskView) -> Vec<LiquidationOrder<AccountId>>;
-    /// After the markets matched: reassesses the queue and takes the remedies beyond the market.
-    fn waterfall(view: &RiskView);
+    /// After the markets matched: reassesses the queue and takes the remedies beyond the market. `more` is what the matches left of what
+    /// was reserved for them, in picoseconds of weight: it has that beside its own.
+    fn waterfall(view: &RiskView, more: u64);
     /// Accounts in the queue.
     fn queued() -> u32;
     /// Whether this block has room for more than a calm chain's liquidations: the last close decided so, this one may decide
