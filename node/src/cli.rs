@@ -96,7 +96,10 @@ mod tests {
         let told = of(&["novate-node", "--slot-portion=50", "--close-reserve=200"]).unwrap();
         assert_eq!(told.portion(), 0.5);
         assert_eq!(told.reserve(), Duration::from_millis(200));
-        assert_eq!(of(&["novate-node"]).unwrap().reserve(), Duration::from_millis(300));
+        assert_eq!(
+            of(&["novate-node"]).unwrap().reserve(),
+            Duration::from_millis(300)
+        );
         assert!(of(&["novate-node", "--slot-portion=100"]).is_err());
     }
 }

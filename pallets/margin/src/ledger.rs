@@ -14,8 +14,9 @@ use frame_support::{
     Hashable,
 };
 use novate_types::{
-    math, AccountRef, AssetId, BlockNumber, Cash, CollateralParams, Indexed, Ledger, LedgerError, Lots,
-    MarginAccount, MarketId, MathError, Pot, RiskError, RiskIndex, RiskView, Sequence, SignedLots,
+    math, AccountRef, AssetId, BlockNumber, Cash, CollateralParams, Indexed, Ledger, LedgerError,
+    Lots, MarginAccount, MarketId, MathError, Pot, RiskError, RiskIndex, RiskView, Sequence,
+    SignedLots,
 };
 use sp_io::storage::{commit_transaction, rollback_transaction, start_transaction};
 use sp_runtime::{traits::AccountIdConversion, SaturatedConversion};

@@ -136,17 +136,23 @@ mod tests {
 
     fn order() -> impl Strategy<Value = Slot<u64>> {
         let some = (0..4u64, 0..2u8, 0..3u64, any::<u64>(), 1..9u64);
-        (some, any::<BlockNumber>(), any::<BlockNumber>(), any::<bool>()).prop_map(
-            |((owner, sub, sequence, ticks, lots), block, expires, reduce_only)| Slot {
-                account: AccountRef::new(owner, sub),
-                sequence,
-                ticks,
-                lots,
-                block,
-                expires,
-                reduce_only,
-            },
+        (
+            some,
+            any::<BlockNumber>(),
+            any::<BlockNumber>(),
+            any::<bool>(),
         )
+            .prop_map(
+                |((owner, sub, sequence, ticks, lots), block, expires, reduce_only)| Slot {
+                    account: AccountRef::new(owner, sub),
+                    sequence,
+                    ticks,
+                    lots,
+                    block,
+                    expires,
+                    reduce_only,
+                },
+            )
     }
 
     proptest! {

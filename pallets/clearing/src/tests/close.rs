@@ -183,7 +183,10 @@ fn remedies_have_what_the_matches_leave_of_their_reserve() {
         // Without a budget no market matches, and what is reserved for that is left, too.
         MaxFillsTotal::set(0);
         let one = Weight::from_parts(1_000_000, 0).ref_time();
-        assert_eq!(left(), Clearing::matches_reserve(false).ref_time() + 3 * one);
+        assert_eq!(
+            left(),
+            Clearing::matches_reserve(false).ref_time() + 3 * one
+        );
     });
 }
 

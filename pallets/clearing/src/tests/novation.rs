@@ -610,10 +610,15 @@ fn block_weighs_the_keys_that_accounts_who_traded_changed() {
             run(1);
             assert_eq!((lots_of(ALICE), lots_of(BOB)), (20, -10));
             let weight = System::block_weight();
-            [DispatchClass::Normal, DispatchClass::Mandatory].map(|class| weight.get(class).ref_time())
+            [DispatchClass::Normal, DispatchClass::Mandatory]
+                .map(|class| weight.get(class).ref_time())
         })
     };
-    let keys = |n: u64| <Test as frame_system::Config>::DbWeight::get().writes(n).ref_time();
+    let keys = |n: u64| {
+        <Test as frame_system::Config>::DbWeight::get()
+            .writes(n)
+            .ref_time()
+    };
     assert!(keys(1) > 0);
     // An account of one position was counted with itself and two entries.
     let [all, none] = [weight(2), weight(0)];

@@ -428,8 +428,7 @@ impl<T: Config> Pallet<T> {
             for position in account.positions.iter_mut().filter(|p| p.market == market) {
                 position.rank = RankSlot::default();
             }
-            let entries =
-                Self::unsettled(&of, &account, view, &T::Risk::assess(&account, view)?)?;
+            let entries = Self::unsettled(&of, &account, view, &T::Risk::assess(&account, view)?)?;
             let changed = meter.keys(1).saturating_add(meter.appended(entries));
             meter.spend(meter.look(holdings).saturating_add(changed));
             Self::write(&of, account, view)?;

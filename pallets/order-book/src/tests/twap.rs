@@ -157,12 +157,13 @@ fn slice_that_is_refused_is_reported_and_the_next_makes_up_for_it() {
         assert_eq!(bought_until(6), [(6, 12)]);
         assert_eq!((lots_of(1), left(1)), (0, 28));
         // A halt is no end either.
+        let other = schedule(4, bid(1, 40)).unwrap();
         MockView::change(BTC, |m| m.status = MarketStatus::Halted);
-        while System::block_number() <= 11 {
-            next_close();
-        }
-        assert_eq!(fired(), [(1, sequence, Err(OrderError::MarketHalted))]);
-        assert_eq!(left(1), 28);
+        next_close();
+        assert_eq!(fired(), [(4, other, Err(OrderError::MarketHalted))]);
+        MockView::change(BTC, |m| m.status = MarketStatus::Open);
+        bought_until(12);
+        assert_eq!(lots_of(4), 20);
     });
 }
 
