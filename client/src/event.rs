@@ -36,6 +36,10 @@ pub enum Accepted {
     Cancelled(u32),
     /// A trigger was taken in under this number.
     Armed(Sequence),
+    /// Two that exclude each other were taken in under these numbers.
+    Paired(Sequence, Sequence),
+    /// An order in slices was taken in under this number.
+    Scheduled(Sequence),
 }
 
 /// Why an order operation was refused; it changed nothing. [`crate::refusal::of_order`] says what to do.
@@ -68,9 +72,16 @@ pub enum OrderError {
     TriggersWaiting,
     TriggerNotAmended,
     NothingToReduce,
+    BadDisplay,
+    PairApart,
+    PairWithoutExpiry,
+    BadSchedule,
+    TooManyArrangements,
+    BadPeg,
+    NothingToFollow,
 }
 
-/// A trigger that fired, and what became of it.
+/// A trigger that fired, or a slice that was due, and what became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct FiredTrigger {
     /// Whose.
@@ -216,7 +227,7 @@ pub enum Event {
         /// Which, how much of them, and why.
         orders: Vec<CancelledOrder>,
     },
-    /// The mark reached triggers.
+    /// The mark reached triggers, or slices were due.
     Fired {
         /// The market.
         market: MarketId,

@@ -12,7 +12,7 @@ use novate_runtime_api::{
 };
 use novate_types::{
     math, AccountRef, Assessment, Cash, CurrentView, Ledger, Liquidations, Listing, MarginAccount,
-    MarketId, OpenOrder, OrderBook as _, Price, RiskModel, RiskView,
+    MarketId, OrderBook as _, Price, RiskModel, RiskView,
 };
 use sp_runtime::traits::Zero;
 
@@ -95,7 +95,7 @@ pub fn prices() -> Vec<FeedInfo> {
 /// One account.
 pub fn account(of: &AccountRef<AccountId>) -> Result<AccountInfo, QueryError> {
     let account = Margin::account(of).ok_or(QueryError::NoAccount)?;
-    describe(account, OrderBook::open_orders(of), &Clearing::view())
+    describe(account, of, &Clearing::view())
 }
 
 /// The account after some trades, with their taker fees.
@@ -124,7 +124,7 @@ pub fn simulate(
         let fee = novate_risk::fee(value, taker_ppm).map_err(out_of_range)?;
         account.cash = math::sub(account.cash, fee).map_err(out_of_range)?;
     }
-    describe(account, OrderBook::open_orders(of), &view)
+    describe(account, of, &view)
 }
 
 fn out_of_range(_: novate_types::MathError) -> QueryError {
@@ -133,7 +133,7 @@ fn out_of_range(_: novate_types::MathError) -> QueryError {
 
 fn describe(
     account: MarginAccount,
-    open_orders: Vec<OpenOrder>,
+    of: &AccountRef<AccountId>,
     view: &RiskView,
 ) -> Result<AccountInfo, QueryError> {
     let assessment = Linear::assess(&account, view)?;
@@ -166,7 +166,8 @@ fn describe(
         account,
         assessment,
         positions,
-        open_orders,
+        open_orders: OrderBook::open_orders(of),
+        arrangements: OrderBook::orders(of).arrangements.into_inner(),
     })
 }
 

@@ -10,7 +10,9 @@ use novate_client::{
 use novate_runtime_api::{
     AccountInfo, Book, BookLevel, FeedInfo, NoLiquidationPrice, PositionInfo,
 };
-use novate_types::{AssetId, Direction, MarketId, MarketStatus, Side, Standing};
+use novate_types::{
+    Anchor, Arrangement, AssetId, Direction, MarketId, MarketStatus, Sequence, Side, Standing,
+};
 use serde_json::{json, Value};
 
 /// What a market admits, in a word.
@@ -285,7 +287,100 @@ impl View<'_> {
                     "expires": t.terms.expires,
                 })
             }).collect::<Vec<_>>(),
+            "arrangements": info.arrangements.iter().map(|a| self.arrangement(a, info)).collect::<Vec<_>>(),
         })
+    }
+
+    /// The market of an account's open order.
+    fn market_of(&self, sequence: Sequence, info: &AccountInfo) -> Option<&Market> {
+        let order = info.open_orders.iter().find(|o| o.sequence == sequence)?;
+        self.market(order.market)
+    }
+
+    fn arrangement(&self, arrangement: &Arrangement, info: &AccountInfo) -> Value {
+        match arrangement {
+            Arrangement::Hidden {
+                sequence,
+                display,
+                lots,
+                reserve,
+            } => {
+                let market = self.market_of(*sequence, info);
+                json!({
+                    "iceberg": sequence,
+                    "display": market.map(|m| m.size(*display)),
+                    "hidden": market.map(|m| m.size(*lots)),
+                    "reserve": cash(*reserve),
+                })
+            }
+            Arrangement::Pair(one, other) => json!({ "pair": [one, other] }),
+            Arrangement::Peg(peg) => json!({
+                "peg": peg.sequence,
+                "follows": peg.anchor,
+                "ticks": peg.offset,
+                "worst": self.market_of(peg.sequence, info).map(|m| m.price(peg.worst)),
+            }),
+            Arrangement::Twap(twap) => {
+                let (terms, market) = (&twap.terms, self.market(twap.terms.order.market));
+                json!({
+                    "twap": twap.sequence,
+                    "market": self.symbol(terms.order.market),
+                    "client_id": terms.order.client_id,
+                    "side": terms.order.side,
+                    "size": market.map(|m| m.size(terms.order.lots)),
+                    "left": market.map(|m| m.size(twap.left)),
+                    "slices": terms.slices,
+                    "interval": terms.interval,
+                    "reduce_only": terms.order.reduce_only,
+                    "next": twap.due,
+                    "ends": twap.start.saturating_add(terms.span()),
+                })
+            }
+        }
+    }
+
+    /// A line each of what icebergs hide, of pairs, and of orders in slices.
+    fn arrangement_line(&self, arrangement: &Arrangement, info: &AccountInfo) -> String {
+        match arrangement {
+            Arrangement::Hidden { sequence, lots, .. } => {
+                let size = self
+                    .market_of(*sequence, info)
+                    .map_or_else(|| lots.to_string(), |m| m.size(*lots));
+                format!("order {sequence} hides {size} more")
+            }
+            Arrangement::Pair(one, other) => {
+                format!("{one} and {other} exclude each other")
+            }
+            Arrangement::Peg(peg) => {
+                let anchor = match peg.anchor {
+                    Anchor::Mark => "the mark",
+                    Anchor::Best => "the best price",
+                };
+                format!(
+                    "order {} follows {anchor} by {:+} ticks",
+                    peg.sequence, peg.offset
+                )
+            }
+            Arrangement::Twap(twap) => {
+                let (order, market) = (&twap.terms.order, self.market(twap.terms.order.market));
+                let size =
+                    |lots: u64| market.map_or_else(|| lots.to_string(), |market| market.size(lots));
+                format!(
+                    "order {} (client id {}) {} {} {} in slices: {} left, the next in block {}",
+                    twap.sequence,
+                    order.client_id,
+                    if order.side == Side::Bid {
+                        "buys"
+                    } else {
+                        "sells"
+                    },
+                    size(order.lots),
+                    self.symbol(order.market),
+                    size(twap.left),
+                    twap.due,
+                )
+            }
+        }
     }
 
     /// An account.
@@ -428,6 +523,9 @@ impl View<'_> {
         }
         if !triggers.is_empty() {
             text += &format!("\n{triggers}");
+        }
+        for arrangement in &info.arrangements {
+            text += &format!("\n{}", self.arrangement_line(arrangement, info));
         }
         Report::new(self.account_json(block, info), text)
     }

@@ -548,6 +548,7 @@ impl OrderBook<AccountId> for MockBook {
             account,
             margin: vec![margin],
             open: Default::default(),
+            disarmed: Vec::new(),
             read: Accounts::get(account).unwrap_or_default(),
         };
         released.into_iter().map(release).collect()

@@ -860,7 +860,7 @@ impl<T: Config> Market<T> {
         };
         for (id, lots) in &settled.filled {
             if let Some((of, sequence)) = self.name(*id) {
-                self.changes.take(&of, sequence, *lots);
+                self.changes.fill(&of, sequence, *lots);
             }
         }
         for (id, lots, reason) in &settled.cancelled {
@@ -895,6 +895,7 @@ impl<T: Config> Market<T> {
         Reads::<T>::mutate(|sum| *sum = sum.saturating_add(read));
         rested::refresh::<T>(&view, now, &mut changes.books);
         clear_intake::<T>(view.id);
+        changes.show(view.id, now);
         changes.write()
     }
 

@@ -17,15 +17,19 @@
 //! - `Expiries`: orders by block of expiry, in pages.
 //! - `Armed`: triggers in the order in which a mark reaches them, a key each; `Reaches`: what marks have reached and is still to be
 //!   worked off. The triggers themselves lie in their account, beside its orders.
+//! - `Due`: orders in slices (TWAPs) by the block of their next slice, and pegged orders by that of the next look at what they follow, a
+//!   key each. These themselves lie with their account's open orders.
 //!
 //! | file | what |
 //! |---|---|
 //! | [`types`] | what is stored and reported, and why operations are refused |
 //! | `intake` | one extrinsic's operations on one account |
+//! | [`arrangements`] | icebergs, pairs, TWAPs and pegs: what of them lies with an account's orders |
 //! | [`book`] | tick groups, pages, directories |
 //! | `changes` | open orders that fill or leave in a close |
 //! | [`close`] | load, match, commit |
 //! | `triggers` | stops and take-profits: their index, and firing |
+//! | `due` | TWAPs and pegged orders: their index, and what is due |
 //! | `rested` | rested quotes, depth and levels |
 //! | `upkeep` | expiries, evictions and halted intake |
 //! | `try_state` | the equalities |
@@ -45,11 +49,13 @@
 
 extern crate alloc;
 
+pub mod arrangements;
 #[cfg(any(feature = "runtime-benchmarks", test))]
 mod benchmarking;
 pub mod book;
 mod changes;
 pub mod close;
+mod due;
 mod intake;
 #[cfg(test)]
 mod mock;
@@ -100,11 +106,12 @@ pub trait BenchmarkHelper<AccountId> {
 #[frame_support::pallet]
 pub mod pallet {
     use crate::{
-        intake::{order_of, Held, Session},
+        intake::{armed_by, orders_of, Held, Session},
         types::{
-            Accepted, AccountOrders, CancelledOrder, Directory, FiredTrigger, Levels, MaxReaches,
-            Note, OrderError, Page, PageKey, Quotes, Reach, TriggerKey, Upkept, FILL_OR_KILL_READS,
-            GROUP_ORDERS, MAX_CANCELLED, MAX_WAITING, POSITION_READS, WAITING_READS,
+            Accepted, AccountOrders, CancelledOrder, Directory, DueKey, FiredTrigger, Levels,
+            MaxReaches, Note, OrderError, Page, PageKey, Quotes, Reach, TriggerKey, Upkept,
+            FILL_OR_KILL_READS, GROUP_ORDERS, MAX_CANCELLED, MAX_WAITING, POSITION_READS,
+            WAITING_READS,
         },
         weights::WeightInfo,
         Novating,
@@ -114,8 +121,8 @@ pub mod pallet {
     use frame_system::pallet_prelude::*;
     use novate_types::{
         AccountRef, BlockNumber, CurrentView, Ledger, MarketId, Operation, RiskModel, Sequence,
-        Side, SubaccountId, TimeInForce, MAX_HOLDINGS, MAX_OPEN_ORDERS, MAX_OPERATIONS,
-        MAX_TRIGGERS,
+        Side, SubaccountId, TimeInForce, MAX_ARRANGEMENTS, MAX_HOLDINGS, MAX_OPEN_ORDERS,
+        MAX_OPERATIONS, MAX_TRIGGERS,
     };
 
     #[pallet::pallet]
@@ -242,7 +249,11 @@ pub mod pallet {
         TriggerKey<T::AccountId>,
     >;
 
-    /// Keys of [`Armed`] whose trigger left with its account's liquidation.
+    /// TWAPs by block of their next slice, then pegged orders by block of the next look at what they follow.
+    #[pallet::storage]
+    pub type Due<T: Config> = StorageMap<_, Identity, DueKey<T::AccountId>, ()>;
+
+    /// Keys of [`Armed`] and [`Due`] whose trigger, TWAP or pegged order left in a close.
     #[pallet::storage]
     pub type Unowned<T: Config> = StorageValue<_, u32, ValueQuery>;
 
@@ -268,11 +279,12 @@ pub mod pallet {
             /// Which, how much of them, and why.
             orders: Vec<CancelledOrder<T::AccountId>>,
         },
-        /// The mark reached triggers of a market: their orders are in this close's match, or were refused. At most 512 an event.
+        /// The mark reached triggers of a market, or slices of TWAPs were due: their orders are in this close's match, or were refused.
+        /// At most 512 an event.
         Fired {
             /// The market.
             market: MarketId,
-            /// Which, in the order in which they fired, and what became of each.
+            /// Which, in the order in which they fired, slices last, and what became of each.
             triggers: Vec<FiredTrigger<T::AccountId>>,
         },
     }
@@ -318,6 +330,14 @@ pub mod pallet {
                 Self::most_of_trigger().ref_time() <= T::Novating::least_for_triggers(),
                 "the largest account's trigger would never fire"
             );
+            assert!(
+                Self::most_of_slice().ref_time() <= T::Novating::least_for_triggers(),
+                "the largest account's slice would never come in"
+            );
+            assert!(
+                Self::most_of_look().ref_time() <= T::Novating::least_for_triggers(),
+                "the largest account's pegged order would never move"
+            );
         }
 
         #[cfg(feature = "try-runtime")]
@@ -337,7 +357,8 @@ pub mod pallet {
         /// Operations act in their order and succeed or fail one by one; a failed one changes nothing. New orders meet the market
         /// at this block's close; cancels and smaller sizes act at once. What an account's orders need is held against its initial
         /// margin from here on. A trigger holds nothing until the mark reaches its level, at this block's close or a later one, and
-        /// is a new order then; it pays as one now.
+        /// is a new order then; it pays as one now. So does an order in slices, whose slices come in with this block's close and later
+        /// ones. A pegged order moves in closes to come. A cancel takes what the order excludes with it.
         ///
         /// ## Errors
         /// - [`Error::NoAccount`]: the owner never deposited into `sub`.
@@ -478,8 +499,8 @@ pub mod pallet {
         /// What operations may cost at most: a sweep cancels what can be open.
         pub(crate) fn weight_of(operations: &[Operation]) -> Weight {
             let of_kind = |is: fn(&Operation) -> bool| count(operations.iter().filter(|o| is(o)));
-            let armed = of_kind(|o| matches!(o, Operation::PlaceTrigger(_)));
-            let placed = of_kind(|o| matches!(o, Operation::Place(_))).saturating_add(armed);
+            let armed: u32 = operations.iter().map(armed_by).sum();
+            let placed = count(operations.iter().flat_map(orders_of));
             let amends = of_kind(|o| matches!(o, Operation::Amend { .. }));
             let cancels = of_kind(|o| matches!(o, Operation::Cancel(_)));
             let sweeps = of_kind(|o| matches!(o, Operation::CancelAll { .. }));
@@ -490,8 +511,13 @@ pub mod pallet {
                     .saturating_add(sweeps),
             };
             let places = placed.saturating_add(amends);
-            let left = cancels.saturating_add(swept);
-            let disarmed = left.min(MAX_TRIGGERS.saturating_add(armed));
+            // Each may be one of a pair.
+            let left = cancels.saturating_mul(2).saturating_add(swept);
+            let disarmed = left.min(
+                MAX_TRIGGERS
+                    .saturating_add(MAX_ARRANGEMENTS)
+                    .saturating_add(armed),
+            );
             T::WeightInfo::orders(places, left.saturating_add(amends), MAX_OPEN_ORDERS)
                 .saturating_add(Self::arming(armed, disarmed))
                 .saturating_add(Self::novating(operations, places, MAX_HOLDINGS))
@@ -510,7 +536,7 @@ pub mod pallet {
             if places == 0 {
                 return Weight::zero();
             }
-            let brought = || operations.iter().filter_map(order_of);
+            let brought = || operations.iter().flat_map(orders_of);
             let mut named: Vec<MarketId> = brought().map(|order| order.market).collect();
             named.sort_unstable();
             named.dedup();
@@ -547,28 +573,24 @@ pub mod pallet {
             outcomes: &[Result<Accepted, OrderError>],
             held: Held,
         ) -> Weight {
-            let mut places = 0u32;
+            let mut places = count(operations.iter().flat_map(orders_of));
             let mut changes = 0u32;
-            let mut armed = 0u32;
+            let armed: u32 = operations.iter().map(armed_by).sum();
             for (operation, outcome) in operations.iter().zip(outcomes) {
+                let found = match outcome {
+                    Ok(Accepted::Cancelled(orders)) => *orders,
+                    _ => 0,
+                };
                 match operation {
-                    Operation::Place(_) => places = places.saturating_add(1),
-                    Operation::PlaceTrigger(_) => {
-                        places = places.saturating_add(1);
-                        armed = armed.saturating_add(1);
-                    }
-                    Operation::Cancel(_) => changes = changes.saturating_add(1),
+                    Operation::Cancel(_) => changes = changes.saturating_add(found.max(1)),
                     Operation::Amend { .. } => {
                         places = places.saturating_add(1);
                         changes = changes.saturating_add(1);
                     }
                     Operation::CancelAll { .. } => {
-                        let found = match outcome {
-                            Ok(Accepted::Cancelled(orders)) => *orders,
-                            _ => 0,
-                        };
                         changes = changes.saturating_add(found).saturating_add(1);
                     }
+                    _ => {}
                 }
             }
             T::WeightInfo::orders(places, changes, held.open)

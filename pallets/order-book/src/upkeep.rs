@@ -34,7 +34,7 @@ pub(crate) fn housekeep<T: Config>(view: &RiskView) -> Vec<Release<T::AccountId>
         }
         let came_in = count_new(&notes);
         if matches(market) && came_in > 0 {
-            // The market had no turn in this close: its orders wait for the next.
+            // The market had no turn in this close, or icebergs showed their next part at its end: these orders wait for the next.
             let cost = came_in.saturating_mul(NOTE_READS);
             // What this close has no room to sort out, another will: each adds what one block's orders prepaid.
             let waiting = if came_in > MAX_WAITING && cost <= left {

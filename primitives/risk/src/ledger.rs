@@ -275,6 +275,10 @@ pub fn take_release<AccountId>(
         )?;
     }
     account.open = release.open.clone();
+    if !release.disarmed.is_empty() {
+        let left = &release.disarmed;
+        account.triggers.retain(|t| !left.contains(&t.sequence));
+    }
     Ok(())
 }
 

@@ -10,9 +10,9 @@ extern crate alloc;
 use alloc::vec::Vec;
 use codec::{Codec, Decode, DecodeWithMemTracking, Encode};
 use novate_types::{
-    AccountRef, Assessment, AssetId, BlockNumber, Cash, FeedId, FundingIndex, Instrument, Lots,
-    MarginAccount, MarketId, MarketStatus, MarketView, Millis, OpenOrder, Pot, Ppm, Price,
-    RestedQuotes, RiskError, RiskTier, SignedLots, Standing, Ticks,
+    AccountRef, Arrangement, Assessment, AssetId, BlockNumber, Cash, FeedId, FundingIndex,
+    Instrument, Lots, MarginAccount, MarketId, MarketStatus, MarketView, Millis, OpenOrder, Pot,
+    Ppm, Price, RestedQuotes, RiskError, RiskTier, SignedLots, Standing, Ticks,
 };
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
@@ -133,8 +133,10 @@ pub struct AccountInfo {
     pub assessment: Assessment,
     /// Its positions.
     pub positions: Vec<PositionInfo>,
-    /// Its open orders.
+    /// Its open orders: of an iceberg, what shows.
     pub open_orders: Vec<OpenOrder>,
+    /// What its icebergs hide, its pairs, and its orders in slices.
+    pub arrangements: Vec<Arrangement>,
 }
 
 /// A trade to imagine.

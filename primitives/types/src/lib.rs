@@ -94,6 +94,8 @@ pub const MAX_MARKETS: u32 = 64;
 pub const MAX_OPEN_ORDERS: u32 = 128;
 /// Triggers of one account over all markets.
 pub const MAX_TRIGGERS: u32 = 32;
+/// Icebergs, pairs and TWAPs of one account over all markets.
+pub const MAX_ARRANGEMENTS: u32 = 32;
 /// Operations in one order extrinsic.
 pub const MAX_OPERATIONS: u32 = 64;
 /// Entries of the threshold index one account can have: a mark and a funding entry per position, one per collateral, one

@@ -11,7 +11,8 @@
 use crate::{
     AccountRef, AssetId, BlockNumber, CancelReason, Cash, CollateralParams, FeeTier, FeedId, Fill,
     Instrument, Lots, MarginAccount, MarketId, MarketStatus, MarketView, Millis, OpaqueOrders,
-    OpenOrder, Ppm, Price, RiskError, RiskTier, RiskView, Side, SignedLots, Ticks, TierId,
+    OpenOrder, Ppm, Price, RiskError, RiskTier, RiskView, Sequence, Side, SignedLots, Ticks,
+    TierId,
 };
 use alloc::{collections::BTreeMap, collections::BTreeSet, vec::Vec};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
@@ -320,6 +321,8 @@ pub struct Release<AccountId> {
     pub margin: Vec<ReleasedMargin>,
     /// Its open orders from now on.
     pub open: OpaqueOrders,
+    /// Its triggers that leave.
+    pub disarmed: Vec<Sequence>,
     /// The account as the book read it for this. Unless it traded since, it still is that.
     pub read: MarginAccount,
 }
@@ -375,7 +378,7 @@ pub trait OrderBook<AccountId: Ord> {
         liquidations: Vec<LiquidationOrder<AccountId>>,
     ) -> Option<Self::Market>;
     /// Turns the triggers whose level the marks of `view` have reached into new orders of this close, in the order of the blocks in
-    /// which they fired, as many as `room` is enough for; the others have their turn in a later close. To be called before any market
+    /// which they fired, then the slices of TWAPs that are due, as many as `room` is enough for; the others have their turn in a later close. To be called before any market
     /// is loaded. `room`, and what is returned of it as used, are execution time in picoseconds of weight: all that those orders
     /// cost in the close, their execution and the check of their accounts included.
     fn fire(view: &RiskView, room: u64) -> u64;
@@ -387,13 +390,14 @@ pub trait OrderBook<AccountId: Ord> {
         -> Vec<(AccountRef<AccountId>, Vec<OpenOrder>)>;
     /// Writes what the last run did. The releases, one for each account whose orders changed, are the caller's to apply.
     fn commit(market: Self::Market) -> Vec<Release<AccountId>>;
-    /// Cancels every open order of an account, those of this block's intake and its triggers included, and clears its aggregates.
+    /// Cancels every open order of an account, those of this block's intake, its triggers and its TWAPs included, and clears its
+    /// aggregates.
     fn cancel_all(
         of: &AccountRef<AccountId>,
         account: &mut MarginAccount,
         reason: CancelReason,
     ) -> u32;
-    /// The account's open orders.
+    /// The account's open orders: what the market sees of them.
     fn open_orders(of: &AccountRef<AccountId>) -> Vec<OpenOrder>;
     /// Quotes that stood after both previous closes.
     fn rested(market: MarketId) -> RestedQuotes;
