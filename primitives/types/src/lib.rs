@@ -31,6 +31,7 @@ pub mod error;
 pub mod instrument;
 pub mod math;
 pub mod order;
+pub mod score;
 pub mod traits;
 pub mod view;
 
@@ -38,6 +39,7 @@ pub use account::*;
 pub use error::*;
 pub use instrument::*;
 pub use order::*;
+pub use score::*;
 pub use traits::*;
 pub use view::*;
 
