@@ -4,7 +4,7 @@ use crate::{chain::Hash, decimal, Account, AccountId, Chain, Error, Market, Refu
 use codec::Decode;
 use novate_runtime_api::{
     AccountInfo, Book, Candidate, Competition, Conservation, FeedInfo, HypotheticalTrade,
-    MarketInfo, QueryError, StatusInfo,
+    MarketInfo, OracleScores, QueryError, StatusInfo,
 };
 use novate_types::{AssetId, MarketId, RiskView};
 
@@ -134,6 +134,11 @@ impl Chain {
     /// The oracle's feeds.
     pub async fn prices(&self, at: Option<Hash>) -> Result<Vec<FeedInfo>> {
         self.query("NovateApi_prices", (), at).await
+    }
+
+    /// How the oracle's validators observe.
+    pub async fn oracle_scores(&self, at: Option<Hash>) -> Result<OracleScores<AccountId>> {
+        self.query("NovateApi_oracle_scores", (), at).await
     }
 
     /// One margin account.

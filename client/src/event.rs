@@ -3,8 +3,9 @@
 use crate::{chain::decode_all, Account, AccountId, Refusal};
 use codec::{Decode, Encode};
 use novate_types::{
-    AssetId, CancelReason, Cash, FeedId, Fill, FundingIndex, LedgerError, Lots, MarketId,
+    AssetId, CancelReason, Cash, EraIndex, FeedId, Fill, FundingIndex, LedgerError, Lots, MarketId,
     MarketStatus, Ppm, Price, RiskError, Sequence, Side, SignedLots, SubaccountId, Ticks,
+    ValidatorScore,
 };
 
 /// When in its block an event was deposited.
@@ -440,6 +441,13 @@ pub enum Event {
         /// Those that changed.
         prices: Vec<AggregatedPrice>,
     },
+    /// An era of the oracle ended.
+    EraEnded {
+        /// Which.
+        era: EraIndex,
+        /// How its validators observed, and what follows.
+        scores: Vec<ValidatorScore<AccountId>>,
+    },
     /// A transaction failed as a whole.
     Failed(Refusal),
     /// An event the client does not read.
@@ -619,6 +627,10 @@ impl Event {
             ("Oracle", "PricesAggregated") => Self::PricesAggregated {
                 prices: decode_all(fields)?,
             },
+            ("Oracle", "EraEnded") => {
+                let (era, scores) = decode_all(fields)?;
+                Self::EraEnded { era, scores }
+            }
             _ => Self::Other {
                 pallet: pallet.to_owned(),
                 name: name.to_owned(),
@@ -631,7 +643,7 @@ impl Event {
 mod tests {
     use super::*;
     use codec::Encode;
-    use novate_types::Role;
+    use novate_types::{OracleScore, Outlier, Role, Verdict};
 
     fn account(byte: u8) -> Account {
         Account::new(AccountId::from([byte; 32]), 2)
@@ -703,6 +715,31 @@ mod tests {
         assert!(Event::decode("Clearing", "Cleared", &bytes).is_err());
         assert!(Event::decode("Clearing", "Cleared", &bytes[..20]).is_err());
         assert!(Event::decode("Liquidation", "TakenOver", &[]).is_err());
+    }
+
+    #[test]
+    fn an_era_is_read_with_its_verdicts() {
+        let liar = ValidatorScore {
+            validator: AccountId::from([4; 32]),
+            score: OracleScore {
+                rounds: 21_600,
+                missed: 3,
+                outliers: 21_597,
+                farthest: Some(Outlier {
+                    distance: 9_000_000,
+                    feed: 1,
+                }),
+            },
+            verdict: Verdict::Reported,
+        };
+        let bytes = (7u32, vec![liar.clone()]).encode();
+        assert_eq!(
+            Event::decode("Oracle", "EraEnded", &bytes).unwrap(),
+            Event::EraEnded {
+                era: 7,
+                scores: vec![liar]
+            }
+        );
     }
 
     #[test]

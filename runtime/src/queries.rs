@@ -2,13 +2,14 @@
 
 use crate::{
     configs::exchange::{InsuranceFund, Vault},
-    AccountId, Clearing, Instruments, Liquidation, Margin, OrderBook, Runtime, Timestamp,
+    AccountId, Clearing, Instruments, Liquidation, Margin, Oracle, OrderBook, Runtime, Timestamp,
 };
 use alloc::vec::Vec;
 use novate_risk::Linear;
 use novate_runtime_api::{
-    AccountInfo, Book, BookLevel, Candidate, Competition, Conservation, Equality, FeedInfo,
-    HypotheticalTrade, MarketInfo, NoLiquidationPrice, PositionInfo, QueryError, StatusInfo,
+    AccountInfo, Book, BookLevel, Candidate, Competition, Conservation, Equality, EraInfo,
+    FeedInfo, HypotheticalTrade, MarketInfo, NoLiquidationPrice, OracleScores, PositionInfo,
+    QueryError, StatusInfo,
 };
 use novate_types::{
     math, AccountRef, Assessment, Cash, CurrentView, Ledger, Liquidations, Listing, MarginAccount,
@@ -90,6 +91,15 @@ pub fn prices() -> Vec<FeedInfo> {
             }
         })
         .collect()
+}
+
+/// How the oracle's validators observe.
+pub fn oracle_scores() -> OracleScores<AccountId> {
+    let info = |(era, scores)| EraInfo { era, scores };
+    OracleScores {
+        running: info(Oracle::running_era()),
+        kept: Oracle::kept_eras().into_iter().map(info).collect(),
+    }
 }
 
 /// One account.

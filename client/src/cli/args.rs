@@ -107,6 +107,8 @@ pub enum OnChain {
     Markets,
     /// The oracle's prices and their age.
     Prices,
+    /// How the validators observe prices: what each missed, where it was an outlier, and what follows.
+    Validators,
     /// The account as it would be after a trade.
     Simulate {
         /// Buy or sell.

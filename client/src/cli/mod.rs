@@ -222,6 +222,13 @@ async fn once(session: &Session, command: &OnChain) -> Result<Report> {
                 &chain.prices(Some(block.hash)).await?,
             ))
         }
+        OnChain::Validators => {
+            let block = chain.best().await?;
+            let at = Some(block.hash);
+            let scores = chain.oracle_scores(at).await?;
+            let feeds = chain.prices(at).await?;
+            Ok(views::validators(block.number, &scores, &feeds))
+        }
         OnChain::Simulate {
             side,
             size,

@@ -5,13 +5,14 @@ use novate_calc::Table;
 use novate_client::{
     decimal::{cash, cash_floor, signed_units},
     market::{price_floor, price_text},
-    Account, Asset, Market,
+    Account, AccountId, Asset, Market,
 };
 use novate_runtime_api::{
-    AccountInfo, Book, BookLevel, FeedInfo, NoLiquidationPrice, PositionInfo,
+    AccountInfo, Book, BookLevel, EraInfo, FeedInfo, NoLiquidationPrice, OracleScores, PositionInfo,
 };
 use novate_types::{
-    Anchor, Arrangement, AssetId, Direction, MarketId, MarketStatus, Sequence, Side, Standing,
+    Anchor, Arrangement, AssetId, Direction, MarketId, MarketStatus, OracleScore, Outlier, Sequence, Side,
+    Standing, ValidatorScore, Verdict,
 };
 use serde_json::{json, Value};
 
@@ -177,6 +178,99 @@ pub fn prices(block: u32, feeds: &[FeedInfo]) -> Report {
         ]);
     }
     Report::new(json!({ "block": block, "prices": json }), table.to_string())
+}
+
+/// What follows from an era, in words.
+fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Good => "good",
+        Verdict::Withheld => "rewards withheld",
+        Verdict::Reported => "rewards withheld, offence reported",
+    }
+}
+
+/// The share of what a validator observed that was outliers, as percent, rounded down to its second decimal.
+fn share_of_outliers(score: &OracleScore) -> String {
+    let outliers = u64::from(score.outliers) * 10_000;
+    let hundredths = outliers.checked_div(score.observed().into()).unwrap_or(0);
+    format!("{} %", signed_units(hundredths.into(), 2))
+}
+
+/// The oracle's validators.
+pub fn validators(block: u32, scores: &OracleScores<AccountId>, feeds: &[FeedInfo]) -> Report {
+    let symbol = |o: &Outlier| {
+        let feed = feeds.iter().find(|f| f.feed == o.feed);
+        feed.map_or_else(
+            || format!("feed {}", o.feed),
+            |f| String::from_utf8_lossy(&f.symbol).into_owned(),
+        )
+    };
+    let one = |s: &ValidatorScore<AccountId>| {
+        json!({
+            "validator": s.validator,
+            "rounds": s.score.rounds,
+            "observed": s.score.observed(),
+            "missed": s.score.missed,
+            "outliers": s.score.outliers,
+            "farthest": s.score.farthest.map(|o| json!({
+                "feed": o.feed, "symbol": symbol(&o), "distance_ppm": o.distance,
+            })),
+            "verdict": s.verdict,
+        })
+    };
+    let era = |e: &EraInfo<AccountId>| json!({ "era": e.era, "validators": e.scores.iter().map(one).collect::<Vec<_>>() });
+    let json = json!({
+        "block": block,
+        "running": era(&scores.running),
+        "kept": scores.kept.iter().map(era).collect::<Vec<_>>(),
+    });
+
+    let cells = |s: &ValidatorScore<AccountId>| {
+        [
+            s.validator.to_string(),
+            s.score.observed().to_string(),
+            s.score.missed.to_string(),
+            s.score.outliers.to_string(),
+            share_of_outliers(&s.score),
+            s.score.farthest.map_or_else(
+                || "-".into(),
+                |o| format!("{} by {}", symbol(&o), ppm(o.distance)),
+            ),
+            verdict(s.verdict).into(),
+        ]
+    };
+    let mut now = Table::new(&[
+        "validator",
+        "observed",
+        "missed",
+        "outliers",
+        "share",
+        "farthest",
+        "as it stands",
+    ]);
+    scores.running.scores.iter().for_each(|s| now.row(cells(s)));
+    let mut text = format!("era {} at block {block}\n{now}", scores.running.era);
+    let mut before = Table::new(&[
+        "era",
+        "validator",
+        "observed",
+        "missed",
+        "outliers",
+        "share",
+        "farthest",
+        "verdict",
+    ]);
+    for kept in &scores.kept {
+        for s in kept.scores.iter().filter(|s| s.verdict != Verdict::Good) {
+            before.row([kept.era.to_string()].into_iter().chain(cells(s)));
+        }
+    }
+    if !before.is_empty() {
+        text += &format!("\n{before}");
+    } else if !scores.kept.is_empty() {
+        text += "\nnothing was withheld in the eras before it\n";
+    }
+    Report::new(json, text)
 }
 
 /// What an account's numbers need to be read: its markets and assets.
@@ -606,6 +700,73 @@ fn stands(time_in_force: novate_types::TimeInForce) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn validators_print_with_what_they_missed_and_what_follows() {
+        let of = |byte: u8, missed, outliers, verdict| ValidatorScore {
+            validator: AccountId::from([byte; 32]),
+            score: OracleScore {
+                rounds: 100,
+                missed,
+                outliers,
+                farthest: (outliers > 0).then_some(Outlier {
+                    distance: 15_092,
+                    feed: 7,
+                }),
+            },
+            verdict,
+        };
+        let era = |era, scores| EraInfo { era, scores };
+        let good = || of(1, 1, 0, Verdict::Good);
+        let scores = OracleScores {
+            running: era(2, vec![good(), of(2, 0, 6, Verdict::Withheld)]),
+            kept: vec![
+                era(1, vec![good(), of(2, 97, 1, Verdict::Reported)]),
+                era(0, vec![good()]),
+            ],
+        };
+        let feed = FeedInfo {
+            feed: 7,
+            symbol: b"BTC".to_vec(),
+            price: None,
+            confidence: novate_types::Price::from_u32(0),
+            observed_at: 0,
+            age: 0,
+        };
+        let report = validators(9, &scores, &[feed]);
+        let lines: Vec<Vec<_>> = report
+            .text
+            .lines()
+            .map(|l| l.split_whitespace().skip(1).collect())
+            .collect();
+        assert_eq!(report.text.lines().next(), Some("era 2 at block 9"));
+        assert_eq!(lines[2].join(" "), "99 1 0 0 % - good");
+        assert_eq!(
+            lines[3].join(" "),
+            "100 0 6 6 % BTC by 1.5092 % rewards withheld"
+        );
+        // Of the eras before, only what was withheld.
+        assert_eq!(lines.len(), 7);
+        assert!(lines[6]
+            .join(" ")
+            .ends_with("3 97 1 33.33 % BTC by 1.5092 % rewards withheld, offence reported"));
+        assert_eq!(
+            report.json["running"]["validators"][1]["verdict"],
+            "withheld"
+        );
+        assert_eq!(
+            report.json["kept"][0]["validators"][1]["farthest"]["distance_ppm"],
+            15_092
+        );
+
+        let clean = OracleScores {
+            kept: vec![era(0, vec![good()])],
+            ..scores
+        };
+        assert!(validators(9, &clean, &[])
+            .text
+            .ends_with("nothing was withheld in the eras before it\n"));
+    }
 
     #[test]
     fn rates_and_fractions_print_as_percent_exactly() {

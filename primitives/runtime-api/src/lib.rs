@@ -10,9 +10,7 @@ extern crate alloc;
 use alloc::vec::Vec;
 use codec::{Codec, Decode, DecodeWithMemTracking, Encode};
 use novate_types::{
-    AccountRef, Arrangement, Assessment, AssetId, BlockNumber, Cash, FeedId, FundingIndex,
-    Instrument, Lots, MarginAccount, MarketId, MarketStatus, MarketView, Millis, OpenOrder, Pot,
-    Ppm, Price, RestedQuotes, RiskError, RiskTier, SignedLots, Standing, Ticks,
+    AccountRef, Arrangement, Assessment, AssetId, BlockNumber, Cash, EraIndex, FeedId, FundingIndex, Instrument, Lots, MarginAccount, MarketId, MarketStatus, MarketView, Millis, OpenOrder, Pot, Ppm, Price, RestedQuotes, RiskError, RiskTier, SignedLots, Standing, Ticks, ValidatorScore,
 };
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
@@ -73,6 +71,24 @@ pub struct FeedInfo {
     pub observed_at: Millis,
     /// Age at the block asked for.
     pub age: Millis,
+}
+
+/// How the validators of an era of the oracle observe, or observed.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct EraInfo<AccountId> {
+    /// Which.
+    pub era: EraIndex,
+    /// Everybody who is or was a validator in it.
+    pub scores: Vec<ValidatorScore<AccountId>>,
+}
+
+/// The scores of the oracle's validators.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct OracleScores<AccountId> {
+    /// The running era up to the block asked for, with the verdicts that it would end with there.
+    pub running: EraInfo<AccountId>,
+    /// Those that ended and are kept, the last first.
+    pub kept: Vec<EraInfo<AccountId>>,
 }
 
 /// Why an account has no liquidation price.
@@ -293,6 +309,8 @@ sp_api::decl_runtime_apis! {
         fn book(market: MarketId, depth: u32) -> Book;
         /// The oracle's feeds.
         fn prices() -> Vec<FeedInfo>;
+        /// How the oracle's validators observe.
+        fn oracle_scores() -> OracleScores<AccountId>;
         /// One account.
         fn account(account: AccountRef<AccountId>) -> Result<AccountInfo, QueryError>;
         /// The account as it would be after some trades, fees included, novation's check not applied.

@@ -57,6 +57,7 @@ parameter_types! {
     };
     pub const MaxFee: Ppm = 10_000;
     pub const Deviation: Ppm = 1_000;
+    pub const OutlierShare: Ppm = 50_000;
     pub const LiquidationFee: Ppm = 5_000;
     // dYdX v4's defaults: BA 1, SMMR 0.1; its liquidation fee is at most 1.5 %.
     pub const Liquidating: LiquidationParams = LiquidationParams {
@@ -139,6 +140,14 @@ impl pallet_price_oracle::Config for Runtime {
     type MaxValidators = crate::configs::consensus::MaxValidators;
     type Heartbeat = ConstU64<3_000>;
     type Deviation = Deviation;
+    // Six hours.
+    type SessionsPerEra = ConstU32<6>;
+    type OutlierShare = OutlierShare;
+    // Three days.
+    type KeptEras = ConstU32<12>;
+    type OffenceEras = ConstU32<3>;
+    // Nobody earns rewards or holds stake yet: scores and verdicts are recorded and reported, and nothing follows from them.
+    type Consequences = ();
     type WeightInfo = pallet_price_oracle::weights::SubstrateWeight<Runtime>;
 }
 

@@ -10,6 +10,7 @@ mod fees;
 mod hostile;
 mod order_independence;
 mod pins;
+mod scores;
 mod threshold_index;
 mod triggers;
 mod wasm;
