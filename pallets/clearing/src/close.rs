@@ -33,7 +33,7 @@ impl<T: Config> Pallet<T> {
 
         let before = View::<T>::get();
         let mut states = States::<T>::get().into_inner();
-        let (view, matching) = Self::advance(&before, &mut states, block, now);
+        let (mut view, matching) = Self::advance(&before, &mut states, block, now);
         View::<T>::put(&view);
 
         let liquidations = T::Liquidations::on_marks(&before, &view);
@@ -46,7 +46,9 @@ impl<T: Config> Pallet<T> {
         Self::match_markets(&view, &matching, orders, &mut states, &mut budget);
         States::<T>::put(BoundedVec::truncate_from(states));
 
-        T::Liquidations::waterfall(&view);
+        if T::Liquidations::waterfall(&mut view) {
+            View::<T>::put(&view);
+        }
         let executed = Self::execute_requests(&view);
         Self::housekeep(&view);
 
