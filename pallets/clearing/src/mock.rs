@@ -7,12 +7,12 @@ use crate::{Event, View};
 use frame_support::{
     derive_impl, parameter_types, storage_alias,
     traits::{ConstU32, ConstU64, PostTransactions, UnixTime},
-    weights::Weight,
+    weights::{RuntimeDbWeight, Weight},
     Blake2_128Concat,
 };
 use novate_types::{
     math, AccountRef, AssetId, BlockNumber, CancelReason, Cash, CollateralParams, CurrentView,
-    FeeTier, FeedId, FeedPrice, Fill, FundingIndex, Instrument, InstrumentKind, Ledger,
+    FeeTier, FeedId, FeedPrice, Fill, FundingIndex, Indexed, Instrument, InstrumentKind, Ledger,
     LedgerError, LiquidationOrder, Liquidations, Listing, Lots, MarginAccount, MarketId,
     MarketParams, MarketStatus, MarketView, MatchLimits, Millis, OpenOrder, Operation, OrderBook,
     Position, Pot, Ppm, Price, PriceFeeds, Release, ReleasedMargin, RestedQuotes, RiskTier,
@@ -255,6 +255,11 @@ impl Ledger<AccountId> for MockLedger {
         change: impl FnOnce(&mut MarginAccount) -> Result<R, E>,
     ) -> Result<R, E> {
         Self::change(of, open, change)
+    }
+    fn index(of: &Account, _: &RiskView) -> Result<Indexed, LedgerError> {
+        let account = Accounts::get(of).ok_or(LedgerError::NoAccount)?;
+        let (holdings, entries) = (account.holdings(), Entries::get());
+        Ok(Indexed { holdings, entries })
     }
     fn write_orders(of: &Account, account: MarginAccount) {
         Accounts::insert(of, account);
@@ -582,8 +587,9 @@ impl Liquidations<AccountId> for MockLiquidations {
         trace("thresholds", 0);
         Liquidating::take().unwrap_or_default()
     }
-    fn waterfall(view: &mut RiskView) -> bool {
+    fn waterfall(view: &mut RiskView, more: u64) -> bool {
         trace("waterfall", 0);
+        LeftByMatches::set(more);
         let Some((market, side, per_lot)) = Sharing::take() else {
             return false;
         };
@@ -656,15 +662,19 @@ impl frame_system::Config for Test {
     type Lookup = IdentityLookup<AccountId>;
     type MultiBlockMigrator = MockMigrator;
     type PostTransactions = Clearing;
+    type DbWeight = DbWeight;
 }
 
 parameter_types! {
+    pub const DbWeight: RuntimeDbWeight = RuntimeDbWeight { read: 0, write: 1_000_000 };
     pub const InsuranceFund: Account = FUND;
     pub const Vault: Account = VAULT;
     pub const SettlementFeed: FeedId = USDC_FEED;
     pub const LiquidationFee: Ppm = 10_000;
     pub static MaxFillsTotal: u32 = 2_048;
     pub static Presses: bool = false;
+    pub static Entries: u32 = 0;
+    pub static LeftByMatches: u64 = 0;
     pub static PressedPartiesWeight: Weight = Weight::from_parts(10_000_000_000, 0);
     pub static PartiesWeight: Weight = Weight::from_parts(400_000_000_000, 0);
     pub static MaxRequestsPerClose: u32 = 16;
@@ -686,6 +696,9 @@ impl crate::CloseReserve for MockReserve {
     }
     fn calm_liquidation() -> Weight {
         Weight::zero()
+    }
+    fn unmatched(markets: u32) -> Weight {
+        Weight::from_parts(1_000_000, 0).saturating_mul(markets.into())
     }
     fn spent(_: u32) -> Weight {
         OthersNow::get()

@@ -250,7 +250,7 @@ fn ensure_sold<T: Config>(takers: u32, positions: usize, view: &RiskView) {
 fn close<T: Config>(view: &RiskView, now: &RiskView) {
     Pallet::<T>::on_marks(view, now);
     assert!(
-        !Pallet::<T>::waterfall(&mut now.clone()),
+        !Pallet::<T>::waterfall(&mut now.clone(), 0),
         "no loss is shared"
     );
     let _releases = T::Book::housekeep(now);
@@ -379,7 +379,7 @@ mod benchmarks {
         #[block]
         {
             Pallet::<T>::on_marks(&view, &view);
-            assert!(!Pallet::<T>::waterfall(&mut view.clone()));
+            assert!(!Pallet::<T>::waterfall(&mut view.clone(), 0));
         }
         assert_eq!(Pallet::<T>::queued(), 0);
         Ok(())

@@ -38,6 +38,8 @@ use novate_types::{
 const PRESSING_SHARE: u32 = 16;
 /// Accounts that [`Pallet::candidates`] looks for at most.
 pub const MOST_CANDIDATES: u32 = 4_096;
+/// Keys that going to the queue changes: the account's place in it, and a page.
+const QUEUED_KEYS: u32 = 2;
 /// Entries it reads for each of them: one account has several, and some are stale.
 const ENTRIES_PER_CANDIDATE: usize = 4;
 
@@ -552,9 +554,10 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Puts each position where deleveraging finds it. An entry in a better bucket than its position deserves stays: whoever
-    /// reads it moves it.
-    fn rank(of: &AccountRef<T::AccountId>, account: &mut MarginAccount) -> Result<(), RiskError> {
+    /// reads it moves it. Returns how many were put somewhere.
+    fn rank(of: &AccountRef<T::AccountId>, account: &mut MarginAccount) -> Result<u32, RiskError> {
         let mut generation = account.next_generation;
+        let mut ranked = 0u32;
         for position in account.positions.iter_mut() {
             if !is_ranked(position) {
                 let (side, bucket) = (side_of(position), entry_bucket(position));
@@ -565,10 +568,11 @@ impl<T: Config> Pallet<T> {
                 };
                 Self::append(Shelf::Rank(position.market, side), u32::from(bucket), entry)?;
                 position.rank = RankSlot { bucket, generation };
+                ranked = ranked.saturating_add(1);
             }
         }
         account.next_generation = generation;
-        Ok(())
+        Ok(ranked)
     }
 
     /// Takes the accounts behind crossed thresholds, class by class while the budget lasts, and puts each where it belongs now.
@@ -949,8 +953,8 @@ impl<T: Config> RiskIndex<T::AccountId> for Pallet<T> {
         of: &AccountRef<T::AccountId>,
         account: &mut MarginAccount,
         view: &RiskView,
-    ) -> Result<(), RiskError> {
-        Self::rank(of, account)?;
+    ) -> Result<u32, RiskError> {
+        let ranked = Self::rank(of, account)?;
         let assessment = T::Risk::assess(account, view)?;
         let place = Self::place(of, account, view, &assessment)?;
         let waited = account.risk.iter().any(|slot| is_waiting(slot.bucket));
@@ -961,9 +965,13 @@ impl<T: Config> RiskIndex<T::AccountId> for Pallet<T> {
             None => {
                 // The queue has it now. It gets thresholds again when it leaves.
                 account.risk.clear();
-                Self::enqueue(of, &assessment, view.block)
+                Self::enqueue(of, &assessment, view.block)?;
+                Ok(ranked.saturating_add(QUEUED_KEYS))
             }
-            Some(needed) => Self::set_thresholds(of, account, needed).map(|_| ()),
+            Some(needed) => {
+                let set = Self::set_thresholds(of, account, needed)?;
+                Ok(ranked.saturating_add(set))
+            }
         }
     }
 }

@@ -1023,10 +1023,11 @@ impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
         Self::market_remedies(now, cases)
     }
 
-    fn waterfall(view: &mut RiskView) -> bool {
-        let half = Halfway::<T>::take().unwrap_or_default();
+    fn waterfall(view: &mut RiskView, more: u64) -> bool {
+        let mut half = Halfway::<T>::take().unwrap_or_default();
+        half.left = half.left.saturating_add(more);
         let bids = Self::take_bids();
-        let began = Self::meter().left();
+        let began = Self::meter().left().saturating_add(more);
         let (left, is_shared) = Self::remedies_beyond_the_market(view, half, bids);
         Took::<T>::put(began.saturating_sub(left));
         Self::plan(half.thresholds_wait);

@@ -5,13 +5,10 @@
 //! measured for an account that holds as much, and the keys that it changed. Keys that all accounts of a close share, such as pots and
 //! pages of the queue, are in the close's fixed part.
 
-use crate::{
-    weights::{Part, SMALL_POSITIONS},
-    Config, WeightInfo,
-};
+use crate::{weights::SMALL_POSITIONS, Config, WeightInfo};
 use core::marker::PhantomData;
 use frame_support::{traits::Get, weights::RuntimeDbWeight};
-use novate_types::{MAX_HOLDINGS, MAX_POSITIONS};
+use novate_types::{Part, MAX_HOLDINGS, MAX_POSITIONS};
 
 /// Entries of a full page that are looked at again when a page is opened beside it, for each entry of that page.
 const SWEPT_PER_ENTRY: u64 = 2;

@@ -215,6 +215,14 @@ impl Ledger<u64> for StoredLedger {
         })
     }
 
+    fn index(of: &Of, view: &RiskView) -> Result<Indexed, LedgerError> {
+        let mut account = Accounts::get(of).ok_or(LedgerError::NoAccount)?;
+        let entries = Liquidation::refresh(of, &mut account, view)?;
+        let holdings = account.holdings();
+        Accounts::insert(of, account);
+        Ok(Indexed { holdings, entries })
+    }
+
     fn settle<R, E: From<LedgerError>>(
         of: &Of,
         view: &RiskView,
@@ -615,7 +623,7 @@ pub fn marks(change: impl FnOnce(&mut RiskView)) -> Vec<LiquidationOrder<u64>> {
 /// The second part of the close.
 pub fn waterfall() {
     let mut view = StoredView::view();
-    if Liquidation::waterfall(&mut view) {
+    if Liquidation::waterfall(&mut view, 0) {
         View::put(view);
     }
     Liquidation::do_try_state().unwrap();

@@ -6,30 +6,7 @@ use frame_support::{
     traits::Get,
     weights::{constants::WEIGHT_REF_TIME_PER_MICROS, RuntimeDbWeight, Weight},
 };
-use novate_types::MAX_POSITIONS;
-
-/// What a step of the close takes, its parts told apart: keys that it changes are counted as they are changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part {
-    /// Picoseconds.
-    pub time: u64,
-    /// Keys read.
-    pub reads: u64,
-    /// Keys written where it was measured.
-    pub writes: u64,
-}
-
-impl Part {
-    /// All of it.
-    pub fn weight(self, db: RuntimeDbWeight) -> Weight {
-        Weight::from_parts(self.time, 0).saturating_add(db.reads_writes(self.reads, self.writes))
-    }
-
-    /// All but the keys written, in picoseconds.
-    pub fn computing(self, db: RuntimeDbWeight) -> u64 {
-        db.reads(self.reads).ref_time().saturating_add(self.time)
-    }
-}
+use novate_types::{Part, MAX_POSITIONS};
 
 /// What calls, and this pallet's part of the close, cost.
 pub trait WeightInfo {

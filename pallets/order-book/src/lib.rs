@@ -11,7 +11,7 @@
 //! - `Orders`: an account's open orders, the single truth about each; the public id (account, sequence) leads there.
 //! - `Intake`: per market, notes of this block: which orders came in, which pages were touched. `Waiting` counts what an earlier
 //!   close left there.
-//! - `Pages`: the resting orders as matching reads them, 64 to a page, found by market, side and tick group.
+//! - `Pages`: the resting orders as matching reads them, 32 to a page, found by market, side and tick group.
 //! - `Directories`: per side, which groups there are and how full their pages; written only in the close.
 //! - `Quotes`: best and impact prices after the last close that changed a book.
 //! - `Expiries`: orders by block of expiry, in pages.
@@ -53,6 +53,7 @@ pub mod close;
 mod intake;
 #[cfg(test)]
 mod mock;
+mod page;
 mod rested;
 #[cfg(test)]
 mod tests;
@@ -423,19 +424,32 @@ pub mod pallet {
         /// What this pallet's part of a close costs at most, with `markets` listed: for whoever reserves it at the block's start. What
         /// executes in it is clearing's, with what triggers that fire cost, and new orders prepay their part.
         pub fn close_weight(markets: u32) -> Weight {
-            // Reading stops after the group in which the bound is reached, which may hold reduce-only orders alone. And a further run
-            // of the match that reaches it may look at all that was read of both sides.
-            let read = T::LoadLimit::get().saturating_add(GROUP_ORDERS);
-            let reads = GROUP_ORDERS
-                .saturating_mul(POSITION_READS.saturating_add(1))
-                .saturating_add(read.saturating_mul(2))
-                .saturating_add(T::BlockReads::get());
+            let reads = Self::reads_beyond().saturating_add(T::BlockReads::get());
             let times = |weight: Weight, n: u32| weight.saturating_mul(u64::from(n));
             times(T::WeightInfo::match_market(), markets)
                 .saturating_add(times(T::WeightInfo::read(), reads))
                 .saturating_add(T::WeightInfo::housekeep(T::UpkeepPages::get(), markets))
                 .saturating_add(T::WeightInfo::triggers(markets))
                 .saturating_add(times(T::WeightInfo::expire(), T::ExpiringTriggers::get()))
+        }
+
+        /// Orders that a match may read beyond [`Config::BlockReads`]. Reading stops after the group in which the bound is reached, which may
+        /// hold reduce-only orders alone. And a further run of the match that reaches it may look at all that was read of both sides.
+        fn reads_beyond() -> u32 {
+            let read = T::LoadLimit::get().saturating_add(GROUP_ORDERS);
+            GROUP_ORDERS
+                .saturating_mul(POSITION_READS.saturating_add(1))
+                .saturating_add(read.saturating_mul(2))
+        }
+
+        /// What is left of [`Pallet::close_weight`] once all markets but so many have matched, and nothing else of the close can use: what
+        /// is left of [`Config::BlockReads`] housekeeping may.
+        pub fn unmatched(markets: u32) -> Weight {
+            let beyond = Reads::<T>::get().saturating_sub(T::BlockReads::get());
+            let unread = Self::reads_beyond().saturating_sub(beyond);
+            T::WeightInfo::match_market()
+                .saturating_mul(markets.into())
+                .saturating_add(T::WeightInfo::read().saturating_mul(unread.into()))
         }
 
         /// What this pallet's part of the close that is at its end took, in which so many markets matched. To be asked once a close.

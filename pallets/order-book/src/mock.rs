@@ -124,6 +124,9 @@ impl Ledger<AccountId> for MockLedger {
     ) -> Result<R, E> {
         Self::change(of, change)
     }
+    fn index(_: &Account, _: &RiskView) -> Result<Indexed, LedgerError> {
+        Ok(Indexed::default())
+    }
     fn write_orders(of: &Account, account: MarginAccount) {
         Self::put(of, &account);
     }

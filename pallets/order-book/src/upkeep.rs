@@ -182,8 +182,7 @@ fn remove_page<T: Config>(key: PageKey, changes: &mut Changes<T>) {
     let orders: Vec<(AccountRef<T::AccountId>, Sequence)> = changes
         .books
         .slots(key)
-        .iter()
-        .map(|s| (s.account.clone(), s.sequence))
+        .map(|order| (order.account, order.sequence))
         .collect();
     for (of, sequence) in orders {
         changes.cancel(&of, sequence, CancelReason::BookFull);

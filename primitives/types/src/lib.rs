@@ -33,6 +33,7 @@ pub mod math;
 pub mod order;
 pub mod traits;
 pub mod view;
+pub mod weight;
 
 pub use account::*;
 pub use error::*;
@@ -40,6 +41,7 @@ pub use instrument::*;
 pub use order::*;
 pub use traits::*;
 pub use view::*;
+pub use weight::Part;
 
 /// An instrument, as listed: the key of its book, positions and parameters.
 pub type MarketId = u16;

@@ -132,6 +132,15 @@ impl From<crate::MathError> for LedgerError {
     }
 }
 
+/// What putting an account into the risk indices came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Indexed {
+    /// Positions and collaterals it has.
+    pub holdings: u32,
+    /// Entries that were appended for it.
+    pub entries: u32,
+}
+
 /// Margin accounts, pots and custody. Implemented by the margin pallet.
 pub trait Ledger<AccountId> {
     /// The account, if it was opened.
@@ -158,6 +167,10 @@ pub trait Ledger<AccountId> {
         open: bool,
         change: impl FnOnce(&mut MarginAccount) -> Result<R, E>,
     ) -> Result<R, E>;
+
+    /// Puts an account, as it is stored, where it belongs in the threshold and deleveraging indices: what [`Ledger::settle`] does of one
+    /// that [`Ledger::write_trades`] wrote.
+    fn index(of: &AccountRef<AccountId>, view: &RiskView) -> Result<Indexed, LedgerError>;
 
     /// Writes what changed of an account's orders since [`Ledger::account`] gave it, and nothing else of it did: open orders, triggers, what
     /// their margin holds, and the next sequence number. It costs one write, and cannot fail.
@@ -191,12 +204,13 @@ pub trait Ledger<AccountId> {
 /// Puts accounts where they are found again when they are near their maintenance margin, and positions where
 /// deleveraging finds them. Implemented by the liquidation pallet, called by the ledger after every settlement.
 pub trait RiskIndex<AccountId> {
-    /// Refreshes the account's live entries. A live entry is replaced only by a nearer one.
+    /// Refreshes the account's live entries. A live entry is replaced only by a nearer one. Returns how many were replaced: keys that
+    /// changed beside the account.
     fn refresh(
         of: &AccountRef<AccountId>,
         account: &mut MarginAccount,
         view: &RiskView,
-    ) -> Result<(), RiskError>;
+    ) -> Result<u32, RiskError>;
 }
 
 /// Whether the threshold index can bear parameters that raise what accounts need: its thresholds were drawn with the
@@ -404,10 +418,11 @@ pub trait Liquidations<AccountId> {
     /// After marks and funding moved from `before` to `now`: pops the thresholds that were crossed, rechecks those accounts,
     /// cancels the orders of those below maintenance margin (remedy 1) and returns the orders of remedy 2.
     fn on_marks(before: &RiskView, now: &RiskView) -> Vec<LiquidationOrder<AccountId>>;
-    /// After the markets matched: reassesses the queue and takes the remedies beyond the market. Returns whether a loss was shared (remedy
-    /// 7): the cumulative indices of `view` moved then, and it is what everything that follows is made against.
+    /// After the markets matched: reassesses the queue and takes the remedies beyond the market. `more` is what the matches left of what
+    /// was reserved for them, in picoseconds of weight: it has that beside its own. Returns whether a loss was shared (remedy 7): the
+    /// cumulative indices of `view` moved then, and it is what everything that follows is made against.
     #[must_use]
-    fn waterfall(view: &mut RiskView) -> bool;
+    fn waterfall(view: &mut RiskView, more: u64) -> bool;
     /// Somebody gave the vault's account cash, for which there are no shares yet.
     fn gave_vault(amount: Cash);
     /// Accounts in the queue.

@@ -163,6 +163,7 @@ impl pallet_order_book::Novating for Novating {
     fn party(holdings: u32) -> Weight {
         use pallet_clearing::{Config, WeightInfo};
         <Runtime as Config>::WeightInfo::party(holdings)
+            .weight(<Runtime as frame_system::Config>::DbWeight::get())
     }
     fn least_for_triggers() -> u64 {
         Clearing::least_for_triggers()
@@ -236,6 +237,10 @@ impl pallet_clearing::CloseReserve for OthersClose {
 
     fn calm_liquidation() -> Weight {
         Liquidation::calm_budget()
+    }
+
+    fn unmatched(markets: u32) -> Weight {
+        OrderBook::unmatched(markets)
     }
 
     fn spent(matched: u32) -> Weight {

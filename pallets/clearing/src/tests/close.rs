@@ -148,12 +148,42 @@ fn the_reserve_covers_fills_requests_and_the_other_pallets_when_the_block_begins
         Presses::set(true);
         let parties = PartiesWeight::get().saturating_sub(PressedPartiesWeight::get());
         let fills = <() as crate::WeightInfo>::fill().saturating_mul(2_048 / 4 * 3);
-        let looks =
-            <() as crate::WeightInfo>::party(1) * u64::from(crate::LAST_ROUND_LOOKS / 4 * 3);
+        let looks = Clearing::party(1) * u64::from(crate::LAST_ROUND_LOOKS / 4 * 3);
         assert_eq!(
             busy.saturating_sub(reserve()),
             parties.saturating_add(fills).saturating_add(looks)
         );
+    });
+}
+
+#[test]
+fn remedies_have_what_the_matches_leave_of_their_reserve() {
+    new_test_ext().execute_with(|| {
+        listed(2);
+        let left = || {
+            LeftByMatches::set(0);
+            run(1);
+            LeftByMatches::get()
+        };
+        // All three markets matched, and nothing executed.
+        let all = Clearing::matches_reserve(false).ref_time();
+        assert_eq!(left(), all);
+        Presses::set(true);
+        assert_eq!(left(), Clearing::matches_reserve(true).ref_time());
+        Presses::set(false);
+        for owner in [ALICE, BOB] {
+            deposit(owner, 100_000);
+        }
+        place(BOB, Side::Ask, ticks(20_000), 10);
+        run(1);
+        place(ALICE, Side::Bid, ticks(20_000), 10);
+        // Bob had no position yet.
+        let fill = <() as crate::WeightInfo>::fill().saturating_add(Clearing::party(1));
+        assert_eq!(left(), all - fill.ref_time());
+        // Without a budget no market matches, and what is reserved for that is left, too.
+        MaxFillsTotal::set(0);
+        let one = Weight::from_parts(1_000_000, 0).ref_time();
+        assert_eq!(left(), Clearing::matches_reserve(false).ref_time() + 3 * one);
     });
 }
 

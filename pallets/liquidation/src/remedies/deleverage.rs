@@ -430,15 +430,18 @@ impl<T: Config> Pallet<T> {
             }
             // It stands better than its entry price deserves: it gets another entry.
             let takes = steps(&account);
-            let cost = meter.worst_look(account.holdings());
-            if takes > across.steps || !meter.affords(cost) {
+            let holdings = account.holdings();
+            if takes > across.steps || !meter.affords(meter.worst_look(holdings)) {
                 return Ok(None);
             }
-            meter.spend(cost);
             across.steps = across.steps.saturating_sub(takes);
             for position in account.positions.iter_mut().filter(|p| p.market == market) {
                 position.rank = RankSlot::default();
             }
+            let entries =
+                Self::unsettled(&of, &account, view, &T::Risk::assess(&account, view)?)?;
+            let changed = meter.keys(1).saturating_add(meter.appended(entries));
+            meter.spend(meter.look(holdings).saturating_add(changed));
             Self::write(&of, account, view)?;
             across.changed.remove(&of);
             across.line(market, side).next.pop_front();
