@@ -4,7 +4,7 @@ use crate::{chain::Hash, decimal, Account, AccountId, Chain, Error, Market, Refu
 use codec::Decode;
 use novate_runtime_api::{
     AccountInfo, Book, Candidate, Competition, Conservation, FeedInfo, HypotheticalTrade,
-    MarketInfo, OracleScores, QueryError, StatusInfo,
+    MarketInfo, OracleScores, QueryError, StatusInfo, VaultInfo,
 };
 use novate_types::{AssetId, MarketId, RiskView};
 
@@ -173,6 +173,11 @@ impl Chain {
     /// Accounts in open competition, with the terms of the next close.
     pub async fn competitions(&self, at: Option<Hash>) -> Result<Vec<Competition<AccountId>>> {
         self.query("NovateApi_competitions", (), at).await
+    }
+
+    /// The vault as an investment, and what of it is an owner's.
+    pub async fn vault_info(&self, owner: AccountId, at: Option<Hash>) -> Result<VaultInfo> {
+        answered(self.query("NovateApi_vault", owner, at).await?)
     }
 
     /// Every price and parameter that the last close checked against.

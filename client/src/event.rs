@@ -3,9 +3,7 @@
 use crate::{chain::decode_all, Account, AccountId, Refusal};
 use codec::{Decode, Encode};
 use novate_types::{
-    AssetId, CancelReason, Cash, EraIndex, FeedId, Fill, FundingIndex, LedgerError, Lots, MarketId,
-    MarketStatus, Ppm, Price, RiskError, Sequence, Side, SignedLots, SubaccountId, Ticks,
-    ValidatorScore,
+    AssetId, BlockNumber, CancelReason, Cash, EraIndex, FeedId, Fill, FundingIndex, LedgerError, Lots, MarketId, MarketStatus, Ppm, Price, RiskError, Sequence, Side, SignedLots, SubaccountId, Ticks, ValidatorScore,
 };
 
 /// When in its block an event was deposited.
@@ -104,6 +102,39 @@ pub struct CancelledOrder {
     pub lots: Lots,
     /// Why.
     pub reason: CancelReason,
+}
+
+/// What one side of a market bears of somebody's loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct LossCharge {
+    /// The market.
+    pub market: MarketId,
+    /// Whose lots bear it: longs' for bids, shorts' for asks.
+    pub side: Side,
+    /// In quantums.
+    pub loss: Cash,
+    /// Lots among which it is shared.
+    pub lots: Lots,
+    /// What each of them owes, in quantums with 32 fractional bits.
+    pub per_lot: FundingIndex,
+}
+
+/// What somebody asks of the vault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum ShareWish {
+    /// Shares for so many quantums.
+    Enter(Cash),
+    /// Quantums for so many shares.
+    Leave(u128),
+}
+
+/// A request for shares of the vault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct ShareRequest {
+    /// Who asks.
+    pub owner: AccountId,
+    /// For what.
+    pub wish: ShareWish,
 }
 
 /// What a request of the close asks for.
@@ -436,6 +467,51 @@ pub enum Event {
         /// Quantums below zero.
         deficit: Cash,
     },
+    /// Remedy 7: what nobody covered was charged to everybody across.
+    LossShared {
+        /// The bankrupt account, at zero now.
+        account: Account,
+        /// Quantums that it received.
+        loss: Cash,
+        /// Who bears it.
+        charges: Vec<LossCharge>,
+    },
+    /// Somebody wants to buy or sell shares of the vault.
+    SharesAsked {
+        /// The request's number.
+        id: u64,
+        /// Who asks for what.
+        request: ShareRequest,
+    },
+    /// Somebody has bought shares of the vault.
+    SharesBought {
+        /// Who.
+        owner: AccountId,
+        /// For so many quantums.
+        amount: Cash,
+        /// How many.
+        shares: u128,
+        /// The first block in which they may leave.
+        unlocks: BlockNumber,
+    },
+    /// Somebody has sold shares of the vault.
+    SharesSold {
+        /// Who.
+        owner: AccountId,
+        /// How many.
+        shares: u128,
+        /// For so many quantums.
+        paid: Cash,
+        /// Shares that wait for the next epoch.
+        left: u128,
+    },
+    /// A deposit was returned: the vault was worth nothing.
+    ShareDepositReturned {
+        /// To whose wallet.
+        owner: AccountId,
+        /// Quantums.
+        amount: Cash,
+    },
     /// Feeds have new prices.
     PricesAggregated {
         /// Those that changed.
@@ -623,6 +699,40 @@ impl Event {
             ("Liquidation", "DeficitUncovered") => {
                 let (account, deficit) = decode_all(fields)?;
                 Self::DeficitUncovered { account, deficit }
+            }
+            ("Liquidation", "LossShared") => {
+                let (account, loss, charges) = decode_all(fields)?;
+                Self::LossShared {
+                    account,
+                    loss,
+                    charges,
+                }
+            }
+            ("Liquidation", "SharesAsked") => {
+                let (id, request) = decode_all(fields)?;
+                Self::SharesAsked { id, request }
+            }
+            ("Liquidation", "SharesBought") => {
+                let (owner, amount, shares, unlocks) = decode_all(fields)?;
+                Self::SharesBought {
+                    owner,
+                    amount,
+                    shares,
+                    unlocks,
+                }
+            }
+            ("Liquidation", "SharesSold") => {
+                let (owner, shares, paid, left) = decode_all(fields)?;
+                Self::SharesSold {
+                    owner,
+                    shares,
+                    paid,
+                    left,
+                }
+            }
+            ("Liquidation", "ShareDepositReturned") => {
+                let (owner, amount) = decode_all(fields)?;
+                Self::ShareDepositReturned { owner, amount }
             }
             ("Oracle", "PricesAggregated") => Self::PricesAggregated {
                 prices: decode_all(fields)?,

@@ -5,16 +5,18 @@ use crate::{
     AccountId, Clearing, Instruments, Liquidation, Margin, Oracle, OrderBook, Runtime, Timestamp,
 };
 use alloc::vec::Vec;
+use frame_support::traits::Get;
 use novate_risk::Linear;
 use novate_runtime_api::{
-    AccountInfo, Book, BookLevel, Candidate, Competition, Conservation, Equality, EraInfo,
-    FeedInfo, HypotheticalTrade, MarketInfo, NoLiquidationPrice, OracleScores, PositionInfo,
-    QueryError, StatusInfo,
+    AccountInfo, Book, BookLevel, Candidate, Competition, Conservation, Equality, EraInfo, FeedInfo,
+    HypotheticalTrade, MarketInfo, NoLiquidationPrice, OracleScores, PositionInfo, QueryError,
+    ShareholderInfo, StatusInfo, VaultInfo, VaultPosition, SHARE_DECIMALS,
 };
 use novate_types::{
     math, AccountRef, Assessment, Cash, CurrentView, Ledger, Liquidations, Listing, MarginAccount,
-    MarketId, OrderBook as _, Price, RiskModel, RiskView,
+    MarketId, OpenOrder, OrderBook as _, Price, RiskModel, RiskView, QUANTUMS,
 };
+use pallet_liquidation::{ShareWish, SHARES_PER_QUANTUM};
 use sp_runtime::traits::Zero;
 
 /// Most levels a side that one query returns.
@@ -232,6 +234,65 @@ pub fn competitions() -> Vec<Competition<AccountId>> {
             closes_left: terms.closes,
         })
         .collect()
+}
+
+/// A share, in the smallest unit: worth a USD at first.
+const SHARE: u128 = 10u128.pow(SHARE_DECIMALS);
+const _: () = assert!(SHARE == SHARES_PER_QUANTUM * QUANTUMS.unsigned_abs());
+
+/// The vault as an investment.
+pub fn vault(owner: &AccountId) -> Result<VaultInfo, QueryError> {
+    use pallet_liquidation::{ShareHoldings, ShareRequests};
+    let view = Clearing::view();
+    let of = Vault::get();
+    let account = Margin::account(&of).unwrap_or_default();
+    let assessed = Linear::assess(&account, &view)?;
+    let (equity, value) = Liquidation::share_value().map_err(out_of_range)?;
+    let worth = |shares| {
+        let worth = value.map(|value| value.worth_floor(shares)).transpose();
+        worth.map_err(out_of_range)
+    };
+    let book = pallet_liquidation::Backstop::<Runtime>::get();
+    let holding = ShareHoldings::<Runtime>::get(owner);
+    let block = view.block.saturating_add(1);
+    let mut mine = ShareholderInfo {
+        shares: holding.shares,
+        free: holding.free(block),
+        unlocks: holding.unlocks,
+        worth: worth(holding.shares)?,
+        ..ShareholderInfo::default()
+    };
+    if holding.waiting > 0 {
+        for request in ShareRequests::<Runtime>::iter_values().filter(|r| r.owner == *owner) {
+            match request.wish {
+                ShareWish::Enter(amount) => mine.entering = mine.entering.saturating_add(amount),
+                ShareWish::Leave(shares) => mine.leaving = mine.leaving.saturating_add(shares),
+            }
+        }
+    }
+    let epoch = Liquidation::share_epoch(block);
+    let length = <Runtime as pallet_liquidation::Config>::EpochLength::get();
+    let ends = epoch.saturating_add(1).saturating_mul(length);
+    let positions = account.positions.iter().map(|position| VaultPosition {
+        market: position.market,
+        lots: position.lots,
+        lost: Liquidation::vault_loss(position.market, view.block),
+        loss_cap: Liquidation::loss_cap(position.market, view.block),
+    });
+    Ok(VaultInfo {
+        equity,
+        withdrawable: assessed.withdrawable,
+        shares: book.shares,
+        protocol_shares: ShareHoldings::<Runtime>::get(&of.owner).shares,
+        share_value: worth(SHARE)?,
+        epoch,
+        epoch_ends: ends.saturating_sub(1),
+        settling: book.terms.is_some(),
+        entering: book.coming.entering.saturating_add(book.due.entering),
+        leaving: book.coming.leaving.saturating_add(book.due.leaving),
+        positions: positions.collect(),
+        mine,
+    })
 }
 
 /// The equalities, computed over the whole state.

@@ -122,11 +122,37 @@ pub enum OnChain {
         #[arg(long)]
         price: Option<String>,
     },
+    /// The backstop vault: what it is worth, and what of it is yours. With an action: buy or sell shares of it, at the end of the epoch.
+    Vault {
+        /// What to do; nothing shows it.
+        #[command(subcommand)]
+        action: Option<VaultAction>,
+    },
     /// Where the chain stands, and whether its books add up.
     Status {
         /// Also read the full state and add it up here.
         #[arg(long)]
         recompute: bool,
+    },
+}
+
+/// What to do with shares of the vault.
+#[derive(Debug, Subcommand)]
+pub enum VaultAction {
+    /// Buy shares with the wallet's settlement currency. They are locked for a while.
+    Deposit {
+        /// How much, such as 1000.5.
+        amount: String,
+    },
+    /// Sell shares; the wallet is paid.
+    #[command(group = clap::ArgGroup::new("how_many").required(true))]
+    Withdraw {
+        /// How many, such as 1000.5.
+        #[arg(group = "how_many")]
+        shares: Option<String>,
+        /// All that are not locked.
+        #[arg(long, group = "how_many")]
+        all: bool,
     },
 }
 

@@ -3,6 +3,7 @@
 pub mod args;
 mod calc;
 mod order;
+mod vault;
 mod views;
 
 use args::{Args, Command, OnChain};
@@ -235,6 +236,7 @@ async fn once(session: &Session, command: &OnChain) -> Result<Report> {
             market,
             price,
         } => simulate(session, Side::from(*side), size, market, price.as_deref()).await,
+        OnChain::Vault { action } => vault::run(session, action.as_ref()).await,
         OnChain::Status { recompute } => status(session, *recompute).await,
     }
 }

@@ -32,7 +32,7 @@ impl<T: Config> Pallet<T> {
         let before = View::<T>::get();
         let mut states = States::<T>::get().into_inner();
         let reserved_for = u32::try_from(states.len()).unwrap_or(u32::MAX);
-        let (view, matching) = Self::advance(&before, &mut states, block, now);
+        let (mut view, matching) = Self::advance(&before, &mut states, block, now);
         View::<T>::put(&view);
 
         let liquidations = T::Liquidations::on_marks(&before, &view);
@@ -53,7 +53,9 @@ impl<T: Config> Pallet<T> {
             .saturating_add(T::Others::unmatched(
                 reserved_for.saturating_sub(budget.matched),
             ));
-        T::Liquidations::waterfall(&view, left.ref_time());
+        if T::Liquidations::waterfall(&mut view, left.ref_time()) {
+            View::<T>::put(&view);
+        }
         let executed = Self::execute_requests(&view);
         Self::housekeep(&view);
 

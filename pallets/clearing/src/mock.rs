@@ -12,11 +12,11 @@ use frame_support::{
 };
 use novate_types::{
     math, AccountRef, AssetId, BlockNumber, CancelReason, Cash, CollateralParams, CurrentView,
-    FeeTier, FeedId, FeedPrice, Fill, Indexed, Instrument, InstrumentKind, Ledger, LedgerError,
-    LiquidationOrder, Liquidations, Listing, Lots, MarginAccount, MarketId, MarketParams,
-    MarketStatus, MarketView, MatchLimits, Millis, OpenOrder, OrderBook, Position, Pot, Ppm, Price,
-    PriceFeeds, Release, ReleasedMargin, RestedQuotes, RiskTier, RiskView, Role, Side, SignedLots,
-    Size, Tentative, Ticks, TierId, TimeInForce, QUANTUMS,
+    FeeTier, FeedId, FeedPrice, Fill, FundingIndex, Indexed, Instrument, InstrumentKind, Ledger,
+    LedgerError, LiquidationOrder, Liquidations, Listing, Lots, MarginAccount, MarketId,
+    MarketParams, MarketStatus, MarketView, MatchLimits, Millis, OpenOrder, Operation, OrderBook,
+    Position, Pot, Ppm, Price, PriceFeeds, Release, ReleasedMargin, RestedQuotes, RiskTier,
+    RiskView, Role, Side, SignedLots, Size, Tentative, Ticks, TierId, TimeInForce, QUANTUMS,
 };
 use sp_runtime::{traits::IdentityLookup, BuildStorage, FixedPointNumber};
 use std::collections::{BTreeMap, BTreeSet};
@@ -90,6 +90,10 @@ pub type Quotes = StorageMap<Mock, Blake2_128Concat, MarketId, RestedQuotes>;
 pub type Book = StorageMap<Mock, Blake2_128Concat, MarketId, Vec<MockOrder>>;
 #[storage_alias]
 pub type Sequences = StorageValue<Mock, u64>;
+#[storage_alias]
+pub type Given = StorageValue<Mock, Cash>;
+#[storage_alias]
+pub type Sharing = StorageValue<Mock, (MarketId, Side, FundingIndex)>;
 #[storage_alias]
 pub type Liquidating = StorageValue<Mock, Vec<LiquidationOrder<AccountId>>>;
 #[storage_alias]
@@ -563,6 +567,9 @@ impl OrderBook<AccountId> for MockBook {
     fn rested(market: MarketId) -> RestedQuotes {
         Quotes::get(market).unwrap_or_default()
     }
+    fn order(_: &Account, _: &RiskView, _: &[Operation]) -> u32 {
+        0
+    }
     fn depth(_: MarketId, _: Side, _: Ticks) -> Lots {
         0
     }
@@ -581,12 +588,23 @@ impl Liquidations<AccountId> for MockLiquidations {
         trace("thresholds", 0);
         Liquidating::take().unwrap_or_default()
     }
-    fn waterfall(_: &RiskView, more: u64) {
+    fn waterfall(view: &mut RiskView, more: u64) -> bool {
         trace("waterfall", 0);
         LeftByMatches::set(more);
+        let Some((market, side, per_lot)) = Sharing::take() else {
+            return false;
+        };
+        view.market_mut(market)
+            .unwrap()
+            .charge(side, per_lot)
+            .unwrap();
+        true
     }
     fn presses() -> bool {
         Presses::get()
+    }
+    fn gave_vault(amount: Cash) {
+        Given::put(Given::get().unwrap_or(0) + amount);
     }
     fn queued() -> u32 {
         0

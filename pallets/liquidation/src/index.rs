@@ -292,10 +292,11 @@ fn position_on<T: Config>(axis: RiskAxis, direction: Direction, view: &RiskView)
         RiskAxis::Mark(market) => view.market(market).ok()?.mark,
         RiskAxis::Collateral(asset) => view.collateral(asset).ok()?.price,
         RiskAxis::Funding(market) => {
-            let index = view.market(market).ok()?.funding_index;
+            // A rise hurts longs, a fall shorts: each by its own index.
+            let market = view.market(market).ok()?;
             return Some(match direction {
-                Direction::Down => scale::signed_ceil(index),
-                Direction::Up => scale::signed_floor(index),
+                Direction::Down => scale::signed_ceil(market.short_funding_index),
+                Direction::Up => scale::signed_floor(market.funding_index),
             });
         }
     };
@@ -351,10 +352,14 @@ fn step_of(
 ) -> Result<Option<u32>, RiskError> {
     let price = match (axis, move_) {
         (RiskAxis::Funding(market), Move::FundingDelta(delta)) => {
-            let index = view.market(market)?.funding_index;
+            let market = view.market(market)?;
+            let fallen = market.short_funding_index.checked_sub(delta);
             return Ok(match direction {
-                Direction::Down => index.checked_sub(delta).map(scale::signed_ceil),
-                Direction::Up => index.checked_add(delta).map(scale::signed_floor),
+                Direction::Down => fallen.map(scale::signed_ceil),
+                Direction::Up => {
+                    let risen = market.funding_index.checked_add(delta);
+                    risen.map(scale::signed_floor)
+                }
             });
         }
         (RiskAxis::Mark(market), Move::Relative(_)) => view.market(market)?.mark,

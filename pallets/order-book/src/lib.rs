@@ -557,6 +557,19 @@ pub mod pallet {
                 .saturating_add(T::Novating::order().saturating_mul(places.into()))
         }
 
+        /// What so many operations that come with the close itself cost at most ([`novate_types::OrderBook::order`]), their new orders'
+        /// execution in so many markets included.
+        pub fn close_operations(operations: u32, markets: u32) -> Weight {
+            let placed = T::WeightInfo::orders(operations, operations, MAX_OPEN_ORDERS);
+            let swept = T::WeightInfo::orders(0, MAX_OPEN_ORDERS, MAX_OPEN_ORDERS);
+            let further = u64::from(markets.saturating_sub(1));
+            placed
+                .max(swept)
+                .saturating_add(T::Novating::order().saturating_mul(operations.into()))
+                .saturating_add(T::Novating::party(MAX_HOLDINGS))
+                .saturating_add(T::Novating::party(1).saturating_mul(further))
+        }
+
         /// What an order pays for running its market's match again.
         pub(crate) fn further_runs(time_in_force: TimeInForce) -> Weight {
             match time_in_force {

@@ -203,6 +203,7 @@ pub fn market(id: MarketId) -> MarketView {
         observed_at: 0,
         fresh: true,
         funding_index: 0,
+        short_funding_index: 0,
         imf: 50_000,
         mmf: 25_000,
         profit_credit: 1_000_000 * QUANTUMS,

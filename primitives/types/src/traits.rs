@@ -11,7 +11,7 @@
 use crate::{
     AccountRef, AssetId, BlockNumber, CancelReason, Cash, CollateralParams, FeeTier, FeedId, Fill,
     Instrument, Lots, MarginAccount, MarketId, MarketStatus, MarketView, Millis, OpaqueOrders,
-    OpenOrder, Ppm, Price, RiskError, RiskTier, RiskView, Sequence, Side, SignedLots, Ticks,
+    OpenOrder, Operation, Ppm, Price, RiskError, RiskTier, RiskView, Sequence, Side, SignedLots, Ticks,
     TierId,
 };
 use alloc::{collections::BTreeMap, collections::BTreeSet, vec::Vec};
@@ -94,6 +94,8 @@ pub enum Pot {
     Rounding,
     /// A market's funding, signed: payments settled so far less receipts.
     Funding(MarketId),
+    /// Deposits that wait to buy shares of the vault, and payments for shares on their way to wallets.
+    Vault,
 }
 
 /// Why the ledger refused.
@@ -390,6 +392,9 @@ pub trait OrderBook<AccountId: Ord> {
         -> Vec<(AccountRef<AccountId>, Vec<OpenOrder>)>;
     /// Writes what the last run did. The releases, one for each account whose orders changed, are the caller's to apply.
     fn commit(market: Self::Market) -> Vec<Release<AccountId>>;
+    /// Carries out operations on an account's orders in the close, against its `view`, as the account's own extrinsic would have in this
+    /// block: new orders are among those of this close's match. To be called before any market is loaded. Returns how many succeeded.
+    fn order(of: &AccountRef<AccountId>, view: &RiskView, operations: &[Operation]) -> u32;
     /// Cancels every open order of an account, those of this block's intake, its triggers and its TWAPs included, and clears its
     /// aggregates.
     fn cancel_all(
@@ -417,8 +422,12 @@ pub trait Liquidations<AccountId> {
     /// cancels the orders of those below maintenance margin (remedy 1) and returns the orders of remedy 2.
     fn on_marks(before: &RiskView, now: &RiskView) -> Vec<LiquidationOrder<AccountId>>;
     /// After the markets matched: reassesses the queue and takes the remedies beyond the market. `more` is what the matches left of what
-    /// was reserved for them, in picoseconds of weight: it has that beside its own.
-    fn waterfall(view: &RiskView, more: u64);
+    /// was reserved for them, in picoseconds of weight: it has that beside its own. Returns whether a loss was shared (remedy 7): the
+    /// cumulative indices of `view` moved then, and it is what everything that follows is made against.
+    #[must_use]
+    fn waterfall(view: &mut RiskView, more: u64) -> bool;
+    /// Somebody gave the vault's account cash, for which there are no shares yet.
+    fn gave_vault(amount: Cash);
     /// Accounts in the queue.
     fn queued() -> u32;
     /// Whether this block has room for more than a calm chain's liquidations: the last close decided so, this one may decide

@@ -8,7 +8,7 @@ use frame_support::{
     PalletId,
 };
 use frame_system::EnsureRoot;
-use novate_risk::{Linear, LiquidationParams};
+use novate_risk::{Linear, LiquidationParams, QuoteParams};
 use novate_types::{
     AccountRef, AssetId, Cash, CollateralParams, FeedId, MarketId, ParametersAhead, Ppm,
     MAX_MARKETS, QUANTUMS,
@@ -68,6 +68,16 @@ parameter_types! {
         target_buffer: 250_000,
         depth_share: 250_000,
     };
+    // dYdX v4's defaults for its Megavault, one layer.
+    pub const Quoting: QuoteParams = QuoteParams {
+        spread_min: 10_000,
+        spread_buffer: 1_500,
+        skew_factor: 2_000_000,
+        order_size: 100_000,
+        concession: 1_000,
+        requote: 1_000,
+    };
+    pub const MinShareDeposit: Cash = 10 * QUANTUMS;
     pub const PartiesWeight: Weight = Weight::from_parts(120_000_000_000, 10_000_000);
     pub const PressedPartiesWeight: Weight = Weight::from_parts(30_000_000_000, 10_000_000);
     pub const BacklogShare: Ppm = 100_000;
@@ -258,6 +268,16 @@ impl Get<Weight> for LiquidationRoom {
     }
 }
 
+/// What the vault's quotes cost a close.
+pub struct QuotingWeight;
+
+impl Get<Weight> for QuotingWeight {
+    fn get() -> Weight {
+        use pallet_liquidation::quoting::{QUOTED_MARKETS, QUOTE_OPERATIONS};
+        OrderBook::close_operations(QUOTE_OPERATIONS, QUOTED_MARKETS)
+    }
+}
+
 /// Parameters in force or scheduled, the stricter of both: what thresholds are drawn with.
 pub struct Ahead;
 
@@ -318,6 +338,14 @@ impl pallet_liquidation::Config for Runtime {
     type BacklogShare = BacklogShare;
     type DefaultLossCap = LossCap;
     type LossWindow = ConstU32<DAYS>;
+    type Quoting = Quoting;
+    type QuotingWeight = QuotingWeight;
+    type EpochLength = ConstU32<HOURS>;
+    type LockUp = ConstU32<{ 7 * DAYS }>;
+    type MinShareDeposit = MinShareDeposit;
+    type MaxShareRequests = ConstU32<8>;
+    type MaxShareQueue = ConstU32<1_024>;
+    type MaxSharesPending = ConstU32<4>;
     type Calm = Calm;
     type Room = LiquidationRoom;
     type MaxPops = ConstU32<8_192>;

@@ -475,6 +475,7 @@ impl Run {
                 Liquidated::DebtPaid { .. } => "4 debt paid",
                 Liquidated::InsurancePaid { .. } => "5 insurance",
                 Liquidated::Deleveraged { .. } => "6 deleveraged",
+                Liquidated::LossShared { .. } => "7 shared",
                 Liquidated::DeficitUncovered { .. } => "7 uncovered",
                 Liquidated::Recovered { .. } => "recovered",
                 Liquidated::FoundBySweep { .. } => panic!("the sweep found what the index missed"),

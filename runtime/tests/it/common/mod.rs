@@ -529,6 +529,7 @@ pub fn market() -> MarketView {
         observed_at: 0,
         fresh: false,
         funding_index: 0,
+        short_funding_index: 0,
         imf: 0,
         mmf: 0,
         profit_credit: 0,
