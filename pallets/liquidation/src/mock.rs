@@ -322,9 +322,10 @@ impl OrderBook<u64> for ScriptedBook {
     }
     fn cancel_all(_: &Of, account: &mut MarginAccount, reason: CancelReason) -> u32 {
         assert_eq!(reason, CancelReason::Liquidation);
-        let orders = account.orders.len() as u32;
+        let left = account.orders.len() + account.triggers.len();
         account.orders.clear();
-        orders
+        account.triggers.clear();
+        left as u32
     }
     fn open_orders(_: &Of) -> Vec<OpenOrder> {
         Vec::new()
