@@ -9,7 +9,10 @@ use novate_types::{
     CancelReason, Lots, Price, SelfTradePrevention, Side, SignedLots, Ticks, MILLION,
 };
 use serde_json::{json, Value};
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Bound::{Excluded, Unbounded},
+};
 
 /// The highest price; twice as much still is one.
 const HIGHEST: Ticks = 1 << 62;
@@ -19,6 +22,8 @@ const HIGHEST: Ticks = 1 << 62;
 struct Resting {
     bids: BTreeMap<Ticks, Vec<Order>>,
     asks: BTreeMap<Ticks, Vec<Order>>,
+    /// The level that a match asked for last, as its side, depth and price: the one behind it is next to it.
+    asked: Option<(Side, usize, Ticks)>,
 }
 
 impl Resting {
@@ -54,11 +59,20 @@ impl Resting {
 
 impl Book for Resting {
     fn level(&mut self, side: Side, depth: usize) -> Option<&[Order]> {
-        match side {
-            Side::Bid => self.bids.values().nth_back(depth),
-            Side::Ask => self.asks.values().nth(depth),
-        }
-        .map(Vec::as_slice)
+        let (bids, asks) = (&self.bids, &self.asks);
+        let before = depth.checked_sub(1);
+        let (ticks, level) = match (side, self.asked) {
+            (Side::Bid, Some((Side::Bid, last, ticks))) if Some(last) == before => {
+                bids.range(..ticks).next_back()
+            }
+            (Side::Ask, Some((Side::Ask, last, ticks))) if Some(last) == before => {
+                asks.range((Excluded(ticks), Unbounded)).next()
+            }
+            (Side::Bid, _) => bids.iter().nth_back(depth),
+            (Side::Ask, _) => asks.iter().nth(depth),
+        }?;
+        self.asked = Some((side, depth, *ticks));
+        Some(level)
     }
 }
 
@@ -131,6 +145,7 @@ impl<'a> Market<'a> {
     fn clear(&mut self, order: Order) -> Result<()> {
         let positions = &self.positions;
         let position = |account| positions.get(&account).copied().unwrap_or(0);
+        self.resting.asked = None;
         let outcome = match_block(&self.rules, &mut self.resting, &[order], &position);
         let overflow = || Error::from(novate_types::MathError::Overflow);
         let restricted = |(_, _, reason): &(_, _, _)| *reason == CancelReason::MarketRestricted;

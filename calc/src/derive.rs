@@ -208,11 +208,12 @@ impl Portfolio {
             beside = beside.plus(value)?;
             gross = gross.plus(value.abs())?;
         }
+        let mut highest = spot.number()?;
+        for feed in &feeds {
+            highest = highest.max(feed.get("forward")?.number()?);
+        }
         for option in &options {
-            let mut price = spot.number()?.max(option.get("strike")?.number()?);
-            for feed in &feeds {
-                price = price.max(feed.get("forward")?.number()?);
-            }
+            let price = highest.max(option.get("strike")?.number()?);
             gross = gross.plus(option.get("amount")?.number()?.abs().times(price)?)?;
         }
         let farthest = params.grid.scenarios.iter().map(|cell| cell.price).max();

@@ -244,3 +244,49 @@ fn answer_names_what_is_wrong() {
         assert!(said.starts_with(error), "{said} for {error}");
     }
 }
+
+/// So many milliseconds at most, where as many squared would be minutes.
+fn within(millis: u128, line: &str) -> Value {
+    let began = std::time::Instant::now();
+    let answer = well_formed(line);
+    let took = began.elapsed().as_millis();
+    assert!(took < millis, "{took} ms");
+    answer
+}
+
+#[test]
+fn a_deep_book_is_walked_in_the_time_of_its_depth_when_nothing_fills() {
+    let deep = 6_000;
+    let mut events: Vec<_> = (0..deep)
+        .map(|n| {
+            json!([
+                "new",
+                format!("a{n}"),
+                "maker",
+                "sell",
+                (1_000 + n).to_string(),
+                "1",
+                "GTC",
+                "0"
+            ])
+        })
+        .collect();
+    // Each would need one lot more than there is, looks at all of them and leaves.
+    let all = (deep + 1).to_string();
+    events.extend((0..60).map(|n| {
+        json!([
+            "new",
+            format!("b{n}"),
+            "taker",
+            "buy",
+            "9000",
+            all,
+            "FOK",
+            "0"
+        ])
+    }));
+    let case = json!({ "id": 1, "family": "clob", "kind": "k", "in": { "stp": "none", "events": events } });
+    let answer = within(15_000, &case.to_string());
+    assert_eq!(answer["out"]["asks"].as_array().unwrap().len(), deep);
+    assert!(answer["out"]["trades"].as_array().unwrap().is_empty());
+}

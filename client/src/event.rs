@@ -212,6 +212,8 @@ pub enum Unremedied {
     Discount,
     TakerStanding,
     TooSmall,
+    Outbid,
+    StalePrice,
 }
 
 /// Why an account goes on from the market to open competition, or from either to the vault.

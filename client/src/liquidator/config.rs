@@ -22,6 +22,9 @@ use novate_types::{Cash, Ppm, SubaccountId, MILLION};
 use serde::Deserialize;
 use std::{collections::BTreeSet, net::SocketAddr};
 
+/// Names of variables are shorter: so long is a seed in hexadecimal digits.
+const LONGEST_NAME: usize = 64;
+
 /// The configuration as it is written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -88,7 +91,7 @@ impl Config {
     ///
     /// `config`, with what is wrong and where.
     pub fn read(text: &str) -> Result<Self, Refusal> {
-        let file: File = toml::from_str(text).map_err(|e| wrong(e.to_string().trim(), None))?;
+        let file: File = toml::from_str(text).map_err(|e| unreadable(&e, text))?;
         if file.account.is_empty() {
             return Err(wrong("nobody bids", Some("an [[account]] with its key")));
         }
@@ -97,6 +100,13 @@ impl Config {
                 "no market is named in which positions may be taken",
                 Some("a [[market]] with its symbol and cost_ppm"),
             ));
+        }
+        for bidder in &file.account {
+            if !is_variable(&bidder.key) {
+                // What stands there may be the secret itself.
+                let misplaced = "a key is not the name of an environment variable";
+                return Err(wrong(misplaced, Some("key = \"LIQUIDATOR_KEY\"")));
+            }
         }
         let mut known = BTreeSet::new();
         for terms in &file.market {
@@ -125,6 +135,21 @@ impl Config {
             markets: file.market,
         })
     }
+}
+
+/// What the parser says, and on which line; never the line, which may hold a secret.
+fn unreadable(error: &toml::de::Error, text: &str) -> Refusal {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+    wrong(&format!("line {line}: {}", error.message()), None)
+}
+
+/// Whether it is a name as environment variables have it, and none that could be a secret: no phrase, no derivation, no seed.
+fn is_variable(name: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    name.len() < LONGEST_NAME
+        && name.chars().all(is_part)
+        && name.starts_with(|c: char| !c.is_ascii_digit())
 }
 
 fn wrong(what: &str, suggestion: Option<&str>) -> Refusal {
@@ -196,6 +221,21 @@ mod tests {
         assert!(refused("cost_ppm = 700", "cost_ppm = 1000001").contains("BTC-PERP"));
         assert!(refused("[[account]]\n        key = \"KEY\"", "").contains("nobody bids"));
         assert!(refused("hedge = true", "hedged = true").contains("hedged"));
+        for secret in [
+            "bottom drive obey lake",
+            "//Alice",
+            "0xe5be9a5092b81bca64be81d212e7f2f9eba183bb7a90954f7b76361f6edb5c0a",
+            "e5be9a5092b81bca64be81d212e7f2f9eba183bb7a90954f7b76361f6edb5c0a",
+        ] {
+            let said = refused("\"KEY\"", &format!("\"{secret}\""));
+            assert!(
+                said.contains("LIQUIDATOR_KEY") && !said.contains(secret),
+                "{said}"
+            );
+            // Nor does what the parser says of the line.
+            let said = refused("\"KEY\"", &format!("\"{secret}"));
+            assert!(said.contains("line 8") && !said.contains(secret), "{said}");
+        }
         let market =
             "[[market]]\n        symbol = \"btc-perp\"\n        cost_ppm = 1\n        [[market]]";
         assert!(refused("[[market]]", market).contains("twice"));

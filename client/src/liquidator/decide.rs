@@ -103,6 +103,12 @@ pub fn health(equity: Cash, maintenance: Cash) -> Ppm {
         .unwrap_or(Ppm::MAX)
 }
 
+/// The discount on all that is available, in quantums: no bid makes more.
+pub fn most_profit(terms: &Competition) -> Cash {
+    let part = |of: Cash, ppm: Ppm| of.saturating_mul(ppm.into()) / Cash::from(MILLION);
+    part(part(terms.worth.max(0), terms.available), terms.discount)
+}
+
 /// What taking a fraction comes to.
 struct Offer {
     notional: Cash,

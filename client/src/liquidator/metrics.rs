@@ -9,8 +9,10 @@ use std::{
 };
 
 /// What there is to read, and of which kind it is.
-const FAMILIES: [(&str, &str, &str); 8] = [
+const FAMILIES: [(&str, &str, &str); 10] = [
     ("block", "gauge", "Best block seen"),
+    ("connected", "gauge", "Whether the node is there"),
+    ("reconnections_total", "counter", "How often it was gone"),
     ("competitions", "gauge", "Accounts in open competition"),
     (
         "candidates_below_maintenance",

@@ -173,6 +173,12 @@ impl fmt::Display for Outcome {
                     }
                     Unremedied::Cash => f.write_str("our account would have owed cash"),
                     Unremedied::TakerStanding => f.write_str("our account is under margin itself"),
+                    Unremedied::StalePrice => {
+                        f.write_str("something that our account holds has no fresh price")
+                    }
+                    Unremedied::Outbid => f.write_str(
+                        "outcompeted, the block takes so many bids and others have more free margin",
+                    ),
                     other => write!(f, "{other:?}"),
                 }
             }
@@ -246,6 +252,7 @@ mod tests {
         assert!(said(&[ended(deep), gone()]).contains("vault"));
         assert!(said(&[gone()]).contains("did not come to it"));
         assert!(said(&[dropped(Unremedied::Margin)]).contains("initial margin"));
+        assert!(said(&[dropped(Unremedied::Outbid)]).contains("more free margin"));
         assert_eq!(said(&[]), "the block says nothing of it");
     }
 }

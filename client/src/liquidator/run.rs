@@ -7,8 +7,8 @@ use super::{
     outcome::{percent, Outcome},
 };
 use crate::{
-    address_of, chain::BlockId, decimal::cash_floor, Account, Call, Chain, Error, Refusal, Result,
-    Signer, Wallet,
+    address_of, chain::BlockId, decimal::cash_floor, event::Accepted, refusal::of_order, Account,
+    Call, Chain, Error, Event, Refusal, Result, Signer, Wallet,
 };
 use novate_types::{
     BlockNumber, MarginAccount, MarketId, NewOrder, Operation, OrderPrice, SelfTradePrevention,
@@ -16,14 +16,23 @@ use novate_types::{
 };
 use serde::Serialize;
 use std::{
+    cmp::Reverse,
     collections::BTreeSet,
+    fmt,
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::sync::mpsc;
 
 /// Nearest accounts that are counted for the metrics.
 const CANDIDATES: u32 = 64;
+/// Competitions of a block whose accounts are asked for: those that may make most.
+const LOOKED_AT: usize = 64;
+/// How long to wait for a node that went away, at first and at most.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// After so long without a block the connection is given up.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// Something to say, for people and programs.
 #[derive(Debug, Serialize)]
@@ -53,11 +62,11 @@ enum Answer {
     },
     Hedge {
         bidder: usize,
-        result: Result<BlockNumber>,
+        result: Result<(BlockNumber, Hedged)>,
     },
 }
 
-struct Liquidator<Say> {
+struct Liquidator<'a, Say> {
     chain: Chain,
     bidders: Vec<Bidder>,
     policy: Policy,
@@ -66,17 +75,19 @@ struct Liquidator<Say> {
     metrics: Metrics,
     /// Bids that are on their way: whose, and for which account.
     under_way: BTreeSet<(usize, Account)>,
+    /// Where answers come back to, and from.
     answers: mpsc::UnboundedSender<Answer>,
-    say: Say,
+    answered: mpsc::UnboundedReceiver<Answer>,
+    say: &'a Say,
 }
 
-/// Runs until interrupted. With `dry_run` it says what it would bid, and signs nothing.
+/// Runs until interrupted. With `dry_run` it says what it would bid, and signs nothing. Once it was connected it connects again, however often
+/// the node goes away.
 ///
 /// # Errors
 ///
-/// `config` when a key, a market or the metrics' port cannot be had; what the node answers or does not.
+/// `config` when a key, a market or the metrics' port cannot be had; `Unreachable` when nobody answers at first.
 pub async fn run(config: Config, dry_run: bool, say: impl Fn(&Said)) -> Result<()> {
-    let chain = Chain::connect(&config.url).await?;
     let metrics = Metrics::default();
     if let Some(at) = config.metrics {
         metrics.serve(at).await.map_err(|e| {
@@ -84,37 +95,55 @@ pub async fn run(config: Config, dry_run: bool, say: impl Fn(&Said)) -> Result<(
             Refusal::new("config", message, "another port")
         })?;
     }
-    let (answers, mut answered) = mpsc::unbounded_channel();
-    let mut policy = Policy {
-        most_notional: config.most_notional,
-        least_profit: config.least_profit,
-        spare_margin: config.spare_margin,
-        ..Policy::default()
-    };
-    let mut hedged = BTreeSet::new();
-    for terms in &config.markets {
-        let market = chain.market(&terms.symbol, None).await?.id;
-        policy.costs.insert(market, terms.cost_ppm);
-        if terms.hedge {
-            hedged.insert(market);
+    let mut chain = Chain::connect(&config.url).await?;
+    loop {
+        match on_node(chain, &config, dry_run, &metrics, &say).await {
+            Err(lost) if is_gone(&lost) => {}
+            ended => return ended,
         }
+        metrics.set("connected", "", 0);
+        metrics.add("reconnections_total", "", 1);
+        let Some(again) = reconnected(&config.url).await? else {
+            return Ok(());
+        };
+        chain = again;
     }
-    let mut liquidator = Liquidator {
-        bidders: bidders(&config, &chain, dry_run)?,
-        chain,
-        policy,
-        hedged,
-        metrics,
-        under_way: BTreeSet::new(),
-        answers,
-        say,
-    };
-    let mut blocks = liquidator.chain.blocks(false).await?;
+}
+
+/// The same as long as the node is there.
+async fn on_node(
+    chain: Chain,
+    config: &Config,
+    dry_run: bool,
+    metrics: &Metrics,
+    say: &impl Fn(&Said),
+) -> Result<()> {
+    let mut liquidator = Liquidator::on(chain, config, dry_run, metrics, say).await?;
+    metrics.set("connected", "", 1);
+    let ended = liquidator.follow().await;
+    if let Err(lost) = &ended {
+        liquidator.leave(lost);
+    }
+    ended
+}
+
+/// Whether an error says no more than that the node is not there, or not well.
+const fn is_gone(error: &Error) -> bool {
+    matches!(error, Error::Unreachable { .. } | Error::Rpc(_))
+}
+
+/// Tries until the node is there again, at growing intervals; none if it was interrupted.
+async fn reconnected(url: &str) -> Result<Option<Chain>> {
+    let mut pause = FIRST_PAUSE;
     loop {
         tokio::select! {
-            block = blocks.next() => liquidator.at(block?).await?,
-            Some(answer) = answered.recv() => liquidator.hear(answer),
-            _ = tokio::signal::ctrl_c() => return Ok(()),
+            () = tokio::time::sleep(pause) => {}
+            _ = tokio::signal::ctrl_c() => return Ok(None),
+        }
+        pause = (2 * pause).min(LONGEST_PAUSE);
+        match Chain::connect(url).await {
+            Err(error) if is_gone(&error) => {}
+            connected => return connected.map(Some),
         }
     }
 }
@@ -142,11 +171,85 @@ fn bidders(config: &Config, chain: &Chain, dry_run: bool) -> Result<Vec<Bidder>>
     config.accounts.iter().map(one).collect()
 }
 
-impl<Say: Fn(&Said)> Liquidator<Say> {
+impl<'a, Say: Fn(&Said)> Liquidator<'a, Say> {
+    /// On a node.
+    async fn on(
+        chain: Chain,
+        config: &Config,
+        dry_run: bool,
+        metrics: &Metrics,
+        say: &'a Say,
+    ) -> Result<Self> {
+        let (answers, answered) = mpsc::unbounded_channel();
+        let mut policy = Policy {
+            most_notional: config.most_notional,
+            least_profit: config.least_profit,
+            spare_margin: config.spare_margin,
+            ..Policy::default()
+        };
+        let mut hedged = BTreeSet::new();
+        for terms in &config.markets {
+            let market = chain.market(&terms.symbol, None).await?.id;
+            policy.costs.insert(market, terms.cost_ppm);
+            if terms.hedge {
+                hedged.insert(market);
+            }
+        }
+        Ok(Self {
+            bidders: bidders(config, &chain, dry_run)?,
+            chain,
+            policy,
+            hedged,
+            metrics: metrics.clone(),
+            under_way: BTreeSet::new(),
+            answers,
+            answered,
+            say,
+        })
+    }
+
+    /// Until interrupted, or the node goes away.
+    async fn follow(&mut self) -> Result<()> {
+        let mut blocks = self.chain.blocks(false).await?;
+        loop {
+            tokio::select! {
+                block = tokio::time::timeout(SILENCE, blocks.next()) => {
+                    let block = block.unwrap_or_else(|_| Err(self.silent()))?;
+                    // Whoever lags behind looks at the newest alone: the others' competitions are over.
+                    if self.chain.best().await?.number <= block.number {
+                        self.at(block).await?;
+                    }
+                }
+                Some(answer) = self.answered.recv() => self.hear(answer),
+                _ = tokio::signal::ctrl_c() => return Ok(()),
+            }
+        }
+    }
+
+    /// A connection over which no block comes is none.
+    fn silent(&self) -> Error {
+        Error::Unreachable {
+            url: self.chain.url().to_owned(),
+            reason: format!("no block for {} s", SILENCE.as_secs()),
+        }
+    }
+
+    /// The node is gone: what is on its way has no answer any more.
+    fn leave(&self, lost: &Error) {
+        for (bidder, of) in &self.under_way {
+            self.metrics.add("bids_total", "unknown", 1);
+            let taker = self.bidders[*bidder].account.owner;
+            let text = format!(
+                "no answer ({lost}): look at {taker} for what it took, nothing of it is hedged"
+            );
+            self.says(0, "bid", *of, text);
+        }
+    }
+
     /// What there is to do at a block.
     async fn at(&mut self, block: BlockId) -> Result<()> {
         let at = Some(block.hash);
-        let competitions = self.chain.competitions(at).await?;
+        let mut competitions = self.chain.competitions(at).await?;
         let near = self.chain.liquidation_candidates(0, CANDIDATES, at).await?;
         let below = near.iter().filter(|c| c.equity < c.maintenance).count();
         let gauge = |family, value: usize| {
@@ -159,6 +262,9 @@ impl<Say: Fn(&Said)> Liquidator<Say> {
         if competitions.is_empty() {
             return Ok(());
         }
+        // As many as a block leaves time to ask for.
+        competitions.sort_by_cached_key(|terms| Reverse(decide::most_profit(terms)));
+        competitions.truncate(LOOKED_AT);
         let view = self.chain.view(at).await?;
         let mut open: Vec<(Competition, MarginAccount)> = Vec::new();
         for terms in competitions {
@@ -167,7 +273,8 @@ impl<Say: Fn(&Said)> Liquidator<Say> {
         }
         for bidder in 0..self.bidders.len() {
             let own = self.chain.account(self.bidders[bidder].account, at).await?;
-            let label = self.bidders[bidder].account.owner.to_string();
+            let Account { owner, sub } = self.bidders[bidder].account;
+            let label = format!("{owner}/{sub}");
             self.metrics
                 .set("equity_quantums", &label, own.assessment.equity);
             // Not against ourselves, and not twice.
@@ -214,9 +321,9 @@ impl<Say: Fn(&Said)> Liquidator<Say> {
         tokio::spawn(async move {
             let call = Call::bid(taker.sub, plan.account, plan.fraction, plan.least_discount);
             let result = signer.execute(&call).await.map(|included| {
-                let close: Vec<_> = included.close().collect();
-                let outcome =
-                    Outcome::of(close.iter().copied(), &taker, &plan.account, plan.fraction);
+                // Of the whole block: others' bids may have taken its place before the close.
+                let all = included.events.iter().map(|record| &record.event);
+                let outcome = Outcome::of(all, &taker, &plan.account, plan.fraction);
                 (included.block.number, outcome)
             });
             // Nobody hears it once the loop has ended.
@@ -241,7 +348,7 @@ impl<Say: Fn(&Said)> Liquidator<Say> {
             Answer::Hedge { bidder, result } => {
                 let account = self.bidders[bidder].account;
                 let (name, block, text) = match result {
-                    Ok(block) => ("sent", block, "orders to close it are in the book".into()),
+                    Ok((block, hedged)) => (hedged.name(), block, hedged.to_string()),
                     Err(error) => ("failed", 0, format!("what was taken stays open: {error}")),
                 };
                 self.metrics.add("hedges_total", name, 1);
@@ -287,13 +394,88 @@ impl<Say: Fn(&Said)> Liquidator<Say> {
         let Some(signer) = signer.clone().filter(|_| !orders.is_empty()) else {
             return;
         };
-        let (sub, answers) = (account.sub, self.answers.clone());
+        let (account, answers) = (*account, self.answers.clone());
         tokio::spawn(async move {
-            let call = Call::submit(sub, &orders);
-            let result = signer.execute(&call).await;
-            let result = result.map(|included| included.block.number);
+            let call = Call::submit(account.sub, &orders);
+            let result = signer.execute(&call).await.map(|included| {
+                let own: Vec<_> = included.own().collect();
+                let close: Vec<_> = included.close().collect();
+                let hedged = Hedged::of(&own, &close, &account, &orders);
+                (included.block.number, hedged)
+            });
             let _ = answers.send(Answer::Hedge { bidder, result });
         });
+    }
+}
+
+/// What became of the orders that close what was taken.
+#[derive(Debug, PartialEq, Eq)]
+struct Hedged {
+    /// Lots that were to be closed, and that were.
+    wanted: u128,
+    closed: u128,
+    /// Why orders were refused.
+    refused: Vec<String>,
+}
+
+impl Hedged {
+    /// What the events of the transaction and of its block's close say of `account`'s `orders`.
+    fn of(own: &[&Event], close: &[&Event], account: &Account, orders: &[Operation]) -> Self {
+        let lots = orders.iter().map(|order| match order {
+            Operation::Place(order) => u128::from(order.lots),
+            _ => 0,
+        });
+        let outcomes = own.iter().find_map(|event| match event {
+            Event::Submitted { outcomes, .. } => Some(outcomes.as_slice()),
+            _ => None,
+        });
+        let mut placed = BTreeSet::new();
+        let mut refused = Vec::new();
+        for outcome in outcomes.unwrap_or_default() {
+            match outcome {
+                Ok(Accepted::Placed(sequence)) => {
+                    placed.insert(*sequence);
+                }
+                Ok(_) => {}
+                Err(error) => refused.push(of_order(error, None, None).to_string()),
+            }
+        }
+        let fills = close.iter().filter_map(|event| match event {
+            Event::Cleared { fills, .. } => Some(fills),
+            _ => None,
+        });
+        let fills = fills
+            .flatten()
+            .filter(|fill| fill.account == *account && placed.contains(&fill.sequence));
+        Self {
+            wanted: lots.sum(),
+            closed: fills.map(|fill| u128::from(fill.lots)).sum(),
+            refused,
+        }
+    }
+
+    /// Its name, for metrics.
+    const fn name(&self) -> &'static str {
+        if self.closed >= self.wanted {
+            "closed"
+        } else if self.closed > 0 {
+            "partly_closed"
+        } else {
+            "failed"
+        }
+    }
+}
+
+impl fmt::Display for Hedged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "closed {} of {} lots", self.closed, self.wanted)?;
+        if self.closed < self.wanted {
+            f.write_str("; the rest stays open")?;
+        }
+        if !self.refused.is_empty() {
+            write!(f, "; refused: {}", self.refused.join(", "))?;
+        }
+        Ok(())
     }
 }
 
@@ -324,6 +506,8 @@ fn closing_orders(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::OrderError;
+    use novate_types::{Fill, Role};
 
     #[test]
     fn what_is_taken_is_closed_on_the_other_side_in_hedged_markets_alone() {
@@ -339,5 +523,52 @@ mod tests {
             })
             .collect();
         assert_eq!(placed, vec![(1, Side::Ask, 5, 100), (2, Side::Bid, 7, 101)]);
+    }
+
+    #[test]
+    fn hedge_says_what_stays_open_when_orders_are_refused_or_do_not_fill() {
+        let orders = closing_orders(&[(1, 5, 9), (2, -7, 9)], &[1, 2].into(), 100);
+        let account = Account::new([1; 32].into(), 0);
+        let fill = |owner: u8, sequence, lots| Fill {
+            account: Account::new([owner; 32].into(), 0),
+            sequence,
+            side: Side::Ask,
+            role: Role::Taker,
+            ticks: 1,
+            lots,
+            fee: 0,
+            liquidation: false,
+        };
+        let of = |outcomes, fills| {
+            let own = Event::Submitted { account, outcomes };
+            let close = Event::Cleared {
+                market: 1,
+                price: 1,
+                volume: 0,
+                fills,
+            };
+            Hedged::of(&[&own], &[&close], &account, &orders)
+        };
+        let placed = |sequence| Ok(Accepted::Placed(sequence));
+        let all = of(
+            vec![placed(7), placed(8)],
+            vec![fill(1, 7, 5), fill(1, 8, 7)],
+        );
+        assert_eq!(
+            (all.name(), all.to_string().as_str()),
+            ("closed", "closed 12 of 12 lots")
+        );
+        // Neither another's fills nor those of another order count.
+        let some = of(
+            vec![placed(7), placed(8)],
+            vec![fill(1, 7, 3), fill(2, 8, 7), fill(1, 9, 7)],
+        );
+        assert_eq!(some.name(), "partly_closed");
+        assert!(some
+            .to_string()
+            .contains("3 of 12 lots; the rest stays open"));
+        let refused = of(vec![Err(OrderError::MarketHalted); 2], vec![]);
+        assert_eq!(refused.name(), "failed");
+        assert!(refused.to_string().contains("refused: "), "{refused}");
     }
 }

@@ -15,8 +15,9 @@ use frame_support::traits::Get;
 use novate_risk::apply_trade;
 use novate_types::{
     math::position_value_floor, AccountRef, Cash, Direction, Ledger, LedgerError, MarketId,
-    MarketView, OrderBook, Ppm, Price, RiskAxis, RiskModel, Side, SignedLots, Standing,
-    MAX_OPEN_ORDERS, MAX_POSITIONS, MILLION, QUANTUMS,
+    MarketView, NewOrder, NewTrigger, OrderBook, OrderPrice, Ppm, Price, RiskAxis, RiskModel,
+    SelfTradePrevention, Side, SignedLots, Standing, TimeInForce, Trigger, Triggers, MAX_HOLDINGS,
+    MAX_OPEN_ORDERS, MAX_POSITIONS, MAX_TRIGGERS, MILLION, QUANTUMS,
 };
 use remedies::competition::COMPETITION_CLOSES;
 
@@ -98,10 +99,45 @@ fn open_with<T: Config>(
             apply_trade(account, market, lots, value)?;
             account.cash += value.abs() * Cash::from(market.mmf + spare) / Cash::from(MILLION);
         }
+        account.triggers = triggers(view, MAX_TRIGGERS);
         Ok::<_, LedgerError>(())
     })
     .unwrap_or_else(|e| panic!("{e:?}"));
     of
+}
+
+/// So many triggers, each in a market of its own as far as there are markets. Nobody's index has them.
+fn triggers(view: &RiskView, many: u32) -> Triggers {
+    let all = view.markets.iter().cycle().zip(1..=many);
+    let all = all.map(|(market, number)| Trigger {
+        sequence: number.into(),
+        tie: u64::MAX,
+        terms: NewTrigger {
+            order: NewOrder {
+                market: market.id,
+                client_id: number.into(),
+                side: Side::Ask,
+                lots: u64::MAX,
+                price: OrderPrice::Limit(u64::MAX),
+                time_in_force: TimeInForce::GoodTilBlock(u32::MAX),
+                reduce_only: true,
+                self_trade_prevention: SelfTradePrevention::CancelNewest,
+            },
+            direction: Direction::Down,
+            ticks: u64::MAX,
+            expires: Some(u32::MAX),
+        },
+    });
+    Triggers::truncate_from(all.collect())
+}
+
+/// Leaves an account so many of its triggers.
+fn keep_triggers<T: Config>(of: &Of<T>, many: u32) {
+    T::Ledger::update(of, |account| {
+        account.triggers.truncate(many as usize);
+        Ok::<_, LedgerError>(())
+    })
+    .unwrap_or_else(|e| panic!("{e:?}"));
 }
 
 /// Opens accounts near their maintenance margin.
@@ -139,6 +175,7 @@ fn deleveraged<T: Config>(
         open_with::<T>(number, &view, -each, MILLION, positions);
     }
     let of = open_with::<T>(0, &view, each * SignedLots::from(most), SPARE, 1);
+    keep_triggers::<T>(&of, 0);
     let now = fallen(&view, 2 * SPARE);
     (view, now, of)
 }
@@ -185,6 +222,8 @@ fn bankrupt<T: Config>(accounts: u32, positions: usize, ordered: u32) -> (RiskVi
     for number in 0..accounts {
         let large = weight(&view, positions);
         let of = open_with::<T>(number, &view, large, SPARE, positions);
+        // What leaves with its liquidation is counted by itself.
+        keep_triggers::<T>(&of, 0);
         if number < ordered {
             T::BenchmarkHelper::place(&of, MAX_OPEN_ORDERS);
         }
@@ -211,6 +250,7 @@ fn competing<T: Config>(takers: u32, positions: usize) -> (RiskView, RiskView) {
     T::Ledger::settle(&of, &view, false, |account| {
         let found = T::Risk::assess(account, &view)?;
         account.cash -= found.equity - found.maintenance / 10 * 7;
+        account.triggers.truncate(0);
         account.standing = Standing::Competing {
             since: view.block,
             closes: COMPETITION_CLOSES / 2,
@@ -231,6 +271,9 @@ fn a_bid<T: Config>(taker: Of<T>) -> Bid<T::AccountId> {
         account: T::BenchmarkHelper::account(0),
         fraction: MILLION,
         least_discount: 0,
+        carries: 0,
+        tie: [u8::MAX; 16],
+        holdings: MAX_HOLDINGS,
     }
 }
 
@@ -461,6 +504,26 @@ mod benchmarks {
         assert!(T::Book::open_orders(&of).is_empty());
     }
 
+    /// Triggers of one account. It is small: its remedies begin, and go no further.
+    #[benchmark]
+    fn left_behind(n: Linear<0, { MAX_TRIGGERS }>) {
+        let (_, now) = bankrupt::<T>(1, FEW as usize, 0);
+        let of = T::BenchmarkHelper::account(0);
+        T::Ledger::update(&of, |account| {
+            account.triggers = triggers(&now, n);
+            Ok::<_, LedgerError>(())
+        })
+        .unwrap_or_else(|e| panic!("{e:?}"));
+        let found = T::Risk::assess(&T::Ledger::account(&of).unwrap(), &now).unwrap();
+        let left;
+        #[block]
+        {
+            left = Pallet::<T>::start(&of, &now, &found);
+        }
+        assert_eq!(left, Ok(n));
+        assert!(T::Ledger::account(&of).unwrap().triggers.is_empty());
+    }
+
     #[benchmark]
     fn deleverage(n: Linear<0, { FULL_ONES }>) {
         let (view, now, of) = deleveraged::<T>(n, FULL_ONES, usize::MAX);
@@ -501,11 +564,11 @@ mod benchmarks {
         assert_eq!(live, n);
     }
 
-    /// The last bid that its block takes.
+    /// A bid that takes another's place, as its block has as many as it takes.
     #[benchmark]
     fn bid() {
         competing::<T>(1, usize::MAX);
-        let others = (2..=T::MaxBids::get()).map(|number| Bid {
+        let others = (1..=T::MaxBids::get()).map(|number| Bid {
             account: T::BenchmarkHelper::account(number),
             ..a_bid::<T>(T::BenchmarkHelper::account(0))
         });
@@ -515,11 +578,14 @@ mod benchmarks {
             account,
             fraction,
             least_discount,
+            ..
         } = a_bid::<T>(T::BenchmarkHelper::account(1));
         let origin = frame_system::RawOrigin::Signed(taker.owner);
         #[extrinsic_call]
         _(origin, taker.sub, account, fraction, least_discount);
-        assert_eq!(Bids::<T>::get().len(), T::MaxBids::get() as usize);
+        let bids = Bids::<T>::get();
+        assert_eq!(bids.len(), T::MaxBids::get() as usize);
+        assert!(bids.last().is_some_and(|last| last.carries > 0));
     }
 
     #[benchmark]

@@ -566,7 +566,7 @@ pub mod pallet {
         NotCompeting,
         /// A fraction is between 1 and 1,000,000 ppm, a discount at most 1,000,000.
         BadFraction,
-        /// This block takes no more bids, for this account or at all; bid in the next.
+        /// This block takes no more bids, for this account or at all, but of takers with more free margin; bid in the next.
         TooManyBids,
         /// Less than [`Config::MinShareDeposit`]; deposit at least that.
         DepositTooSmall,
@@ -605,6 +605,11 @@ pub mod pallet {
             assert!(
                 Self::calm_allowance() >= least,
                 "the largest account is within the reach of a close that counts its time"
+            );
+            let finding = Self::calm_allowance().div_ceil(FINDING_PART);
+            assert!(
+                Self::calm_allowance().saturating_sub(finding) >= Meter::<T>::of(0).largest_start(),
+                "what finding leaves is enough for the largest account, its triggers included"
             );
             let largest = types::steps_of(MAX_HOLDINGS);
             assert!(
@@ -776,7 +781,9 @@ pub mod pallet {
         /// whose `least_discount` (ppm of the way to the bankruptcy value) is not reached is dropped. So is one that its
         /// account, with all that it asked for, would not cover initially.
         ///
-        /// A bid is for this block alone. Another of the same owner for the same account in the same block takes its place.
+        /// A bid is for this block alone. Another of the same owner for the same account in the same block takes its place. Where there are
+        /// more than [`Config::MaxBids`], or for an account than [`Config::MaxBidsPerAccount`], those stay whose takers had free margin for
+        /// most of what they ask for when the block began; one whose `least_discount` is not reached gives way to any other.
         ///
         /// ## Errors
         ///
@@ -785,7 +792,7 @@ pub mod pallet {
         ///
         /// ## Events
         ///
-        /// In the close: [`Event::BidFilled`] or [`Event::BidDropped`].
+        /// In the close: [`Event::BidFilled`] or [`Event::BidDropped`]. Before it, if others' bids take its place: [`Event::BidDropped`].
         #[pallet::call_index(3)]
         #[pallet::weight(Pallet::<T>::bid_weight(MAX_HOLDINGS))]
         pub fn bid(
@@ -796,12 +803,7 @@ pub mod pallet {
             least_discount: Ppm,
         ) -> DispatchResultWithPostInfo {
             let taker = AccountRef::new(ensure_signed(origin)?, sub);
-            let holdings = Self::take_bid(Bid {
-                taker,
-                account,
-                fraction,
-                least_discount,
-            })?;
+            let holdings = Self::take_bid(taker, account, fraction, least_discount)?;
             Ok(Some(Self::bid_weight(holdings)).into())
         }
 
@@ -1017,6 +1019,8 @@ impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
         let mut steps = Self::capacity().liquidations;
         Self::quote(vault.as_ref(), now);
         let cases = Self::reach(now, &mut steps, &meter);
+        let leaving = cases.iter().map(|case| meter.left_behind(case.triggers()));
+        meter.spend(leaving.fold(0, u64::saturating_add));
         let accounts = cases.iter().map(|case| case.of.clone());
         // Each took a step at least.
         Working::<T>::put(BoundedVec::truncate_from(accounts.collect()));

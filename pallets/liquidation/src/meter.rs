@@ -8,7 +8,7 @@
 use crate::{weights::SMALL_POSITIONS, Config, WeightInfo};
 use core::marker::PhantomData;
 use frame_support::{traits::Get, weights::RuntimeDbWeight};
-use novate_types::{Part, MAX_HOLDINGS, MAX_POSITIONS};
+use novate_types::{Part, MAX_HOLDINGS, MAX_POSITIONS, MAX_TRIGGERS};
 
 /// Entries of a full page that are looked at again when a page is opened beside it, for each entry of that page.
 const SWEPT_PER_ENTRY: u64 = 2;
@@ -49,6 +49,7 @@ pub(crate) struct Meter<T> {
     key: u64,
     entry: u64,
     rank: u64,
+    trigger: u64,
     look: Line,
     liquidate: Line,
     slice: Line,
@@ -67,6 +68,7 @@ impl<T: Config> Meter<T> {
             key: db.write,
             entry: Weights::<T>::pop().computing(db),
             rank: Weights::<T>::rank().computing(db),
+            trigger: Weights::<T>::left_behind().computing(db),
             look: Line::through(Weights::<T>::small_look(), Weights::<T>::look(), db),
             liquidate: Line::through(
                 Weights::<T>::small_liquidate(),
@@ -196,6 +198,11 @@ impl<T: Config> Meter<T> {
         beyond.saturating_add(if found_now { 0 } else { self.keys(2) })
     }
 
+    /// Triggers that leave with the liquidation of their account.
+    pub fn left_behind(&self, triggers: u32) -> u64 {
+        self.trigger.saturating_mul(triggers.into())
+    }
+
     /// A slice closed against somebody who holds so much, beside changed keys.
     pub fn slice(&self, holdings: u32) -> u64 {
         self.slice.at(holdings)
@@ -230,6 +237,12 @@ impl<T: Config> Meter<T> {
     /// not reached waits for the next close.
     pub fn put_by(&self, holdings: u32) -> u64 {
         self.expected(holdings).div_ceil(2)
+    }
+
+    /// What the largest account is reckoned to take whose remedies begin.
+    pub fn largest_start(&self) -> u64 {
+        self.expected(MAX_HOLDINGS)
+            .saturating_add(self.left_behind(MAX_TRIGGERS))
     }
 
     /// What the largest account's dearest step takes.

@@ -372,12 +372,13 @@ impl OrderBook<u64> for ScriptedBook {
     }
     fn cancel_all(who: &Of, account: &mut MarginAccount, reason: CancelReason) -> u32 {
         assert_eq!(reason, CancelReason::Liquidation);
-        let orders = account.orders.len() as u32;
+        let left = account.orders.len() + account.triggers.len();
         account.orders.clear();
         if *who == of(VAULT) {
             Orders::kill();
         }
-        orders
+        account.triggers.clear();
+        left as u32
     }
     fn order(of: &Of, view: &RiskView, operations: &[Operation]) -> u32 {
         operations

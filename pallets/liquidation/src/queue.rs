@@ -54,6 +54,15 @@ impl<AccountId> Case<AccountId> {
     pub fn holdings(&self) -> u32 {
         self.account.as_ref().map_or(0, MarginAccount::holdings)
     }
+
+    /// Triggers that leave when its remedies begin; later it has none.
+    pub fn triggers(&self) -> u32 {
+        let many = self
+            .account
+            .as_ref()
+            .map_or(0, |account| account.triggers.len());
+        u32::try_from(many).unwrap_or(u32::MAX)
+    }
 }
 
 impl<T: Config> Pallet<T> {
@@ -181,7 +190,9 @@ impl<T: Config> Pallet<T> {
             Self::take_while(Shelf::Queue, bucket, |entry| {
                 let case = Self::look_at(&entry.account, now);
                 let steps = case.account.as_ref().map_or(ACCOUNT_STEPS, steps);
-                let sum = reckoned.saturating_add(meter.expected(case.holdings()));
+                let sum = reckoned
+                    .saturating_add(meter.expected(case.holdings()))
+                    .saturating_add(meter.left_behind(case.triggers()));
                 is_full |= steps > *steps_left || !meter.affords(sum);
                 if !is_full {
                     *steps_left = steps_left.saturating_sub(steps);

@@ -2,6 +2,7 @@
 
 use crate::weights::SMALL_POSITIONS;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use core::cmp::Reverse;
 use frame_support::pallet_prelude::TypeInfo;
 use novate_types::{
     AccountRef, BlockNumber, Cash, FundingIndex, LedgerError, Lots, MarginAccount, MarketId,
@@ -170,6 +171,20 @@ pub struct Bid<AccountId> {
     pub fraction: Ppm,
     /// The least discount at which, in ppm of the way from the mark to the bankruptcy value.
     pub least_discount: Ppm,
+    /// Initial margin of what it asks for that its taker had free at the last close's prices, in quantums: where a block's bids are too
+    /// many, those that carry most stay.
+    pub carries: Cash,
+    /// A hash of the parent block and the taker: who is first among equals.
+    pub tie: [u8; 16],
+    /// What it prepaid for: positions and collaterals of the account and its taker.
+    pub holdings: u32,
+}
+
+impl<AccountId> Bid<AccountId> {
+    /// Which of two bids stays where there is room for one: the greater.
+    pub(crate) fn rank(&self) -> (Cash, Reverse<[u8; 16]>) {
+        (self.carries, Reverse(self.tie))
+    }
 }
 
 /// On which terms the next close sells an account in competition.
@@ -239,6 +254,10 @@ pub enum Refusal {
     TakerStanding,
     /// The bid's share of what is available comes to less than a lot of anything, or others' bids left nothing of it.
     TooSmall,
+    /// More bids came in than the block takes, and those of takers who can carry more stayed.
+    Outbid,
+    /// Something that whoever bids holds has no fresh price: what it could carry is not known.
+    StalePrice,
 }
 
 impl From<LedgerError> for Refusal {

@@ -9,7 +9,7 @@
 )]
 
 use super::*;
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 use frame_benchmarking::v2::*;
 use frame_support::traits::{
     fungibles::{Inspect, Mutate},
@@ -17,8 +17,10 @@ use frame_support::traits::{
 };
 use frame_system::RawOrigin;
 use novate_types::{
-    AccountRef, AssetId, BlockNumber, CollateralParams, CurrentView, MarginAccount, OrderAggregate,
-    Position, RankSlot, MAX_COLLATERALS, MAX_POSITIONS, QUANTUMS,
+    AccountRef, AssetId, BlockNumber, CollateralParams, CurrentView, Direction, MarginAccount,
+    MarketId, NewOrder, NewTrigger, OrderAggregate, OrderPrice, Position, RankSlot, RiskAxis,
+    RiskSlot, SelfTradePrevention, Side, TimeInForce, Trigger, MAX_COLLATERALS, MAX_ORDER_BYTES,
+    MAX_POSITIONS, MAX_RISK_SLOTS, MAX_TRIGGERS, QUANTUMS,
 };
 
 /// Collateral of the benchmarks: ids no genesis uses. Their assets need not exist.
@@ -88,6 +90,12 @@ fn full_account() -> MarginAccount {
         ask_lots: u64::MAX,
         reserve: i128::MAX,
     };
+    let slot = RiskSlot {
+        axis: RiskAxis::Parameters,
+        direction: Direction::Down,
+        bucket: u32::MAX,
+        generation: u32::MAX,
+    };
     MarginAccount {
         collateral: (0..MAX_COLLATERALS)
             .map(|a| (FIRST_ASSET + a, 1))
@@ -100,7 +108,36 @@ fn full_account() -> MarginAccount {
             .try_into()
             .unwrap(),
         orders: markets().map(order).collect::<Vec<_>>().try_into().unwrap(),
+        triggers: (0..MAX_TRIGGERS)
+            .map(trigger)
+            .collect::<Vec<_>>()
+            .try_into()
+            .unwrap(),
+        risk: vec![slot; MAX_RISK_SLOTS as usize].try_into().unwrap(),
+        open: vec![u8::MAX; MAX_ORDER_BYTES as usize].try_into().unwrap(),
         ..Default::default()
+    }
+}
+
+fn trigger(number: u32) -> Trigger {
+    Trigger {
+        sequence: number.into(),
+        tie: u64::MAX,
+        terms: NewTrigger {
+            order: NewOrder {
+                market: MarketId::MAX,
+                client_id: number.into(),
+                side: Side::Ask,
+                lots: u64::MAX,
+                price: OrderPrice::Limit(u64::MAX),
+                time_in_force: TimeInForce::GoodTilBlock(BlockNumber::MAX),
+                reduce_only: true,
+                self_trade_prevention: SelfTradePrevention::CancelNewest,
+            },
+            direction: Direction::Down,
+            ticks: u64::MAX,
+            expires: Some(BlockNumber::MAX),
+        },
     }
 }
 
@@ -118,6 +155,22 @@ mod benchmarks {
         #[extrinsic_call]
         _(RawOrigin::Signed(owner.clone()), 0, asset, amount);
         let account = Accounts::<T>::get(AccountRef::new(owner, 0)).ok_or("not opened")?;
+        assert_eq!(account.cash.unsigned_abs(), amount);
+        Ok(())
+    }
+
+    #[benchmark]
+    fn deposit_more() -> Result<(), BenchmarkError> {
+        let owner: T::AccountId = whitelisted_caller();
+        let of = AccountRef::new(owner.clone(), 0);
+        let asset = T::SettlementAsset::get();
+        let amount = T::Assets::minimum_balance(asset) * 1_000;
+        Pallet::<T>::fund(&of, asset, 0).map_err(|_| "not opened")?;
+        Accounts::<T>::insert(&of, full_account());
+        T::Assets::mint_into(asset, &owner, amount)?;
+        #[extrinsic_call]
+        Pallet::<T>::deposit(RawOrigin::Signed(owner), 0, asset, amount);
+        let account = Accounts::<T>::get(&of).ok_or("not opened")?;
         assert_eq!(account.cash.unsigned_abs(), amount);
         Ok(())
     }

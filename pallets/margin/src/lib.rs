@@ -602,7 +602,9 @@ pub mod pallet {
             } else {
                 3
             };
-            T::WeightInfo::deposit().saturating_mul(times)
+            T::WeightInfo::deposit()
+                .max(T::WeightInfo::deposit_more())
+                .saturating_mul(times)
         }
     }
 

@@ -7,6 +7,8 @@ use frame_support::{traits::Get, weights::Weight};
 pub trait WeightInfo {
     #![allow(missing_docs)]
     fn deposit() -> Weight;
+    /// Into an account that is as large as one can be.
+    fn deposit_more() -> Weight;
     fn close_account() -> Weight;
     fn schedule_collateral() -> Weight;
     fn cancel_collateral() -> Weight;
@@ -25,6 +27,10 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// 67.22 µs, 8 keys read, 6 written.
     fn deposit() -> Weight {
         Weight::from_parts(67_220_000, 0).saturating_add(T::DbWeight::get().reads_writes(8, 6))
+    }
+    /// 90.00 µs, 5 keys read, 4 written: estimated.
+    fn deposit_more() -> Weight {
+        Weight::from_parts(90_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(5, 4))
     }
     /// 16.59 µs, 2 keys read, 2 written.
     fn close_account() -> Weight {

@@ -481,7 +481,9 @@ impl<AccountId: Ord + Clone> Screen<'_, AccountId> {
                 Side::Bid => held < 0,
                 Side::Ask => held > 0,
             };
-            if !reduces {
+            // What exceeds the position is cut off, and a fill-or-kill order executes whole or not at all.
+            let is_cut = order.kind == Kind::FillOrKill && order.lots > held.unsigned_abs();
+            if !reduces || (is_cut && !order.reduce_only) {
                 return Err(CancelReason::MarketRestricted);
             }
             order.reduce_only = true;

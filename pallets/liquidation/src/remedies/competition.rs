@@ -8,7 +8,11 @@
 //! after another, by hash, which decides on no more than the odd lot; a taker that cannot carry its share after all (it won another account
 //! in this close) is dropped, and its share waits for the next close.
 //!
-//! Bids prepay their part of the close. The close counts what an account in competition takes like any other's remedies.
+//! A block takes so many bids. Beyond that those stay whose takers can carry most of what they ask for, by margin that they had free when the
+//! block began: a crowd of bids with nothing behind them keeps nobody out, and which stay does not depend on the order in which they came.
+//!
+//! Bids prepay their part of the close, for what their taker held when they came in. What it takes more because it came to hold more since the
+//! close counts, like all that an account in competition takes.
 
 use super::{Outcome, Waterfall};
 use crate::{
@@ -22,8 +26,9 @@ use frame_support::{ensure, storage::with_storage_layer, traits::Get, weights::W
 use novate_matching::share::{share, Offer};
 use novate_risk::{competition_discount, largest_fraction_ceil, sell, worth, Portion, Sale};
 use novate_types::{
-    AccountRef, Assessment, Ledger, MarginAccount, MathError, Pot, Ppm, RiskError, RiskModel,
-    RiskView, Standing, MAX_HOLDINGS, MILLION,
+    math::{ppm_floor, signed, sub},
+    AccountRef, Assessment, Cash, CurrentView, Ledger, MarginAccount, MathError, Pot, Ppm,
+    RiskError, RiskModel, RiskView, Standing, MAX_HOLDINGS, MILLION,
 };
 
 /// Closes an account spends in remedy 3.
@@ -35,6 +40,29 @@ pub(crate) type BidsByAccount<AccountId> = BTreeMap<AccountRef<AccountId>, Vec<B
 /// Whether an account is in open competition.
 pub(crate) const fn competes(account: &MarginAccount) -> bool {
     matches!(account.standing, Standing::Competing { .. })
+}
+
+/// How far from the mark to its bankruptcy value an account is sold in its next close, in ppm.
+fn discount_of(account: &MarginAccount) -> Ppm {
+    let closes = match account.standing {
+        Standing::Competing { closes, .. } => closes,
+        _ => 0,
+    };
+    competition_discount(closes, COMPETITION_CLOSES)
+}
+
+/// Initial margin of a fraction of an account, and what a taker has free, in quantums at the last close's prices. Of the account only positions
+/// count, which no extrinsic changes, and all the rest is the taker's own.
+fn asked_and_free<T: Config>(
+    taker: &MarginAccount,
+    account: &MarginAccount,
+    fraction: Ppm,
+) -> Result<(Cash, Cash), RiskError> {
+    let view = T::View::view();
+    let whole = T::Risk::assess(account, &view)?.initial.max(0);
+    let asked = signed(ppm_floor(whole.unsigned_abs(), fraction)?)?;
+    let found = T::Risk::assess(taker, &view)?;
+    Ok((asked, sub(found.initial_equity, found.initial_with_orders)?))
 }
 
 /// An account while fractions of it are sold.
@@ -72,6 +100,7 @@ impl Lot<'_> {
             view,
         )?;
         let after = T::Risk::assess(&sale.taker, view)?;
+        ensure!(after.fresh, Refusal::StalePrice);
         ensure!(after.covers_orders(), Refusal::Margin);
         ensure!(sale.taker.cash >= taker.cash.min(0), Refusal::Cash);
         Ok((portion, sale))
@@ -86,18 +115,23 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Takes a bid in for this block's close. Returns what it is charged for, see [`Pallet::bid_weight`].
-    pub(crate) fn take_bid(bid: Bid<T::AccountId>) -> Result<u32, Error<T>> {
+    pub(crate) fn take_bid(
+        by: AccountRef<T::AccountId>,
+        of: AccountRef<T::AccountId>,
+        fraction: Ppm,
+        least_discount: Ppm,
+    ) -> Result<u32, Error<T>> {
         ensure!(
-            (1..=MILLION).contains(&bid.fraction) && bid.least_discount <= MILLION,
+            (1..=MILLION).contains(&fraction) && least_discount <= MILLION,
             Error::<T>::BadFraction
         );
-        let taker = T::Ledger::account(&bid.taker).ok_or(Error::<T>::NoAccount)?;
+        let taker = T::Ledger::account(&by).ok_or(Error::<T>::NoAccount)?;
         ensure!(
             taker.standing == Standing::Good,
             Error::<T>::NotInGoodStanding
         );
         // Standing changes in closes alone: no extrinsic of this block has a say in it.
-        let account = T::Ledger::account(&bid.account).filter(competes);
+        let account = T::Ledger::account(&of).filter(competes);
         let account = account.ok_or(Error::<T>::NotCompeting)?;
         // It may come to hold positions in the markets of its orders, too.
         let ordered = u32::try_from(taker.orders.len()).unwrap_or(u32::MAX);
@@ -105,17 +139,59 @@ impl<T: Config> Pallet<T> {
             .holdings()
             .saturating_add(taker.holdings())
             .saturating_add(ordered);
-        Bids::<T>::try_mutate(|bids| {
+        let reached = least_discount <= discount_of(&account);
+        let (asked, free) = if reached {
+            asked_and_free::<T>(&taker, &account, fraction).unwrap_or((0, 0))
+        } else {
+            (0, 0)
+        };
+        let parent = frame_system::Pallet::<T>::parent_hash();
+        let tie = sp_io::hashing::blake2_128(&(parent, &by).encode());
+        let bid = Bid {
+            taker: by,
+            account: of,
+            fraction,
+            least_discount,
+            carries: asked,
+            tie,
+            holdings,
+        };
+        Self::enter_bid(bid, free)?;
+        Ok(holdings)
+    }
+
+    /// Puts a bid among this block's, in the place of its owner's for the same account, or of one that carries less if there is no room: of
+    /// one for the same account, if that has as many as it may have, else of any. It carries what it asks for, as far as its taker's `free`
+    /// margin is not taken by its other bids.
+    fn enter_bid(mut bid: Bid<T::AccountId>, free: Cash) -> Result<(), Error<T>> {
+        let outbid = Bids::<T>::try_mutate(|bids| {
             bids.retain(|other| {
                 other.account != bid.account || other.taker.owner != bid.taker.owner
             });
+            let own = bids.iter().filter(|other| other.taker == bid.taker);
+            let free = own.fold(free, |free, other| free.saturating_sub(other.carries));
+            bid.carries = bid.carries.min(free).max(0);
             let of_account = bids.iter().filter(|other| other.account == bid.account);
-            let has_room = u32::try_from(of_account.count())
+            let is_crowded = !u32::try_from(of_account.count())
                 .is_ok_and(|many| many < T::MaxBidsPerAccount::get());
-            ensure!(has_room, Error::<T>::TooManyBids);
-            bids.try_push(bid).map_err(|_| Error::<T>::TooManyBids)
+            let mut outbid = None;
+            if is_crowded || bids.is_full() {
+                let rivals = bids.iter().enumerate();
+                let (at, least) = rivals
+                    .filter(|(_, other)| !is_crowded || other.account == bid.account)
+                    .min_by_key(|(_, other)| other.rank())
+                    .ok_or(Error::<T>::TooManyBids)?;
+                ensure!(least.rank() < bid.rank(), Error::<T>::TooManyBids);
+                outbid = Some(bids.swap_remove(at));
+            }
+            bids.try_push(bid)
+                .map(|()| outbid)
+                .map_err(|_| Error::<T>::TooManyBids)
         })?;
-        Ok(holdings)
+        if let Some(outbid) = outbid {
+            Self::drop_bid(outbid, Refusal::Outbid);
+        }
+        Ok(())
     }
 
     /// This block's bids, which are not there any more.
@@ -218,9 +294,9 @@ impl<T: Config> Pallet<T> {
         assessment: Assessment,
         close: &mut Waterfall<'_, T>,
     ) -> Result<Outcome, Refusal> {
-        let view = close.view;
         let bids = close.bids.remove(of).unwrap_or_default();
-        let assessment = Self::sell_to(bids, of, &account, assessment, view)?;
+        let bids = Self::paid_for(bids, &account, &mut close.meter);
+        let assessment = Self::sell_to(bids, of, &account, assessment, close.view)?;
         if !assessment.is_below_maintenance() {
             return Self::let_go(of, close);
         }
@@ -234,6 +310,31 @@ impl<T: Config> Pallet<T> {
             assessment,
             waits: false,
         })
+    }
+
+    /// Those of the bids that are paid for: what some take beyond what they prepaid, as their takers came to hold more since, this close
+    /// pays as long as it has time.
+    fn paid_for(
+        mut bids: Vec<Bid<T::AccountId>>,
+        account: &MarginAccount,
+        meter: &mut Meter<T>,
+    ) -> Vec<Bid<T::AccountId>> {
+        bids.sort_unstable_by_key(|bid| bid.tie);
+        let (paid, unpaid): (Vec<_>, Vec<_>) = bids.into_iter().partition(|bid| {
+            let taker = T::Ledger::account(&bid.taker).map_or(0, |taker| taker.holdings());
+            let now = account.holdings().saturating_add(taker);
+            let cost = |holdings: u32| meter.worst_bid(holdings.min(MAX_HOLDINGS));
+            let more = cost(now).saturating_sub(cost(bid.holdings));
+            let affords = meter.affords(more);
+            if affords {
+                meter.spend(more);
+            }
+            affords
+        });
+        for bid in unpaid {
+            Self::drop_bid(bid, Refusal::NotCompeting);
+        }
+        paid
     }
 
     /// Sells what is available of an account to those who bid for it. Returns what the rest of it is worth and needs.
@@ -296,14 +397,13 @@ impl<T: Config> Pallet<T> {
         Ok(lot.assessment)
     }
 
-    /// The bids that stand by themselves, and what they bring to the sharing, both in the order of their hashes.
+    /// The bids that stand by themselves, and what they bring to the sharing, in the order in which they were.
     fn admit(
         bids: Vec<Bid<T::AccountId>>,
         lot: &Lot<'_>,
         terms: &Terms,
         view: &RiskView,
     ) -> (Vec<Bid<T::AccountId>>, Vec<Offer>) {
-        let parent = frame_system::Pallet::<T>::parent_hash();
         let mut admitted = Vec::new();
         for bid in bids {
             let asked = bid.fraction.min(terms.available);
@@ -313,17 +413,13 @@ impl<T: Config> Pallet<T> {
                 lot.offer::<T>(&bid.taker, asked, view)
             };
             match stands {
-                Ok(_) => {
-                    let hash = sp_io::hashing::blake2_128(&(parent, &bid.taker).encode());
-                    admitted.push((hash, bid));
-                }
+                Ok(_) => admitted.push(bid),
                 Err(refusal) => Self::drop_bid(bid, refusal),
             }
         }
-        admitted.sort_unstable_by_key(|(hash, _)| *hash);
         (0..)
             .zip(admitted)
-            .map(|(at, (_, bid))| {
+            .map(|(at, bid)| {
                 let offer = Offer {
                     owner: at,
                     lots: bid.fraction.into(),
@@ -362,7 +458,7 @@ impl<T: Config> Pallet<T> {
             Standing::Competing { closes, .. } => closes,
             _ => 0,
         };
-        let discount = competition_discount(closes, COMPETITION_CLOSES);
+        let discount = discount_of(account);
         let worth = worth(account, view)?;
         let buffer = T::Params::get().target_buffer;
         Ok(Terms {

@@ -155,8 +155,10 @@ impl<T: Config> Pallet<T> {
                 // Its orders may be too many for this close. It stays queued, and nothing else is done before.
                 return Ok(None);
             }
+            // A trigger is in no page, and its time is counted by itself.
+            let triggers = u32::try_from(account.triggers.len()).unwrap_or(u32::MAX);
             let cancelled = Self::start(of, now, &assessment)?;
-            *cancels = cancels.saturating_sub(cancelled);
+            *cancels = cancels.saturating_sub(cancelled.saturating_sub(triggers));
             account = opened(T::Ledger::account(of))?;
         }
         if competes(&account) || escalation(&account, &assessment, backlogged)?.is_some() {
@@ -196,7 +198,7 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// Remedy 1. Returns how many orders it cancelled.
+    /// Remedy 1. Returns how many orders and triggers it cancelled.
     pub(crate) fn start(
         of: &AccountRef<T::AccountId>,
         now: &RiskView,

@@ -185,7 +185,7 @@ impl<T: Config> Pallet<T> {
     /// Whether the market is not enough for an account that did not go there in this close. Its remedies begin with that.
     fn is_beyond_the_market(
         case: &Case<T::AccountId>,
-        close: &Waterfall<'_, T>,
+        close: &mut Waterfall<'_, T>,
     ) -> Result<bool, Refusal> {
         let (Some(account), Ok(assessment)) = (&case.account, &case.assessment) else {
             return Ok(false);
@@ -204,6 +204,7 @@ impl<T: Config> Pallet<T> {
             if escalation(&started, assessment, &close.backlogged)?.is_none() {
                 return Ok(false);
             }
+            close.meter.spend(close.meter.left_behind(case.triggers()));
             Self::start(&case.of, close.view, assessment)?;
             return Ok(true);
         }

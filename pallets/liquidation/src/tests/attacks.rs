@@ -145,3 +145,99 @@ fn the_vault_is_no_exception_when_it_is_below_maintenance_itself() {
         assert_eq!((account(VAULT).cash, standing(VAULT)), (0, Standing::Good));
     });
 }
+
+/// So many stops, of orders nobody can place.
+fn stops(owner: u64, many: u32) {
+    let order = NewOrder {
+        market: 0,
+        client_id: 1,
+        side: Side::Ask,
+        lots: 1,
+        price: OrderPrice::Market,
+        time_in_force: TimeInForce::ImmediateOrCancel,
+        reduce_only: true,
+        self_trade_prevention: SelfTradePrevention::CancelNewest,
+    };
+    let terms = NewTrigger {
+        order,
+        direction: Direction::Down,
+        ticks: 1,
+        expires: None,
+    };
+    let each = (1..=many).map(|number| Trigger {
+        sequence: number.into(),
+        tie: 0,
+        terms,
+    });
+    Accounts::mutate(of(owner), |account| {
+        account.as_mut().unwrap().triggers = Triggers::truncate_from(each.collect());
+    });
+}
+
+#[test]
+fn triggers_take_time_when_they_leave_with_their_account() {
+    let run = |triggers| {
+        new_test_ext().execute_with(|| {
+            a_pair();
+            stops(LONG, triggers);
+            close_at(94);
+            assert!(account(LONG).triggers.is_empty());
+            crate::Took::<Test>::get()
+        })
+    };
+    let each = crate::meter::Meter::<Test>::of(0).left_behind(1);
+    assert!(each > 0);
+    assert_eq!(run(MAX_TRIGGERS), run(0) + each * u64::from(MAX_TRIGGERS));
+}
+
+#[test]
+fn no_close_does_more_than_it_has_time_for_when_everybody_has_triggers() {
+    let begun = |triggers| {
+        new_test_ext().execute_with(|| {
+            for owner in 100..140 {
+                deposit(owner, usd(100));
+                deposit(SHORT, usd(1_000));
+                trade(owner, SHORT, 0, 10, 100);
+                stops(owner, triggers);
+            }
+            // Queued, and nothing is done for them yet.
+            MaxLiquidations::set(0);
+            close_at(94);
+            MaxLiquidations::set(50);
+            crate::Allowance::<Test>::put(20_000_000_000);
+            close_at(94);
+            (100..140)
+                .filter(|owner| standing(*owner) != Standing::Good)
+                .count()
+        })
+    };
+    let (without, with) = (begun(0), begun(MAX_TRIGGERS));
+    assert!(0 < with && with < without, "{with} of {without}");
+}
+
+#[test]
+fn triggers_do_not_keep_orders_from_being_cancelled_when_there_are_many() {
+    new_test_ext().execute_with(|| {
+        deposit(SHORT, usd(100_000));
+        // Larger ones come first, with more triggers than orders may be cancelled in one close.
+        for owner in 100..110 {
+            deposit(owner, usd(1_000));
+            trade(owner, SHORT, 0, 100, 100);
+            stops(owner, MAX_TRIGGERS);
+        }
+        a_pair();
+        Accounts::mutate(of(LONG), |account| {
+            let order = OrderAggregate {
+                market: 0,
+                bid_lots: 1,
+                ask_lots: 0,
+                reserve: 0,
+            };
+            let orders = &mut account.as_mut().unwrap().orders;
+            orders.try_push(order).unwrap();
+        });
+        close_at(94);
+        assert_eq!(standing(110 - 1), standing(LONG));
+        assert!(account(LONG).orders.is_empty());
+    });
+}

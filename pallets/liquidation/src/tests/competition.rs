@@ -519,6 +519,35 @@ fn a_bid_is_dropped_when_its_taker_would_owe_cash() {
 }
 
 #[test]
+fn a_bid_is_dropped_when_its_taker_holds_what_has_no_fresh_price() {
+    new_test_ext().execute_with(|| {
+        the_competition(10);
+        trade(40, SHORT, 1, 5, 100);
+        deposit_asset(41, 10);
+        for taker in [40, 41, 42] {
+            bid(taker, 300_000);
+        }
+        close(|view| {
+            view.markets[1].fresh = false;
+            view.collaterals[0].fresh = false;
+        });
+        let seen = events();
+        let told = |owner| {
+            seen.iter().find_map(|event| match event {
+                Event::BidDropped { taker, refusal, .. } if taker.owner == owner => Some(*refusal),
+                _ => None,
+            })
+        };
+        let stale = Some(Refusal::StalePrice);
+        assert_eq!((told(40), told(41), told(42)), (stale, stale, None));
+        assert_eq!(
+            (account_lots(40), account_lots(41), account_lots(42)),
+            (0, 0, 3)
+        );
+    });
+}
+
+#[test]
 fn a_bid_is_dropped_when_others_leave_less_than_a_lot_for_it() {
     new_test_ext().execute_with(|| {
         the_competition(0);
@@ -618,11 +647,11 @@ fn a_bid_is_refused_by_name_and_nothing_changes() {
         assert_noop!(call(40, LONG, 0, 0), Wrong::BadFraction);
         assert_noop!(call(40, LONG, MILLION + 1, 0), Wrong::BadFraction);
         assert_noop!(call(40, LONG, 1, MILLION + 1), Wrong::BadFraction);
-        TAKERS.for_each(|taker| bid(taker, 1));
+        TAKERS.for_each(|taker| bid(taker, 2));
         deposit(50, usd(1_000));
         assert_noop!(call(50, LONG, 1, 0), Wrong::TooManyBids);
         // One that has bid may bid otherwise.
-        assert_ok!(call(40, LONG, 2, 0));
+        assert_ok!(call(40, LONG, 3, 0));
         assert_eq!(Bids::<Test>::get().len(), 6);
         Liquidation::do_try_state().unwrap();
         close_at(94);
@@ -639,6 +668,131 @@ fn an_owner_bids_once_for_an_account_when_it_bids_again() {
         close_at(94);
         assert_eq!(fills(), BTreeMap::from([(40, (3, usd(12), usd(12)))]));
     });
+}
+
+/// Who bids, in the order of their numbers.
+fn bidders() -> Vec<u64> {
+    let mut owners: Vec<_> = Bids::<Test>::get().iter().map(|b| b.taker.owner).collect();
+    owners.sort_unstable();
+    owners
+}
+
+#[test]
+fn bids_with_nothing_behind_them_keep_nobody_out_when_they_are_many() {
+    new_test_ext().execute_with(|| {
+        the_competition(10);
+        // A dollar each: not one of them could carry a lot.
+        for owner in 60..66 {
+            deposit(owner, usd(1));
+            bid(owner, MILLION);
+        }
+        // Plenty of margin, and a discount that is not reached in this close.
+        deposit(66, usd(1_000_000));
+        bid_from(66, MILLION, MILLION);
+        events();
+        bid(40, MILLION);
+        let told = drops();
+        assert_eq!(told.values().collect::<Vec<_>>(), [&Refusal::Outbid]);
+        Liquidation::do_try_state().unwrap();
+        close_at(94);
+        assert_eq!(fills()[&40].0, 3);
+    });
+}
+
+#[test]
+fn an_account_s_bids_do_not_crowd_out_another_s_when_the_block_is_full() {
+    new_test_ext().execute_with(|| {
+        deposit(13, usd(100));
+        deposit(SHORT, usd(10_000));
+        trade(13, SHORT, 0, 10, 100);
+        the_competition(0);
+        let bid_for = |taker, account| {
+            Liquidation::bid(RuntimeOrigin::signed(taker), 0, of(account), MILLION, 0)
+        };
+        // Six and two are as many as there can be.
+        TAKERS.for_each(|taker| bid(taker, MILLION));
+        for (owner, cash) in [(60, 50), (61, 60), (62, 70)] {
+            deposit(owner, usd(cash));
+        }
+        assert_ok!(bid_for(61, 13));
+        assert_ok!(bid_for(62, 13));
+        assert_noop!(bid_for(60, 13), Error::<Test>::TooManyBids);
+        // What a taker's other bid is for, it does not carry again.
+        assert_noop!(bid_for(60, LONG), Error::<Test>::TooManyBids);
+        deposit(63, usd(80));
+        assert_ok!(bid_for(63, 13));
+        assert_eq!(bidders(), [40, 41, 42, 43, 44, 45, 62, 63]);
+        Liquidation::do_try_state().unwrap();
+    });
+}
+
+#[test]
+fn a_taker_s_margin_counts_once_when_it_bids_for_several_accounts() {
+    new_test_ext().execute_with(|| {
+        deposit(13, usd(100));
+        deposit(SHORT, usd(10_000));
+        trade(13, SHORT, 0, 10, 100);
+        the_competition(0);
+        deposit(60, usd(100));
+        let signed = || RuntimeOrigin::signed(60);
+        assert_ok!(Liquidation::bid(signed(), 0, of(LONG), MILLION, 0));
+        assert_ok!(Liquidation::bid(signed(), 0, of(13), MILLION, 0));
+        // Ten lots at 94 need 94.
+        let carried: Vec<_> = Bids::<Test>::get().iter().map(|b| b.carries).collect();
+        assert_eq!(carried, [usd(94), usd(6)]);
+        // Bidding again for the same gives back what it took.
+        assert_ok!(Liquidation::bid(signed(), 0, of(LONG), MILLION / 2, 0));
+        let carried: Vec<_> = Bids::<Test>::get().iter().map(|b| b.carries).collect();
+        assert_eq!(carried, [usd(6), usd(47)]);
+    });
+}
+
+#[test]
+fn a_close_counts_what_a_bid_takes_when_its_taker_holds_more_than_it_paid_for() {
+    let run = |allowance, grows_first: bool| {
+        new_test_ext().execute_with(|| {
+            the_competition(0);
+            let grow = || {
+                deposit_asset(40, 10);
+                trade(40, SHORT, 0, 1, 94);
+                trade(40, SHORT, 1, 1, 100);
+            };
+            if grows_first {
+                grow();
+            }
+            bid(40, MILLION);
+            if !grows_first {
+                grow();
+            }
+            Allowance::<Test>::put(allowance);
+            let sums = totals();
+            close_at(94);
+            assert_eq!(totals(), sums);
+            let seen = events();
+            let dropped = seen.iter().any(|event| {
+                matches!(event, Event::BidDropped { refusal, .. } if *refusal == Refusal::NotCompeting)
+            });
+            (crate::Took::<Test>::get(), dropped, standing(LONG))
+        })
+    };
+    let meter = crate::meter::Meter::<Test>::of(0);
+    // One position of the account, and three holdings of the taker that the bid knew nothing of.
+    let more = meter.worst_bid(4) - meter.worst_bid(1);
+    assert!(more > 0);
+    let (paid, unpaid) = (run(u64::MAX, true), run(u64::MAX, false));
+    assert!(!paid.1 && !unpaid.1);
+    assert_eq!(unpaid.0, paid.0 + more);
+    // There is time for the account, and not for the bid.
+    let (_, dropped, left) = run(more - 1, false);
+    assert!(dropped);
+    assert_eq!(
+        left,
+        Standing::Competing {
+            since: 6,
+            closes: 1
+        }
+    );
+    assert!(!run(more - 1, true).1);
 }
 
 #[test]
@@ -838,6 +992,33 @@ proptest! {
         });
         let shuffled: Vec<_> = order.into_iter().filter(|at| own.contains(at)).collect();
         prop_assert_eq!(run(own), run(shuffled));
+    }
+
+    #[test]
+    fn the_same_bids_stay_when_there_are_too_many_in_whatever_order_they_come(
+        cash in prop::collection::vec(0i128..200, 10),
+        order in Just((0..20usize).collect::<Vec<_>>()).prop_shuffle(),
+    ) {
+        let run = |order: Vec<usize>| new_test_ext().execute_with(|| {
+            deposit(13, usd(100));
+            deposit(SHORT, usd(10_000));
+            trade(13, SHORT, 0, 10, 100);
+            the_competition(0);
+            for (owner, cash) in (60..).zip(&cash) {
+                deposit(owner, usd(*cash));
+                deposit(owner + 10, usd(*cash / 2));
+            }
+            for at in order {
+                // The first ten bid for one account, ten others for the other.
+                let account = if at < 10 { LONG } else { 13 };
+                let signed = RuntimeOrigin::signed(60 + at as u64);
+                let _ = Liquidation::bid(signed, 0, of(account), MILLION, 0);
+            }
+            bidders()
+        });
+        let shuffled = run(order);
+        prop_assert_eq!(shuffled.len(), 8);
+        prop_assert_eq!(run((0..20).collect()), shuffled);
     }
 
     #[test]

@@ -188,6 +188,9 @@ fn a_bid_is_noticed_when_it_is_none_that_intake_takes() {
         account: of(account),
         fraction: 1,
         least_discount: 0,
+        carries: 0,
+        tie: [0; 16],
+        holdings: 0,
     };
     // LONG in competition, and these bids.
     let found = |bids: Vec<Bid<u64>>| {

@@ -517,6 +517,36 @@ fn fill_or_kill_order_executes_whole_or_leaves_what_there_is_to_others() {
 }
 
 #[test]
+fn fill_or_kill_order_does_not_fill_in_part_when_only_reductions_are_admitted() {
+    for (lots, fills) in [(25, None), (11, None), (10, Some(10)), (4, Some(4))] {
+        new_test_ext().execute_with(|| {
+            with_positions();
+            // 1 is long ten lots, and would go through zero with more.
+            let whole = NewOrder {
+                side: Side::Ask,
+                ..whole(1, lots)
+            };
+            let limit_at_mark = NewOrder {
+                price: OrderPrice::Limit(MARK),
+                ..whole
+            };
+            place(1, limit_at_mark).unwrap();
+            place(2, limit(1, Side::Bid, 10, MARK)).unwrap();
+            let limits = MatchLimits {
+                reducing_only: true,
+                ..MatchLimits::first(FILLS)
+            };
+            System::reset_events();
+            let closed = close_within(&limits);
+            let expected: Vec<_> = fills.iter().map(|lots| (MARK, *lots)).collect();
+            assert_eq!(fills_of(&closed, 1), expected);
+            let killed = (1, lots, CancelReason::MarketRestricted);
+            assert_eq!(cancellations().contains(&killed), fills.is_none());
+        });
+    }
+}
+
+#[test]
 fn fill_or_kill_orders_are_killed_when_no_reads_are_left_for_further_runs() {
     for (reads, fills) in [(20_480, true), (16_390, false)] {
         new_test_ext().execute_with(|| {
