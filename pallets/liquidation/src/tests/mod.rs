@@ -1,5 +1,6 @@
-//! What the remedies do, by hand-worked numbers; what the index never misses, by exhaustive scan; attacks; drift.
+//! What the remedies do, by hand-worked and golden numbers; what the index never misses, by exhaustive scan; attacks; drift.
 
+mod adl;
 mod ahead;
 mod attacks;
 mod competition;

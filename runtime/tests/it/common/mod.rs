@@ -617,7 +617,8 @@ pub struct Recomputed {
     pub settled: i128,
 }
 
-fn ceil_div(a: i128, b: i128) -> i128 {
+/// The least whole number at or above `a / b`.
+pub fn ceil_div(a: i128, b: i128) -> i128 {
     -(-a).div_euclid(b)
 }
 
