@@ -3,7 +3,9 @@
 use crate::{chain::decode_all, Account, AccountId, Refusal};
 use codec::{Decode, Encode};
 use novate_types::{
-    AssetId, BlockNumber, CancelReason, Cash, EraIndex, FeedId, Fill, FundingIndex, LedgerError, Lots, MarketId, MarketStatus, Ppm, Price, RiskError, Sequence, Side, SignedLots, SubaccountId, Ticks, ValidatorScore,
+    AssetId, BlockNumber, CancelReason, Cash, EraIndex, FeedId, Fill, FundingIndex, LedgerError,
+    Lots, MarketId, MarketStatus, Ppm, Price, RiskError, Sequence, Side, SignedLots, SubaccountId,
+    Ticks, ValidatorScore,
 };
 
 /// When in its block an event was deposited.

@@ -16,6 +16,7 @@ use node::Node;
 use novate_client::{
     conservation::FullState,
     decimal::cash_floor,
+    event::Event,
     recompute::{MarketTerms, Recomputed},
     Account, BlockId, Chain, Market,
 };

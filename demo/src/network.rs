@@ -7,7 +7,7 @@ use crate::{
     tape::{Clock, Tape},
     BTC, START,
 };
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{anyhow, bail, ensure, Context, Result};
 use novate_client::{address_of, Chain};
 use novate_types::{Price, Verdict};
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -164,7 +164,7 @@ async fn watch(chain: &Chain) -> Result<()> {
 
 /// The liar's outliers in the running era, once it is made sure that the others have none.
 async fn scores(chain: &Chain) -> Result<u32> {
-    let dave = address_of("//Dave")?;
+    let dave = address_of("//Dave").map_err(|refusal| anyhow!("{refusal}"))?;
     let scores = chain.oracle_scores(None).await?.running.scores;
     ensure!(
         scores.len() == 4,

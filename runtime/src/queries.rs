@@ -8,13 +8,13 @@ use alloc::vec::Vec;
 use frame_support::traits::Get;
 use novate_risk::Linear;
 use novate_runtime_api::{
-    AccountInfo, Book, BookLevel, Candidate, Competition, Conservation, Equality, EraInfo, FeedInfo,
-    HypotheticalTrade, MarketInfo, NoLiquidationPrice, OracleScores, PositionInfo, QueryError,
-    ShareholderInfo, StatusInfo, VaultInfo, VaultPosition, SHARE_DECIMALS,
+    AccountInfo, Book, BookLevel, Candidate, Competition, Conservation, Equality, EraInfo,
+    FeedInfo, HypotheticalTrade, MarketInfo, NoLiquidationPrice, OracleScores, PositionInfo,
+    QueryError, ShareholderInfo, StatusInfo, VaultInfo, VaultPosition, SHARE_DECIMALS,
 };
 use novate_types::{
     math, AccountRef, Assessment, Cash, CurrentView, Ledger, Liquidations, Listing, MarginAccount,
-    MarketId, OpenOrder, OrderBook as _, Price, RiskModel, RiskView, QUANTUMS,
+    MarketId, OrderBook as _, Price, RiskModel, RiskView, QUANTUMS,
 };
 use pallet_liquidation::{ShareWish, SHARES_PER_QUANTUM};
 use sp_runtime::traits::Zero;
@@ -247,7 +247,7 @@ pub fn vault(owner: &AccountId) -> Result<VaultInfo, QueryError> {
     let of = Vault::get();
     let account = Margin::account(&of).unwrap_or_default();
     let assessed = Linear::assess(&account, &view)?;
-    let (equity, value) = Liquidation::share_value().map_err(out_of_range)?;
+    let (equity, value) = Liquidation::share_value().map_err(|_| QueryError::OutOfRange)?;
     let worth = |shares| {
         let worth = value.map(|value| value.worth_floor(shares)).transpose();
         worth.map_err(out_of_range)

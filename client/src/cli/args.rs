@@ -452,9 +452,11 @@ mod tests {
 
     #[test]
     fn order_is_one_of_its_kinds_at_most() {
-        let order = |line: &str| match parse(line)?.command {
-            Command::Chain(OnChain::Order(order)) => Ok(order),
-            other => panic!("{other:?}"),
+        let order = |line: &str| -> Result<Order, clap::Error> {
+            match parse(line)?.command {
+                Command::Chain(OnChain::Order(order)) => Ok(order),
+                other => panic!("{other:?}"),
+            }
         };
         let plain = "novate order sell 1 --price 21000";
         let iceberg = order(&format!("{plain} --display 0.1")).unwrap();

@@ -11,8 +11,8 @@ use novate_runtime_api::{
     AccountInfo, Book, BookLevel, EraInfo, FeedInfo, NoLiquidationPrice, OracleScores, PositionInfo,
 };
 use novate_types::{
-    Anchor, Arrangement, AssetId, Direction, MarketId, MarketStatus, OracleScore, Outlier, Sequence, Side,
-    Standing, ValidatorScore, Verdict,
+    Anchor, Arrangement, AssetId, Direction, MarketId, MarketStatus, OracleScore, Outlier,
+    Sequence, Side, Standing, ValidatorScore, Verdict,
 };
 use serde_json::{json, Value};
 

@@ -34,10 +34,14 @@ impl<T: Config> Era<T> {
             .chain(iter::repeat(OracleScore::default()));
         for (validator, noted) in self.validators.iter().zip(noted) {
             let session = OracleScore { rounds, ..noted };
-            match self.scores.iter_mut().find(|(who, _)| who == validator) {
-                Some((_, score)) => score.add(&session),
-                None if self.scores.try_push((validator.clone(), session)).is_ok() => {}
-                None => frame_support::defensive!("an era has no more validators than that"),
+            let known = self.scores.iter_mut().find(|(who, _)| who == validator);
+            if let Some((_, score)) = known {
+                score.add(&session);
+                continue;
+            }
+            let added = self.scores.try_push((validator.clone(), session));
+            if added.is_err() {
+                frame_support::defensive!("an era has no more validators than that");
             }
         }
     }
@@ -62,12 +66,11 @@ impl<T: Config> Pallet<T> {
                 if place >= scores.len() {
                     scores.bounded_resize(place.saturating_add(1), OracleScore::default());
                 }
-                match scores.get_mut(place) {
-                    Some(score) => score.add(&remark.into()),
-                    None => {
-                        frame_support::defensive!("there are no more observers than validators")
-                    }
-                }
+                let Some(score) = scores.get_mut(place) else {
+                    frame_support::defensive!("there are no more observers than validators");
+                    continue;
+                };
+                score.add(&remark.into());
             }
         });
     }

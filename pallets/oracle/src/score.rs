@@ -1,14 +1,12 @@
 //! Which of the validators' prices are outliers, and what an era of them means. Pure functions.
 
-use crate::aggregate::{
-    outlier_bound, ppm_of, weighted_quartiles, Vote, OUTLIER_FLOOR, OUTLIER_MADS,
-};
+use crate::aggregate::{outlier_bound, ppm_of, weighted_quartiles, Vote, OUTLIER_FLOOR};
 use alloc::vec::Vec;
 use novate_types::{math, OracleScore, Ppm, Price, Verdict};
 
 /// The votes that are outliers, by their places, with their distances from `centre`: the votes' aggregate.
 ///
-/// The rule is a worker's own for its sources, by stake: farther from the centre than [`OUTLIER_MADS`] median distances and
+/// The rule is a worker's own for its sources, by stake: farther from the centre than [`crate::aggregate::OUTLIER_MADS`] median distances and
 /// than [`OUTLIER_FLOOR`].
 ///
 /// The median distance is the scale, and not the quartiles' distance of [`Aggregate::confidence`], because liars must not
@@ -17,7 +15,7 @@ use novate_types::{math, OracleScore, Ppm, Price, Verdict};
 ///
 /// - the centre lies among honest prices, and nobody honest is an outlier while these lie within [`OUTLIER_FLOOR`] of each other;
 /// - the median distance is no longer than from one honest price to another, and whoever is farther from the centre than
-///   [`OUTLIER_MADS`] times that and [`OUTLIER_FLOOR`] is an outlier.
+///   [`crate::aggregate::OUTLIER_MADS`] times that and [`OUTLIER_FLOOR`] is an outlier.
 ///
 /// Where honest prices themselves lie more than one per cent apart, as in a fast market, the farthest of them can be
 /// outliers: an era's verdict therefore asks for a share of its rounds.
@@ -68,7 +66,7 @@ pub fn judge(score: &OracleScore, earlier: u32, rules: Rules) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aggregate::aggregate;
+    use crate::aggregate::{aggregate, OUTLIER_MADS};
     use novate_types::MILLION;
     use proptest::prelude::*;
 

@@ -10,7 +10,10 @@ extern crate alloc;
 use alloc::vec::Vec;
 use codec::{Codec, Decode, DecodeWithMemTracking, Encode};
 use novate_types::{
-    AccountRef, Arrangement, Assessment, AssetId, BlockNumber, Cash, EraIndex, FeedId, FundingIndex, Instrument, Lots, MarginAccount, MarketId, MarketStatus, MarketView, Millis, OpenOrder, Pot, Ppm, Price, RestedQuotes, RiskError, RiskTier, SignedLots, Standing, Ticks, ValidatorScore,
+    AccountRef, Arrangement, Assessment, AssetId, BlockNumber, Cash, EraIndex, FeedId,
+    FundingIndex, Instrument, Lots, MarginAccount, MarketId, MarketStatus, MarketView, Millis,
+    OpenOrder, Pot, Ppm, Price, RestedQuotes, RiskError, RiskTier, SignedLots, Standing, Ticks,
+    ValidatorScore,
 };
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};

@@ -11,8 +11,8 @@
 use crate::{
     AccountRef, AssetId, BlockNumber, CancelReason, Cash, CollateralParams, FeeTier, FeedId, Fill,
     Instrument, Lots, MarginAccount, MarketId, MarketStatus, MarketView, Millis, OpaqueOrders,
-    OpenOrder, Operation, Ppm, Price, RiskError, RiskTier, RiskView, Sequence, Side, SignedLots, Ticks,
-    TierId,
+    OpenOrder, Operation, Ppm, Price, RiskError, RiskTier, RiskView, Sequence, Side, SignedLots,
+    Ticks, TierId,
 };
 use alloc::{collections::BTreeMap, collections::BTreeSet, vec::Vec};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
