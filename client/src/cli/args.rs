@@ -453,7 +453,7 @@ mod tests {
     #[test]
     fn order_is_one_of_its_kinds_at_most() {
         let order = |line: &str| match parse(line)?.command {
-            Command::Chain(OnChain::Order(order)) => Ok(order),
+            Command::Chain(OnChain::Order(order)) => Ok::<_, clap::Error>(order),
             other => panic!("{other:?}"),
         };
         let plain = "novate order sell 1 --price 21000";
