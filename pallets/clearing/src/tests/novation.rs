@@ -592,10 +592,7 @@ fn block_weighs_what_its_triggers_took() {
 
 #[test]
 fn block_weighs_the_keys_that_accounts_who_traded_changed() {
-    use frame_support::{
-        dispatch::DispatchClass,
-        traits::{Get, Hooks},
-    };
+    use frame_support::{dispatch::DispatchClass, traits::Hooks};
     let weight = |entries: u32| {
         new_test_ext().execute_with(|| {
             rich(&[ALICE, BOB, CHARLIE]);

@@ -263,6 +263,9 @@ pub const FAULTS: &[Fault] = &[
                 account: main_account(Charlie),
                 fraction: 1,
                 least_discount: 0,
+                carries: 0,
+                tie: [0; 16],
+                holdings: 0,
             };
             pallet_liquidation::Bids::<Runtime>::put(frame_support::BoundedVec::truncate_from(
                 vec![bid],

@@ -11,13 +11,13 @@ use crate::common::*;
 use novate_risk::Linear;
 use novate_runtime::{
     configs::exchange::{InsuranceFund, Vault, BTC, BTC_FEED, USDC, USDC_FEED, USDT, USDT_FEED},
-    AccountId, Assets, Clearing, Instruments, Liquidation, Margin, Oracle, OrderBook, Runtime,
-    RuntimeCall, RuntimeEvent, System, DAYS,
+    Assets, Clearing, Instruments, Liquidation, Margin, Oracle, OrderBook, Runtime, RuntimeCall,
+    RuntimeEvent, System, DAYS,
 };
 use novate_types::{
-    AssetId, Cash, CurrentView, Ledger, MarginAccount, MarketId, MarketView, Millis, NewOrder,
-    NewTrigger, OpenOrder, Operation, OrderBook as _, OrderPrice, OrderTarget, Price, RiskModel,
-    RiskView, SelfTradePrevention, Side, Standing, Ticks, TimeInForce, MILLION,
+    AssetId, Cash, CurrentView, Ledger, MarginAccount, MarketId, MarketView, NewOrder, NewTrigger,
+    OpenOrder, Operation, OrderBook as _, OrderPrice, OrderTarget, Price, RiskModel, RiskView,
+    SelfTradePrevention, Side, Standing, Ticks, TimeInForce, MILLION,
 };
 use pallet_liquidation::Event as Liquidated;
 use sp_keyring::Sr25519Keyring;
