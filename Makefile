@@ -19,7 +19,7 @@ BLOB_FLAGS := -C link-arg=--export-table -C link-arg=--export=__heap_base -C lin
 
 DEBIAN := build-essential ca-certificates clang cmake git libssl-dev pkg-config protobuf-compiler
 
-.PHONY: help run dev test check format lint build setup fmt bench bench-check weights replay
+.PHONY: help run dev test check format lint build setup fmt bench bench-check weights replay fuzz
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -99,3 +99,10 @@ replay: build ## recorded crashes through the whole chain, and an oracle that fa
 	for silence in 19:31:30,30 19:30:30,120 18:32:00,3600; do \
 		$(BIN)/novate-bench replay $(CRASH) --from 2022-11-08T18:15 --to 2022-11-08T19:50 --outage 2022-11-08T$$silence || exit 1; \
 	done
+
+# A million steps, from the case of this seed on.
+STEPS ?= 1000000
+SEED ?= 1
+
+fuzz: setup ## random steps on the whole runtime, the equalities after each; STEPS=n of them, from SEED=n on
+	NOVATE_STEPS=$(STEPS) NOVATE_SEED=$(SEED) cargo test --workspace --release --locked --test it -- --nocapture nothing_breaks_when_anything_happens

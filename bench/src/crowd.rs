@@ -154,7 +154,7 @@ pub fn open(
                 market: *market,
                 lots: *lots,
                 cost: *cost,
-                funding_index: view.market(*market)?.funding_index,
+                funding_index: view.market(*market)?.funding_index_of(*lots),
                 rank: Default::default(),
             };
             let full = |_| LedgerError::Risk(novate_types::RiskError::Full);

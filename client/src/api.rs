@@ -4,7 +4,7 @@ use crate::{chain::Hash, decimal, Account, AccountId, Chain, Error, Market, Refu
 use codec::Decode;
 use novate_runtime_api::{
     AccountInfo, Book, Candidate, Competition, Conservation, FeedInfo, HypotheticalTrade,
-    MarketInfo, QueryError, StatusInfo,
+    MarketInfo, OracleScores, QueryError, StatusInfo, VaultInfo,
 };
 use novate_types::{AssetId, MarketId, RiskView};
 
@@ -136,6 +136,11 @@ impl Chain {
         self.query("NovateApi_prices", (), at).await
     }
 
+    /// How the oracle's validators observe.
+    pub async fn oracle_scores(&self, at: Option<Hash>) -> Result<OracleScores<AccountId>> {
+        self.query("NovateApi_oracle_scores", (), at).await
+    }
+
     /// One margin account.
     pub async fn account(&self, account: Account, at: Option<Hash>) -> Result<AccountInfo> {
         answered(self.query("NovateApi_account", account, at).await?)
@@ -168,6 +173,11 @@ impl Chain {
     /// Accounts in open competition, with the terms of the next close.
     pub async fn competitions(&self, at: Option<Hash>) -> Result<Vec<Competition<AccountId>>> {
         self.query("NovateApi_competitions", (), at).await
+    }
+
+    /// The vault as an investment, and what of it is an owner's.
+    pub async fn vault_info(&self, owner: AccountId, at: Option<Hash>) -> Result<VaultInfo> {
+        answered(self.query("NovateApi_vault", owner, at).await?)
     }
 
     /// Every price and parameter that the last close checked against.

@@ -75,6 +75,16 @@ impl Call {
         )
     }
 
+    /// Buys shares of the vault for so many quantums from the signer's wallet, at the end of this epoch.
+    pub fn vault_deposit(amount: u128) -> Self {
+        Self::new("Liquidation", "vault_deposit", Compact(amount))
+    }
+
+    /// Sells shares of the vault, at the end of this epoch; the signer's wallet is paid.
+    pub fn vault_withdraw(shares: u128) -> Self {
+        Self::new("Liquidation", "vault_withdraw", Compact(shares))
+    }
+
     /// Moves an asset from the signer's wallet into its account `sub`.
     pub fn deposit(sub: SubaccountId, asset: AssetId, amount: u128) -> Self {
         Self::new("Margin", "deposit", (sub, asset, amount))

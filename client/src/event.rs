@@ -3,8 +3,9 @@
 use crate::{chain::decode_all, Account, AccountId, Refusal};
 use codec::{Decode, Encode};
 use novate_types::{
-    AssetId, CancelReason, Cash, FeedId, Fill, FundingIndex, LedgerError, Lots, MarketId,
-    MarketStatus, Ppm, Price, RiskError, Sequence, Side, SignedLots, SubaccountId, Ticks,
+    AssetId, BlockNumber, CancelReason, Cash, EraIndex, FeedId, Fill, FundingIndex, LedgerError,
+    Lots, MarketId, MarketStatus, Ppm, Price, RiskError, Sequence, Side, SignedLots, SubaccountId,
+    Ticks, ValidatorScore,
 };
 
 /// When in its block an event was deposited.
@@ -36,6 +37,10 @@ pub enum Accepted {
     Cancelled(u32),
     /// A trigger was taken in under this number.
     Armed(Sequence),
+    /// Two that exclude each other were taken in under these numbers.
+    Paired(Sequence, Sequence),
+    /// An order in slices was taken in under this number.
+    Scheduled(Sequence),
 }
 
 /// Why an order operation was refused; it changed nothing. [`crate::refusal::of_order`] says what to do.
@@ -68,9 +73,16 @@ pub enum OrderError {
     TriggersWaiting,
     TriggerNotAmended,
     NothingToReduce,
+    BadDisplay,
+    PairApart,
+    PairWithoutExpiry,
+    BadSchedule,
+    TooManyArrangements,
+    BadPeg,
+    NothingToFollow,
 }
 
-/// A trigger that fired, and what became of it.
+/// A trigger that fired, or a slice that was due, and what became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct FiredTrigger {
     /// Whose.
@@ -92,6 +104,39 @@ pub struct CancelledOrder {
     pub lots: Lots,
     /// Why.
     pub reason: CancelReason,
+}
+
+/// What one side of a market bears of somebody's loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct LossCharge {
+    /// The market.
+    pub market: MarketId,
+    /// Whose lots bear it: longs' for bids, shorts' for asks.
+    pub side: Side,
+    /// In quantums.
+    pub loss: Cash,
+    /// Lots among which it is shared.
+    pub lots: Lots,
+    /// What each of them owes, in quantums with 32 fractional bits.
+    pub per_lot: FundingIndex,
+}
+
+/// What somebody asks of the vault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum ShareWish {
+    /// Shares for so many quantums.
+    Enter(Cash),
+    /// Quantums for so many shares.
+    Leave(u128),
+}
+
+/// A request for shares of the vault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct ShareRequest {
+    /// Who asks.
+    pub owner: AccountId,
+    /// For what.
+    pub wish: ShareWish,
 }
 
 /// What a request of the close asks for.
@@ -218,7 +263,7 @@ pub enum Event {
         /// Which, how much of them, and why.
         orders: Vec<CancelledOrder>,
     },
-    /// The mark reached triggers.
+    /// The mark reached triggers, or slices were due.
     Fired {
         /// The market.
         market: MarketId,
@@ -426,10 +471,62 @@ pub enum Event {
         /// Quantums below zero.
         deficit: Cash,
     },
+    /// Remedy 7: what nobody covered was charged to everybody across.
+    LossShared {
+        /// The bankrupt account, at zero now.
+        account: Account,
+        /// Quantums that it received.
+        loss: Cash,
+        /// Who bears it.
+        charges: Vec<LossCharge>,
+    },
+    /// Somebody wants to buy or sell shares of the vault.
+    SharesAsked {
+        /// The request's number.
+        id: u64,
+        /// Who asks for what.
+        request: ShareRequest,
+    },
+    /// Somebody has bought shares of the vault.
+    SharesBought {
+        /// Who.
+        owner: AccountId,
+        /// For so many quantums.
+        amount: Cash,
+        /// How many.
+        shares: u128,
+        /// The first block in which they may leave.
+        unlocks: BlockNumber,
+    },
+    /// Somebody has sold shares of the vault.
+    SharesSold {
+        /// Who.
+        owner: AccountId,
+        /// How many.
+        shares: u128,
+        /// For so many quantums.
+        paid: Cash,
+        /// Shares that wait for the next epoch.
+        left: u128,
+    },
+    /// A deposit was returned: the vault was worth nothing.
+    ShareDepositReturned {
+        /// To whose wallet.
+        owner: AccountId,
+        /// Quantums.
+        amount: Cash,
+    },
     /// Feeds have new prices.
     PricesAggregated {
         /// Those that changed.
         prices: Vec<AggregatedPrice>,
+    },
+    /// An era of the oracle ended.
+    EraEnded {
+        /// Which.
+        era: EraIndex,
+        /// How its validators observed, and what follows.
+        scores: Vec<ValidatorScore<AccountId>>,
     },
     /// A transaction failed as a whole.
     Failed(Refusal),
@@ -607,9 +704,47 @@ impl Event {
                 let (account, deficit) = decode_all(fields)?;
                 Self::DeficitUncovered { account, deficit }
             }
+            ("Liquidation", "LossShared") => {
+                let (account, loss, charges) = decode_all(fields)?;
+                Self::LossShared {
+                    account,
+                    loss,
+                    charges,
+                }
+            }
+            ("Liquidation", "SharesAsked") => {
+                let (id, request) = decode_all(fields)?;
+                Self::SharesAsked { id, request }
+            }
+            ("Liquidation", "SharesBought") => {
+                let (owner, amount, shares, unlocks) = decode_all(fields)?;
+                Self::SharesBought {
+                    owner,
+                    amount,
+                    shares,
+                    unlocks,
+                }
+            }
+            ("Liquidation", "SharesSold") => {
+                let (owner, shares, paid, left) = decode_all(fields)?;
+                Self::SharesSold {
+                    owner,
+                    shares,
+                    paid,
+                    left,
+                }
+            }
+            ("Liquidation", "ShareDepositReturned") => {
+                let (owner, amount) = decode_all(fields)?;
+                Self::ShareDepositReturned { owner, amount }
+            }
             ("Oracle", "PricesAggregated") => Self::PricesAggregated {
                 prices: decode_all(fields)?,
             },
+            ("Oracle", "EraEnded") => {
+                let (era, scores) = decode_all(fields)?;
+                Self::EraEnded { era, scores }
+            }
             _ => Self::Other {
                 pallet: pallet.to_owned(),
                 name: name.to_owned(),
@@ -622,7 +757,7 @@ impl Event {
 mod tests {
     use super::*;
     use codec::Encode;
-    use novate_types::Role;
+    use novate_types::{OracleScore, Outlier, Role, Verdict};
 
     fn account(byte: u8) -> Account {
         Account::new(AccountId::from([byte; 32]), 2)
@@ -694,6 +829,31 @@ mod tests {
         assert!(Event::decode("Clearing", "Cleared", &bytes).is_err());
         assert!(Event::decode("Clearing", "Cleared", &bytes[..20]).is_err());
         assert!(Event::decode("Liquidation", "TakenOver", &[]).is_err());
+    }
+
+    #[test]
+    fn an_era_is_read_with_its_verdicts() {
+        let liar = ValidatorScore {
+            validator: AccountId::from([4; 32]),
+            score: OracleScore {
+                rounds: 21_600,
+                missed: 3,
+                outliers: 21_597,
+                farthest: Some(Outlier {
+                    distance: 9_000_000,
+                    feed: 1,
+                }),
+            },
+            verdict: Verdict::Reported,
+        };
+        let bytes = (7u32, vec![liar.clone()]).encode();
+        assert_eq!(
+            Event::decode("Oracle", "EraEnded", &bytes).unwrap(),
+            Event::EraEnded {
+                era: 7,
+                scores: vec![liar]
+            }
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! check each other.
 
 use crate::{
-    event::{Action, Event, Request},
+    event::{Action, Event, LossCharge, Request},
     Account,
 };
 use novate_types::{
@@ -29,8 +29,34 @@ pub struct Held {
 pub struct MarketTerms {
     /// Quantums per lot and tick.
     pub tick_value: u64,
-    /// Cumulative funding per long lot at that block's close.
+    /// What a long lot had owed since the listing when that block's close matched: funding, and losses shared.
     pub funding_index: FundingIndex,
+    /// What a short lot had been owed.
+    pub short_funding_index: FundingIndex,
+}
+
+impl MarketTerms {
+    /// What a position of so many lots settles against.
+    fn index_of(&self, lots: SignedLots) -> FundingIndex {
+        if lots < 0 {
+            self.short_funding_index
+        } else {
+            self.funding_index
+        }
+    }
+
+    /// Takes a charge back: losses are shared after everything else that a close does, and its view has them already.
+    ///
+    /// # Errors
+    ///
+    /// `Range` when the charge cannot have been made.
+    pub fn uncharge(&mut self, charge: &LossCharge) -> Result<(), RecomputeError> {
+        match charge.side {
+            Side::Bid => self.funding_index = sub(self.funding_index, charge.per_lot)?,
+            Side::Ask => self.short_funding_index = add(self.short_funding_index, charge.per_lot)?,
+        }
+        Ok(())
+    }
 }
 
 /// Why an account could not be recomputed.
@@ -131,11 +157,12 @@ impl Recomputed {
     fn settle_funding(
         &mut self,
         market: MarketId,
-        index: FundingIndex,
+        terms: MarketTerms,
     ) -> Result<(), RecomputeError> {
         let Some(held) = self.positions.get_mut(&market) else {
             return Ok(());
         };
+        let index = terms.index_of(held.lots);
         let per_lot = sub(index, held.funding_index)?;
         let owed = mul_div_ceil(per_lot, Cash::from(held.lots), 1 << FUNDING_FRACTION_BITS)?;
         held.funding_index = index;
@@ -148,16 +175,12 @@ impl Recomputed {
     fn trade(
         &mut self,
         market: MarketId,
-        index: FundingIndex,
+        terms: MarketTerms,
         change: SignedLots,
         value: Cash,
     ) -> Result<(), RecomputeError> {
-        self.settle_funding(market, index)?;
-        let fresh = Held {
-            funding_index: index,
-            ..Held::default()
-        };
-        let mut held = self.positions.remove(&market).unwrap_or(fresh);
+        self.settle_funding(market, terms)?;
+        let mut held = self.positions.remove(&market).unwrap_or_default();
         let opposed = (held.lots > 0 && change < 0) || (held.lots < 0 && change > 0);
         let mut opening = value;
         if opposed {
@@ -174,6 +197,7 @@ impl Recomputed {
         }
         held.cost = add(held.cost, opening)?;
         held.lots = held.lots.checked_add(change).ok_or(RecomputeError::Range)?;
+        held.funding_index = terms.index_of(held.lots);
         if held.lots != 0 {
             self.positions.insert(market, held);
         }
@@ -195,7 +219,7 @@ impl Recomputed {
             .checked_mul(Cash::from(terms.tick_value))
             .and_then(|a_lot| a_lot.checked_mul(Cash::from(change)))
             .ok_or(RecomputeError::Range)?;
-        self.trade(market, terms.funding_index, change, value)?;
+        self.trade(market, terms, change, value)?;
         self.cash = sub(self.cash, fill.fee)?;
         self.fees = add(self.fees, fill.fee)?;
         self.fills += 1;
@@ -232,12 +256,16 @@ impl Recomputed {
                 self.cash = add(self.cash, *paid)?;
                 Ok(())
             }
+            // What those across owe for it is in their index.
+            Event::LossShared { account, loss, .. } if *account == own => {
+                self.cash = add(self.cash, *loss)?;
+                Ok(())
+            }
             // The vault takes everything at what it cost; nothing is left.
             Event::TakenOver { account, .. } if *account == own => {
                 for (market, held) in self.positions.clone() {
                     let back = held.lots.checked_neg().ok_or(RecomputeError::Range)?;
-                    let index = known(&market)?.funding_index;
-                    self.trade(market, index, back, sub(0, held.cost)?)?;
+                    self.trade(market, known(&market)?, back, sub(0, held.cost)?)?;
                 }
                 self.cash = 0;
                 self.collateral.clear();
@@ -258,7 +286,7 @@ impl Recomputed {
                 let long = self.positions.get(market).is_some_and(|held| held.lots > 0);
                 let side = if long { Side::Ask } else { Side::Bid };
                 let change = side.signed(*lots).ok_or(RecomputeError::Range)?;
-                self.trade(*market, known(market)?.funding_index, change, value)
+                self.trade(*market, known(market)?, change, value)
             }
             Event::BidFilled {
                 account,
@@ -269,14 +297,14 @@ impl Recomputed {
             } if *account == own || *taker == own => {
                 let takes = *taker == own;
                 for (market, lots, value) in &portion.positions {
-                    let index = known(market)?.funding_index;
+                    let terms = known(market)?;
                     let (lots, value) = if takes {
                         (*lots, *value)
                     } else {
                         let back = lots.checked_neg().ok_or(RecomputeError::Range)?;
                         (back, sub(0, *value)?)
                     };
-                    self.trade(*market, index, lots, value)?;
+                    self.trade(*market, terms, lots, value)?;
                 }
                 for (asset, amount, value) in &portion.collateral {
                     self.moved(*asset, *amount, takes)?;
@@ -432,6 +460,7 @@ mod tests {
             MarketTerms {
                 tick_value: 50,
                 funding_index,
+                short_funding_index: funding_index,
             },
         )])
     }
@@ -545,6 +574,38 @@ mod tests {
         let found = account.differences(&chain);
         assert_eq!(found.len(), 2, "{found:?}");
         assert_eq!(found[0].to_string(), "cash: 0 from the fills, 1 on chain");
+    }
+
+    #[test]
+    fn a_shared_loss_is_paid_out_at_once_and_owed_through_the_index() {
+        let charge = LossCharge {
+            market: 1,
+            side: Side::Ask,
+            loss: 10,
+            lots: 5,
+            per_lot: 2 * UNIT,
+        };
+        let shared = Event::LossShared {
+            account: me(),
+            loss: 10,
+            charges: vec![charge],
+        };
+        let mut account = after(&[(shared, 0), (cleared(vec![fill(Side::Ask, 5, 100, 0)]), 0)]);
+        assert_eq!((account.cash, account.funding), (10, 0));
+        // The close that shared it matched before it did.
+        let mut terms = MarketTerms {
+            tick_value: 50,
+            funding_index: 0,
+            short_funding_index: -2 * UNIT,
+        };
+        let later = BTreeMap::from([(1, terms)]);
+        terms.uncharge(&charge).unwrap();
+        assert_eq!(terms.short_funding_index, 0);
+        // Short lots owe two quantums each; what is bought anew starts from longs' index.
+        let turned = cleared(vec![fill(Side::Bid, 6, 100, 0)]);
+        account.apply(&turned, &later).unwrap();
+        assert_eq!((account.cash, account.funding), (0, 10));
+        assert_eq!(account.positions[&1].funding_index, 0);
     }
 
     #[test]

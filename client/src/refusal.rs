@@ -135,7 +135,7 @@ pub fn of_order(error: &OrderError, market: Option<&Market>, order: Option<&NewO
             Some("an earlier block, or --tif gtc".into()),
         ),
         E::Contradiction => (
-            "a market order executes at once or not at all".into(),
+            "a market order executes at once or not at all, a slice at once; an iceberg rests".into(),
             Some("--tif ioc or fok, or --price for an order that rests".into()),
         ),
         E::NoSuchOrder => (
@@ -157,10 +157,41 @@ pub fn of_order(error: &OrderError, market: Option<&Market>, order: Option<&NewO
             Some("again in a later block, or a level that the mark has not reached".into()),
         ),
         E::TriggerNotAmended => (
-            "a trigger is never amended".into(),
+            "neither a trigger nor an order in slices nor a pegged one is ever amended".into(),
             Some("novate cancel, and another with a new --client-id".into()),
         ),
         E::NothingToReduce => ("there was no position that it would have reduced".into(), None),
+        E::BadDisplay => (
+            "an iceberg shows at least one lot, and not all of them".into(),
+            Some("a --display smaller than the size".into()),
+        ),
+        E::PairApart => (
+            "two that exclude each other are of one market".into(),
+            Some("the same market for both".into()),
+        ),
+        E::PairWithoutExpiry => (
+            "a trigger that excludes another needs a block of expiry".into(),
+            Some("--wait gtt:24h".into()),
+        ),
+        E::BadSchedule => (
+            "an order in slices has at least two, a block or more apart, and a lot for each".into(),
+            Some("fewer slices, a longer time or a greater size, such as --twap 10m/20".into()),
+        ),
+        E::TooManyArrangements => (
+            format!(
+                "the account has {} icebergs, pairs, pegged orders and orders in slices, the most there can be",
+                novate_types::MAX_ARRANGEMENTS
+            ),
+            Some("novate cancel first".into()),
+        ),
+        E::BadPeg => (
+            "a pegged order is post-only and has a limit, its worst".into(),
+            Some("--price for its worst limit, and no --tif".into()),
+        ),
+        E::NothingToFollow => (
+            "there is no price that it could follow".into(),
+            Some("--peg mark, or again once an order of its side has stood for two blocks".into()),
+        ),
     };
     Refusal {
         rule,
@@ -285,6 +316,11 @@ pub fn of_cancel(reason: CancelReason) -> Refusal {
             "not_whole",
             "it is fill-or-kill, and not all of it could execute",
             Some("a smaller size, or --tif ioc to take what there is"),
+        ),
+        CancelReason::OtherExecuted => (
+            "other_executed",
+            "the other one of its pair executed, or fired",
+            None,
         ),
     };
     Refusal {

@@ -16,6 +16,7 @@ use node::Node;
 use novate_client::{
     conservation::FullState,
     decimal::cash_floor,
+    event::Event,
     recompute::{MarketTerms, Recomputed},
     Account, BlockId, Chain, Market,
 };
@@ -361,19 +362,29 @@ impl Witness {
     /// Reads a block. It is taken in without a pause, so that whoever stops waiting for it stops before or after.
     async fn read(&mut self, block: BlockId) -> Result<()> {
         let markets = self.chain.markets(Some(block.hash)).await?;
-        let terms: BTreeMap<MarketId, MarketTerms> = markets
+        let mut terms: BTreeMap<MarketId, MarketTerms> = markets
             .iter()
             .filter_map(|m| {
                 let view = m.info.view.as_ref()?;
                 let terms = MarketTerms {
                     tick_value: view.tick_value,
                     funding_index: view.funding_index,
+                    short_funding_index: view.short_funding_index,
                 };
                 Some((m.id, terms))
             })
             .collect();
         let events = self.chain.events(block.hash).await?;
         self.story.at(block.number);
+        for record in &events {
+            if let Event::LossShared { charges, .. } = &record.event {
+                for charge in charges {
+                    if let Some(terms) = terms.get_mut(&charge.market) {
+                        terms.uncharge(charge)?;
+                    }
+                }
+            }
+        }
         for record in events {
             self.seen
                 .read(&self.story, &markets, &self.feeds, &record.event);

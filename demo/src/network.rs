@@ -1,5 +1,5 @@
 //! Four validators: one reads sources that lie, one is stopped. The index stays with the honest ones, and blocks and finality
-//! go on.
+//! go on. The liar's score alone says that prices strayed.
 
 use crate::{
     exchanges::{self, Replay},
@@ -7,9 +7,9 @@ use crate::{
     tape::{Clock, Tape},
     BTC, START,
 };
-use anyhow::{bail, ensure, Context, Result};
-use novate_client::Chain;
-use novate_types::Price;
+use anyhow::{anyhow, bail, ensure, Context, Result};
+use novate_client::{address_of, Chain};
+use novate_types::{Price, Verdict};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc::{self, UnboundedReceiver},
@@ -86,6 +86,8 @@ pub async fn play(binary: Option<PathBuf>) -> Result<String> {
         "for {WATCHED} blocks the index stayed at {}",
         shown(&chain).await?
     );
+    let strayed = scores(&chain).await?;
+    println!("dave's price was an outlier in {strayed} rounds, nobody else's in any");
 
     charlie.stop().await;
     let stopped = chain.finalized().await?.number;
@@ -99,6 +101,7 @@ pub async fn play(binary: Option<PathBuf>) -> Result<String> {
     })
     .await?;
 
+    scores(&chain).await?;
     let (best, finalized) = (chain.best().await?.number, chain.finalized().await?.number);
     let last = format!(
         "novate-network: blocks={best} finalized={finalized} liar=10x stopped=1 index={}",
@@ -157,6 +160,29 @@ async fn watch(chain: &Chain) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// The liar's outliers in the running era, once it is made sure that the others have none.
+async fn scores(chain: &Chain) -> Result<u32> {
+    let dave = address_of("//Dave").map_err(|refusal| anyhow!("{refusal}"))?;
+    let scores = chain.oracle_scores(None).await?.running.scores;
+    ensure!(
+        scores.len() == 4,
+        "four validators have a score: {scores:?}"
+    );
+    let (liar, honest): (Vec<_>, Vec<_>) = scores.into_iter().partition(|s| s.validator == dave);
+    for one in &honest {
+        ensure!(
+            one.score.outliers == 0 && one.verdict == Verdict::Good,
+            "an honest validator strayed: {one:?}"
+        );
+    }
+    let liar = liar.first().context("dave has a score")?;
+    ensure!(
+        liar.score.outliers > 0 && liar.verdict == Verdict::Withheld,
+        "the liar is not seen to stray: {liar:?}"
+    );
+    Ok(liar.score.outliers)
 }
 
 async fn index(chain: &Chain) -> Result<Option<Price>> {

@@ -331,6 +331,11 @@ impl Seen {
                 cash_floor(*equity),
                 cash_floor(*maintenance)
             )),
+            Event::LossShared { account, loss, .. } => story.tell(format!(
+                "liquidation: nobody covers {} of {}; those across bear it",
+                cash_floor(*loss),
+                story.name(account)
+            )),
             Event::DeficitUncovered { account, deficit } => story.tell(format!(
                 "nobody covered {} of {}'s losses",
                 cash_floor(*deficit),

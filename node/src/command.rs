@@ -117,7 +117,7 @@ pub fn run() -> sc_cli::Result<()> {
             .create_runner(cmd)?
             .sync_run(|config| cmd.run::<Block>(&config)),
         None => {
-            let sources = cli.oracle_sources.clone();
+            let (sources, authoring) = (cli.oracle_sources.clone(), cli.authoring);
             cli.create_runner(&cli.run)?
                 .run_node_until_exit(|config| async move {
                     match config.network.network_backend {
@@ -127,10 +127,12 @@ pub fn run() -> sc_cli::Result<()> {
                                     Block,
                                     <Block as sp_runtime::traits::Block>::Hash,
                                 >,
-                            >(config, sources)
+                            >(config, sources, authoring)
                         }
                         sc_network::config::NetworkBackendType::Litep2p => {
-                            service::new_full::<sc_network::Litep2pNetworkBackend>(config, sources)
+                            service::new_full::<sc_network::Litep2pNetworkBackend>(
+                                config, sources, authoring,
+                            )
                         }
                     }
                     .map_err(sc_cli::Error::Service)

@@ -1,6 +1,7 @@
 //! The node's parts and how they start.
 
 use crate::{
+    cli::Authoring,
     oracle_sources::{self, SourceOverride},
     proposer::ReservingFactory,
     rpc,
@@ -20,10 +21,6 @@ use std::{sync::Arc, time::Duration};
 
 /// A justification is kept at least every so many blocks.
 const JUSTIFICATION_PERIOD: u32 = 512;
-
-/// What transactions leave of a proposal's time to the close and the storage root: the close's weight reserve at this
-/// hardware's speed, and then some. See `docs/architecture.md`.
-const CLOSE_RESERVE: Duration = Duration::from_millis(300);
 
 /// What the runtime's blob can call.
 pub type HostFunctions = sp_io::SubstrateHostFunctions;
@@ -148,6 +145,7 @@ fn inherents(
 pub fn new_full<N: NetworkBackend<Block, <Block as BlockT>::Hash>>(
     config: Configuration,
     sources: Vec<SourceOverride>,
+    authoring: Authoring,
 ) -> Result<TaskManager, ServiceError> {
     let sc_service::PartialComponents {
         client,
@@ -263,7 +261,7 @@ pub fn new_full<N: NetworkBackend<Block, <Block as BlockT>::Hash>>(
                 prometheus_registry.as_ref(),
                 telemetry.as_ref().map(|t| t.handle()),
             ),
-            CLOSE_RESERVE,
+            authoring.reserve(),
         );
         let slot_duration = sc_consensus_aura::slot_duration(&*client)?;
         let aura = sc_consensus_aura::start_aura::<AuraPair, _, _, _, _, _, _, _, _, _, _>(
@@ -279,7 +277,7 @@ pub fn new_full<N: NetworkBackend<Block, <Block as BlockT>::Hash>>(
                 keystore: keystore_container.keystore(),
                 sync_oracle: sync_service.clone(),
                 justification_sync_link: sync_service.clone(),
-                block_proposal_slot_portion: SlotProportion::new(2f32 / 3f32),
+                block_proposal_slot_portion: SlotProportion::new(authoring.portion()),
                 max_block_proposal_slot_portion: None,
                 telemetry: telemetry.as_ref().map(|t| t.handle()),
                 compatibility_mode: Default::default(),

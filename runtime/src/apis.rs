@@ -8,7 +8,7 @@ use frame_support::{
 };
 use novate_runtime_api::{
     AccountInfo, Book, Candidate, Competition, Conservation, FeedInfo, HypotheticalTrade,
-    MarketInfo, QueryError, StatusInfo,
+    MarketInfo, OracleScores, QueryError, StatusInfo, VaultInfo,
 };
 use novate_types::{AccountRef, MarketId};
 use sp_api::impl_runtime_apis;
@@ -166,6 +166,9 @@ impl_runtime_apis! {
         fn prices() -> Vec<FeedInfo> {
             queries::prices()
         }
+        fn oracle_scores() -> OracleScores<AccountId> {
+            queries::oracle_scores()
+        }
         fn account(account: AccountRef<AccountId>) -> Result<AccountInfo, QueryError> {
             queries::account(&account)
         }
@@ -180,6 +183,9 @@ impl_runtime_apis! {
         }
         fn competitions() -> Vec<Competition<AccountId>> {
             queries::competitions()
+        }
+        fn vault(owner: AccountId) -> Result<VaultInfo, QueryError> {
+            queries::vault(&owner)
         }
         fn conservation() -> Result<Conservation, QueryError> {
             queries::conservation()

@@ -386,6 +386,9 @@ impl pallet_liquidation::BenchmarkHelper<AccountId> for Helper {
     fn account(number: u32) -> AccountRef<AccountId> {
         AccountRef::new(account("trader", number, 0), 0)
     }
+    fn fill_wallet(owner: &AccountId, amount: u128) {
+        Assets::mint_into(USDC, owner, amount).expect("the asset exists");
+    }
 
     fn place(of: &AccountRef<AccountId>, orders: u32) {
         let view = Self::stage();

@@ -2,18 +2,21 @@
 
 use crate::{
     configs::exchange::{InsuranceFund, Vault},
-    AccountId, Clearing, Instruments, Liquidation, Margin, OrderBook, Runtime, Timestamp,
+    AccountId, Clearing, Instruments, Liquidation, Margin, Oracle, OrderBook, Runtime, Timestamp,
 };
 use alloc::vec::Vec;
+use frame_support::traits::Get;
 use novate_risk::Linear;
 use novate_runtime_api::{
-    AccountInfo, Book, BookLevel, Candidate, Competition, Conservation, Equality, FeedInfo,
-    HypotheticalTrade, MarketInfo, NoLiquidationPrice, PositionInfo, QueryError, StatusInfo,
+    AccountInfo, Book, BookLevel, Candidate, Competition, Conservation, Equality, EraInfo,
+    FeedInfo, HypotheticalTrade, MarketInfo, NoLiquidationPrice, OracleScores, PositionInfo,
+    QueryError, ShareholderInfo, StatusInfo, VaultInfo, VaultPosition, SHARE_DECIMALS,
 };
 use novate_types::{
     math, AccountRef, Assessment, Cash, CurrentView, Ledger, Liquidations, Listing, MarginAccount,
-    MarketId, OpenOrder, OrderBook as _, Price, RiskModel, RiskView,
+    MarketId, OrderBook as _, Price, RiskModel, RiskView, QUANTUMS,
 };
+use pallet_liquidation::{ShareWish, SHARES_PER_QUANTUM};
 use sp_runtime::traits::Zero;
 
 /// Most levels a side that one query returns.
@@ -92,10 +95,19 @@ pub fn prices() -> Vec<FeedInfo> {
         .collect()
 }
 
+/// How the oracle's validators observe.
+pub fn oracle_scores() -> OracleScores<AccountId> {
+    let info = |(era, scores)| EraInfo { era, scores };
+    OracleScores {
+        running: info(Oracle::running_era()),
+        kept: Oracle::kept_eras().into_iter().map(info).collect(),
+    }
+}
+
 /// One account.
 pub fn account(of: &AccountRef<AccountId>) -> Result<AccountInfo, QueryError> {
     let account = Margin::account(of).ok_or(QueryError::NoAccount)?;
-    describe(account, OrderBook::open_orders(of), &Clearing::view())
+    describe(account, of, &Clearing::view())
 }
 
 /// The account after some trades, with their taker fees.
@@ -124,7 +136,7 @@ pub fn simulate(
         let fee = novate_risk::fee(value, taker_ppm).map_err(out_of_range)?;
         account.cash = math::sub(account.cash, fee).map_err(out_of_range)?;
     }
-    describe(account, OrderBook::open_orders(of), &view)
+    describe(account, of, &view)
 }
 
 fn out_of_range(_: novate_types::MathError) -> QueryError {
@@ -133,7 +145,7 @@ fn out_of_range(_: novate_types::MathError) -> QueryError {
 
 fn describe(
     account: MarginAccount,
-    open_orders: Vec<OpenOrder>,
+    of: &AccountRef<AccountId>,
     view: &RiskView,
 ) -> Result<AccountInfo, QueryError> {
     let assessment = Linear::assess(&account, view)?;
@@ -166,7 +178,8 @@ fn describe(
         account,
         assessment,
         positions,
-        open_orders,
+        open_orders: OrderBook::open_orders(of),
+        arrangements: OrderBook::orders(of).arrangements.into_inner(),
     })
 }
 
@@ -221,6 +234,65 @@ pub fn competitions() -> Vec<Competition<AccountId>> {
             closes_left: terms.closes,
         })
         .collect()
+}
+
+/// A share, in the smallest unit: worth a USD at first.
+const SHARE: u128 = 10u128.pow(SHARE_DECIMALS);
+const _: () = assert!(SHARE == SHARES_PER_QUANTUM * QUANTUMS.unsigned_abs());
+
+/// The vault as an investment.
+pub fn vault(owner: &AccountId) -> Result<VaultInfo, QueryError> {
+    use pallet_liquidation::{ShareHoldings, ShareRequests};
+    let view = Clearing::view();
+    let of = Vault::get();
+    let account = Margin::account(&of).unwrap_or_default();
+    let assessed = Linear::assess(&account, &view)?;
+    let (equity, value) = Liquidation::share_value().map_err(|_| QueryError::OutOfRange)?;
+    let worth = |shares| {
+        let worth = value.map(|value| value.worth_floor(shares)).transpose();
+        worth.map_err(out_of_range)
+    };
+    let book = pallet_liquidation::Backstop::<Runtime>::get();
+    let holding = ShareHoldings::<Runtime>::get(owner);
+    let block = view.block.saturating_add(1);
+    let mut mine = ShareholderInfo {
+        shares: holding.shares,
+        free: holding.free(block),
+        unlocks: holding.unlocks,
+        worth: worth(holding.shares)?,
+        ..ShareholderInfo::default()
+    };
+    if holding.waiting > 0 {
+        for request in ShareRequests::<Runtime>::iter_values().filter(|r| r.owner == *owner) {
+            match request.wish {
+                ShareWish::Enter(amount) => mine.entering = mine.entering.saturating_add(amount),
+                ShareWish::Leave(shares) => mine.leaving = mine.leaving.saturating_add(shares),
+            }
+        }
+    }
+    let epoch = Liquidation::share_epoch(block);
+    let length = <Runtime as pallet_liquidation::Config>::EpochLength::get();
+    let ends = epoch.saturating_add(1).saturating_mul(length);
+    let positions = account.positions.iter().map(|position| VaultPosition {
+        market: position.market,
+        lots: position.lots,
+        lost: Liquidation::vault_loss(position.market, view.block),
+        loss_cap: Liquidation::loss_cap(position.market, view.block),
+    });
+    Ok(VaultInfo {
+        equity,
+        withdrawable: assessed.withdrawable,
+        shares: book.shares,
+        protocol_shares: ShareHoldings::<Runtime>::get(&of.owner).shares,
+        share_value: worth(SHARE)?,
+        epoch,
+        epoch_ends: ends.saturating_sub(1),
+        settling: book.terms.is_some(),
+        entering: book.coming.entering.saturating_add(book.due.entering),
+        leaving: book.coming.leaving.saturating_add(book.due.leaving),
+        positions: positions.collect(),
+        mine,
+    })
 }
 
 /// The equalities, computed over the whole state.

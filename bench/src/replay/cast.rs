@@ -396,6 +396,7 @@ mod tests {
             observed_at: 0,
             fresh: true,
             funding_index: 0,
+            short_funding_index: 0,
             imf: 50_000,
             mmf: 30_000,
             profit_credit: 0,

@@ -107,7 +107,7 @@ pub struct Record {
     pub uncovered: Cash,
     /// What stood uncovered after the worst close: those whom it had no time for are in it.
     pub uncovered_most: Cash,
-    /// Charged to everybody across; there is no such remedy yet.
+    /// Charged to everybody across.
     pub shared: Cash,
     /// Why accounts went from the market to the vault or beyond it.
     pub escalations: BTreeMap<&'static str, u64>,
@@ -216,7 +216,7 @@ impl Record {
                             Side::Ask => -signed,
                         };
                         self.fills += 1;
-                        if fill.liquidation && fill.account == Vault::get() {
+                        if fill.account == Vault::get() {
                             self.worked_off.add(
                                 &fill.account,
                                 fill.lots,
@@ -396,6 +396,18 @@ impl Record {
                 self.given_up += lost.max(0);
                 self.remedies[5].add(&account, lots, fair);
             }
+            Event::LossShared { account, loss, .. } => {
+                self.on_fresh_prices(&account, view, held)?;
+                let episode = self.episode(&account)?;
+                episode.deficit = episode.deficit.max(episode.insured + loss);
+                self.shared += loss;
+                let lots: Lots = held
+                    .all(&account, view)
+                    .values()
+                    .map(|lots| lots.unsigned_abs())
+                    .sum();
+                self.remedies[6].add(&account, lots, loss);
+            }
             Event::DeficitUncovered { account, deficit } => {
                 let episode = self.episode(&account)?;
                 episode.deficit = episode.deficit.max(episode.insured + deficit);
@@ -568,6 +580,7 @@ mod tests {
             observed_at: NOW,
             fresh: true,
             funding_index: 0,
+            short_funding_index: 0,
             imf: 50_000,
             mmf: 30_000,
             profit_credit: 0,

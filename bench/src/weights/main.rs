@@ -17,6 +17,8 @@ mod write;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+// The node's allocator: the database is as fast as it is there.
+use novate_node as _;
 use std::path::PathBuf;
 
 #[derive(Parser)]

@@ -55,6 +55,7 @@ impl<'a> Portfolio<'a> {
             observed_at: 0,
             fresh: true,
             funding_index: 0,
+            short_funding_index: 0,
             imf: input.or("initial", maintenance, fraction)?,
             mmf: maintenance,
             profit_credit: 0,

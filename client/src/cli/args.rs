@@ -2,7 +2,7 @@
 
 use super::calc::Calc;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use novate_types::{BlockNumber, SelfTradePrevention, Side, SubaccountId, TimeInForce};
+use novate_types::{Anchor, BlockNumber, SelfTradePrevention, Side, SubaccountId, TimeInForce};
 use std::str::FromStr;
 
 /// Trade on Novate, and look at what it does.
@@ -107,6 +107,8 @@ pub enum OnChain {
     Markets,
     /// The oracle's prices and their age.
     Prices,
+    /// How the validators observe prices: what each missed, where it was an outlier, and what follows.
+    Validators,
     /// The account as it would be after a trade.
     Simulate {
         /// Buy or sell.
@@ -120,11 +122,37 @@ pub enum OnChain {
         #[arg(long)]
         price: Option<String>,
     },
+    /// The backstop vault: what it is worth, and what of it is yours. With an action: buy or sell shares of it, at the end of the epoch.
+    Vault {
+        /// What to do; nothing shows it.
+        #[command(subcommand)]
+        action: Option<VaultAction>,
+    },
     /// Where the chain stands, and whether its books add up.
     Status {
         /// Also read the full state and add it up here.
         #[arg(long)]
         recompute: bool,
+    },
+}
+
+/// What to do with shares of the vault.
+#[derive(Debug, Subcommand)]
+pub enum VaultAction {
+    /// Buy shares with the wallet's settlement currency. They are locked for a while.
+    Deposit {
+        /// How much, such as 1000.5.
+        amount: String,
+    },
+    /// Sell shares; the wallet is paid.
+    #[command(group = clap::ArgGroup::new("how_many").required(true))]
+    Withdraw {
+        /// How many, such as 1000.5.
+        #[arg(group = "how_many")]
+        shares: Option<String>,
+        /// All that are not locked.
+        #[arg(long, group = "how_many")]
+        all: bool,
     },
 }
 
@@ -157,9 +185,25 @@ pub struct Order {
     /// Wait until the mark has risen to this price: a stop of a short, a take-profit of a long.
     #[arg(long, value_name = "PRICE")]
     pub when_rises_to: Option<String>,
-    /// Wait no longer than this for the mark: gtt:60s (or 5m, 2h), gtt:BLOCK.
+    /// One cancels the other: beside this order, a market order of the same side and size that only reduces, once the mark has fallen
+    /// to this price. Whichever executes first, or is cancelled, cancels the other.
+    #[arg(long, value_name = "PRICE", conflicts_with = "or_when_rises_to")]
+    pub or_when_falls_to: Option<String>,
+    /// The same, once the mark has risen to this price.
+    #[arg(long, value_name = "PRICE")]
+    pub or_when_rises_to: Option<String>,
+    /// Wait no longer than this for the mark: gtt:60s (or 5m, 2h), gtt:BLOCK. Of one that cancels another, a week if not given.
     #[arg(long, value_name = "TIME")]
     pub wait: Option<Tif>,
+    /// Show the market no more than this size at a time (iceberg).
+    #[arg(long, value_name = "SIZE", conflicts_with_all = ["twap", "when_falls_to", "when_rises_to", "or_when_falls_to", "or_when_rises_to"])]
+    pub display: Option<String>,
+    /// Work it off in slices over time, such as 10m/20: twenty slices in ten minutes.
+    #[arg(long, value_name = "TIME/SLICES", conflicts_with_all = ["when_falls_to", "when_rises_to", "or_when_falls_to", "or_when_rises_to"])]
+    pub twap: Option<Plan>,
+    /// Follow the mark or the best price of its side at this distance, such as mark:-5 or best:0, never beyond --price and never taking.
+    #[arg(long, value_name = "ANCHOR:DISTANCE", allow_hyphen_values = true, conflicts_with_all = ["market_order", "tif", "display", "twap", "when_falls_to", "when_rises_to", "or_when_falls_to", "or_when_rises_to"])]
+    pub peg: Option<Follow>,
     /// Which order gives way rather than trade with yourself.
     #[arg(long, default_value = "cancel-newest")]
     pub stp: Stp,
@@ -204,6 +248,73 @@ impl From<Stp> for SelfTradePrevention {
             Stp::CancelNewest => SelfTradePrevention::CancelNewest,
             Stp::CancelOldest => SelfTradePrevention::CancelOldest,
         }
+    }
+}
+
+/// Slices over time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// How many.
+    pub slices: u16,
+    /// Blocks from one to the next; a block is a second.
+    pub interval: u16,
+}
+
+impl FromStr for Plan {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let near = "try 10m/20";
+        let (time, slices) = text
+            .split_once('/')
+            .ok_or(format!("it is no time and number of slices; {near}"))?;
+        let Ok(Tif::ForSeconds(seconds)) = format!("gtt:{time}").parse() else {
+            return Err(format!("{time} is no time; {near}"));
+        };
+        let slices: u16 = slices
+            .parse()
+            .map_err(|_| format!("{slices} is no number of slices; {near}"))?;
+        let interval = seconds.checked_div(slices.into()).unwrap_or(0);
+        match u16::try_from(interval) {
+            Ok(interval) if interval > 0 && slices > 1 => Ok(Self { slices, interval }),
+            Ok(_) => Err(format!(
+                "there are at least two slices, a second or more apart; {near}"
+            )),
+            Err(_) => Err("slices are at most 65535 seconds apart; use more of them".into()),
+        }
+    }
+}
+
+/// What a limit follows, and how far from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Follow {
+    /// What.
+    pub anchor: Anchor,
+    /// Below it.
+    pub below: bool,
+    /// How far, as a price.
+    pub away: String,
+}
+
+impl FromStr for Follow {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (anchor, away) = text.split_once(':').unwrap_or((text, "0"));
+        let anchor = match anchor {
+            "mark" => Anchor::Mark,
+            "best" => Anchor::Best,
+            _ => return Err("an order follows mark or best; try mark:-5 or best:0".into()),
+        };
+        let (below, away) = match away.strip_prefix('-') {
+            Some(away) => (true, away),
+            None => (false, away.strip_prefix('+').unwrap_or(away)),
+        };
+        Ok(Self {
+            anchor,
+            below,
+            away: away.into(),
+        })
     }
 }
 
@@ -337,6 +448,56 @@ mod tests {
         assert_eq!(order.when_falls_to.as_deref(), Some("19000"));
         assert_eq!(order.wait, Some(Tif::ForSeconds(7_200)));
         assert!(parse(&format!("{stop} --when-rises-to 21000")).is_err());
+    }
+
+    #[test]
+    fn order_is_one_of_its_kinds_at_most() {
+        let order = |line: &str| -> Result<Order, clap::Error> {
+            match parse(line)?.command {
+                Command::Chain(OnChain::Order(order)) => Ok(order),
+                other => panic!("{other:?}"),
+            }
+        };
+        let plain = "novate order sell 1 --price 21000";
+        let iceberg = order(&format!("{plain} --display 0.1")).unwrap();
+        assert_eq!(iceberg.display.as_deref(), Some("0.1"));
+        let twap = order(&format!("{plain} --twap 10m/20")).unwrap();
+        let plan = Plan {
+            slices: 20,
+            interval: 30,
+        };
+        assert_eq!(twap.twap, Some(plan));
+        let pair = order(&format!("{plain} --or-when-falls-to 19000 --wait gtt:2h")).unwrap();
+        assert_eq!(pair.or_when_falls_to.as_deref(), Some("19000"));
+        let triggers = format!("{plain} --when-rises-to 21000 --or-when-falls-to 19000");
+        assert!(order(&triggers).is_ok());
+
+        let pegged = order(&format!("{plain} --peg mark:-5")).unwrap();
+        let follow = Follow {
+            anchor: Anchor::Mark,
+            below: true,
+            away: "5".into(),
+        };
+        assert_eq!(pegged.peg, Some(follow));
+        assert!(order("novate order buy 1 --market-order --peg best:0").is_err());
+
+        for two in [
+            "--peg best --display 0.1",
+            "--peg index:3",
+            "--display 0.1 --twap 10m/20",
+            "--display 0.1 --when-falls-to 19000",
+            "--display 0.1 --or-when-falls-to 19000",
+            "--twap 10m/20 --or-when-rises-to 22000",
+            "--or-when-falls-to 19000 --or-when-rises-to 22000",
+        ] {
+            assert!(order(&format!("{plain} {two}")).is_err(), "{two}");
+        }
+        for wrong in ["10m", "10/20", "10m/1", "10s/20", "10m/x", "99999h/2"] {
+            assert!(
+                order(&format!("{plain} --twap {wrong}")).is_err(),
+                "{wrong}"
+            );
+        }
     }
 
     #[test]

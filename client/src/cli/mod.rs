@@ -3,6 +3,7 @@
 pub mod args;
 mod calc;
 mod order;
+mod vault;
 mod views;
 
 use args::{Args, Command, OnChain};
@@ -222,12 +223,20 @@ async fn once(session: &Session, command: &OnChain) -> Result<Report> {
                 &chain.prices(Some(block.hash)).await?,
             ))
         }
+        OnChain::Validators => {
+            let block = chain.best().await?;
+            let at = Some(block.hash);
+            let scores = chain.oracle_scores(at).await?;
+            let feeds = chain.prices(at).await?;
+            Ok(views::validators(block.number, &scores, &feeds))
+        }
         OnChain::Simulate {
             side,
             size,
             market,
             price,
         } => simulate(session, Side::from(*side), size, market, price.as_deref()).await,
+        OnChain::Vault { action } => vault::run(session, action.as_ref()).await,
         OnChain::Status { recompute } => status(session, *recompute).await,
     }
 }

@@ -8,14 +8,16 @@ use novate_client::{
 };
 use novate_runtime_api::HypotheticalTrade;
 use novate_types::{
-    math, CancelReason, Cash, Direction, Fill, Lots, MarketStatus, NewOrder, NewTrigger, Operation,
-    OrderPrice, Price, Sequence, Side, TimeInForce,
+    math, CancelReason, Cash, Direction, Fill, Leg, Lots, MarketStatus, NewOrder, NewPegged,
+    NewTrigger, NewTwap, Operation, OrderPrice, Price, Sequence, Side, TimeInForce,
 };
 use serde_json::{json, Value};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The chain's default limit of a market order, in parts per million of the mark.
 const MARKET_SLIPPAGE: i64 = 5_000;
+/// Blocks that a trigger which excludes another waits, if nothing is said.
+const WEEK: u32 = 7 * 24 * 3_600;
 
 /// What became of an order in the block that took it in.
 struct Outcome {
@@ -48,8 +50,7 @@ pub async fn place(session: &Session, wish: &args::Order) -> Result<Report> {
     let best = chain.best().await?;
     let market = chain.market(&wish.market, Some(best.hash)).await?;
     let order = build(wish, &market, best.number)?;
-    let trigger = level(wish, &market, order, best.number)?;
-    let operation = trigger.map_or(Operation::Place(order), Operation::PlaceTrigger);
+    let operation = operation(wish, &market, order, best.number)?;
     let call = Call::submit(session.account.sub, &[operation]);
     if wish.no_wait {
         signer.send(&call).await?;
@@ -62,9 +63,29 @@ pub async fn place(session: &Session, wish: &args::Order) -> Result<Report> {
     let included = signer.execute(&call).await?;
     let outcome = match first_outcome(&included) {
         Some(Ok(Accepted::Placed(sequence))) => follow(session, &included, &market, sequence),
-        Some(Ok(Accepted::Armed(sequence))) => {
+        Some(Ok(accepted)) => {
             let block = included.block.number;
-            return Ok(waiting(&market, &order, trigger, sequence, block));
+            match (operation, accepted) {
+                (Operation::PlaceTrigger(trigger), Accepted::Armed(sequence)) => {
+                    return Ok(waiting(&market, &trigger, sequence, block));
+                }
+                (Operation::PlacePair { first, second }, Accepted::Paired(one, other)) => {
+                    let first = match first {
+                        Leg::Order(_) => {
+                            let outcome = follow(session, &included, &market, one);
+                            report(&market, &order, &outcome, block)
+                        }
+                        Leg::Trigger(trigger) => waiting(&market, &trigger, one, block),
+                    };
+                    let second = waiting(&market, &second, other, block);
+                    return Ok(excluding(first, second));
+                }
+                (Operation::PlaceTwap(twap), Accepted::Scheduled(sequence)) => {
+                    let outcome = follow(session, &included, &market, sequence);
+                    return Ok(in_slices(&market, &twap, &outcome, block));
+                }
+                _ => return Err(no_outcome().into()),
+            }
         }
         Some(Err(error)) => {
             let mut refused = refusal::of_order(&error, Some(&market), Some(&order));
@@ -81,11 +102,7 @@ pub async fn place(session: &Session, wish: &args::Order) -> Result<Report> {
             }
             return Err(refused.into());
         }
-        _ => {
-            return Err(
-                Refusal::plain("outcome", "the chain reported no outcome of the order").into(),
-            )
-        }
+        None => return Err(no_outcome().into()),
     };
     // An order that left whole without a fill was refused, only later.
     if let (0, [(lots, reason)]) = (outcome.filled(), outcome.left.as_slice()) {
@@ -94,6 +111,88 @@ pub async fn place(session: &Session, wish: &args::Order) -> Result<Report> {
         }
     }
     Ok(report(&market, &order, &outcome, included.block.number))
+}
+
+fn no_outcome() -> Refusal {
+    Refusal::plain("outcome", "the chain reported no outcome of the order")
+}
+
+/// What is done with the order: placed as it is, in parts or slices, or kept until the mark reaches a level, and what it excludes.
+fn operation(
+    wish: &args::Order,
+    market: &Market,
+    order: NewOrder,
+    now: u32,
+) -> Result<Operation, Refusal> {
+    if let Some(display) = &wish.display {
+        let display = market.lots(display)?;
+        return Ok(Operation::PlaceIceberg { order, display });
+    }
+    if let Some(args::Plan { slices, interval }) = wish.twap {
+        return Ok(Operation::PlaceTwap(NewTwap {
+            order,
+            slices,
+            interval,
+        }));
+    }
+    if let Some(follow) = &wish.peg {
+        return Ok(Operation::PlacePegged(NewPegged {
+            order,
+            anchor: follow.anchor,
+            offset: offset(follow, market)?,
+        }));
+    }
+    let trigger = level(wish, market, order, now)?;
+    let (direction, price) = match (&wish.or_when_falls_to, &wish.or_when_rises_to) {
+        (Some(price), _) => (Direction::Down, price),
+        (_, Some(price)) => (Direction::Up, price),
+        (None, None) => {
+            return Ok(trigger.map_or(Operation::Place(order), Operation::PlaceTrigger));
+        }
+    };
+    let lasting = |expires: Option<u32>| Some(expires.unwrap_or(now.saturating_add(WEEK)));
+    let second = NewTrigger {
+        order: NewOrder {
+            client_id: order.client_id.wrapping_add(1),
+            price: OrderPrice::Market,
+            time_in_force: TimeInForce::ImmediateOrCancel,
+            reduce_only: true,
+            ..order
+        },
+        direction,
+        ticks: market.ticks(price)?,
+        expires: lasting(wait(wish, now)?),
+    };
+    let first = match trigger {
+        Some(trigger) => Leg::Trigger(NewTrigger {
+            expires: lasting(trigger.expires),
+            ..trigger
+        }),
+        None => Leg::Order(order),
+    };
+    Ok(Operation::PlacePair { first, second })
+}
+
+/// Ticks from what a limit follows.
+fn offset(follow: &args::Follow, market: &Market) -> Result<i32, Refusal> {
+    let at_it = follow.away.chars().all(|c| matches!(c, '0' | '.'));
+    let ticks = if at_it {
+        0
+    } else {
+        market.ticks(&follow.away)?
+    };
+    let ticks = i32::try_from(ticks).map_err(|_| {
+        Refusal::new(
+            "peg",
+            format!("{} is too far from what it follows", follow.away),
+            "--peg mark:0",
+        )
+    })?;
+    Ok(if follow.below {
+        ticks.saturating_neg()
+    } else {
+        ticks
+    })
 }
 
 /// The order that the arguments describe, on the market's grid.
@@ -129,8 +228,9 @@ fn build(wish: &args::Order, market: &Market, now: u32) -> Result<NewOrder, Refu
         market.check_notional(lots, ticks)?;
     }
     let default = match price {
-        OrderPrice::Limit(_) => args::Tif::Gtc,
-        OrderPrice::Market => args::Tif::Ioc,
+        OrderPrice::Limit(_) if wish.peg.is_some() => args::Tif::PostOnly,
+        OrderPrice::Limit(_) if wish.twap.is_none() => args::Tif::Gtc,
+        _ => args::Tif::Ioc,
     };
     let time_in_force = wish.tif.unwrap_or(default).at(now);
     let at_once = matches!(
@@ -175,6 +275,9 @@ fn level(
     let (direction, price) = match (&wish.when_falls_to, &wish.when_rises_to) {
         (Some(price), _) => (Direction::Down, price),
         (_, Some(price)) => (Direction::Up, price),
+        (None, None) if wish.or_when_falls_to.is_some() || wish.or_when_rises_to.is_some() => {
+            return Ok(None);
+        }
         (None, None) if wish.wait.is_some() => {
             return Err(Refusal::new(
                 "no_level",
@@ -184,34 +287,31 @@ fn level(
         }
         (None, None) => return Ok(None),
     };
-    let expires = match wish.wait.map(|wait| wait.at(now)) {
-        None | Some(TimeInForce::GoodTilCancelled) => None,
-        Some(TimeInForce::GoodTilBlock(block)) => Some(block),
-        Some(_) => {
-            return Err(Refusal::new(
-                "wait",
-                "a trigger waits until a block or for a time",
-                "--wait gtt:24h",
-            ));
-        }
-    };
     Ok(Some(NewTrigger {
         order,
         direction,
         ticks: market.ticks(price)?,
-        expires,
+        expires: wait(wish, now)?,
     }))
 }
 
+/// The block until which a trigger waits, if it is to end.
+fn wait(wish: &args::Order, now: u32) -> Result<Option<u32>, Refusal> {
+    match wish.wait.map(|wait| wait.at(now)) {
+        None | Some(TimeInForce::GoodTilCancelled) => Ok(None),
+        Some(TimeInForce::GoodTilBlock(block)) => Ok(Some(block)),
+        Some(_) => Err(Refusal::new(
+            "wait",
+            "a trigger waits until a block or for a time",
+            "--wait gtt:24h",
+        )),
+    }
+}
+
 /// Says that a trigger waits.
-fn waiting(
-    market: &Market,
-    order: &NewOrder,
-    trigger: Option<NewTrigger>,
-    sequence: Sequence,
-    block: u32,
-) -> Report {
-    let level = trigger.map(|t| market.price(t.ticks));
+fn waiting(market: &Market, trigger: &NewTrigger, sequence: Sequence, block: u32) -> Report {
+    let order = &trigger.order;
+    let level = market.price(trigger.ticks);
     let json = json!({
         "market": market.symbol,
         "side": order.side,
@@ -220,14 +320,50 @@ fn waiting(
         "block": block,
         "size": market.size(order.lots),
         "waits_for": level,
-        "direction": trigger.map(|t| t.direction),
-        "expires": trigger.and_then(|t| t.expires),
+        "direction": trigger.direction,
+        "expires": trigger.expires,
     });
     let text = format!(
-        "trigger {sequence} (client id {}): {} waits in block {block} for the mark to reach {}\n",
+        "trigger {sequence} (client id {}): {} waits in block {block} for the mark to reach {level}\n",
         order.client_id,
         market.size(order.lots),
-        level.unwrap_or_default(),
+    );
+    Report::new(json, text)
+}
+
+/// Says of two what they are, and that they exclude each other.
+fn excluding(mut first: Report, second: Report) -> Report {
+    first.json["excludes"] = second.json;
+    first.text += &format!("or, whichever executes first: {}", second.text);
+    first
+}
+
+/// Says what the first slice did, and when the others come.
+fn in_slices(market: &Market, twap: &NewTwap, outcome: &Outcome, block: u32) -> Report {
+    let end = block.saturating_add(twap.span());
+    let slice = market.size(twap.slice().unwrap_or(0));
+    let json = json!({
+        "market": market.symbol,
+        "side": twap.order.side,
+        "sequence": outcome.sequence,
+        "client_id": twap.order.client_id,
+        "block": block,
+        "size": market.size(twap.order.lots),
+        "slices": twap.slices,
+        "interval": twap.interval,
+        "slice": slice,
+        "filled": market.size(outcome.filled()),
+        "fees": cash(outcome.fees()),
+        "ends": end,
+    });
+    let text = format!(
+        "order {} (client id {}): {} in {} slices of {slice}, {} blocks apart, until block {end}\n  filled  {} in block {block}\n",
+        outcome.sequence,
+        twap.order.client_id,
+        market.size(twap.order.lots),
+        twap.slices,
+        twap.interval,
+        market.size(outcome.filled()),
     );
     Report::new(json, text)
 }

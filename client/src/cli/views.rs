@@ -5,12 +5,15 @@ use novate_calc::Table;
 use novate_client::{
     decimal::{cash, cash_floor, signed_units},
     market::{price_floor, price_text},
-    Account, Asset, Market,
+    Account, AccountId, Asset, Market,
 };
 use novate_runtime_api::{
-    AccountInfo, Book, BookLevel, FeedInfo, NoLiquidationPrice, PositionInfo,
+    AccountInfo, Book, BookLevel, EraInfo, FeedInfo, NoLiquidationPrice, OracleScores, PositionInfo,
 };
-use novate_types::{AssetId, Direction, MarketId, MarketStatus, Side, Standing};
+use novate_types::{
+    Anchor, Arrangement, AssetId, Direction, MarketId, MarketStatus, OracleScore, Outlier,
+    Sequence, Side, Standing, ValidatorScore, Verdict,
+};
 use serde_json::{json, Value};
 
 /// What a market admits, in a word.
@@ -177,6 +180,99 @@ pub fn prices(block: u32, feeds: &[FeedInfo]) -> Report {
     Report::new(json!({ "block": block, "prices": json }), table.to_string())
 }
 
+/// What follows from an era, in words.
+fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Good => "good",
+        Verdict::Withheld => "rewards withheld",
+        Verdict::Reported => "rewards withheld, offence reported",
+    }
+}
+
+/// The share of what a validator observed that was outliers, as percent, rounded down to its second decimal.
+fn share_of_outliers(score: &OracleScore) -> String {
+    let outliers = u64::from(score.outliers) * 10_000;
+    let hundredths = outliers.checked_div(score.observed().into()).unwrap_or(0);
+    format!("{} %", signed_units(hundredths.into(), 2))
+}
+
+/// The oracle's validators.
+pub fn validators(block: u32, scores: &OracleScores<AccountId>, feeds: &[FeedInfo]) -> Report {
+    let symbol = |o: &Outlier| {
+        let feed = feeds.iter().find(|f| f.feed == o.feed);
+        feed.map_or_else(
+            || format!("feed {}", o.feed),
+            |f| String::from_utf8_lossy(&f.symbol).into_owned(),
+        )
+    };
+    let one = |s: &ValidatorScore<AccountId>| {
+        json!({
+            "validator": s.validator,
+            "rounds": s.score.rounds,
+            "observed": s.score.observed(),
+            "missed": s.score.missed,
+            "outliers": s.score.outliers,
+            "farthest": s.score.farthest.map(|o| json!({
+                "feed": o.feed, "symbol": symbol(&o), "distance_ppm": o.distance,
+            })),
+            "verdict": s.verdict,
+        })
+    };
+    let era = |e: &EraInfo<AccountId>| json!({ "era": e.era, "validators": e.scores.iter().map(one).collect::<Vec<_>>() });
+    let json = json!({
+        "block": block,
+        "running": era(&scores.running),
+        "kept": scores.kept.iter().map(era).collect::<Vec<_>>(),
+    });
+
+    let cells = |s: &ValidatorScore<AccountId>| {
+        [
+            s.validator.to_string(),
+            s.score.observed().to_string(),
+            s.score.missed.to_string(),
+            s.score.outliers.to_string(),
+            share_of_outliers(&s.score),
+            s.score.farthest.map_or_else(
+                || "-".into(),
+                |o| format!("{} by {}", symbol(&o), ppm(o.distance)),
+            ),
+            verdict(s.verdict).into(),
+        ]
+    };
+    let mut now = Table::new(&[
+        "validator",
+        "observed",
+        "missed",
+        "outliers",
+        "share",
+        "farthest",
+        "as it stands",
+    ]);
+    scores.running.scores.iter().for_each(|s| now.row(cells(s)));
+    let mut text = format!("era {} at block {block}\n{now}", scores.running.era);
+    let mut before = Table::new(&[
+        "era",
+        "validator",
+        "observed",
+        "missed",
+        "outliers",
+        "share",
+        "farthest",
+        "verdict",
+    ]);
+    for kept in &scores.kept {
+        for s in kept.scores.iter().filter(|s| s.verdict != Verdict::Good) {
+            before.row([kept.era.to_string()].into_iter().chain(cells(s)));
+        }
+    }
+    if !before.is_empty() {
+        text += &format!("\n{before}");
+    } else if !scores.kept.is_empty() {
+        text += "\nnothing was withheld in the eras before it\n";
+    }
+    Report::new(json, text)
+}
+
 /// What an account's numbers need to be read: its markets and assets.
 pub struct View<'a> {
     /// Whose.
@@ -285,7 +381,100 @@ impl View<'_> {
                     "expires": t.terms.expires,
                 })
             }).collect::<Vec<_>>(),
+            "arrangements": info.arrangements.iter().map(|a| self.arrangement(a, info)).collect::<Vec<_>>(),
         })
+    }
+
+    /// The market of an account's open order.
+    fn market_of(&self, sequence: Sequence, info: &AccountInfo) -> Option<&Market> {
+        let order = info.open_orders.iter().find(|o| o.sequence == sequence)?;
+        self.market(order.market)
+    }
+
+    fn arrangement(&self, arrangement: &Arrangement, info: &AccountInfo) -> Value {
+        match arrangement {
+            Arrangement::Hidden {
+                sequence,
+                display,
+                lots,
+                reserve,
+            } => {
+                let market = self.market_of(*sequence, info);
+                json!({
+                    "iceberg": sequence,
+                    "display": market.map(|m| m.size(*display)),
+                    "hidden": market.map(|m| m.size(*lots)),
+                    "reserve": cash(*reserve),
+                })
+            }
+            Arrangement::Pair(one, other) => json!({ "pair": [one, other] }),
+            Arrangement::Peg(peg) => json!({
+                "peg": peg.sequence,
+                "follows": peg.anchor,
+                "ticks": peg.offset,
+                "worst": self.market_of(peg.sequence, info).map(|m| m.price(peg.worst)),
+            }),
+            Arrangement::Twap(twap) => {
+                let (terms, market) = (&twap.terms, self.market(twap.terms.order.market));
+                json!({
+                    "twap": twap.sequence,
+                    "market": self.symbol(terms.order.market),
+                    "client_id": terms.order.client_id,
+                    "side": terms.order.side,
+                    "size": market.map(|m| m.size(terms.order.lots)),
+                    "left": market.map(|m| m.size(twap.left)),
+                    "slices": terms.slices,
+                    "interval": terms.interval,
+                    "reduce_only": terms.order.reduce_only,
+                    "next": twap.due,
+                    "ends": twap.start.saturating_add(terms.span()),
+                })
+            }
+        }
+    }
+
+    /// A line each of what icebergs hide, of pairs, and of orders in slices.
+    fn arrangement_line(&self, arrangement: &Arrangement, info: &AccountInfo) -> String {
+        match arrangement {
+            Arrangement::Hidden { sequence, lots, .. } => {
+                let size = self
+                    .market_of(*sequence, info)
+                    .map_or_else(|| lots.to_string(), |m| m.size(*lots));
+                format!("order {sequence} hides {size} more")
+            }
+            Arrangement::Pair(one, other) => {
+                format!("{one} and {other} exclude each other")
+            }
+            Arrangement::Peg(peg) => {
+                let anchor = match peg.anchor {
+                    Anchor::Mark => "the mark",
+                    Anchor::Best => "the best price",
+                };
+                format!(
+                    "order {} follows {anchor} by {:+} ticks",
+                    peg.sequence, peg.offset
+                )
+            }
+            Arrangement::Twap(twap) => {
+                let (order, market) = (&twap.terms.order, self.market(twap.terms.order.market));
+                let size =
+                    |lots: u64| market.map_or_else(|| lots.to_string(), |market| market.size(lots));
+                format!(
+                    "order {} (client id {}) {} {} {} in slices: {} left, the next in block {}",
+                    twap.sequence,
+                    order.client_id,
+                    if order.side == Side::Bid {
+                        "buys"
+                    } else {
+                        "sells"
+                    },
+                    size(order.lots),
+                    self.symbol(order.market),
+                    size(twap.left),
+                    twap.due,
+                )
+            }
+        }
     }
 
     /// An account.
@@ -429,6 +618,9 @@ impl View<'_> {
         if !triggers.is_empty() {
             text += &format!("\n{triggers}");
         }
+        for arrangement in &info.arrangements {
+            text += &format!("\n{}", self.arrangement_line(arrangement, info));
+        }
         Report::new(self.account_json(block, info), text)
     }
 
@@ -508,6 +700,73 @@ fn stands(time_in_force: novate_types::TimeInForce) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn validators_print_with_what_they_missed_and_what_follows() {
+        let of = |byte: u8, missed, outliers, verdict| ValidatorScore {
+            validator: AccountId::from([byte; 32]),
+            score: OracleScore {
+                rounds: 100,
+                missed,
+                outliers,
+                farthest: (outliers > 0).then_some(Outlier {
+                    distance: 15_092,
+                    feed: 7,
+                }),
+            },
+            verdict,
+        };
+        let era = |era, scores| EraInfo { era, scores };
+        let good = || of(1, 1, 0, Verdict::Good);
+        let scores = OracleScores {
+            running: era(2, vec![good(), of(2, 0, 6, Verdict::Withheld)]),
+            kept: vec![
+                era(1, vec![good(), of(2, 97, 1, Verdict::Reported)]),
+                era(0, vec![good()]),
+            ],
+        };
+        let feed = FeedInfo {
+            feed: 7,
+            symbol: b"BTC".to_vec(),
+            price: None,
+            confidence: novate_types::Price::from_u32(0),
+            observed_at: 0,
+            age: 0,
+        };
+        let report = validators(9, &scores, &[feed]);
+        let lines: Vec<Vec<_>> = report
+            .text
+            .lines()
+            .map(|l| l.split_whitespace().skip(1).collect())
+            .collect();
+        assert_eq!(report.text.lines().next(), Some("era 2 at block 9"));
+        assert_eq!(lines[2].join(" "), "99 1 0 0 % - good");
+        assert_eq!(
+            lines[3].join(" "),
+            "100 0 6 6 % BTC by 1.5092 % rewards withheld"
+        );
+        // Of the eras before, only what was withheld.
+        assert_eq!(lines.len(), 7);
+        assert!(lines[6]
+            .join(" ")
+            .ends_with("3 97 1 33.33 % BTC by 1.5092 % rewards withheld, offence reported"));
+        assert_eq!(
+            report.json["running"]["validators"][1]["verdict"],
+            "withheld"
+        );
+        assert_eq!(
+            report.json["kept"][0]["validators"][1]["farthest"]["distance_ppm"],
+            15_092
+        );
+
+        let clean = OracleScores {
+            kept: vec![era(0, vec![good()])],
+            ..scores
+        };
+        assert!(validators(9, &clean, &[])
+            .text
+            .ends_with("nothing was withheld in the eras before it\n"));
+    }
 
     #[test]
     fn rates_and_fractions_print_as_percent_exactly() {

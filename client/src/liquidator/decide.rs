@@ -271,6 +271,7 @@ mod tests {
             observed_at: 0,
             fresh: true,
             funding_index: 0,
+            short_funding_index: 0,
             imf: 100_000,
             mmf: 50_000,
             profit_credit: 0,

@@ -10,7 +10,7 @@
 
 use super::*;
 use crate::novation::Budget;
-use alloc::collections::BTreeSet;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use frame_benchmarking::v2::*;
 use frame_support::{traits::Get, BoundedVec};
@@ -47,7 +47,7 @@ const PARTIES: u32 = 64;
 /// Matches the first market, in which `fills` resting orders execute, and indexes those who traded.
 fn cross<T: Config>(view: &novate_types::RiskView, fills: u32) {
     let market = view.markets.first().expect("it is listed");
-    let (mut budget, mut traded) = (enough::<T>(), BTreeSet::new());
+    let (mut budget, mut traded) = (enough::<T>(), BTreeMap::new());
     Pallet::<T>::match_market(view, market, Vec::new(), &mut budget, &mut traded);
     Pallet::<T>::index_traded(view, traded);
     assert_eq!(enough::<T>().fills - budget.fills, fills);
@@ -141,7 +141,7 @@ mod benches {
             let (view, matching) = Pallet::<T>::advance(&before, &mut states, block, now);
             View::<T>::put(&view);
             for market in matching.iter().filter_map(|id| view.market(*id).ok()) {
-                let (mut budget, mut traded) = (Budget::full::<T>(false), BTreeSet::new());
+                let (mut budget, mut traded) = (Budget::full::<T>(false), BTreeMap::new());
                 let none = Vec::new();
                 Pallet::<T>::match_market(&view, market, none, &mut budget, &mut traded);
             }

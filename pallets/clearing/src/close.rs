@@ -1,12 +1,10 @@
 //! The close of a block (protocol, section 4): everything that happens once a block, in its order.
 
 use crate::{
-    novation::Budget, CloseReserve, Config, MarketState, Pallet, States, View, WeightInfo,
+    novation::{Budget, Unmoved},
+    CloseReserve, Config, MarketState, Pallet, States, View, WeightInfo,
 };
-use alloc::{
-    collections::{BTreeMap, BTreeSet},
-    vec::Vec,
-};
+use alloc::{collections::BTreeMap, vec::Vec};
 use frame_support::{defensive, traits::UnixTime, BoundedVec};
 use novate_types::{
     BlockNumber, Liquidations, Listing, MarketId, Millis, OrderBook, PriceFeeds, RiskView,
@@ -33,7 +31,8 @@ impl<T: Config> Pallet<T> {
 
         let before = View::<T>::get();
         let mut states = States::<T>::get().into_inner();
-        let (view, matching) = Self::advance(&before, &mut states, block, now);
+        let reserved_for = u32::try_from(states.len()).unwrap_or(u32::MAX);
+        let (mut view, matching) = Self::advance(&before, &mut states, block, now);
         View::<T>::put(&view);
 
         let liquidations = T::Liquidations::on_marks(&before, &view);
@@ -43,32 +42,43 @@ impl<T: Config> Pallet<T> {
             orders.entry(order.market).or_default().push(order);
         }
         budget.spend_on_triggers(T::Book::fire(&view, budget.for_triggers()));
-        Self::match_markets(&view, &matching, orders, &mut states, &mut budget);
+        let unmoved = Self::match_markets(&view, &matching, orders, &mut states, &mut budget);
         States::<T>::put(BoundedVec::truncate_from(states));
 
-        T::Liquidations::waterfall(&view);
+        let matches = budget
+            .spent::<T>(presses)
+            .saturating_add(Self::party(1).saturating_mul(liquidated));
+        let left = Self::matches_reserve(presses)
+            .saturating_sub(matches)
+            .saturating_add(T::Others::unmatched(
+                reserved_for.saturating_sub(budget.matched),
+            ));
+        if T::Liquidations::waterfall(&mut view, left.ref_time()) {
+            View::<T>::put(&view);
+        }
         let executed = Self::execute_requests(&view);
         Self::housekeep(&view);
 
         let markets = u32::try_from(view.markets.len()).unwrap_or(u32::MAX);
         let spent = T::WeightInfo::close(markets)
-            .saturating_add(budget.spent::<T>(presses))
-            .saturating_add(T::WeightInfo::party(1).saturating_mul(liquidated))
+            .saturating_add(matches)
             .saturating_add(T::WeightInfo::request().saturating_mul(executed))
-            .saturating_add(T::Others::spent(budget.matched));
-        Self::reclaim(spent);
+            .saturating_add(T::Others::spent(budget.matched))
+            .saturating_sub(unmoved.by_close);
+        Self::reclaim(spent, unmoved.by_orders);
     }
 
     /// Matches markets one after another: first those that liquidation orders go into, as these are good for this close only,
-    /// then the others; each by id, beginning with another one in every block.
+    /// then the others; each by id, beginning with another one in every block. Returns what was paid for accounts that traded and
+    /// they did not need.
     fn match_markets(
         view: &RiskView,
         matching: &[MarketId],
         mut orders: BTreeMap<MarketId, Vec<novate_types::LiquidationOrder<T::AccountId>>>,
         states: &mut [MarketState],
         budget: &mut Budget,
-    ) {
-        let mut traded = BTreeSet::new();
+    ) -> Unmoved {
+        let mut traded = BTreeMap::new();
         let count = matching.len();
         let first = usize::try_from(view.block)
             .ok()
@@ -90,7 +100,7 @@ impl<T: Config> Pallet<T> {
                 state.last = last.or(state.last);
             }
         }
-        Self::index_traded(view, traded);
+        Self::index_traded(view, traded)
     }
 
     /// The book's own work, and the margin it sets free.

@@ -128,8 +128,8 @@ pub fn accrue<T: Config>(
         instrument.params.funding_cap_factor,
         tier,
     )?;
-    view.funding_index =
-        novate_risk::accrue(view.funding_index, rate, view.index, view.lot_size, elapsed)?;
+    let index = novate_risk::accrue(view.funding_index, rate, view.index, view.lot_size, elapsed)?;
+    view.accrue_funding(math::sub(index, view.funding_index)?)?;
     if ended {
         Pallet::<T>::deposit_event(Event::FundingAccrued {
             market: state.id,

@@ -80,6 +80,9 @@ pub trait CloseReserve {
     fn liquidation() -> Weight;
     /// The least that there must be room for, for liquidation's part.
     fn calm_liquidation() -> Weight;
+    /// What was reserved for matches and is left after them, so many of the markets not having matched: of the book's own work, not of
+    /// what fills cost.
+    fn unmatched(markets: u32) -> Weight;
     /// What the close that is at its end did, in which so many markets matched: no more than was reserved. To be asked once a close.
     fn spent(matched: u32) -> Weight;
 }
@@ -374,7 +377,7 @@ pub mod pallet {
                 "one close accrues at most a minute of funding"
             );
             assert!(
-                T::WeightInfo::party(MAX_HOLDINGS)
+                Self::party(MAX_HOLDINGS)
                     .saturating_mul(PARTS_FOR_PARTIES)
                     .all_lte(T::PressedPartiesWeight::get())
                     && T::PressedPartiesWeight::get().all_lte(T::PartiesWeight::get()),
@@ -496,14 +499,21 @@ pub mod pallet {
     }
 
     impl<T: Config> Pallet<T> {
-        /// Gives back what was reserved for the close and it did not need: what a block weighs is what it did.
-        pub(crate) fn reclaim(spent: Weight) {
+        /// Gives back what was reserved for the close, or `prepaid` by orders for it, and it did not need: what a block weighs is what
+        /// it did.
+        pub(crate) fn reclaim(spent: Weight, prepaid: Weight) {
             if let Some(reserved) = Reserved::<T>::take() {
                 let unspent = reserved.saturating_sub(spent);
                 frame_system::BlockWeight::<T>::mutate(|weight| {
                     weight.reduce(unspent, DispatchClass::Mandatory);
+                    weight.reduce(prepaid, DispatchClass::Normal);
                 });
             }
+        }
+
+        /// An account with so many positions and collaterals behind an order that executes.
+        pub(crate) fn party(holdings: u32) -> Weight {
+            T::WeightInfo::party(holdings).weight(T::DbWeight::get())
         }
 
         /// What the close of one block may cost, at most.
@@ -514,16 +524,20 @@ pub mod pallet {
             others: Weight,
         ) -> Weight {
             let requests = requests.min(u64::from(T::MaxRequestsPerClose::get()));
-            // Looking at an account costs less than its part in a match, and so does the match of one that has a liquidation order.
-            let looks = Self::most_looks(presses).saturating_add(T::Liquidations::MOST_ORDERS);
             T::WeightInfo::close(markets)
-                .saturating_add(
-                    T::WeightInfo::fill().saturating_mul(Self::most_fills(presses).into()),
-                )
-                .saturating_add(Self::parties_weight(presses))
-                .saturating_add(T::WeightInfo::party(1).saturating_mul(looks.into()))
+                .saturating_add(Self::matches_reserve(presses))
                 .saturating_add(T::WeightInfo::request().saturating_mul(requests))
                 .saturating_add(others)
+        }
+
+        /// What matches' fills may cost, beside the book's own work.
+        pub(crate) fn matches_reserve(presses: bool) -> Weight {
+            // Looking at an account costs less than its part in a match, and so does the match of one that has a liquidation order.
+            let looks = Self::most_looks(presses).saturating_add(T::Liquidations::MOST_ORDERS);
+            T::WeightInfo::fill()
+                .saturating_mul(Self::most_fills(presses).into())
+                .saturating_add(Self::parties_weight(presses))
+                .saturating_add(Self::party(1).saturating_mul(looks.into()))
         }
 
         /// Resting orders that execute in a close, at most.

@@ -269,6 +269,7 @@ impl<T: Config> Pallet<T> {
             observed_at: 0,
             fresh: fresh && state.price.is_running() && !reopening,
             funding_index: previous.map_or(0, |market| market.funding_index),
+            short_funding_index: previous.map_or(0, |market| market.short_funding_index),
             imf: tier.imf,
             mmf: tier.mmf,
             profit_credit: tier.profit_credit,

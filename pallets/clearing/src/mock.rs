@@ -7,16 +7,16 @@ use crate::{Event, View};
 use frame_support::{
     derive_impl, parameter_types, storage_alias,
     traits::{ConstU32, ConstU64, PostTransactions, UnixTime},
-    weights::Weight,
+    weights::{RuntimeDbWeight, Weight},
     Blake2_128Concat,
 };
 use novate_types::{
     math, AccountRef, AssetId, BlockNumber, CancelReason, Cash, CollateralParams, CurrentView,
-    FeeTier, FeedId, FeedPrice, Fill, Instrument, InstrumentKind, Ledger, LedgerError,
-    LiquidationOrder, Liquidations, Listing, Lots, MarginAccount, MarketId, MarketParams,
-    MarketStatus, MarketView, MatchLimits, Millis, OpenOrder, OrderBook, Position, Pot, Ppm, Price,
-    PriceFeeds, Release, ReleasedMargin, RestedQuotes, RiskTier, RiskView, Role, Side, SignedLots,
-    Size, Tentative, Ticks, TierId, TimeInForce, QUANTUMS,
+    FeeTier, FeedId, FeedPrice, Fill, FundingIndex, Indexed, Instrument, InstrumentKind, Ledger,
+    LedgerError, LiquidationOrder, Liquidations, Listing, Lots, MarginAccount, MarketId,
+    MarketParams, MarketStatus, MarketView, MatchLimits, Millis, OpenOrder, Operation, OrderBook,
+    Position, Pot, Ppm, Price, PriceFeeds, Release, ReleasedMargin, RestedQuotes, RiskTier,
+    RiskView, Role, Side, SignedLots, Size, Tentative, Ticks, TierId, TimeInForce, QUANTUMS,
 };
 use sp_runtime::{traits::IdentityLookup, BuildStorage, FixedPointNumber};
 use std::collections::{BTreeMap, BTreeSet};
@@ -90,6 +90,10 @@ pub type Quotes = StorageMap<Mock, Blake2_128Concat, MarketId, RestedQuotes>;
 pub type Book = StorageMap<Mock, Blake2_128Concat, MarketId, Vec<MockOrder>>;
 #[storage_alias]
 pub type Sequences = StorageValue<Mock, u64>;
+#[storage_alias]
+pub type Given = StorageValue<Mock, Cash>;
+#[storage_alias]
+pub type Sharing = StorageValue<Mock, (MarketId, Side, FundingIndex)>;
 #[storage_alias]
 pub type Liquidating = StorageValue<Mock, Vec<LiquidationOrder<AccountId>>>;
 #[storage_alias]
@@ -251,6 +255,11 @@ impl Ledger<AccountId> for MockLedger {
         change: impl FnOnce(&mut MarginAccount) -> Result<R, E>,
     ) -> Result<R, E> {
         Self::change(of, open, change)
+    }
+    fn index(of: &Account, _: &RiskView) -> Result<Indexed, LedgerError> {
+        let account = Accounts::get(of).ok_or(LedgerError::NoAccount)?;
+        let (holdings, entries) = (account.holdings(), Entries::get());
+        Ok(Indexed { holdings, entries })
     }
     fn write_orders(of: &Account, account: MarginAccount) {
         Accounts::insert(of, account);
@@ -543,6 +552,7 @@ impl OrderBook<AccountId> for MockBook {
             account,
             margin: vec![margin],
             open: Default::default(),
+            disarmed: Vec::new(),
             read: Accounts::get(account).unwrap_or_default(),
         };
         released.into_iter().map(release).collect()
@@ -556,6 +566,9 @@ impl OrderBook<AccountId> for MockBook {
     }
     fn rested(market: MarketId) -> RestedQuotes {
         Quotes::get(market).unwrap_or_default()
+    }
+    fn order(_: &Account, _: &RiskView, _: &[Operation]) -> u32 {
+        0
     }
     fn depth(_: MarketId, _: Side, _: Ticks) -> Lots {
         0
@@ -575,11 +588,23 @@ impl Liquidations<AccountId> for MockLiquidations {
         trace("thresholds", 0);
         Liquidating::take().unwrap_or_default()
     }
-    fn waterfall(_: &RiskView) {
+    fn waterfall(view: &mut RiskView, more: u64) -> bool {
         trace("waterfall", 0);
+        LeftByMatches::set(more);
+        let Some((market, side, per_lot)) = Sharing::take() else {
+            return false;
+        };
+        view.market_mut(market)
+            .unwrap()
+            .charge(side, per_lot)
+            .unwrap();
+        true
     }
     fn presses() -> bool {
         Presses::get()
+    }
+    fn gave_vault(amount: Cash) {
+        Given::put(Given::get().unwrap_or(0) + amount);
     }
     fn queued() -> u32 {
         0
@@ -638,15 +663,19 @@ impl frame_system::Config for Test {
     type Lookup = IdentityLookup<AccountId>;
     type MultiBlockMigrator = MockMigrator;
     type PostTransactions = Clearing;
+    type DbWeight = DbWeight;
 }
 
 parameter_types! {
+    pub const DbWeight: RuntimeDbWeight = RuntimeDbWeight { read: 0, write: 1_000_000 };
     pub const InsuranceFund: Account = FUND;
     pub const Vault: Account = VAULT;
     pub const SettlementFeed: FeedId = USDC_FEED;
     pub const LiquidationFee: Ppm = 10_000;
     pub static MaxFillsTotal: u32 = 2_048;
     pub static Presses: bool = false;
+    pub static Entries: u32 = 0;
+    pub static LeftByMatches: u64 = 0;
     pub static PressedPartiesWeight: Weight = Weight::from_parts(10_000_000_000, 0);
     pub static PartiesWeight: Weight = Weight::from_parts(400_000_000_000, 0);
     pub static MaxRequestsPerClose: u32 = 16;
@@ -668,6 +697,9 @@ impl crate::CloseReserve for MockReserve {
     }
     fn calm_liquidation() -> Weight {
         Weight::zero()
+    }
+    fn unmatched(markets: u32) -> Weight {
+        Weight::from_parts(1_000_000, 0).saturating_mul(markets.into())
     }
     fn spent(_: u32) -> Weight {
         OthersNow::get()

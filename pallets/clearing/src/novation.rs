@@ -66,7 +66,7 @@ impl Budget {
         let parties = whole.parties.saturating_sub(self.parties);
         T::WeightInfo::fill()
             .saturating_mul(fills.into())
-            .saturating_add(T::WeightInfo::party(1).saturating_mul(looks.into()))
+            .saturating_add(Pallet::<T>::party(1).saturating_mul(looks.into()))
             .saturating_add(parties)
     }
 
@@ -84,11 +84,34 @@ impl Budget {
 
     /// Orders that can execute, whoever they belong to.
     fn certain<T: Config>(&self) -> u32 {
-        let most = T::WeightInfo::party(MAX_HOLDINGS);
+        let most = Pallet::<T>::party(MAX_HOLDINGS);
         let many = self.parties.checked_div_per_component(&most).unwrap_or(0);
         u32::try_from(many).unwrap_or(u32::MAX)
     }
 }
+
+/// What was counted for accounts that traded, and they did not need: keys of thresholds that stay where they are.
+#[derive(Default)]
+pub(crate) struct Unmoved {
+    /// Of what the close has for them.
+    pub by_close: Weight,
+    /// Of what their orders prepaid.
+    pub by_orders: Weight,
+}
+
+/// What an account's part in a match is counted in.
+#[derive(Clone, Copy)]
+pub(crate) enum Payer {
+    /// The close's budget.
+    Close,
+    /// Its new order.
+    Order,
+    /// Liquidation's reserve, for an account of any size.
+    Liquidation,
+}
+
+/// Who traded in a close.
+pub(crate) type Traders<AccountId> = BTreeMap<AccountRef<AccountId>, Payer>;
 
 /// An account before the match.
 struct Party {
@@ -199,15 +222,15 @@ impl<'a, T: Config> Check<'a, T> {
     fn cost(
         &mut self,
         tentative: &Tentative<T::AccountId>,
-        traded: &BTreeSet<Account<T>>,
+        traded: &Traders<T::AccountId>,
     ) -> Weight {
         let mut sum = Weight::zero();
         for of in &tentative.makers {
-            let is_paid = traded.contains(of) || !self.paid.insert(of.clone());
+            let is_paid = traded.contains_key(of) || !self.paid.insert(of.clone());
             // It may open a position.
             let most = self.party(of).map_or(0, |p| p.account.holdings());
             let holdings = if is_paid { 1 } else { most.saturating_add(1) };
-            let cost = T::WeightInfo::party(holdings);
+            let cost = Pallet::<T>::party(holdings);
             sum = sum.saturating_add(cost);
         }
         sum
@@ -220,7 +243,7 @@ impl<'a, T: Config> Check<'a, T> {
         book: &mut <T::Book as OrderBook<T::AccountId>>::Market,
         limits: &mut MatchLimits<T::AccountId>,
         budget: &mut Budget,
-        traded: &BTreeSet<Account<T>>,
+        traded: &Traders<T::AccountId>,
     ) -> Tentative<T::AccountId> {
         let paid = self.paid.clone();
         // No more than half of what is left: the other half is for another try, another round, another market.
@@ -640,7 +663,7 @@ impl<T: Config> Pallet<T> {
         market: &MarketView,
         liquidations: Vec<LiquidationOrder<T::AccountId>>,
         budget: &mut Budget,
-        traded: &mut BTreeSet<Account<T>>,
+        traded: &mut Traders<T::AccountId>,
     ) -> Option<LastTrade> {
         // All of a market's match is written, or nothing.
         let matched =
@@ -663,7 +686,7 @@ impl<T: Config> Pallet<T> {
         market: &MarketView,
         liquidations: Vec<LiquidationOrder<T::AccountId>>,
         budget: &mut Budget,
-        traded: &mut BTreeSet<Account<T>>,
+        traded: &mut Traders<T::AccountId>,
     ) -> Result<Option<Ticks>, DispatchError> {
         let mut check = Check::<T>::new(view, market, &liquidations);
         let Some(mut book) = T::Book::load(market, liquidations) else {
@@ -685,7 +708,7 @@ impl<T: Config> Pallet<T> {
                 if round > 1 {
                     Self::report(market.id, round, &limits);
                 }
-                return Self::novate(view, market, book, tentative, checked, traded);
+                return Self::novate(&check, book, tentative, checked, traded);
             }
             check.heed(&checked, &mut limits);
         }
@@ -695,18 +718,33 @@ impl<T: Config> Pallet<T> {
         let checked = check.check(&tentative)?;
         ensure!(tentative.fills.is_empty(), Error::<T>::UncheckedMatch);
         Self::report(market.id, MAX_ROUNDS.saturating_add(2), &limits);
-        Self::novate(view, market, book, tentative, checked, traded)
+        Self::novate(&check, book, tentative, checked, traded)
     }
 
     /// Puts accounts that traded where the risk indices find them: once a close, in however many markets they did. One that the
     /// check could assess and the index cannot take ("cannot happen") keeps its trade, and is looked for by the sweep.
-    pub(crate) fn index_traded(view: &RiskView, traded: BTreeSet<Account<T>>) {
-        for of in traded {
-            let settled = T::Ledger::settle(&of, view, false, |_| Ok::<_, LedgerError>(()));
-            if let Err(error) = settled {
-                defensive!("an account that traded cannot be indexed", error);
-            }
+    pub(crate) fn index_traded(view: &RiskView, traded: Traders<T::AccountId>) -> Unmoved {
+        let mut unmoved = Unmoved::default();
+        for (of, payer) in traded {
+            let indexed = match T::Ledger::index(&of, view) {
+                Ok(indexed) => indexed,
+                Err(error) => {
+                    defensive!("an account that traded cannot be indexed", error);
+                    continue;
+                }
+            };
+            // Itself and its entries.
+            let changed = u64::from(indexed.entries).saturating_add(1);
+            let counted = T::WeightInfo::party(indexed.holdings).writes;
+            let not_needed = T::DbWeight::get().writes(counted.saturating_sub(changed));
+            let sum = match payer {
+                Payer::Close => &mut unmoved.by_close,
+                Payer::Order => &mut unmoved.by_orders,
+                Payer::Liquidation => continue,
+            };
+            *sum = sum.saturating_add(not_needed);
         }
+        unmoved
     }
 
     /// Lets an account that did not trade since the book read it take over what a close did to its orders.
@@ -727,13 +765,13 @@ impl<T: Config> Pallet<T> {
     }
 
     fn novate(
-        view: &RiskView,
-        market: &MarketView,
+        check: &Check<'_, T>,
         book: <T::Book as OrderBook<T::AccountId>>::Market,
         tentative: Tentative<T::AccountId>,
         checked: Checked<T>,
-        index: &mut BTreeSet<Account<T>>,
+        traders: &mut Traders<T::AccountId>,
     ) -> Result<Option<Ticks>, DispatchError> {
+        let (view, market) = (check.view, check.market);
         let mut releases: BTreeMap<Account<T>, Release<T::AccountId>> = T::Book::commit(book)
             .into_iter()
             .map(|release| (release.account.clone(), release))
@@ -755,7 +793,15 @@ impl<T: Config> Pallet<T> {
                 *sum = math::add(*sum, part).map_err(|e| failed(e.into()))?;
             }
             fills.append(&mut traded.fills);
-            index.insert(of);
+            let payer = if check.liquidated.contains(&of) {
+                Payer::Liquidation
+            } else if tentative.makers.contains(&of) {
+                Payer::Close
+            } else {
+                Payer::Order
+            };
+            // What was paid in a further market is less.
+            traders.entry(of).or_insert(payer);
         }
         T::Ledger::write_trades(market.id, written).map_err(failed)?;
         for release in releases.into_values() {

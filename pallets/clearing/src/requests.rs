@@ -300,6 +300,9 @@ impl<T: Config> Pallet<T> {
         T::Ledger::settle(to, view, opens, |account| {
             add(account, settlement, asset, amount)
         })?;
+        if asset == settlement && *to == T::Vault::get() {
+            T::Liquidations::gave_vault(cash_of(amount)?);
+        }
         let credited = credits.entry((to.clone(), asset)).or_default();
         *credited = credited
             .checked_add(amount)

@@ -5,7 +5,7 @@ use frame_support::{
     traits::Get,
     weights::{constants::WEIGHT_REF_TIME_PER_MICROS, Weight},
 };
-use novate_types::MAX_HOLDINGS;
+use novate_types::{Part, MAX_HOLDINGS};
 
 /// Weights of the calls and of the close's parts.
 pub trait WeightInfo {
@@ -21,27 +21,30 @@ pub trait WeightInfo {
     fn fill() -> Weight;
     /// An account with one position whose order executes in a market: read, checked, novated, written and put where the risk
     /// indices find it, everything near and moving nearer.
-    fn small_party() -> Weight;
+    fn small_party() -> Part;
     /// The same with [`MAX_HOLDINGS`] positions and collaterals.
-    fn full_party() -> Weight;
+    fn full_party() -> Part;
     /// The execution of one request.
     fn request() -> Weight;
 
     /// An account with so many positions and collaterals whose order executes, in the first market of a close. In each further one it
     /// costs less than a small one does in its first: nothing is written that is not already.
-    fn party(holdings: u32) -> Weight {
-        let (small, full) = (Self::small_party(), Self::full_party());
-        let most = u64::from(MAX_HOLDINGS.saturating_sub(1).max(1));
-        let more = u64::from(holdings.saturating_sub(1)).min(most);
-        full.saturating_sub(small)
-            .saturating_mul(more)
-            .saturating_div(most)
-            .saturating_add(small)
+    fn party(holdings: u32) -> Part {
+        let most = MAX_HOLDINGS.saturating_sub(1);
+        Self::small_party().towards(Self::full_party(), holdings.saturating_sub(1), most)
     }
 }
 
 fn micros(n: u64) -> Weight {
     Weight::from_parts(n.saturating_mul(WEIGHT_REF_TIME_PER_MICROS), 0)
+}
+
+const fn part(micros: u64, writes: u64) -> Part {
+    Part {
+        time: micros.saturating_mul(WEIGHT_REF_TIME_PER_MICROS),
+        reads: 0,
+        writes,
+    }
 }
 
 /// Round figures, for tests.
@@ -61,11 +64,11 @@ impl WeightInfo for () {
     fn fill() -> Weight {
         micros(80)
     }
-    fn small_party() -> Weight {
-        micros(300)
+    fn small_party() -> Part {
+        part(300, 3)
     }
-    fn full_party() -> Weight {
-        micros(4_000)
+    fn full_party() -> Part {
+        part(4_000, 40)
     }
     fn request() -> Weight {
         micros(250)
@@ -106,12 +109,20 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         Weight::from_parts(4_630_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
     }
     /// 28.26 µs, 5 keys read, 3 written, one among 64.
-    fn small_party() -> Weight {
-        Weight::from_parts(28_270_000, 0).saturating_add(T::DbWeight::get().reads_writes(5, 3))
+    fn small_party() -> Part {
+        Part {
+            time: 28_270_000,
+            reads: 5,
+            writes: 3,
+        }
     }
     /// 322 µs, 71 keys read, 37 written, one among 64.
-    fn full_party() -> Weight {
-        Weight::from_parts(321_790_000, 0).saturating_add(T::DbWeight::get().reads_writes(71, 37))
+    fn full_party() -> Part {
+        Part {
+            time: 321_790_000,
+            reads: 71,
+            writes: 37,
+        }
     }
     /// 106 µs, 4 keys read, 4 written, one among 8.
     fn request() -> Weight {

@@ -292,7 +292,10 @@ fn ensure_sold<T: Config>(takers: u32, positions: usize, view: &RiskView) {
 /// Both parts of a close, and what the book makes of orders that left.
 fn close<T: Config>(view: &RiskView, now: &RiskView) {
     Pallet::<T>::on_marks(view, now);
-    Pallet::<T>::waterfall(now);
+    assert!(
+        !Pallet::<T>::waterfall(&mut now.clone(), 0),
+        "no loss is shared"
+    );
     let _releases = T::Book::housekeep(now);
 }
 
@@ -302,6 +305,62 @@ fn ensure_taken<T: Config>(accounts: u32, positions: usize, view: &RiskView) {
     let taken = T::Ledger::account(&T::Vault::get()).unwrap().lots(MARKET);
     let each = weight(view, positions) * usual(&view.markets[0]);
     assert_eq!(taken, SignedLots::from(accounts) * each);
+}
+
+/// What an investor brings.
+const INVESTED: u128 = 1_000 * QUANTUMS.unsigned_abs();
+
+/// The vault with as many positions as there can be, and cash enough.
+fn a_full_vault<T: Config>() -> RiskView {
+    let view = T::BenchmarkHelper::view();
+    let of = T::Vault::get();
+    enrich::<T>(&of, &view);
+    T::Ledger::settle(&of, &view, true, |account| {
+        for market in view.markets.iter().take(positions(&view)) {
+            let lots = usual(market);
+            apply_trade(account, market, lots, worth(market, lots))?;
+        }
+        Ok::<_, LedgerError>(())
+    })
+    .unwrap_or_else(|e| panic!("{e:?}"));
+    view
+}
+
+/// Goes to the first block of the next epoch. The view as it would be there.
+fn next_epoch<T: Config>(view: &RiskView) -> RiskView {
+    use sp_runtime::SaturatedConversion;
+    let now: u32 = frame_system::Pallet::<T>::block_number().saturated_into();
+    let block = (Pallet::<T>::share_epoch(now) + 1) * T::EpochLength::get();
+    frame_system::Pallet::<T>::set_block_number(block.saturated_into());
+    RiskView {
+        block,
+        ..view.clone()
+    }
+}
+
+/// So many investors with a request to buy shares each.
+fn entering<T: Config>(many: u32) -> Vec<T::AccountId> {
+    let owner = |number| T::BenchmarkHelper::account(number).owner;
+    let all: Vec<_> = (0..many).map(owner).collect();
+    for owner in &all {
+        T::BenchmarkHelper::fill_wallet(owner, 2 * INVESTED);
+        let wish = ShareWish::Enter(INVESTED as Cash);
+        Pallet::<T>::ask_for_shares(owner.clone(), wish).unwrap();
+    }
+    all
+}
+
+/// So many investors whose shares are no longer locked. The view of the block.
+fn invested<T: Config>(many: u32) -> (RiskView, Vec<T::AccountId>) {
+    let view = a_full_vault::<T>();
+    let owners = entering::<T>(many);
+    let view = next_epoch::<T>(&view);
+    Pallet::<T>::work_on_shares(&view);
+    for owner in &owners {
+        ShareHoldings::<T>::mutate(owner, |holding| holding.unlocks = 0);
+        assert!(ShareHoldings::<T>::get(owner).shares > 0);
+    }
+    (view, owners)
 }
 
 type Of<T> = AccountRef<<T as frame_system::Config>::AccountId>;
@@ -363,7 +422,7 @@ mod benchmarks {
         #[block]
         {
             Pallet::<T>::on_marks(&view, &view);
-            Pallet::<T>::waterfall(&view);
+            assert!(!Pallet::<T>::waterfall(&mut view.clone(), 0));
         }
         assert_eq!(Pallet::<T>::queued(), 0);
         Ok(())
@@ -547,6 +606,55 @@ mod benchmarks {
             close::<T>(&view, &now);
         }
         ensure_sold::<T>(n, FEW as usize, &view);
+    }
+
+    #[benchmark]
+    fn vault_deposit() {
+        a_full_vault::<T>();
+        let owner = T::BenchmarkHelper::account(0).owner;
+        T::BenchmarkHelper::fill_wallet(&owner, 2 * INVESTED);
+        #[extrinsic_call]
+        _(frame_system::RawOrigin::Signed(owner.clone()), INVESTED);
+        assert_eq!(ShareHoldings::<T>::get(&owner).waiting, 1);
+    }
+
+    #[benchmark]
+    fn vault_withdraw() {
+        let (_, owners) = invested::<T>(1);
+        let shares = ShareHoldings::<T>::get(&owners[0]).shares;
+        #[extrinsic_call]
+        _(frame_system::RawOrigin::Signed(owners[0].clone()), shares);
+        assert_eq!(ShareHoldings::<T>::get(&owners[0]).shares, 0);
+    }
+
+    /// With one request to buy, which is executed too.
+    #[benchmark]
+    fn settle_shares() {
+        let view = a_full_vault::<T>();
+        let owners = entering::<T>(1);
+        let view = next_epoch::<T>(&view);
+        #[block]
+        {
+            Pallet::<T>::work_on_shares(&view);
+        }
+        assert!(ShareHoldings::<T>::get(&owners[0]).shares > 0);
+    }
+
+    /// Requests to sell: wallets are paid.
+    #[benchmark]
+    fn execute_share_request(n: Linear<0, { T::MaxShareRequests::get() }>) {
+        let (view, owners) = invested::<T>(n);
+        for owner in &owners {
+            let shares = ShareHoldings::<T>::get(owner).shares;
+            Pallet::<T>::ask_for_shares(owner.clone(), ShareWish::Leave(shares)).unwrap();
+        }
+        let view = next_epoch::<T>(&view);
+        #[block]
+        {
+            Pallet::<T>::work_on_shares(&view);
+        }
+        let gone = |owner| !ShareHoldings::<T>::contains_key(owner);
+        assert!(owners.iter().all(gone));
     }
 
     impl_benchmark_test_suite!(Pallet, crate::mock::new_test_ext(), crate::mock::Test);

@@ -30,14 +30,17 @@ use frame_support::{storage::with_storage_layer, traits::Get};
 use novate_risk::{safe_moves, Move, RELATIVE_ONE};
 use novate_types::{
     math::{mul_div_ceil, mul_div_floor},
-    AccountRef, Assessment, BlockNumber, Direction, Ledger, MarginAccount, Position, RankSlot,
-    RiskAxis, RiskError, RiskIndex, RiskModel, RiskSlot, RiskView, Side, Standing, ThresholdSweep,
+    AccountRef, Assessment, BlockNumber, Direction, Ledger, Liquidations, MarginAccount, Position,
+    RankSlot, RiskAxis, RiskError, RiskIndex, RiskModel, RiskSlot, RiskView, Side, Standing,
+    ThresholdSweep,
 };
 
 /// One account below maintenance margin among so many looked at means that there are more where the budget ended.
 const PRESSING_SHARE: u32 = 16;
 /// Accounts that [`Pallet::candidates`] looks for at most.
 pub const MOST_CANDIDATES: u32 = 4_096;
+/// Keys that going to the queue changes: the account's place in it, and a page.
+const QUEUED_KEYS: u32 = 2;
 /// Entries it reads for each of them: one account has several, and some are stale.
 const ENTRIES_PER_CANDIDATE: usize = 4;
 
@@ -289,10 +292,11 @@ fn position_on<T: Config>(axis: RiskAxis, direction: Direction, view: &RiskView)
         RiskAxis::Mark(market) => view.market(market).ok()?.mark,
         RiskAxis::Collateral(asset) => view.collateral(asset).ok()?.price,
         RiskAxis::Funding(market) => {
-            let index = view.market(market).ok()?.funding_index;
+            // A rise hurts longs, a fall shorts: each by its own index.
+            let market = view.market(market).ok()?;
             return Some(match direction {
-                Direction::Down => scale::signed_ceil(index),
-                Direction::Up => scale::signed_floor(index),
+                Direction::Down => scale::signed_ceil(market.short_funding_index),
+                Direction::Up => scale::signed_floor(market.funding_index),
             });
         }
     };
@@ -348,10 +352,14 @@ fn step_of(
 ) -> Result<Option<u32>, RiskError> {
     let price = match (axis, move_) {
         (RiskAxis::Funding(market), Move::FundingDelta(delta)) => {
-            let index = view.market(market)?.funding_index;
+            let market = view.market(market)?;
+            let fallen = market.short_funding_index.checked_sub(delta);
             return Ok(match direction {
-                Direction::Down => index.checked_sub(delta).map(scale::signed_ceil),
-                Direction::Up => index.checked_add(delta).map(scale::signed_floor),
+                Direction::Down => fallen.map(scale::signed_ceil),
+                Direction::Up => {
+                    let risen = market.funding_index.checked_add(delta);
+                    risen.map(scale::signed_floor)
+                }
             });
         }
         (RiskAxis::Mark(market), Move::Relative(_)) => view.market(market)?.mark,
@@ -547,9 +555,10 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Puts each position where deleveraging finds it. An entry in a better bucket than its position deserves stays: whoever
-    /// reads it moves it.
-    fn rank(of: &AccountRef<T::AccountId>, account: &mut MarginAccount) -> Result<(), RiskError> {
+    /// reads it moves it. Returns how many were put somewhere.
+    fn rank(of: &AccountRef<T::AccountId>, account: &mut MarginAccount) -> Result<u32, RiskError> {
         let mut generation = account.next_generation;
+        let mut ranked = 0u32;
         for position in account.positions.iter_mut() {
             if !is_ranked(position) {
                 let (side, bucket) = (side_of(position), entry_bucket(position));
@@ -560,10 +569,11 @@ impl<T: Config> Pallet<T> {
                 };
                 Self::append(Shelf::Rank(position.market, side), u32::from(bucket), entry)?;
                 position.rank = RankSlot { bucket, generation };
+                ranked = ranked.saturating_add(1);
             }
         }
         account.next_generation = generation;
-        Ok(())
+        Ok(ranked)
     }
 
     /// Takes the accounts behind crossed thresholds, class by class while the budget lasts, and puts each where it belongs now.
@@ -757,7 +767,12 @@ impl<T: Config> Pallet<T> {
         });
         let (steps, changed) = match became {
             Became::Same => (steps, 0),
-            Became::Queued => (QUEUED_STEPS, meter.keys(2)),
+            Became::Queued => {
+                if Self::presses() {
+                    meter.set_aside(meter.put_by(holdings));
+                }
+                (QUEUED_STEPS, meter.keys(2))
+            }
             Became::Moved(entries) => {
                 let changed = meter.keys(1).saturating_add(meter.appended(entries));
                 (steps, changed)
@@ -944,8 +959,8 @@ impl<T: Config> RiskIndex<T::AccountId> for Pallet<T> {
         of: &AccountRef<T::AccountId>,
         account: &mut MarginAccount,
         view: &RiskView,
-    ) -> Result<(), RiskError> {
-        Self::rank(of, account)?;
+    ) -> Result<u32, RiskError> {
+        let ranked = Self::rank(of, account)?;
         let assessment = T::Risk::assess(account, view)?;
         let place = Self::place(of, account, view, &assessment)?;
         let waited = account.risk.iter().any(|slot| is_waiting(slot.bucket));
@@ -956,9 +971,13 @@ impl<T: Config> RiskIndex<T::AccountId> for Pallet<T> {
             None => {
                 // The queue has it now. It gets thresholds again when it leaves.
                 account.risk.clear();
-                Self::enqueue(of, &assessment, view.block)
+                Self::enqueue(of, &assessment, view.block)?;
+                Ok(ranked.saturating_add(QUEUED_KEYS))
             }
-            Some(needed) => Self::set_thresholds(of, account, needed).map(|_| ()),
+            Some(needed) => {
+                let set = Self::set_thresholds(of, account, needed)?;
+                Ok(ranked.saturating_add(set))
+            }
         }
     }
 }

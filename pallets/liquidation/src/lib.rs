@@ -13,7 +13,7 @@
 //! | 4 | the vault takes everything | [`remedies::vault`] |
 //! | 5 | the insurance fund tops up to zero | [`remedies::insurance`] |
 //! | 6 | deleveraging at the bankruptcy price | [`remedies::deleverage`] |
-//! | 7 | shared loss | not built yet; what 6 cannot place stays queued and pauses withdrawals |
+//! | 7 | shared loss: what 6 cannot place is charged to those across | [`remedies::shared_loss`] |
 //!
 //! All three searches (thresholds, queue, counterparties of deleveraging) use one structure, [`pages`]; `index` and `queue`
 //! say what they keep in it. Each step is one storage layer: it happens as a whole or not at all, and moves cash and cost only in
@@ -46,8 +46,10 @@ mod meter;
 mod mock;
 pub mod pages;
 mod queue;
+pub mod quoting;
 pub mod remedies;
 pub mod scale;
+pub mod shares;
 #[cfg(test)]
 mod tests;
 mod try_state;
@@ -56,18 +58,21 @@ pub mod weights;
 
 pub use index::MOST_CANDIDATES;
 pub use pallet::*;
+pub use shares::{
+    EpochTerms, Holding, ShareRequest, ShareValue, ShareWish, VaultBook, Wishes, SHARES_PER_QUANTUM,
+};
 pub use types::*;
 pub use weights::WeightInfo;
 
 use alloc::vec::Vec;
 use frame_support::{traits::Get, weights::Weight, BoundedVec};
 use meter::Meter;
-use novate_types::{LiquidationOrder, Liquidations, RiskView, MAX_MARKETS};
+use novate_types::{Cash, Ledger, LiquidationOrder, Liquidations, RiskView, MAX_MARKETS};
 
 /// Steps that a queued account is reckoned to take, see [`Work`].
 const STEPS_PER_QUEUED: u32 = 8;
-/// Of the time that a close under pressure has, one part in so many is for finding accounts; the remedies have the rest, and what finding
-/// leaves.
+/// Of the time that a close under pressure has, one part in so many is for finding accounts however long the queue is. The rest is for those
+/// in the queue and those found, and what they do not need for finding more.
 const FINDING_PART: u64 = 3;
 /// Keys that the accounts liquidated in a close change together: pots and open interest of every market, buckets of the queue, counters.
 const SHARED_KEYS: u32 = 2 * MAX_MARKETS + 128 + 8;
@@ -85,7 +90,7 @@ pub mod pallet {
     };
     use frame_support::{pallet_prelude::*, weights::Weight};
     use frame_system::pallet_prelude::*;
-    use novate_risk::{LiquidationParams, Portion};
+    use novate_risk::{LiquidationParams, Portion, QuoteParams};
     use novate_types::{
         math, AccountRef, BlockNumber, Cash, CurrentView, Ledger, Lots, MarketId, OrderBook,
         ParametersAhead, Ppm, RiskModel, Side, SubaccountId, Ticks, MAX_HOLDINGS,
@@ -135,6 +140,29 @@ pub mod pallet {
         /// What the vault may lose in a market and window, where governance set nothing else.
         #[pallet::constant]
         type DefaultLossCap: Get<Cash>;
+        /// How the vault quotes what it has taken over.
+        #[pallet::constant]
+        type Quoting: Get<QuoteParams>;
+        /// What the orders of its quotes take of a close, their execution included, at most.
+        type QuotingWeight: Get<Weight>;
+        /// Blocks of an epoch: requests for shares of the vault are settled at its end.
+        #[pallet::constant]
+        type EpochLength: Get<BlockNumber>;
+        /// Blocks that shares are locked after they were bought.
+        #[pallet::constant]
+        type LockUp: Get<BlockNumber>;
+        /// The least that buys shares, in quantums.
+        #[pallet::constant]
+        type MinShareDeposit: Get<Cash>;
+        /// Requests for shares that one close executes.
+        #[pallet::constant]
+        type MaxShareRequests: Get<u32>;
+        /// Requests for shares that wait, at most.
+        #[pallet::constant]
+        type MaxShareQueue: Get<u32>;
+        /// Of these, of one owner.
+        #[pallet::constant]
+        type MaxSharesPending: Get<u32>;
         /// Blocks after which the vault's losses are counted anew.
         #[pallet::constant]
         type LossWindow: Get<BlockNumber>;
@@ -239,6 +267,25 @@ pub mod pallet {
     /// What the vault lost in a market, at marks and funding.
     #[pallet::storage]
     pub type VaultLosses<T: Config> = StorageMap<_, Twox64Concat, MarketId, VaultLoss, ValueQuery>;
+
+    /// What every close has to know of the vault as an investment.
+    #[pallet::storage]
+    pub type Backstop<T: Config> = StorageValue<_, VaultBook, ValueQuery>;
+
+    /// Shares of the vault by owner. What belongs to the protocol is held by the vault's own owner.
+    #[pallet::storage]
+    pub type ShareHoldings<T: Config> =
+        StorageMap<_, Blake2_128Concat, T::AccountId, Holding, ValueQuery>;
+
+    /// Requests for shares that wait, by number: from [`VaultBook::first`] to before [`VaultBook::next`].
+    #[pallet::storage]
+    pub type ShareRequests<T: Config> =
+        StorageMap<_, Twox64Concat, u64, ShareRequest<T::AccountId>>;
+
+    /// Picoseconds that this close took for the vault's quotes and shares.
+    #[pallet::storage]
+    #[pallet::whitelist_storage]
+    pub type TookForVault<T: Config> = StorageValue<_, u64, ValueQuery>;
 
     /// How far the sweep has come.
     #[pallet::storage]
@@ -381,6 +428,15 @@ pub mod pallet {
             /// Quantums the bankrupt account paid for its change of position; below zero, received.
             value: Cash,
         },
+        /// Remedy 7: what nobody covered was charged to everybody across, and the account is at zero.
+        LossShared {
+            /// The bankrupt account.
+            account: AccountRef<T::AccountId>,
+            /// What it lacked, in quantums, and received out of the markets' funding pots.
+            loss: Cash,
+            /// Who bears it.
+            charges: Vec<LossCharge>,
+        },
         /// An account is out of the queue, and trades again.
         Recovered {
             /// Which.
@@ -390,7 +446,7 @@ pub mod pallet {
             /// Its maintenance margin.
             maintenance: Cash,
         },
-        /// Neither vault nor fund nor counterparties covered an account this time. Withdrawals pause while the sum of these exceeds
+        /// Neither vault nor fund nor counterparties covered an account this time, and it could not be shared. Withdrawals pause while the sum of these exceeds
         /// the insurance fund.
         DeficitUncovered {
             /// Which.
@@ -431,6 +487,59 @@ pub mod pallet {
             /// From now on.
             new_value: Cash,
         },
+        /// Somebody wants to buy or sell shares of the vault, at the end of this epoch.
+        SharesAsked {
+            /// The request's number.
+            id: u64,
+            /// Who asks for what.
+            request: ShareRequest<T::AccountId>,
+        },
+        /// An epoch is over: its requests are executed at one value, in this close and those that follow.
+        SharesSettled {
+            /// What the vault is worth at the marks, in quantums.
+            equity: Cash,
+            /// Shares there are.
+            shares: u128,
+            /// What they are worth; none if the vault is worth nothing: then deposits go back, and those who want to leave wait.
+            value: Option<ShareValue>,
+            /// Quantums that want to enter.
+            entering: Cash,
+            /// Shares that want to leave.
+            leaving: u128,
+            /// What these are worth, in quantums.
+            claimed: Cash,
+            /// What of that is paid now; for the rest they wait.
+            payable: Cash,
+        },
+        /// Somebody has bought shares of the vault.
+        SharesBought {
+            /// Who.
+            owner: T::AccountId,
+            /// For so many quantums.
+            amount: Cash,
+            /// How many.
+            shares: u128,
+            /// The first block in which they may leave.
+            unlocks: BlockNumber,
+        },
+        /// Somebody has sold shares of the vault.
+        SharesSold {
+            /// Who.
+            owner: T::AccountId,
+            /// How many.
+            shares: u128,
+            /// For so many quantums, to the wallet.
+            paid: Cash,
+            /// Shares that wait for the next epoch: the vault's margin needs the cash.
+            left: u128,
+        },
+        /// A deposit was returned: the vault was worth nothing when its epoch ended.
+        ShareDepositReturned {
+            /// To whose wallet.
+            owner: T::AccountId,
+            /// Quantums.
+            amount: Cash,
+        },
     }
 
     #[pallet::error]
@@ -459,6 +568,22 @@ pub mod pallet {
         BadFraction,
         /// This block takes no more bids, for this account or at all, but of takers with more free margin; bid in the next.
         TooManyBids,
+        /// Less than [`Config::MinShareDeposit`]; deposit at least that.
+        DepositTooSmall,
+        /// The wallet does not hold that much of the settlement currency; deposit less.
+        WalletTooSmall,
+        /// The vault's debts exceed what it holds: nobody may buy into them. Wait until it has equity again.
+        VaultWithoutEquity,
+        /// Ask for at least one share.
+        NoShares,
+        /// The signer holds fewer shares, those that already wait to leave not counted; ask for less.
+        TooFewShares,
+        /// Shares bought lately may not leave yet; wait until their lock-up is over, or ask for fewer.
+        SharesLocked,
+        /// The signer has as many requests for shares waiting as one may; wait for the epoch's end.
+        TooManyShareRequests,
+        /// The queue of requests for shares is full; ask again when the epoch is over.
+        ShareQueueFull,
     }
 
     #[pallet::hooks]
@@ -501,6 +626,13 @@ pub mod pallet {
             assert!(
                 T::Vault::get() != T::InsuranceFund::get(),
                 "each pays for the other's failures"
+            );
+            assert!(
+                T::EpochLength::get() > 0
+                    && T::MaxShareRequests::get() > 0
+                    && T::MaxSharesPending::get() > 0
+                    && T::MinShareDeposit::get() > 0,
+                "whoever asks for shares is heard at an epoch's end"
             );
             assert!(
                 (1..=T::MaxBids::get()).contains(&T::MaxBidsPerAccount::get()),
@@ -674,6 +806,69 @@ pub mod pallet {
             let holdings = Self::take_bid(taker, account, fraction, least_discount)?;
             Ok(Some(Self::bid_weight(holdings)).into())
         }
+
+        /// Buys shares of the backstop vault with settlement currency from the signer's wallet, at the end of this epoch.
+        ///
+        /// ## Dispatch Origin
+        ///
+        /// Signed.
+        ///
+        /// ## Details
+        ///
+        /// The amount leaves the wallet now. At the end of the epoch ([`Config::EpochLength`] blocks) the vault is valued at its marks, once
+        /// prices are fresh, and everybody who enters or leaves does so at that value. The shares may leave again after
+        /// [`Config::LockUp`] blocks. If the vault is worth nothing by then the amount goes back.
+        ///
+        /// ## Errors
+        ///
+        /// - [`Error::DepositTooSmall`], [`Error::WalletTooSmall`]
+        /// - [`Error::VaultWithoutEquity`]: at the last close's marks.
+        /// - [`Error::TooManyShareRequests`], [`Error::ShareQueueFull`]
+        ///
+        /// ## Events
+        ///
+        /// [`Event::SharesAsked`] now; [`Event::SharesBought`] or [`Event::ShareDepositReturned`] at a close.
+        #[pallet::call_index(4)]
+        #[pallet::weight(T::WeightInfo::vault_deposit())]
+        pub fn vault_deposit(
+            origin: OriginFor<T>,
+            #[pallet::compact] amount: u128,
+        ) -> DispatchResult {
+            let owner = ensure_signed(origin)?;
+            let amount = Cash::try_from(amount).map_err(|_| Error::<T>::OutOfRange)?;
+            Self::ask_for_shares(owner, ShareWish::Enter(amount))
+        }
+
+        /// Sells shares of the backstop vault at the end of this epoch; the signer's wallet is paid.
+        ///
+        /// ## Dispatch Origin
+        ///
+        /// Signed.
+        ///
+        /// ## Details
+        ///
+        /// At the end of the epoch all who leave are paid at one value, out of cash that the vault's initial margin does not need. Where
+        /// that is not enough each is paid the same part, and the rest of the shares waits for the next epoch's end. Nobody is paid while
+        /// withdrawals pause.
+        ///
+        /// ## Errors
+        ///
+        /// - [`Error::NoShares`], [`Error::TooFewShares`]
+        /// - [`Error::SharesLocked`]: bought less than [`Config::LockUp`] blocks ago.
+        /// - [`Error::TooManyShareRequests`], [`Error::ShareQueueFull`]
+        ///
+        /// ## Events
+        ///
+        /// [`Event::SharesAsked`] now; [`Event::SharesSold`] at a close.
+        #[pallet::call_index(5)]
+        #[pallet::weight(T::WeightInfo::vault_withdraw())]
+        pub fn vault_withdraw(
+            origin: OriginFor<T>,
+            #[pallet::compact] shares: u128,
+        ) -> DispatchResult {
+            let owner = ensure_signed(origin)?;
+            Self::ask_for_shares(owner, ShareWish::Leave(shares))
+        }
     }
 
     impl<T: Config> Pallet<T> {
@@ -698,7 +893,28 @@ impl<T: Config> Pallet<T> {
     /// orders, as far as there is room.
     pub fn budget() -> Weight {
         let allowance = Allowance::<T>::get().unwrap_or_else(Self::calm_allowance);
-        Self::fixed().saturating_add(Weight::from_parts(allowance, 0))
+        let book = Backstop::<T>::get();
+        let quoting = if book.quotes {
+            T::QuotingWeight::get()
+        } else {
+            Weight::zero()
+        };
+        Self::fixed()
+            .saturating_add(Weight::from_parts(allowance, 0))
+            .saturating_add(Self::share_budget(&book))
+            .saturating_add(quoting)
+    }
+
+    /// What the vault's quotes and shares take of a close, at most.
+    fn most_for_vault() -> Weight {
+        T::QuotingWeight::get().saturating_add(Self::most_share_work())
+    }
+
+    /// Counts what was done for the vault.
+    pub(crate) fn count_for_vault(work: Weight) {
+        if work != Weight::zero() {
+            TookForVault::<T>::mutate(|sum| *sum = sum.saturating_add(work.ref_time()));
+        }
     }
 
     /// What this close took, to be asked at its end, once.
@@ -708,12 +924,15 @@ impl<T: Config> Pallet<T> {
             0 => T::WeightInfo::idle(),
             _ => Self::fixed(),
         };
-        fixed.saturating_add(Weight::from_parts(took, 0))
+        let for_vault = TookForVault::<T>::take();
+        fixed.saturating_add(Weight::from_parts(took.saturating_add(for_vault), 0))
     }
 
     /// The least that there must be room for: what nothing pressing needs.
     pub fn calm_budget() -> Weight {
-        Self::fixed().saturating_add(Weight::from_parts(Self::calm_allowance(), 0))
+        Self::fixed()
+            .saturating_add(Weight::from_parts(Self::calm_allowance(), 0))
+            .saturating_add(Self::most_for_vault())
     }
 
     fn fixed() -> Weight {
@@ -727,7 +946,10 @@ impl<T: Config> Pallet<T> {
 
     /// What any close may take: as much as others leave, and no less than a calm one.
     pub(crate) fn most_allowance() -> u64 {
-        let room = T::Room::get().saturating_sub(Self::fixed()).ref_time();
+        let room = T::Room::get()
+            .saturating_sub(Self::fixed())
+            .saturating_sub(Self::most_for_vault())
+            .ref_time();
         room.max(Self::calm_allowance())
     }
 
@@ -781,14 +1003,21 @@ impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
 
     fn on_marks(before: &RiskView, now: &RiskView) -> Vec<LiquidationOrder<T::AccountId>> {
         Self::note_parameters(before, now);
-        Self::count_vault_loss(before, now);
+        let vault = T::Ledger::account(&T::Vault::get());
+        Self::count_vault_loss(vault.as_ref(), before, now);
         let mut meter = Self::meter();
         // What a calm one finds is bounded by its counts.
-        let mut part = meter.split(if Self::presses() { FINDING_PART } else { 1 });
-        let thresholds_wait = Self::pop_crossed(now, &mut part);
-        meter.give_back(part);
+        if Self::presses() {
+            let each = meter.put_by(weights::SMALL_POSITIONS);
+            let queued = each.saturating_mul(Queue::<T>::count().into());
+            let finding = meter.left().div_ceil(FINDING_PART);
+            meter.set_aside(queued.min(meter.left().saturating_sub(finding)));
+        }
+        let thresholds_wait = Self::pop_crossed(now, &mut meter);
+        meter.release();
         Self::sweep(now);
         let mut steps = Self::capacity().liquidations;
+        Self::quote(vault.as_ref(), now);
         let cases = Self::reach(now, &mut steps, &meter);
         let leaving = cases.iter().map(|case| meter.left_behind(case.triggers()));
         meter.spend(leaving.fold(0, u64::saturating_add));
@@ -803,13 +1032,21 @@ impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
         Self::market_remedies(now, cases)
     }
 
-    fn waterfall(view: &RiskView) {
-        let half = Halfway::<T>::take().unwrap_or_default();
+    fn waterfall(view: &mut RiskView, more: u64) -> bool {
+        let mut half = Halfway::<T>::take().unwrap_or_default();
+        half.left = half.left.saturating_add(more);
         let bids = Self::take_bids();
-        let began = Self::meter().left();
-        let left = Self::remedies_beyond_the_market(view, half, bids);
+        let began = Self::meter().left().saturating_add(more);
+        let (left, is_shared) = Self::remedies_beyond_the_market(view, half, bids);
         Took::<T>::put(began.saturating_sub(left));
         Self::plan(half.thresholds_wait);
+        let work = Self::work_on_shares(view);
+        Self::count_for_vault(Self::share_weight(work));
+        is_shared
+    }
+
+    fn gave_vault(amount: Cash) {
+        Self::note_given(amount);
     }
 
     fn queued() -> u32 {

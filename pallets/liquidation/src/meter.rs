@@ -5,13 +5,10 @@
 //! measured for an account that holds as much, and the keys that it changed. Keys that all accounts of a close share, such as pots and
 //! pages of the queue, are in the close's fixed part.
 
-use crate::{
-    weights::{Part, SMALL_POSITIONS},
-    Config, WeightInfo,
-};
+use crate::{weights::SMALL_POSITIONS, Config, WeightInfo};
 use core::marker::PhantomData;
 use frame_support::{traits::Get, weights::RuntimeDbWeight};
-use novate_types::{MAX_HOLDINGS, MAX_POSITIONS, MAX_TRIGGERS};
+use novate_types::{Part, MAX_HOLDINGS, MAX_POSITIONS, MAX_TRIGGERS};
 
 /// Entries of a full page that are looked at again when a page is opened beside it, for each entry of that page.
 const SWEPT_PER_ENTRY: u64 = 2;
@@ -47,6 +44,8 @@ impl Line {
 /// Reference time that is left, and what is paid for what.
 pub(crate) struct Meter<T> {
     left: u64,
+    /// Taken off what is left, for the remedies of those who were found.
+    aside: u64,
     key: u64,
     entry: u64,
     rank: u64,
@@ -65,6 +64,7 @@ impl<T: Config> Meter<T> {
         let db = T::DbWeight::get();
         Self {
             left,
+            aside: 0,
             key: db.write,
             entry: Weights::<T>::pop().computing(db),
             rank: Weights::<T>::rank().computing(db),
@@ -96,13 +96,32 @@ impl<T: Config> Meter<T> {
         self.left = self.left.saturating_sub(part);
         Self {
             left: part,
+            aside: 0,
             ..*self
         }
     }
 
-    /// Takes what a part left.
+    /// Takes what a part left, and what it set aside.
     pub fn give_back(&mut self, part: Self) {
         self.left = self.left.saturating_add(part.left);
+        self.aside = self.aside.saturating_add(part.aside);
+    }
+
+    /// Keeps so much, or what there is, from whoever finds more accounts.
+    pub fn set_aside(&mut self, cost: u64) {
+        let cost = cost.min(self.left);
+        self.left = self.left.saturating_sub(cost);
+        self.aside = self.aside.saturating_add(cost);
+    }
+
+    /// Everybody is found: what was set aside is left again.
+    pub fn release(&mut self) {
+        self.left = self.left.saturating_add(core::mem::take(&mut self.aside));
+    }
+
+    /// Takes back what was paid and not done.
+    pub fn earn(&mut self, cost: u64) {
+        self.left = self.left.saturating_add(cost);
     }
 
     /// Whether so much is left.
@@ -212,6 +231,12 @@ impl<T: Config> Meter<T> {
             .saturating_add(self.appended(1));
         self.liquidation(holdings, false)
             .saturating_add(slice.saturating_mul(holdings.into()))
+    }
+
+    /// What is set aside for the remedies of an account that was found: half of what they are reckoned to take. Most take less, and who is
+    /// not reached waits for the next close.
+    pub fn put_by(&self, holdings: u32) -> u64 {
+        self.expected(holdings).div_ceil(2)
     }
 
     /// What the largest account is reckoned to take whose remedies begin.

@@ -15,7 +15,7 @@ use frame_support::{
     Blake2_128Concat,
 };
 use frame_system::{mocking::MockBlockU32, EnsureRoot};
-use novate_risk::{apply_trade, Linear, LiquidationParams};
+use novate_risk::{add_order, apply_trade, release_order, Linear, LiquidationParams, QuoteParams};
 use novate_types::*;
 use sp_runtime::{traits::One, BuildStorage};
 use std::collections::BTreeMap;
@@ -66,6 +66,16 @@ impl frame_system::Config for Test {
     type Block = MockBlockU32<Test>;
 }
 
+/// How the vault quotes unless a test says otherwise.
+pub const USUAL_QUOTING: QuoteParams = QuoteParams {
+    spread_min: 20_000,
+    spread_buffer: 1_000,
+    skew_factor: 1_000_000,
+    order_size: 500_000,
+    concession: 10_000,
+    requote: 10_000,
+};
+
 parameter_types! {
     pub const Vault: Of = of(VAULT);
     pub const InsuranceFund: Of = of(FUND);
@@ -80,6 +90,10 @@ parameter_types! {
     pub static BacklogShare: Ppm = 1_000_000;
     pub const DefaultLossCap: Cash = usd(500);
     pub const LossWindow: BlockNumber = 100;
+    pub static Quoting: QuoteParams = USUAL_QUOTING;
+    pub const QuotingWeight: frame_support::weights::Weight =
+        frame_support::weights::Weight::from_parts(4_000_000_000, 0);
+    pub const MinShareDeposit: Cash = usd(10);
     pub static MaxPops: u32 = 1_000;
     pub static MaxLiquidations: u32 = 50;
     pub static Room: frame_support::weights::Weight = frame_support::weights::Weight::MAX;
@@ -127,6 +141,14 @@ impl pallet_liquidation::Config for Test {
     type BacklogShare = BacklogShare;
     type DefaultLossCap = DefaultLossCap;
     type LossWindow = LossWindow;
+    type Quoting = Quoting;
+    type QuotingWeight = QuotingWeight;
+    type EpochLength = ConstU32<10>;
+    type LockUp = ConstU32<25>;
+    type MinShareDeposit = MinShareDeposit;
+    type MaxShareRequests = ConstU32<3>;
+    type MaxShareQueue = ConstU32<40>;
+    type MaxSharesPending = ConstU32<3>;
     type Calm = Calm;
     type MaxPops = MaxPops;
     type Room = Room;
@@ -147,6 +169,17 @@ pub type Accounts = StorageMap<Mock, Blake2_128Concat, Of, MarginAccount>;
 pub type Pots = StorageMap<Mock, Blake2_128Concat, Pot, Cash>;
 #[storage_alias]
 pub type View = StorageValue<Mock, RiskView>;
+/// The settlement currency outside of custody, and in it.
+#[storage_alias]
+pub type Wallets = StorageMap<Mock, Blake2_128Concat, u64, u128>;
+#[storage_alias]
+pub type Custody = StorageValue<Mock, u128>;
+/// Whoever's wallet takes nothing.
+#[storage_alias]
+pub type Blocked = StorageMap<Mock, Blake2_128Concat, u64, ()>;
+/// Open orders of the vault, which alone places any here.
+#[storage_alias]
+pub type Orders = StorageValue<Mock, Vec<OpenOrder>>;
 
 pub struct StoredLedger;
 
@@ -180,6 +213,14 @@ impl Ledger<u64> for StoredLedger {
             Accounts::insert(of, account);
             Ok(done)
         })
+    }
+
+    fn index(of: &Of, view: &RiskView) -> Result<Indexed, LedgerError> {
+        let mut account = Accounts::get(of).ok_or(LedgerError::NoAccount)?;
+        let entries = Liquidation::refresh(of, &mut account, view)?;
+        let holdings = account.holdings();
+        Accounts::insert(of, account);
+        Ok(Indexed { holdings, entries })
     }
 
     fn settle<R, E: From<LedgerError>>(
@@ -237,12 +278,21 @@ impl Ledger<u64> for StoredLedger {
         1
     }
 
-    fn take_into_custody(_: &u64, _: AssetId, _: u128) -> Result<(), LedgerError> {
-        Err(LedgerError::Custody)
+    fn take_into_custody(from: &u64, _: AssetId, amount: u128) -> Result<(), LedgerError> {
+        let held = Wallets::get(from).unwrap_or(0).checked_sub(amount);
+        Wallets::insert(from, held.ok_or(LedgerError::Custody)?);
+        Custody::put(Custody::get().unwrap_or(0) + amount);
+        Ok(())
     }
 
-    fn pay_from_custody(_: &u64, _: AssetId, _: u128) -> Result<(), LedgerError> {
-        Err(LedgerError::Custody)
+    fn pay_from_custody(to: &u64, _: AssetId, amount: u128) -> Result<(), LedgerError> {
+        let left = Custody::get().unwrap_or(0).checked_sub(amount);
+        if Blocked::contains_key(to) {
+            return Err(LedgerError::Custody);
+        }
+        Custody::put(left.ok_or(LedgerError::Custody)?);
+        Wallets::insert(to, Wallets::get(to).unwrap_or(0) + amount);
+        Ok(())
     }
 }
 
@@ -320,15 +370,24 @@ impl OrderBook<u64> for ScriptedBook {
     fn commit(_: ()) -> Vec<Release<u64>> {
         Vec::new()
     }
-    fn cancel_all(_: &Of, account: &mut MarginAccount, reason: CancelReason) -> u32 {
+    fn cancel_all(who: &Of, account: &mut MarginAccount, reason: CancelReason) -> u32 {
         assert_eq!(reason, CancelReason::Liquidation);
         let left = account.orders.len() + account.triggers.len();
         account.orders.clear();
+        if *who == of(VAULT) {
+            Orders::kill();
+        }
         account.triggers.clear();
         left as u32
     }
+    fn order(of: &Of, view: &RiskView, operations: &[Operation]) -> u32 {
+        operations
+            .iter()
+            .filter(|operation| carry_out(of, view, operation))
+            .count() as u32
+    }
     fn open_orders(_: &Of) -> Vec<OpenOrder> {
-        Vec::new()
+        Orders::get().unwrap_or_default()
     }
     fn rested(_: MarketId) -> RestedQuotes {
         RestedQuotes::default()
@@ -342,6 +401,79 @@ impl OrderBook<u64> for ScriptedBook {
     }
 }
 
+fn lots_of(order: &OpenOrder) -> (Lots, Lots) {
+    match order.side {
+        Side::Bid => (order.lots, 0),
+        Side::Ask => (0, order.lots),
+    }
+}
+
+/// One operation on the vault's orders: an order that does not reduce must be covered, as at intake.
+fn carry_out(of: &Of, view: &RiskView, operation: &Operation) -> bool {
+    let mut account = Accounts::get(of).unwrap();
+    let (gone, mut kept): (Vec<_>, Vec<_>) = Orders::get()
+        .unwrap_or_default()
+        .into_iter()
+        .partition(|order| match operation {
+            Operation::CancelAll { market: None } => true,
+            Operation::Cancel(OrderTarget::Client(id))
+            | Operation::Amend {
+                target: OrderTarget::Client(id),
+                ..
+            } => order.client_id == *id,
+            Operation::Place(_) => false,
+            other => panic!("the vault does not {other:?}"),
+        });
+    for order in &gone {
+        let (bid, ask) = lots_of(order);
+        release_order(&mut account, order.market, bid, ask, 0).unwrap();
+    }
+    let new = match *operation {
+        Operation::Amend { price, lots, .. } => {
+            let (ticks, lots) = (price.unwrap(), lots.unwrap());
+            assert_ne!((ticks, lots), (gone[0].ticks, gone[0].lots));
+            Some(OpenOrder {
+                ticks,
+                lots,
+                ..gone[0].clone()
+            })
+        }
+        Operation::Place(ref order) => {
+            assert!(kept.iter().all(|o| o.client_id != order.client_id));
+            let OrderPrice::Limit(ticks) = order.price else {
+                panic!("the vault quotes limits");
+            };
+            Some(OpenOrder {
+                market: order.market,
+                sequence: 0,
+                client_id: order.client_id,
+                side: order.side,
+                ticks,
+                lots: order.lots,
+                block: view.block,
+                time_in_force: order.time_in_force,
+                reduce_only: order.reduce_only,
+                reserve: 0,
+            })
+        }
+        _ => {
+            assert!(!gone.is_empty(), "there is such an order");
+            None
+        }
+    };
+    if let Some(order) = new {
+        add_order(&mut account, order.market, order.side, order.lots, 0).unwrap();
+        let is_covered = Linear::assess(&account, view).unwrap().covers_orders();
+        if !is_covered && !order.reduce_only {
+            return false;
+        }
+        kept.push(order);
+    }
+    Orders::put(kept);
+    Accounts::insert(of, account);
+    true
+}
+
 pub struct Helper;
 
 impl crate::BenchmarkHelper<u64> for Helper {
@@ -353,6 +485,9 @@ impl crate::BenchmarkHelper<u64> for Helper {
     }
     fn account(number: u32) -> Of {
         of(1_000 + u64::from(number))
+    }
+    fn fill_wallet(owner: &u64, amount: u128) {
+        Wallets::insert(owner, amount);
     }
     fn place(_: &Of, _: u32) {}
 }
@@ -370,6 +505,7 @@ pub fn a_market(id: MarketId) -> MarketView {
         observed_at: 0,
         fresh: true,
         funding_index: 0,
+        short_funding_index: 0,
         imf: 100_000,
         mmf: 50_000,
         profit_credit: 0,
@@ -423,6 +559,7 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
         MaxRankReads::set(1_000);
         SweepPerClose::set(0);
         CalmWork::set(None);
+        Quoting::set(USUAL_QUOTING);
         Room::set(frame_support::weights::Weight::MAX);
     });
     ext
@@ -486,7 +623,10 @@ pub fn marks(change: impl FnOnce(&mut RiskView)) -> Vec<LiquidationOrder<u64>> {
 
 /// The second part of the close.
 pub fn waterfall() {
-    Liquidation::waterfall(&StoredView::view());
+    let mut view = StoredView::view();
+    if Liquidation::waterfall(&mut view, 0) {
+        View::put(view);
+    }
     Liquidation::do_try_state().unwrap();
 }
 

@@ -114,6 +114,22 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
+    /// An account in the queue lacks nothing any more.
+    pub(crate) fn cover(of: &AccountRef<T::AccountId>) -> Result<(), RiskError> {
+        let Some(queued) = Queue::<T>::get(of) else {
+            return Ok(());
+        };
+        UncoveredDeficit::<T>::put(sub(UncoveredDeficit::<T>::get(), queued.deficit)?);
+        Queue::<T>::insert(
+            of,
+            Queued {
+                deficit: 0,
+                ..queued
+            },
+        );
+        Ok(())
+    }
+
     /// Puts an account back as it was, behind all others: nothing could be done for it.
     pub(crate) fn requeue_unchanged(of: &AccountRef<T::AccountId>) -> Result<(), RiskError> {
         Self::append(Shelf::Queue, WAITING.into(), Self::queue_entry(of))?;

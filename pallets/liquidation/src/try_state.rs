@@ -4,8 +4,8 @@ use crate::{
     index::{entry_bucket, is_waiting, side_of},
     pages::{Entry, Shelf, Span},
     remedies::competition::{competes, COMPETITION_CLOSES},
-    Bids, Config, Pallet, Queue, RiskDirectory, RiskPage, RiskSpan, Suspended, UncoveredDeficit,
-    Working,
+    Backstop, Bids, Config, Pallet, Queue, RiskDirectory, RiskPage, RiskSpan, ShareHoldings,
+    ShareRequests, ShareWish, Suspended, UncoveredDeficit, Wishes, Working,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -13,7 +13,7 @@ use alloc::{
 };
 use frame_support::{ensure, traits::Get};
 use novate_types::{
-    AccountRef, Cash, CurrentView, Ledger, MarginAccount, RiskModel, RiskView, Side, Standing,
+    AccountRef, Cash, CurrentView, Ledger, MarginAccount, Pot, RiskModel, RiskView, Side, Standing,
     MILLION,
 };
 use sp_runtime::TryRuntimeError;
@@ -30,6 +30,7 @@ impl<T: Config> Pallet<T> {
         let entries = Self::check_pages()?;
         Self::check_queue(&entries)?;
         Self::check_bids()?;
+        Self::check_shares()?;
         let view = T::View::view();
         let mut last: Option<AccountRef<T::AccountId>> = None;
         loop {
@@ -133,6 +134,65 @@ impl<T: Config> Pallet<T> {
         ensure!(
             deficit == UncoveredDeficit::<T>::get(),
             "the deficits do not add up"
+        );
+        Ok(())
+    }
+
+    /// Shares add up, requests are those that are counted, and the pot holds what they brought and are owed.
+    fn check_shares() -> Result<(), TryRuntimeError> {
+        let book = Backstop::<T>::get();
+        let mut shares = 0u128;
+        let mut waiting = BTreeMap::<T::AccountId, u32>::new();
+        let mut add = |more: u128| -> Result<(), TryRuntimeError> {
+            shares = shares.checked_add(more).ok_or("the shares overflow")?;
+            Ok(())
+        };
+        // Those being executed are counted no more: what they brought is the vault's.
+        let executed_until = book.terms.map_or(book.first, |terms| terms.until);
+        let returns = book.terms.is_some_and(|terms| terms.value.is_none());
+        let mut counted = Wishes::default();
+        let mut in_pot: Cash = book.terms.map_or(0, |terms| terms.unpaid);
+        let overflows = |_| "the requests for shares overflow";
+        for (id, request) in ShareRequests::<T>::iter() {
+            ensure!(
+                (book.first..book.next).contains(&id),
+                "a request for shares is not among those that wait"
+            );
+            let many = waiting.entry(request.owner).or_default();
+            *many = many.saturating_add(1);
+            if let ShareWish::Leave(leaving) = request.wish {
+                add(leaving)?;
+            }
+            let is_executed = id < executed_until;
+            if !is_executed {
+                counted.count(&request.wish).map_err(overflows)?;
+            }
+            if let ShareWish::Enter(amount) = request.wish {
+                if !is_executed || returns {
+                    in_pot = in_pot.checked_add(amount).ok_or("the pot overflows")?;
+                }
+            }
+        }
+        for (owner, holding) in ShareHoldings::<T>::iter() {
+            add(holding.shares)?;
+            ensure!(
+                waiting.remove(&owner).unwrap_or(0) == holding.waiting,
+                "an owner has another number of requests for shares than is counted"
+            );
+        }
+        ensure!(waiting.is_empty(), "a request for shares is nobody's");
+        ensure!(shares == book.shares, "the shares do not add up");
+        let mut kept = book.coming;
+        kept.count(&ShareWish::Enter(book.due.entering))
+            .and_then(|()| kept.count(&ShareWish::Leave(book.due.leaving)))
+            .map_err(overflows)?;
+        ensure!(
+            kept == counted,
+            "the requests for shares do not add up to what is counted"
+        );
+        ensure!(
+            in_pot == T::Ledger::pot(Pot::Vault),
+            "the vault's pot does not hold what its requests brought and are owed"
         );
         Ok(())
     }

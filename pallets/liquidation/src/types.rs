@@ -5,7 +5,8 @@ use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use core::cmp::Reverse;
 use frame_support::pallet_prelude::TypeInfo;
 use novate_types::{
-    AccountRef, BlockNumber, Cash, LedgerError, MarginAccount, MarketId, MathError, Ppm, RiskError,
+    AccountRef, BlockNumber, Cash, FundingIndex, LedgerError, Lots, MarginAccount, MarketId,
+    MathError, Ppm, RiskError, Side,
 };
 use sp_runtime::DispatchError;
 
@@ -16,6 +17,8 @@ pub trait BenchmarkHelper<AccountId> {
     fn view() -> novate_types::RiskView;
     /// An account that does not exist yet.
     fn account(number: u32) -> AccountRef<AccountId>;
+    /// Gives a wallet so much of the settlement currency.
+    fn fill_wallet(owner: &AccountId, amount: u128);
     /// Rests so many small orders of the account, as far from each other as they can be.
     fn place(account: &AccountRef<AccountId>, orders: u32);
 }
@@ -120,6 +123,21 @@ pub struct Queued {
     pub priority: u8,
     /// What its equity was below zero when last assessed, in quantums.
     pub deficit: Cash,
+}
+
+/// What one side of a market bears of somebody's loss (remedy 7).
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+pub struct LossCharge {
+    /// The market.
+    pub market: MarketId,
+    /// Whose lots bear it: longs' for bids, shorts' for asks.
+    pub side: Side,
+    /// In quantums.
+    pub loss: Cash,
+    /// Lots among which it is shared.
+    pub lots: Lots,
+    /// What each of them owes, in quantums with 32 fractional bits, rounded up.
+    pub per_lot: FundingIndex,
 }
 
 /// The vault's loss in one market.

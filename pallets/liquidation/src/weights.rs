@@ -6,30 +6,7 @@ use frame_support::{
     traits::Get,
     weights::{constants::WEIGHT_REF_TIME_PER_MICROS, RuntimeDbWeight, Weight},
 };
-use novate_types::MAX_POSITIONS;
-
-/// What a step of the close takes, its parts told apart: keys that it changes are counted as they are changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part {
-    /// Picoseconds.
-    pub time: u64,
-    /// Keys read.
-    pub reads: u64,
-    /// Keys written where it was measured.
-    pub writes: u64,
-}
-
-impl Part {
-    /// All of it.
-    pub fn weight(self, db: RuntimeDbWeight) -> Weight {
-        Weight::from_parts(self.time, 0).saturating_add(db.reads_writes(self.reads, self.writes))
-    }
-
-    /// All but the keys written, in picoseconds.
-    pub fn computing(self, db: RuntimeDbWeight) -> u64 {
-        db.reads(self.reads).ref_time().saturating_add(self.time)
-    }
-}
+use novate_types::{Part, MAX_POSITIONS};
 
 /// What calls, and this pallet's part of the close, cost.
 pub trait WeightInfo {
@@ -63,6 +40,14 @@ pub trait WeightInfo {
     fn fill_bid() -> Part;
     /// The same of one with [`SMALL_POSITIONS`].
     fn small_fill_bid() -> Part;
+    /// A request to buy shares of the vault, which holds [`MAX_POSITIONS`].
+    fn vault_deposit() -> Weight;
+    /// A request to sell some.
+    fn vault_withdraw() -> Weight;
+    /// An epoch settled: the vault, which holds [`MAX_POSITIONS`], is valued and written.
+    fn settle_shares() -> Weight;
+    /// A request for shares executed: a wallet is paid.
+    fn execute_share_request() -> Weight;
 
     /// What every close takes: nothing to do, as many orders cancelled as may be, the largest accounts swept, and the keys that all who are
     /// liquidated share.
@@ -160,6 +145,18 @@ impl WeightInfo for () {
     }
     fn small_fill_bid() -> Part {
         part(240)
+    }
+    fn vault_deposit() -> Weight {
+        micros(300)
+    }
+    fn vault_withdraw() -> Weight {
+        micros(100)
+    }
+    fn settle_shares() -> Weight {
+        micros(2_000)
+    }
+    fn execute_share_request() -> Weight {
+        micros(200)
     }
 }
 
@@ -273,5 +270,21 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
             reads: 1,
             writes: 1,
         }
+    }
+    /// Estimated, not measured: 180.00 µs, 12 keys read, 9 written.
+    fn vault_deposit() -> Weight {
+        Weight::from_parts(180_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(12, 9))
+    }
+    /// Estimated, not measured: 45.00 µs, 3 keys read, 3 written.
+    fn vault_withdraw() -> Weight {
+        Weight::from_parts(45_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(3, 3))
+    }
+    /// Estimated, not measured: 400.00 µs, 80 keys read, 80 written.
+    fn settle_shares() -> Weight {
+        Weight::from_parts(400_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(80, 80))
+    }
+    /// Estimated, not measured: 110.00 µs, 8 keys read, 8 written.
+    fn execute_share_request() -> Weight {
+        Weight::from_parts(110_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(8, 8))
     }
 }

@@ -14,8 +14,9 @@ use frame_support::{
     Hashable,
 };
 use novate_types::{
-    math, AccountRef, AssetId, BlockNumber, Cash, CollateralParams, Ledger, LedgerError, Lots,
-    MarginAccount, MarketId, MathError, Pot, RiskError, RiskIndex, RiskView, Sequence, SignedLots,
+    math, AccountRef, AssetId, BlockNumber, Cash, CollateralParams, Indexed, Ledger, LedgerError,
+    Lots, MarginAccount, MarketId, MathError, Pot, RiskError, RiskIndex, RiskView, Sequence,
+    SignedLots,
 };
 use sp_io::storage::{commit_transaction, rollback_transaction, start_transaction};
 use sp_runtime::{traits::AccountIdConversion, SaturatedConversion};
@@ -259,7 +260,17 @@ impl<T: Config> Ledger<T::AccountId> for Pallet<T> {
         change: impl FnOnce(&mut MarginAccount) -> Result<R, E>,
     ) -> Result<R, E> {
         Self::change(of, open, change, |account| {
-            T::RiskIndex::refresh(of, account, view)
+            T::RiskIndex::refresh(of, account, view).map(|_| ())
+        })
+    }
+
+    fn index(of: &AccountRef<T::AccountId>, view: &RiskView) -> Result<Indexed, LedgerError> {
+        atomic(|| {
+            let mut account = Accounts::<T>::get(of).ok_or(LedgerError::NoAccount)?;
+            let entries = T::RiskIndex::refresh(of, &mut account, view)?;
+            let holdings = account.holdings();
+            Accounts::<T>::insert(of, account);
+            Ok(Indexed { holdings, entries })
         })
     }
 

@@ -267,7 +267,8 @@ pub mod pallet {
         NoFreshPrice,
         /// No such margin account; a deposit opens it.
         NoAccount,
-        /// The account still holds cash, collateral, positions, orders or triggers, or owes something; settle and withdraw first.
+        /// The account still holds cash, collateral, positions, orders or triggers, or owes something, or cancelled orders in this block; settle
+        /// and withdraw first.
         AccountNotEmpty,
         /// The owner's system account lives on this margin account's reference; leave some native currency in it first.
         StillReferenced,
@@ -449,6 +450,7 @@ pub mod pallet {
             let account = AccountRef::new(ensure_signed(origin)?, sub);
             let held = Accounts::<T>::get(&account).ok_or(Error::<T>::NoAccount)?;
             let is_empty = held.is_plain()
+                && held.open.is_empty()
                 && held.triggers.is_empty()
                 && held.cash == 0
                 && held.standing == Standing::Good;

@@ -127,14 +127,14 @@ impl RiskIndex<u64> for Index {
         of: &AccountRef<u64>,
         account: &mut MarginAccount,
         _: &RiskView,
-    ) -> Result<(), RiskError> {
+    ) -> Result<u32, RiskError> {
         REFRESHED.with(|r| r.borrow_mut().push(*of));
         account.next_generation += 1;
         sp_io::storage::set(b"index", &account.next_generation.to_le_bytes());
         if INDEX_FULL.with(Cell::get) {
             return Err(RiskError::Full);
         }
-        Ok(())
+        Ok(1)
     }
 }
 

@@ -5,10 +5,16 @@ use novate_types::{math, Millis, Ppm, Price, MILLION};
 
 /// From this many sources on, outliers are left out; with fewer, the median alone has to bear them.
 pub const FILTER_FROM: usize = 5;
-/// A source is an outlier beyond this many median absolute deviations (MAD) from the median,
+/// A source, or a validator ([`crate::score`]), is an outlier beyond this many median absolute deviations (MAD) from the
+/// median,
 pub const OUTLIER_MADS: u128 = 3;
 /// and beyond this share of the median.
 pub const OUTLIER_FLOOR: Ppm = 10_000;
+
+/// The distance from a median beyond which a price is an outlier, by the MAD and by [`OUTLIER_FLOOR`] of the median.
+pub(crate) fn outlier_bound(mad: u128, floor: u128) -> Option<u128> {
+    Some(mad.checked_mul(OUTLIER_MADS)?.max(floor))
+}
 
 fn midpoint_floor(low: u128, high: u128) -> u128 {
     // Half of a difference fits, and so does a sum that lies between the two.
@@ -44,9 +50,10 @@ pub fn combine(prices: &[Price]) -> Option<Combined> {
     let all: Vec<u128> = prices.iter().map(|p| p.into_inner()).collect();
     let centre = median_of(&mut all.clone())?;
     let bound = if all.len() >= FILTER_FROM {
-        let mad = deviation(&all, centre)?;
-        mad.checked_mul(OUTLIER_MADS)?
-            .max(math::ppm_floor(centre, OUTLIER_FLOOR).ok()?)
+        outlier_bound(
+            deviation(&all, centre)?,
+            math::ppm_floor(centre, OUTLIER_FLOOR).ok()?,
+        )?
     } else {
         u128::MAX
     };
@@ -80,7 +87,7 @@ fn deviation(values: &[u128], centre: u128) -> Option<u128> {
 }
 
 /// `part / whole` in parts per million, for people: the largest number there is where it would be larger.
-fn ppm_of(part: u128, whole: u128) -> Ppm {
+pub(crate) fn ppm_of(part: u128, whole: u128) -> Ppm {
     math::mul_div_floor(part, u128::from(MILLION), whole)
         .ok()
         .and_then(|ppm| Ppm::try_from(ppm).ok())

@@ -13,7 +13,7 @@ use frame_support::{
     traits::{Get, Time},
     BoundedVec,
 };
-use novate_types::{FeedId, Price, PriceFeeds};
+use novate_types::{FeedId, OracleScore, Price, PriceFeeds};
 use sp_runtime::RuntimeAppPublic;
 
 #[cfg(feature = "runtime-benchmarks")]
@@ -92,7 +92,11 @@ fn observation<T: Config>(validator: u32, feeds: u32) -> Observation {
     let prices: Vec<ObservedPrice> = (0..feeds as FeedId)
         .map(|feed| ObservedPrice {
             feed,
-            price: Price::from_u32(20_000 + (validator * 7919) % 101),
+            // One of four is an outlier, so that distances are sorted.
+            price: Price::from_u32(match validator % 4 {
+                3 => 30_000,
+                _ => 20_000 + (validator * 7919) % 101,
+            }),
             confidence: Price::from_u32(1 + validator % 5),
         })
         .collect();
@@ -108,8 +112,15 @@ fn set_observers<T: Config>(count: u32) -> Vec<AuthorityId> {
     let keys: Vec<AuthorityId> = (0..count)
         .map(|i| AuthorityId::generate_pair(Some(format!("//Validator{i}").into_bytes())))
         .collect();
-    Pallet::<T>::set_observers(keys.clone());
+    begin_session::<T>(&keys);
     keys
+}
+
+fn begin_session<T: Config>(keys: &[AuthorityId]) {
+    let accounts: Vec<T::AccountId> = (0..keys.len() as u32)
+        .map(|n| account("validator", n, 0))
+        .collect();
+    Pallet::<T>::begin_session(accounts.iter().zip(keys.iter().cloned()));
 }
 
 /// The last validator's observation of every feed, signed.
@@ -168,14 +179,24 @@ mod benchmarks {
     #[benchmark]
     fn close_round(v: Linear<1, { T::MaxValidators::get() }>, f: Linear<1, MAX_FEEDS>) {
         fill_feeds::<T>();
-        Pallet::<T>::set_observers(
-            (0..v)
-                .map(|i| sp_core::sr25519::Public::from_raw([i as u8 + 1; 32]).into())
-                .collect(),
-        );
+        let keys: Vec<AuthorityId> = (0..v)
+            .map(|i| sp_core::sr25519::Public::from_raw([i as u8 + 1; 32]).into())
+            .collect();
+        begin_session::<T>(&keys);
         for validator in 0..v {
             Observations::<T>::insert(validator, observation::<T>(validator, f));
         }
+        // There was something to say of everybody before.
+        let noted = OracleScore {
+            missed: 1,
+            outliers: 1,
+            farthest: Some(novate_types::Outlier {
+                distance: 10_001,
+                feed: 0,
+            }),
+            ..Default::default()
+        };
+        SessionScores::<T>::put(BoundedVec::truncate_from(alloc::vec![noted; v as usize]));
 
         #[block]
         {
@@ -183,6 +204,9 @@ mod benchmarks {
         }
 
         assert_eq!(Prices::<T>::get().len() as u32, f);
+        let outliers = (3..v).step_by(4).count();
+        let scores = SessionScores::<T>::get();
+        assert_eq!(scores.iter().filter(|s| s.outliers == 2).count(), outliers);
     }
 
     #[benchmark]

@@ -4,7 +4,8 @@ use crate::{
     aggregate::{aggregate, Aggregate, Vote},
     crypto::{AuthorityId, AuthoritySignature},
     pallet::*,
-    types::{AggregatedPrice, Observation, MAX_FEEDS},
+    score,
+    types::{AggregatedPrice, Observation, Remark, MAX_FEEDS},
     ValidatorWeights, WeightInfo,
 };
 use alloc::{collections::BTreeMap, vec::Vec};
@@ -17,7 +18,7 @@ use frame_support::{
     traits::{Get, OneSessionHandler, Time},
     BoundedVec,
 };
-use novate_types::{BlockNumber, FeedId, FeedPrice, Millis, PriceFeeds};
+use novate_types::{BlockNumber, FeedId, FeedPrice, Millis, Outlier, PriceFeeds};
 use sp_runtime::{traits::Zero, BoundToRuntimeAppPublic, RuntimeAppPublic, SaturatedConversion};
 
 /// How far an observation's time may lie from the block's, in milliseconds.
@@ -56,6 +57,22 @@ impl From<Refusal> for TransactionValidityError {
             Refusal::BadPrices => InvalidTransaction::Custom(2),
         })
     }
+}
+
+/// What the observations that stand come to.
+#[derive(Default)]
+pub(crate) struct Round {
+    /// Each configured feed's aggregate, if there is one, with the number of its observers.
+    pub aggregates: Vec<(FeedId, Aggregate, u32)>,
+    /// Validators of whom there is something to say.
+    pub remarks: BTreeMap<u32, Remark>,
+}
+
+/// Votes of a feed, and whose each is.
+#[derive(Default)]
+struct Ballot {
+    voters: Vec<u32>,
+    votes: Vec<Vote>,
 }
 
 impl<T: Config> Pallet<T> {
@@ -143,23 +160,25 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Each configured feed's aggregate of the observations that are fresh at `now`, with the number of observers.
-    pub(crate) fn aggregates(now: Millis) -> Vec<(FeedId, Aggregate, u32)> {
+    /// The round of the observations that are fresh at `now`.
+    pub(crate) fn round(now: Millis) -> Round {
         let validators = u32::try_from(Observers::<T>::get().keys.len()).unwrap_or(0);
         let oldest = now.saturating_sub(Self::max_age());
+        let mut round = Round::default();
         let mut total = 0u128;
-        let mut ballots: BTreeMap<FeedId, Vec<Vote>> = BTreeMap::new();
+        let mut ballots: BTreeMap<FeedId, Ballot> = BTreeMap::new();
         for validator in 0..validators {
             let weight = T::Weights::weight(validator);
             total = total.saturating_add(weight);
-            let Some(observation) = Observations::<T>::get(validator) else {
+            let observation = Observations::<T>::get(validator);
+            let Some(observation) = observation.filter(|o| o.observed_at >= oldest) else {
+                round.remarks.insert(validator, Remark::Missed);
                 continue;
             };
-            if observation.observed_at < oldest {
-                continue;
-            }
             for seen in &observation.prices {
-                ballots.entry(seen.feed).or_default().push(Vote {
+                let ballot = ballots.entry(seen.feed).or_default();
+                ballot.voters.push(validator);
+                ballot.votes.push(Vote {
                     price: seen.price,
                     confidence: seen.confidence,
                     observed_at: observation.observed_at,
@@ -168,21 +187,45 @@ impl<T: Config> Pallet<T> {
             }
         }
         let feeds = Feeds::<T>::get();
-        ballots
-            .into_iter()
-            .filter(|(feed, _)| feeds.contains_key(feed))
-            .filter_map(|(feed, votes)| {
-                let observers = u32::try_from(votes.len()).ok()?;
-                let mut result = aggregate(&votes, total)?;
-                // A validator's clock may run ahead; what was observed was not observed after this block.
-                result.observed_at = result.observed_at.min(now);
-                Some((feed, result, observers))
-            })
-            .collect()
+        ballots.retain(|feed, _| feeds.contains_key(feed));
+        for (feed, Ballot { voters, votes }) in ballots {
+            let Some(mut result) = aggregate(&votes, total) else {
+                continue;
+            };
+            for (place, distance) in score::outliers(&votes, result.price) {
+                let Some(voter) = voters.get(place) else {
+                    continue;
+                };
+                let found = Outlier { distance, feed };
+                let farthest = match round.remarks.get(voter) {
+                    Some(Remark::Outlier(other)) => found.max(*other),
+                    _ => found,
+                };
+                round.remarks.insert(*voter, Remark::Outlier(farthest));
+            }
+            // A validator's clock may run ahead; what was observed was not observed after this block.
+            result.observed_at = result.observed_at.min(now);
+            let observers = u32::try_from(votes.len()).unwrap_or(u32::MAX);
+            round.aggregates.push((feed, result, observers));
+        }
+        round
+    }
+
+    /// Begins a session: of the scores, and of the keys that observe.
+    pub(crate) fn begin_session<'a>(
+        validators: impl Iterator<Item = (&'a T::AccountId, AuthorityId)>,
+    ) where
+        T::AccountId: 'a,
+    {
+        let (accounts, keys) = validators
+            .map(|(account, key)| (account.clone(), key))
+            .unzip();
+        Self::turn_session(accounts);
+        Self::set_observers(keys);
     }
 
     /// Puts a session's keys in force. Observations of another set are cleared, and signatures made for it are void.
-    pub(crate) fn set_observers(keys: Vec<AuthorityId>) {
+    fn set_observers(keys: Vec<AuthorityId>) {
         let old = Observers::<T>::get();
         let count = keys.len();
         let keys = BoundedVec::truncate_from(keys);
@@ -209,7 +252,11 @@ impl<T: Config> Pallet<T> {
 impl<T: Config> PriceFeeds for Pallet<T> {
     fn close_round(now: Millis) {
         Self::apply_due();
-        let aggregates = Self::aggregates(now);
+        let Round {
+            aggregates,
+            remarks,
+        } = Self::round(now);
+        Self::note(remarks);
         if aggregates.is_empty() {
             return;
         }
@@ -279,14 +326,14 @@ impl<T: Config> OneSessionHandler<T::AccountId> for Pallet<T> {
     where
         I: 'a + Iterator<Item = (&'a T::AccountId, AuthorityId)>,
     {
-        Self::set_observers(validators.map(|(_, key)| key).collect());
+        Self::begin_session(validators);
     }
 
     fn on_new_session<'a, I>(_changed: bool, validators: I, _queued: I)
     where
         I: 'a + Iterator<Item = (&'a T::AccountId, AuthorityId)>,
     {
-        Self::set_observers(validators.map(|(_, key)| key).collect());
+        Self::begin_session(validators);
     }
 
     /// A disabled validator's observations count until the session ends: the median bears a minority of liars.

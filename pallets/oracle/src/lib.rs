@@ -12,6 +12,12 @@
 //! stake-weighted median of those that are fresh ([`aggregate::aggregate`]). Without a quorum of more than two thirds of
 //! stake a feed has no new price; the last one stays with the time at which it was observed, for its reader to judge.
 //!
+//! Whose observation is not fresh, and whose price is an outlier ([`score::outliers`]), the close notes; where there is neither
+//! it reads and writes nothing for it. The scores are added up over an era, [`Config::SessionsPerEra`] sessions, as within one
+//! nobody comes, goes or changes keys; at its end [`Event::EraEnded`] says who strayed in more than [`Config::OutlierShare`] of
+//! the rounds in which it observed. [`Config::Consequences`] withholds what such a validator earned, and where that was so in
+//! [`Config::OffenceEras`] of the last [`Config::KeptEras`] hears of an offence.
+//!
 //! What is asked of whom is on-chain configuration ([`Source`], [`Feed`]), and decides solvency: [`Config::GovernanceOrigin`]
 //! schedules its changes, and after [`Config::Timelock`] the close puts them in force, in the order in which they were
 //! scheduled, if they are still valid. Each is one step: a feed's minima move by [`Config::MaxStep`], and of a feed that has a
@@ -40,12 +46,14 @@ pub mod aggregate;
 pub mod crypto;
 pub mod decimal;
 pub mod json;
+pub mod score;
 pub mod types;
 pub mod venues;
 pub mod weights;
 pub mod worker;
 
 mod changes;
+mod era;
 mod impls;
 mod try_state;
 
@@ -66,10 +74,13 @@ mod mock;
 #[cfg(test)]
 mod tests;
 
+pub use era::{EraScores, MaxScored};
 pub use impls::Refusal;
 pub use pallet::*;
 pub use types::*;
 pub use weights::WeightInfo;
+
+use novate_types::EraIndex;
 
 /// Stakes of the session's validators.
 pub trait ValidatorWeights {
@@ -84,6 +95,21 @@ impl ValidatorWeights for EqualWeights {
     fn weight(_: u32) -> u128 {
         1
     }
+}
+
+/// What becomes of a validator whose prices were outliers.
+pub trait Consequences<AccountId> {
+    /// It earns nothing for the era.
+    fn withhold(validator: &AccountId, era: EraIndex);
+    /// That was so once too often: an offence, for whoever holds its stake. Follows [`Self::withhold`] of the same era.
+    fn report(validator: &AccountId, era: EraIndex);
+}
+
+/// Nothing is withheld and nothing slashed: what there is until validators earn rewards and hold stake. Scores and verdicts
+/// are on chain, and in the event, for all to see.
+impl<AccountId> Consequences<AccountId> for () {
+    fn withhold(_: &AccountId, _: EraIndex) {}
+    fn report(_: &AccountId, _: EraIndex) {}
 }
 
 #[allow(missing_docs)] // The macro's own items have none.
@@ -101,7 +127,9 @@ pub mod pallet {
     use frame_system::{
         ensure_authorized, offchain::CreateAuthorizedTransaction, pallet_prelude::*,
     };
-    use novate_types::{BlockNumber, FeedId, FeedPrice, Millis, Ppm};
+    use novate_types::{
+        BlockNumber, FeedId, FeedPrice, Millis, OracleScore, Ppm, ValidatorScore, MILLION,
+    };
     use sp_runtime::SaturatedConversion;
 
     #[pallet::pallet]
@@ -144,6 +172,20 @@ pub mod pallet {
         /// Relative change of a price since a validator's last observation at which it submits at once.
         #[pallet::constant]
         type Deviation: Get<Ppm>;
+        /// Sessions of an era, at least one. Rewards are withheld for a whole era.
+        #[pallet::constant]
+        type SessionsPerEra: Get<u32>;
+        /// The share of the rounds in which a validator observed up to which it may have been an outlier.
+        #[pallet::constant]
+        type OutlierShare: Get<Ppm>;
+        /// Eras whose scores are kept.
+        #[pallet::constant]
+        type KeptEras: Get<u32>;
+        /// In how many of these a validator must have been an outlier too often for an offence; at least two.
+        #[pallet::constant]
+        type OffenceEras: Get<u32>;
+        /// What follows.
+        type Consequences: Consequences<Self::AccountId>;
         /// Weights of calls and of the close.
         type WeightInfo: WeightInfo;
     }
@@ -193,6 +235,46 @@ pub mod pallet {
     /// Scheduled changes, in the order in which they were scheduled, at most one per subject.
     #[pallet::storage]
     pub type Pending<T: Config> = StorageValue<_, BoundedVec<Scheduled, T::MaxPending>, ValueQuery>;
+
+    /// The era that runs.
+    #[derive(
+        CloneNoBound,
+        DebugNoBound,
+        PartialEqNoBound,
+        EqNoBound,
+        frame_support::DefaultNoBound,
+        Encode,
+        Decode,
+        MaxEncodedLen,
+        TypeInfo,
+    )]
+    #[scale_info(skip_type_params(T))]
+    pub struct Era<T: Config> {
+        /// Its number.
+        pub index: EraIndex,
+        /// Its sessions that have begun.
+        pub sessions: u32,
+        /// The first block of the running session: rounds count from here.
+        pub since: BlockNumber,
+        /// The running session's validators, by index.
+        pub validators: BoundedVec<T::AccountId, T::MaxValidators>,
+        /// What the sessions that ended come to.
+        pub scores: BoundedVec<(T::AccountId, OracleScore), MaxScored<T>>,
+    }
+
+    /// The era that runs. Written when a session begins.
+    #[pallet::storage]
+    pub type CurrentEra<T: Config> = StorageValue<_, Era<T>, ValueQuery>;
+
+    /// What the closes of the running session had to say of its validators, by index as far as there was something. Their
+    /// rounds are not counted here, but are the blocks since [`Era::since`]: a close that has nothing to say writes nothing.
+    #[pallet::storage]
+    pub type SessionScores<T: Config> =
+        StorageValue<_, BoundedVec<OracleScore, T::MaxValidators>, ValueQuery>;
+
+    /// The last [`Config::KeptEras`] eras that ended.
+    #[pallet::storage]
+    pub type Eras<T: Config> = StorageMap<_, Identity, EraIndex, EraScores<T>, ValueQuery>;
 
     #[pallet::genesis_config]
     #[derive(frame_support::DefaultNoBound)]
@@ -273,6 +355,13 @@ pub mod pallet {
             old_value: Option<Feed>,
             /// What it is.
             new_value: Option<Feed>,
+        },
+        /// An era ended. The verdicts have been carried out, as far as [`Config::Consequences`] can.
+        EraEnded {
+            /// Which.
+            era: EraIndex,
+            /// Everybody who was a validator in it.
+            scores: Vec<ValidatorScore<T::AccountId>>,
         },
     }
 
@@ -518,6 +607,15 @@ pub mod pallet {
                     && T::MaxAppliedPerBlock::get() > 0
                     && T::MaxStep::get() > 0,
                 "else no change comes into force"
+            );
+            assert!(T::SessionsPerEra::get() > 0, "an era has a session");
+            assert!(
+                T::OutlierShare::get() < MILLION,
+                "nobody is an outlier in more rounds than there are"
+            );
+            assert!(
+                (2..=T::KeptEras::get()).contains(&T::OffenceEras::get()),
+                "an offence is a repetition, and one that is remembered"
             );
         }
 

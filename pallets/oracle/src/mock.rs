@@ -19,7 +19,7 @@ use frame_system::{
     offchain::{CreateAuthorizedTransaction, CreateTransaction, CreateTransactionBase},
     EnsureRoot, EnsureSignedBy,
 };
-use novate_types::{FeedId, FeedPrice, Millis, Price, PriceFeeds};
+use novate_types::{EraIndex, FeedId, FeedPrice, Millis, Price, PriceFeeds};
 use sp_core::offchain::{
     testing::TestOffchainExt, DbExternalities, Externalities, HttpError, HttpRequestId,
     HttpRequestStatus, OffchainDbExt, OffchainWorkerExt, OpaqueNetworkState, StorageKind,
@@ -77,6 +77,8 @@ pub const TIMELOCK: u32 = 10;
 pub const MAX_STEP: u8 = 2;
 pub const MAX_PENDING: u32 = 4;
 pub const MAX_APPLIED: u32 = 2;
+pub const SESSIONS: u32 = 2;
+pub const KEPT: u32 = 3;
 
 ord_parameter_types! {
     pub const Emergency: u64 = EMERGENCY;
@@ -87,6 +89,8 @@ parameter_types! {
     pub static BlockMillis: Millis = NOW;
     /// Feeds that a market is priced by.
     pub static Needed: Vec<FeedId> = vec![];
+    /// What verdicts had as consequences.
+    pub static Followed: Vec<Consequence> = vec![];
 }
 
 pub struct InUse;
@@ -94,6 +98,23 @@ pub struct InUse;
 impl Contains<FeedId> for InUse {
     fn contains(feed: &FeedId) -> bool {
         Needed::get().contains(feed)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consequence {
+    Withheld(u64, EraIndex),
+    Reported(u64, EraIndex),
+}
+
+pub struct Noting;
+
+impl crate::Consequences<u64> for Noting {
+    fn withhold(validator: &u64, era: EraIndex) {
+        Followed::mutate(|followed| followed.push(Consequence::Withheld(*validator, era)));
+    }
+    fn report(validator: &u64, era: EraIndex) {
+        Followed::mutate(|followed| followed.push(Consequence::Reported(*validator, era)));
     }
 }
 
@@ -120,6 +141,12 @@ impl crate::Config for Test {
     type MaxValidators = ConstU32<16>;
     type Heartbeat = ConstU64<3_000>;
     type Deviation = ConstU32<1_000>;
+    type SessionsPerEra = ConstU32<SESSIONS>;
+    // A quarter.
+    type OutlierShare = ConstU32<250_000>;
+    type KeptEras = ConstU32<KEPT>;
+    type OffenceEras = ConstU32<2>;
+    type Consequences = Noting;
     type WeightInfo = ();
 }
 
@@ -487,6 +514,7 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
     ext.execute_with(|| {
         BlockMillis::set(NOW);
         Needed::set(vec![]);
+        Followed::set(vec![]);
         System::set_block_number(BLOCK);
     });
     ext
@@ -527,8 +555,13 @@ pub fn generate(seed: &str) -> AuthorityId {
     sp_io::crypto::sr25519_generate(KEY_TYPE, Some(seed.as_bytes().to_vec())).into()
 }
 
+/// A session of accounts 0, 1, 2 … with these keys begins.
 pub fn set_validators(keys: &[AuthorityId]) {
     let accounts: Vec<u64> = (0..keys.len() as u64).collect();
+    begin_session(&accounts, keys);
+}
+
+pub fn begin_session(accounts: &[u64], keys: &[AuthorityId]) {
     let set = || accounts.iter().zip(keys.iter().cloned());
     <Oracle as OneSessionHandler<u64>>::on_new_session(true, set(), set());
 }

@@ -2,7 +2,11 @@
 
 use crate::{aggregate::Aggregate, pallet::*, types::MAX_SOURCES};
 use alloc::collections::BTreeSet;
-use frame_support::{ensure, traits::Time};
+use frame_support::{
+    ensure,
+    traits::{Get, Time},
+};
+use novate_types::OracleScore;
 use sp_runtime::{traits::Zero, TryRuntimeError};
 
 impl<T: Config> Pallet<T> {
@@ -13,7 +17,9 @@ impl<T: Config> Pallet<T> {
     /// 2. every feed and source is one that the calls would take, and their number is the one counted;
     /// 3. every price is of a feed, above zero, of a block that has been, and not observed after the block's time;
     /// 4. every price written in this block *equals* the aggregate of the observations that stand;
-    /// 5. a subject has one change scheduled at most, none of them due before the block after it was scheduled.
+    /// 5. a subject has one change scheduled at most, none of them due before the block after it was scheduled;
+    /// 6. the running era has the session's validators, and nothing is noted of others; the eras kept are *exactly* the last; nobody
+    ///    is in one twice, nor missed or strayed in more rounds than there were.
     pub fn do_try_state() -> Result<(), TryRuntimeError> {
         let block = Self::block();
         let validators = Observers::<T>::get().keys.len();
@@ -75,8 +81,10 @@ impl<T: Config> Pallet<T> {
             );
         }
 
+        Self::check_scores()?;
+
         let now = T::Time::now();
-        let aggregates = Self::aggregates(now);
+        let aggregates = Self::round(now).aggregates;
         for (feed, stored) in Prices::<T>::get() {
             ensure!(feeds.contains_key(&feed), "a price of an unknown feed");
             ensure!(!stored.price.is_zero(), "a price of zero");
@@ -103,4 +111,65 @@ impl<T: Config> Pallet<T> {
         }
         Ok(())
     }
+    fn check_scores() -> Result<(), TryRuntimeError> {
+        let era = CurrentEra::<T>::get();
+        let noted = SessionScores::<T>::get();
+        ensure!(
+            era.validators.len() == Observers::<T>::get().keys.len(),
+            "the running session has other validators than observers"
+        );
+        ensure!(
+            noted.len() <= era.validators.len(),
+            "something is noted of nobody in the set"
+        );
+        ensure!(
+            era.sessions <= T::SessionsPerEra::get(),
+            "the running era has too many sessions"
+        );
+        let rounds = Self::block().saturating_add(1).saturating_sub(era.since);
+        ensure!(
+            noted.iter().all(|s| s.rounds == 0)
+                && noted
+                    .iter()
+                    .all(|s| is_possible(&OracleScore { rounds, ..*s })),
+            "a score of the running session of more than its rounds"
+        );
+        let mut scored = BTreeSet::new();
+        for (validator, score) in &era.scores {
+            ensure!(
+                is_possible(score),
+                "a score of the running era of more than its rounds"
+            );
+            ensure!(
+                scored.insert(validator),
+                "a validator twice in the running era"
+            );
+        }
+
+        let oldest = era.index.saturating_sub(T::KeptEras::get());
+        let mut kept = BTreeSet::new();
+        for (index, scores) in Eras::<T>::iter() {
+            kept.insert(index);
+            ensure!(
+                scores.iter().all(|s| is_possible(&s.score)),
+                "a score of a kept era of more than its rounds"
+            );
+            let validators: BTreeSet<_> = scores.iter().map(|s| &s.validator).collect();
+            ensure!(
+                validators.len() == scores.len(),
+                "a validator twice in a kept era"
+            );
+        }
+        ensure!(
+            kept.into_iter().eq(oldest..era.index),
+            "the eras kept are not the last"
+        );
+        Ok(())
+    }
+}
+
+/// A round has one thing to say of a validator at most, and an outlier has a distance.
+fn is_possible(score: &OracleScore) -> bool {
+    let said = score.missed.saturating_add(score.outliers);
+    said <= score.rounds && (score.outliers > 0) == score.farthest.is_some()
 }

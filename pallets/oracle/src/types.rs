@@ -5,7 +5,7 @@ use alloc::{boxed::Box, collections::BTreeSet, format, string::String, vec::Vec}
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use core::fmt;
 use frame_support::{traits::ConstU32, BoundedVec};
-use novate_types::{BlockNumber, FeedId, Millis, Price};
+use novate_types::{BlockNumber, FeedId, Millis, OracleScore, Outlier, Price};
 use scale_info::TypeInfo;
 use serde::{de::Error as _, Deserialize, Deserializer, Serialize, Serializer};
 
@@ -551,4 +551,30 @@ pub struct AggregatedPrice {
     pub confidence: Price,
     /// Validators whose observations counted.
     pub observers: u32,
+}
+
+/// What a close has to say against a validator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remark {
+    /// No observation of its is fresh.
+    Missed,
+    /// Prices of its are outliers, of which this is the farthest.
+    Outlier(Outlier),
+}
+
+impl From<Remark> for OracleScore {
+    /// What a round with that remark adds to a score. The round itself is counted elsewhere.
+    fn from(remark: Remark) -> Self {
+        match remark {
+            Remark::Missed => Self {
+                missed: 1,
+                ..Self::default()
+            },
+            Remark::Outlier(outlier) => Self {
+                outliers: 1,
+                farthest: Some(outlier),
+                ..Self::default()
+            },
+        }
+    }
 }

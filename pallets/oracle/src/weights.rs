@@ -73,13 +73,13 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     fn observe() -> Weight {
         Weight::from_parts(17_000_000, 0).saturating_add(T::DbWeight::get().writes(1))
     }
-    /// 27.12 µs, 5 keys read, 1 written; 5.17 µs, 1 keys read, 0 written for each of `v`; 3.94 µs, 0 keys read, 0 written for each of `f`.
+    /// 30.00 µs, 6 keys read, 2 written; 5.60 µs, 1 keys read, 0 written for each of `v`; 6.50 µs, 0 keys read, 0 written for each of `f`.
     fn close_round(v: u32, f: u32) -> Weight {
-        Weight::from_parts(27_120_000, 0)
-            .saturating_add(T::DbWeight::get().reads_writes(5, 1))
-            .saturating_add(Weight::from_parts(5_180_000, 0).saturating_mul(v.into()))
+        Weight::from_parts(30_000_000, 0)
+            .saturating_add(T::DbWeight::get().reads_writes(6, 2))
+            .saturating_add(Weight::from_parts(5_600_000, 0).saturating_mul(v.into()))
             .saturating_add(T::DbWeight::get().reads(1).saturating_mul(v.into()))
-            .saturating_add(Weight::from_parts(3_950_000, 0).saturating_mul(f.into()))
+            .saturating_add(Weight::from_parts(6_500_000, 0).saturating_mul(f.into()))
     }
     /// 105 µs, 20 keys read, 1 written.
     fn schedule_source() -> Weight {

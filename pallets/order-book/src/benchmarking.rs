@@ -22,8 +22,9 @@ use frame_system::RawOrigin;
 use novate_types::{
     math::{price_of, ticks_nearest},
     AccountRef, CurrentView, Direction, Ledger, LedgerError, MarketId, MarketView, MatchLimits,
-    NewOrder, NewTrigger, Operation, OrderBook, OrderPrice, OrderTarget, Release, RiskView,
-    SelfTradePrevention, Sequence, Side, Ticks, TimeInForce, MAX_OPEN_ORDERS, MAX_TRIGGERS,
+    NewOrder, NewTrigger, NewTwap, Operation, OrderBook, OrderPrice, OrderTarget, Release,
+    RiskView, SelfTradePrevention, Sequence, Side, Ticks, TimeInForce, MAX_OPEN_ORDERS,
+    MAX_TRIGGERS,
 };
 
 /// Ticks between orders of different tick groups at the runtime's first mark.
@@ -240,6 +241,20 @@ fn stop(view: &MarketView, number: u32, away: Ticks) -> Operation {
     })
 }
 
+/// An order in slices, each as large as another order.
+fn slices(view: &MarketView, number: u32) -> Operation {
+    let order = NewOrder {
+        lots: 4 * LOTS,
+        time_in_force: TimeInForce::ImmediateOrCancel,
+        ..apart(view, number)
+    };
+    Operation::PlaceTwap(NewTwap {
+        order,
+        slices: 4,
+        interval: 5,
+    })
+}
+
 fn operate<T: Config>(of: &AccountRef<T::AccountId>, operations: &[Operation]) {
     let done = Pallet::<T>::execute(of, operations).unwrap();
     assert!(done.iter().all(Result::is_ok), "{done:?}");
@@ -424,6 +439,29 @@ mod benchmarks {
             let open = Pallet::<T>::orders(&of).open;
             assert!(open.iter().any(|o| o.place == Place::Intake));
             assert_eq!(triggers_of::<T>(&of), 0);
+        }
+    }
+
+    /// `n` slices of as many accounts with full lists, which are taken in and scheduled again.
+    #[benchmark]
+    fn slice(n: Linear<0, 32>) {
+        let market = T::BenchmarkHelper::market();
+        let traders: Vec<_> = (0..n).map(|number| trader::<T>(number)).collect();
+        for of in &traders {
+            operate::<T>(of, &[slices(&market, 1)]);
+            place::<T>(of, [apart(&market, 0)]);
+            fill_up::<T>(of, MAX_OPEN_ORDERS - 1);
+        }
+        let view = T::View::view();
+        #[block]
+        {
+            Pallet::<T>::fire(&view, u64::MAX);
+        }
+        for of in traders {
+            let orders = Pallet::<T>::orders(&of);
+            let waiting = orders.open.iter().filter(|o| o.place == Place::Intake);
+            assert_eq!(waiting.count(), 2);
+            assert!(orders.twaps().all(|twap| twap.due > Pallet::<T>::now()));
         }
     }
 

@@ -8,12 +8,13 @@
 //! once, however many orders left it.
 
 use crate::{
+    page::RawPage,
     types::{Directory, Group, Note, PageKey, Slot, PAGE_SLOTS},
     Config, Directories, Pages,
 };
 use alloc::{collections::BTreeMap, vec::Vec};
 use core::cmp::Ordering;
-use frame_support::{defensive, BoundedVec};
+use frame_support::{defensive, storage::unhashed, BoundedVec};
 use novate_types::{AccountRef, BlockNumber, Lots, MarketId, Sequence, Side, Ticks};
 
 /// Groups of one order of magnitude (to base two): what ten binary digits after the leading one tell apart.
@@ -54,23 +55,11 @@ pub fn best_first(side: Side, a: Ticks, b: Ticks) -> Ordering {
 }
 
 struct CachedPage<AccountId> {
-    /// A slot without lots is a hole: whatever reads the page's orders closes it first.
-    slots: Vec<Slot<AccountId>>,
-    holes: bool,
+    orders: RawPage<AccountId>,
     changed: bool,
 }
 
-impl<AccountId> CachedPage<AccountId> {
-    /// The orders, which keep their order, so that the order of cancels leaves no trace.
-    fn close_holes(&mut self) -> &mut Vec<Slot<AccountId>> {
-        if core::mem::take(&mut self.holes) {
-            self.slots.retain(|slot| slot.lots > 0);
-        }
-        &mut self.slots
-    }
-}
-
-/// Pages and directories read so far, each decoded once and written at most once.
+/// Pages and directories read so far, each read once and written at most once.
 pub(crate) struct Books<T: Config> {
     pages: BTreeMap<PageKey, CachedPage<T::AccountId>>,
     directories: BTreeMap<(MarketId, Side), (Directory, bool)>,
@@ -87,12 +76,16 @@ impl<T: Config> Default for Books<T> {
 
 impl<T: Config> Books<T> {
     fn page(&mut self, key: PageKey) -> &mut CachedPage<T::AccountId> {
-        self.pages.entry(key).or_insert_with(|| CachedPage {
-            slots: Pages::<T>::get(key)
-                .map(BoundedVec::into_inner)
-                .unwrap_or_default(),
-            holes: false,
-            changed: false,
+        self.pages.entry(key).or_insert_with(|| {
+            let stored = unhashed::get_raw(&Pages::<T>::hashed_key_for(key));
+            let orders = RawPage::parse(stored.as_deref()).unwrap_or_else(|| {
+                defensive!("a page of the book cannot be read");
+                RawPage::default()
+            });
+            CachedPage {
+                orders,
+                changed: false,
+            }
         })
     }
 
@@ -144,16 +137,10 @@ impl<T: Config> Books<T> {
         lots: Lots,
     ) -> bool {
         let page = self.page(key);
-        let Some(slot) = page
-            .slots
-            .iter_mut()
-            .find(|s| s.sequence == sequence && s.lots > 0 && s.account == *account)
-        else {
+        if !page.orders.resize(account, sequence, lots) {
             defensive!("a locator leads to a slot that is not there");
             return false;
-        };
-        slot.lots = lots;
-        page.holes |= lots == 0;
+        }
         page.changed = true;
         true
     }
@@ -206,7 +193,7 @@ impl<T: Config> Books<T> {
         *changed = true;
         let page = u16::try_from(page).ok()?;
         let cached = self.page((market, side, id, page));
-        cached.close_holes().push(slot);
+        cached.orders.push(&slot);
         cached.changed = true;
         Some(page)
     }
@@ -231,8 +218,8 @@ impl<T: Config> Books<T> {
     }
 
     /// The orders of one page.
-    pub fn slots(&mut self, key: PageKey) -> &[Slot<T::AccountId>] {
-        self.page(key).close_holes()
+    pub fn slots(&mut self, key: PageKey) -> impl Iterator<Item = Slot<T::AccountId>> + '_ {
+        self.page(key).orders.orders()
     }
 
     /// The `most` best orders of one matching group that stand at the close of block `now`, best price first, then by cohort,
@@ -256,9 +243,9 @@ impl<T: Config> Books<T> {
         let mut found = Vec::new();
         let mut read = 0u32;
         for page in 0..u16::try_from(pages).unwrap_or(u16::MAX) {
-            let slots = self.slots((market, side, group, page));
-            read = read.saturating_add(u32::try_from(slots.len()).unwrap_or(u32::MAX));
-            found.extend(slots.iter().filter(|s| s.stands(now)).cloned());
+            let orders = &mut self.page((market, side, group, page)).orders;
+            read = read.saturating_add(orders.len());
+            found.extend(orders.orders().filter(|order| order.stands(now)));
         }
         let priority = |a: &Slot<T::AccountId>, b: &Slot<T::AccountId>| {
             best_first(side, a.ticks, b.ticks)
@@ -277,7 +264,7 @@ impl<T: Config> Books<T> {
 
     /// Counts a page again in its directory; a group without orders leaves it.
     pub fn recount(&mut self, (market, side, group, page): PageKey) {
-        let orders = self.slots((market, side, group, page)).len();
+        let orders = self.page((market, side, group, page)).orders.len();
         let orders = u8::try_from(orders).unwrap_or(u8::MAX);
         let (directory, changed) = self.directory(market, side);
         let Directory { groups, evicted } = directory;
@@ -333,14 +320,11 @@ impl<T: Config> Books<T> {
     }
 
     fn write_pages(self) {
-        for (key, mut page) in self.pages.into_iter().filter(|(_, page)| page.changed) {
-            page.close_holes();
-            match BoundedVec::try_from(page.slots) {
-                Ok(slots) if slots.is_empty() => Pages::<T>::remove(key),
-                Ok(slots) => Pages::<T>::insert(key, slots),
-                Err(_) => {
-                    defensive!("a page outgrew its slots");
-                }
+        for (key, page) in self.pages.into_iter().filter(|(_, page)| page.changed) {
+            let at = Pages::<T>::hashed_key_for(key);
+            match page.orders.stored() {
+                Some(stored) => unhashed::put_raw(&at, &stored),
+                None => unhashed::kill(&at),
             }
         }
     }

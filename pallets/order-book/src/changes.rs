@@ -3,6 +3,7 @@
 
 use crate::{
     book::Books,
+    due,
     intake::page_of,
     triggers,
     types::{AccountOrders, CancelledOrder, Locator, Note, Place},
@@ -11,8 +12,8 @@ use crate::{
 use alloc::{collections::BTreeMap, vec::Vec};
 use frame_support::defensive;
 use novate_types::{
-    AccountRef, BlockNumber, CancelReason, Ledger, Lots, MarginAccount, MarketId, OrderTarget,
-    Release, ReleasedMargin, Sequence, Side,
+    AccountRef, BlockNumber, CancelReason, Cash, Ledger, Lots, MarginAccount, MarketId,
+    OrderTarget, Release, ReleasedMargin, Sequence, Side,
 };
 
 /// Orders that one event names.
@@ -25,6 +26,37 @@ struct Touched {
     orders: AccountOrders,
     changed: bool,
     released: BTreeMap<MarketId, ReleasedMargin>,
+    /// Triggers that left.
+    disarmed: Vec<Sequence>,
+}
+
+impl Touched {
+    /// Margin that an order of the market needs no longer.
+    fn release(&mut self, market: MarketId, side: Side, lots: Lots, reserve: Cash) {
+        let sum = self
+            .released
+            .entry(market)
+            .or_insert_with(|| ReleasedMargin {
+                market,
+                bid_lots: 0,
+                ask_lots: 0,
+                reserve: 0,
+            });
+        let side = match side {
+            Side::Bid => &mut sum.bid_lots,
+            Side::Ask => &mut sum.ask_lots,
+        };
+        // Sums of parts of the account's aggregate, which was a checked sum at intake.
+        match (side.checked_add(lots), sum.reserve.checked_add(reserve)) {
+            (Some(lots), Some(reserve)) => {
+                *side = lots;
+                sum.reserve = reserve;
+            }
+            _ => {
+                defensive!("releases exceed what was reserved");
+            }
+        }
+    }
 }
 
 /// What a close does to orders, not yet written.
@@ -33,6 +65,10 @@ pub(crate) struct Changes<T: Config> {
     pub books: Books<T>,
     accounts: BTreeMap<AccountRef<T::AccountId>, Touched>,
     cancelled: BTreeMap<MarketId, Vec<CancelledOrder<T::AccountId>>>,
+    /// Icebergs of which all that they showed has filled.
+    spent: Vec<(AccountRef<T::AccountId>, Locator)>,
+    /// Keys of indices that were left behind.
+    unowned: usize,
 }
 
 impl<T: Config> Default for Changes<T> {
@@ -41,6 +77,8 @@ impl<T: Config> Default for Changes<T> {
             books: Books::default(),
             accounts: BTreeMap::new(),
             cancelled: BTreeMap::new(),
+            spent: Vec::new(),
+            unowned: 0,
         }
     }
 }
@@ -56,6 +94,7 @@ impl<T: Config> Changes<T> {
                 account,
                 changed: false,
                 released: BTreeMap::new(),
+                disarmed: Vec::new(),
             }
         })
     }
@@ -98,51 +137,34 @@ impl<T: Config> Changes<T> {
         self.account(of).changed = true;
     }
 
-    /// Takes `lots` off an order: off its page, its locator and its account's margin. It leaves with its last lot.
-    pub fn take(&mut self, of: &AccountRef<T::AccountId>, sequence: Sequence, lots: Lots) {
-        let Touched {
-            orders,
-            changed,
-            released,
-            ..
-        } = self.account(of);
+    /// Takes `lots` off an order: off its page, its locator and its account's margin. It leaves with its last lot. Returns what remains.
+    fn take(
+        &mut self,
+        of: &AccountRef<T::AccountId>,
+        sequence: Sequence,
+        lots: Lots,
+    ) -> Option<Locator> {
+        let touched = self.account(of);
+        let orders = &mut touched.orders;
         let Some(at) = orders.find(OrderTarget::Sequence(sequence)) else {
             defensive!("an order left that was not open");
-            return;
+            return None;
         };
-        let Some(order) = orders.open.get_mut(at) else {
-            return;
-        };
+        let order = orders.open.get_mut(at)?;
         let Ok(reserve) = order.take(lots) else {
             defensive!("more of an order left than there was");
-            return;
+            return None;
         };
         let order = *order;
-        *changed = true;
+        touched.changed = true;
+        let mut unpegged = None;
         if order.lots == 0 {
-            orders.open.remove(at);
+            touched.orders.open.remove(at);
+            unpegged = touched.orders.unpeg(sequence);
         }
-        let sum = released
-            .entry(order.market)
-            .or_insert_with(|| ReleasedMargin {
-                market: order.market,
-                bid_lots: 0,
-                ask_lots: 0,
-                reserve: 0,
-            });
-        let side = match order.side {
-            Side::Bid => &mut sum.bid_lots,
-            Side::Ask => &mut sum.ask_lots,
-        };
-        // Sums of parts of the account's aggregate, which was a checked sum at intake.
-        match (side.checked_add(lots), sum.reserve.checked_add(reserve)) {
-            (Some(lots), Some(reserve)) => {
-                *side = lots;
-                sum.reserve = reserve;
-            }
-            _ => {
-                defensive!("releases exceed what was reserved");
-            }
+        touched.release(order.market, order.side, lots, reserve);
+        if unpegged.is_some() {
+            self.unowned = self.unowned.saturating_add(1);
         }
         if let Some(page) = page_of(&order) {
             if order.lots == 0 {
@@ -151,9 +173,99 @@ impl<T: Config> Changes<T> {
                 self.books.resize(page, of, sequence, order.lots);
             }
         }
+        Some(order)
     }
 
-    /// Cancels `lots` of an order, and says so.
+    /// Lots of an order executed. What excludes it leaves; if it was all that an iceberg showed, [`Changes::show`] comes next.
+    pub fn fill(&mut self, of: &AccountRef<T::AccountId>, sequence: Sequence, lots: Lots) {
+        let Some(order) = self.take(of, sequence, lots) else {
+            return;
+        };
+        let orders = &mut self.account(of).orders;
+        if let Some(twap) = orders.twap_mut(sequence) {
+            twap.left = twap.left.saturating_sub(lots);
+        }
+        let twin = orders.part(sequence);
+        if order.lots == 0 && orders.display(sequence).is_some() {
+            self.spent.push((of.clone(), order));
+        }
+        if let Some(twin) = twin {
+            self.disarm(of, twin);
+        }
+    }
+
+    /// Takes a trigger off its account, whose key stays behind.
+    fn disarm(&mut self, of: &AccountRef<T::AccountId>, sequence: Sequence) {
+        let touched = self.account(of);
+        let Some(account) = touched.account.as_mut() else {
+            return;
+        };
+        let Some(at) = account.triggers.iter().position(|t| t.sequence == sequence) else {
+            defensive!("one of a pair is not there");
+            return;
+        };
+        let trigger = account.triggers.remove(at);
+        touched.disarmed.push(sequence);
+        self.unowned = self.unowned.saturating_add(1);
+        let left = triggers::as_cancelled(of, &trigger, CancelReason::OtherExecuted);
+        let market = trigger.terms.order.market;
+        self.cancelled.entry(market).or_default().push(left);
+    }
+
+    /// Lets icebergs of the market show their next part: it goes into the intake of the next close, and waits there as what a close had no
+    /// turn for. To be called once this block's intake has been cleared.
+    pub fn show(&mut self, market: MarketId, now: BlockNumber) {
+        let mut notes = Notes::<T>::default();
+        for (of, order) in core::mem::take(&mut self.spent) {
+            let orders = &mut self.account(&of).orders;
+            let Some(next) = orders.show(&order) else {
+                defensive!("what an iceberg hides cannot be shown");
+                continue;
+            };
+            let next = Locator {
+                block: now,
+                place: Place::Intake,
+                ..next
+            };
+            let at = orders.open.partition_point(|o| o.sequence < next.sequence);
+            if orders.open.try_insert(at, next).is_err() {
+                defensive!("an order that filled left no room");
+                continue;
+            }
+            notes.came_in(&of, market, next.sequence);
+        }
+        notes.leave();
+    }
+
+    /// Sets free what an order hides. Returns its lots.
+    fn give_up_hidden(&mut self, of: &AccountRef<T::AccountId>, order: &Locator) -> Lots {
+        let touched = self.account(of);
+        let (lots, reserve) = touched.orders.hidden(order.sequence);
+        if lots > 0 {
+            touched.orders.hide(order.sequence, 0, 0);
+            touched.release(order.market, order.side, lots, reserve);
+        }
+        lots
+    }
+
+    fn say_cancelled(
+        &mut self,
+        of: &AccountRef<T::AccountId>,
+        order: &Locator,
+        lots: Lots,
+        reason: CancelReason,
+    ) {
+        let cancelled = CancelledOrder {
+            account: of.clone(),
+            sequence: order.sequence,
+            lots,
+            reason,
+        };
+        let here = self.cancelled.entry(order.market).or_default();
+        here.push(cancelled);
+    }
+
+    /// Cancels `lots` of an order, and all that it hides, and says so. What excludes it stands, once it is gone by itself.
     pub fn cancel_lots(
         &mut self,
         of: &AccountRef<T::AccountId>,
@@ -164,16 +276,14 @@ impl<T: Config> Changes<T> {
         let Some(order) = self.order(of, sequence) else {
             return;
         };
-        let (market, lots) = (order.market, lots.min(order.lots));
+        let lots = lots.min(order.lots);
         if lots > 0 {
             self.take(of, sequence, lots);
-            let order = CancelledOrder {
-                account: of.clone(),
-                sequence,
-                lots,
-                reason,
-            };
-            self.cancelled.entry(market).or_default().push(order);
+            let hidden = self.give_up_hidden(of, &order);
+            if lots == order.lots {
+                self.account(of).orders.part(sequence);
+            }
+            self.say_cancelled(of, &order, lots.saturating_add(hidden), reason);
         }
     }
 
@@ -193,8 +303,11 @@ impl<T: Config> Changes<T> {
             books,
             accounts,
             cancelled,
+            unowned,
+            ..
         } = self;
         books.write();
+        triggers::count_unowned::<T>(unowned);
         for (market, orders) in cancelled {
             deposit_cancelled::<T>(market, orders);
         }
@@ -208,6 +321,7 @@ impl<T: Config> Changes<T> {
                     account,
                     margin: touched.released.into_values().collect(),
                     open: touched.orders.to_bytes(),
+                    disarmed: touched.disarmed,
                     read: touched.account?,
                 })
             })
@@ -272,7 +386,7 @@ impl<T: Config> Notes<T> {
     }
 }
 
-/// Cancels every open order and trigger of an account outside a match, and clears what its margin holds for them.
+/// Cancels every open order, trigger and TWAP of an account outside a match, and clears what its margin holds for them.
 pub(crate) fn cancel_all<T: Config>(
     of: &AccountRef<T::AccountId>,
     account: &mut MarginAccount,
@@ -285,19 +399,31 @@ pub(crate) fn cancel_all<T: Config>(
     let mut notes = Notes::<T>::default();
     for order in &orders.open {
         notes.shrank(of, order, 0);
+        // Of a TWAP's slice, its TWAP says so.
+        if orders
+            .find_twap(OrderTarget::Sequence(order.sequence))
+            .is_some()
+        {
+            continue;
+        }
+        let (hidden, _) = orders.hidden(order.sequence);
         cancelled
             .entry(order.market)
             .or_default()
             .push(CancelledOrder {
                 account: of.clone(),
                 sequence: order.sequence,
-                lots: order.lots,
+                lots: order.lots.saturating_add(hidden),
                 reason,
             });
     }
     notes.leave();
-    for (market, trigger) in triggers::leave_behind::<T>(of, account, reason) {
-        cancelled.entry(market).or_default().push(trigger);
+    let twaps = due::leave_behind::<T>(of, &orders, reason);
+    for (market, left) in triggers::leave_behind::<T>(of, account, reason)
+        .into_iter()
+        .chain(twaps)
+    {
+        cancelled.entry(market).or_default().push(left);
     }
     let mut many = 0usize;
     for (market, orders) in cancelled {

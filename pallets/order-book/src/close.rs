@@ -16,23 +16,25 @@
 use crate::{
     book::{group_range, Books},
     changes::{cancel_all, clear_intake, new_orders, Changes, Notes},
+    intake::Session,
     rested,
     types::{
         Locator, Place, Slot, GROUP_ORDERS, GROUP_READ, MAX_WAITING, POSITION_READS, WAITING_READS,
     },
-    Config, Evicting, Expiries, ExpiryCounts, Pallet, Reads, Waiting,
+    Config, Event, Evicting, Expiries, ExpiryCounts, Pallet, Reads, Waiting,
 };
 use alloc::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
 };
 use codec::{Encode, Output};
 use core::{cell::RefCell, hash::Hasher};
-use frame_support::{defensive, traits::Get};
+use frame_support::{defensive, traits::Get, BoundedVec};
 use novate_matching::{match_block, Book, Kind, Order, Outcome, Rules};
 use novate_types::{
     AccountRef, BlockNumber, CancelReason, Fill, Ledger, LiquidationOrder, Lots, MarginAccount,
-    MarketId, MarketView, MatchLimits, OpenOrder, OrderBook, Release, RiskView,
+    MarketId, MarketView, MatchLimits, OpenOrder, Operation, OrderBook, Release, RiskView,
     SelfTradePrevention, Sequence, Side, SignedLots, Tentative, Ticks, TimeInForce,
 };
 use siphasher::sip::SipHasher24;
@@ -634,6 +636,21 @@ impl<T: Config> OrderBook<T::AccountId> for Pallet<T> {
         Some(market)
     }
 
+    fn order(of: &AccountRef<T::AccountId>, view: &RiskView, operations: &[Operation]) -> u32 {
+        let Some(account) = T::Ledger::account(of) else {
+            return 0;
+        };
+        let mut session = Session::<T>::begin(of, account, Cow::Borrowed(view), Self::now());
+        let outcomes: Vec<_> = operations.iter().map(|o| session.apply(o)).collect();
+        session.close();
+        let done = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+        Self::deposit_event(Event::Submitted {
+            account: of.clone(),
+            outcomes: BoundedVec::truncate_from(outcomes),
+        });
+        u32::try_from(done).unwrap_or(u32::MAX)
+    }
+
     fn fire(view: &RiskView, room: u64) -> u64 {
         crate::triggers::fire::<T>(view, room)
     }
@@ -862,7 +879,7 @@ impl<T: Config> Market<T> {
         };
         for (id, lots) in &settled.filled {
             if let Some((of, sequence)) = self.name(*id) {
-                self.changes.take(&of, sequence, *lots);
+                self.changes.fill(&of, sequence, *lots);
             }
         }
         for (id, lots, reason) in &settled.cancelled {
@@ -897,6 +914,7 @@ impl<T: Config> Market<T> {
         Reads::<T>::mutate(|sum| *sum = sum.saturating_add(read));
         rested::refresh::<T>(&view, now, &mut changes.books);
         clear_intake::<T>(view.id);
+        changes.show(view.id, now);
         changes.write()
     }
 

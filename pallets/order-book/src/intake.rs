@@ -3,18 +3,22 @@
 use crate::{
     book::group_of,
     changes::Notes,
-    triggers,
-    types::{Accepted, AccountOrders, Locator, OrderError, PageKey, Place},
-    Config, Emptied, Error, Pallet,
+    due, triggers,
+    types::{share, Accepted, AccountOrders, CancelledOrder, Locator, OrderError, PageKey, Place},
+    Config, Due, Emptied, Error, Pallet,
 };
 use alloc::{borrow::Cow, collections::BTreeSet, vec::Vec};
 use frame_support::{ensure, traits::Get};
 use novate_risk::{add_order, apply_trade, order_reserve, release_order};
 use novate_types::{
-    math::{notional_floor, shift_ceil, shift_floor, signed, ticks_ceil, ticks_floor, trade_value},
-    AccountRef, BlockNumber, Cash, CurrentView, Ledger, Lots, MarginAccount, MarketId, MarketView,
-    NewOrder, NewTrigger, Operation, OrderPrice, OrderTarget, Ppm, RiskModel, RiskView, Sequence,
-    Side, Standing, Ticks, TimeInForce, Trigger, MAX_HOLDINGS, MAX_OPEN_ORDERS, MAX_POSITIONS,
+    math::{
+        add, notional_floor, shift_ceil, shift_floor, signed, sub, ticks_ceil, ticks_floor,
+        trade_value,
+    },
+    AccountRef, Arrangement, BlockNumber, CancelReason, Cash, CurrentView, Ledger, Leg, Lots,
+    MarginAccount, MarketId, MarketView, NewOrder, NewPegged, NewTrigger, NewTwap, Operation,
+    OrderPrice, OrderTarget, Peg, Ppm, RiskModel, RiskView, Sequence, Side, Standing, Ticks,
+    TimeInForce, Trigger, Twap, MAX_HOLDINGS, MAX_OPEN_ORDERS, MAX_POSITIONS,
 };
 
 /// Farthest from the mark that a market order executes, where the market's band is not narrower.
@@ -35,17 +39,51 @@ pub(crate) struct Held {
     pub holdings: u32,
     /// Open orders, before or after the operations: whichever are more.
     pub open: u32,
-    /// Triggers that were cancelled.
+    /// Triggers and TWAPs that were cancelled.
     pub disarmed: u32,
 }
 
-/// The order that an operation brings, or may bring later.
-pub(crate) const fn order_of(operation: &Operation) -> Option<&NewOrder> {
+/// The orders that an operation brings, or may bring later.
+pub(crate) fn orders_of(operation: &Operation) -> impl Iterator<Item = &NewOrder> {
+    let (one, other) = match operation {
+        Operation::Place(order) | Operation::PlaceIceberg { order, .. } => (Some(order), None),
+        Operation::PlaceTrigger(trigger) => (Some(&trigger.order), None),
+        Operation::PlacePair { first, second } => {
+            let first = match first {
+                Leg::Order(order) => order,
+                Leg::Trigger(trigger) => &trigger.order,
+            };
+            (Some(first), Some(&second.order))
+        }
+        Operation::PlaceTwap(twap) => (Some(&twap.order), None),
+        Operation::PlacePegged(pegged) => (Some(&pegged.order), None),
+        Operation::Cancel(_) | Operation::Amend { .. } | Operation::CancelAll { .. } => {
+            (None, None)
+        }
+    };
+    one.into_iter().chain(other)
+}
+
+/// Triggers, TWAPs and pegged orders that an operation brings, each with its keys in an index.
+pub(crate) const fn armed_by(operation: &Operation) -> u32 {
     match operation {
-        Operation::Place(order) => Some(order),
-        Operation::PlaceTrigger(trigger) => Some(&trigger.order),
-        _ => None,
+        Operation::PlaceTrigger(_) | Operation::PlaceTwap(_) | Operation::PlacePegged(_) => 1,
+        Operation::PlacePair { first, .. } => match first {
+            Leg::Order(_) => 1,
+            Leg::Trigger(_) => 2,
+        },
+        _ => 0,
     }
+}
+
+/// What a TWAP does in the block in which it is due.
+pub(crate) enum Step {
+    /// A slice came in, or was refused.
+    Slice(Result<(), OrderError>),
+    /// It has nothing to make up for, or its last slice still waits for its market.
+    Nothing,
+    /// It has ended with so many lots not asked for.
+    Over(Lots),
 }
 
 /// Where an order that is taken in comes from.
@@ -55,7 +93,7 @@ enum Source {
     New,
     /// Its owner amended the open order at this place.
     Amended(usize),
-    /// A trigger of this number fired.
+    /// A trigger of this number fired, or a slice was due.
     Fired(Sequence),
 }
 
@@ -72,8 +110,12 @@ pub(crate) struct Session<'a, T: Config> {
     opened_with: usize,
     /// Orders this session took in, those that left again included.
     new: Vec<(MarketId, Sequence)>,
-    /// Triggers that were cancelled.
+    /// Triggers and TWAPs that were cancelled.
     disarmed: u32,
+    /// What a trigger that fired excluded.
+    dropped: Option<CancelledOrder<T::AccountId>>,
+    /// That was a trigger, whose key stays behind.
+    left_behind: bool,
     changed: bool,
 }
 
@@ -85,7 +127,7 @@ impl<'a, T: Config> Session<'a, T> {
     ) -> Result<Self, Error<T>> {
         let now = Pallet::<T>::now();
         let account = T::Ledger::account(of).ok_or(Error::<T>::NoAccount)?;
-        let named = operations.iter().filter_map(order_of).map(|o| o.market);
+        let named = operations.iter().flat_map(orders_of).map(|o| o.market);
         let held = account.positions.iter().map(|p| p.market);
         let ordered = account.orders.iter().map(|o| o.market);
         let wanted: BTreeSet<MarketId> = named.chain(held).chain(ordered).collect();
@@ -112,6 +154,8 @@ impl<'a, T: Config> Session<'a, T> {
             shrunk: Vec::new(),
             new: Vec::new(),
             disarmed: 0,
+            dropped: None,
+            left_behind: false,
             changed: false,
         }
     }
@@ -119,7 +163,7 @@ impl<'a, T: Config> Session<'a, T> {
     /// Carries out one operation; an error changes nothing.
     pub fn apply(&mut self, operation: &Operation) -> Result<Accepted, OrderError> {
         let done = match operation {
-            Operation::Place(order) => self.place(order, Source::New).map(Accepted::Placed),
+            Operation::Place(order) => self.place(order, None, Source::New).map(Accepted::Placed),
             Operation::Cancel(target) => self.cancel(*target),
             Operation::Amend {
                 target,
@@ -128,6 +172,12 @@ impl<'a, T: Config> Session<'a, T> {
             } => self.amend(*target, *price, *lots),
             Operation::CancelAll { market } => self.cancel_all(*market),
             Operation::PlaceTrigger(terms) => self.arm(terms).map(Accepted::Armed),
+            Operation::PlaceIceberg { order, display } => self
+                .place(order, Some(*display), Source::New)
+                .map(Accepted::Placed),
+            Operation::PlacePair { first, second } => self.pair(first, second),
+            Operation::PlaceTwap(terms) => self.schedule(terms).map(Accepted::Scheduled),
+            Operation::PlacePegged(terms) => self.peg(terms).map(Accepted::Placed),
         }?;
         self.changed = true;
         Ok(done)
@@ -145,10 +195,29 @@ impl<'a, T: Config> Session<'a, T> {
         }
     }
 
-    /// Takes in the order of a trigger that fired, which is no longer in the account; one that only reduces is cut to the position.
+    /// Takes in the order of a trigger that fired, which is no longer in the account. What it excludes leaves first, with its margin;
+    /// if the order is refused that stands, by itself from now on.
     pub fn take_in(&mut self, trigger: &Trigger) -> Result<(), OrderError> {
         self.changed = true;
-        let mut order = trigger.terms.order;
+        let order = trigger.terms.order;
+        let Some(twin) = self.orders.part(trigger.sequence) else {
+            return self.enter(order, trigger.sequence);
+        };
+        let before = (self.account.clone(), self.orders.clone());
+        let entered = self
+            .drop_excluded(twin)
+            .and_then(|()| self.enter(order, trigger.sequence));
+        if entered.is_err() {
+            (self.account, self.orders) = before;
+            self.shrunk.clear();
+            self.dropped = None;
+            self.left_behind = false;
+        }
+        entered
+    }
+
+    /// Takes in an order under a number that it has; one that only reduces is cut to the position.
+    fn enter(&mut self, mut order: NewOrder, sequence: Sequence) -> Result<(), OrderError> {
         if order.reduce_only {
             let held = self.account.lots(order.market);
             let reducible = match order.side {
@@ -158,14 +227,92 @@ impl<'a, T: Config> Session<'a, T> {
             order.lots = order.lots.min(reducible.unsigned_abs());
             ensure!(order.lots > 0, OrderError::NothingToReduce);
         }
-        let fired = Source::Fired(trigger.sequence);
-        self.place(&order, fired).map(|_| ())
+        self.place(&order, None, Source::Fired(sequence))
+            .map(|_| ())
     }
 
-    /// Writes what changed.
-    pub fn close(self) {
+    /// Takes out the order or trigger that a trigger excludes as it fires.
+    fn drop_excluded(&mut self, sequence: Sequence) -> Result<(), OrderError> {
+        let of_lots = |lots| CancelledOrder {
+            account: self.of.clone(),
+            sequence,
+            lots,
+            reason: CancelReason::OtherExecuted,
+        };
+        if let Some(at) = self.orders.find(OrderTarget::Sequence(sequence)) {
+            let order = *self.orders.open.get(at).ok_or(OrderError::NoSuchOrder)?;
+            self.dropped = Some(of_lots(order.lots));
+            release(&mut self.account, &order, order.lots, order.reserve)?;
+            self.orders.open.remove(at);
+            self.shrunk.push((order, 0));
+            return Ok(());
+        }
+        let triggers = &mut self.account.triggers;
+        let at = triggers.iter().position(|t| t.sequence == sequence);
+        let trigger = triggers.remove(at.ok_or(OrderError::NoSuchOrder)?);
+        self.dropped = Some(of_lots(trigger.terms.order.lots));
+        self.left_behind = true;
+        Ok(())
+    }
+
+    /// Brings what a TWAP is to bring in this block, and enters its next one into the index. `None` if the account has no such TWAP.
+    pub fn step(&mut self, sequence: Sequence) -> Option<(MarketId, Step)> {
+        let slice = self.orders.get(sequence).map(|waiting| waiting.lots);
+        let now = self.now;
+        let twap = self.orders.twap_mut(sequence)?;
+        self.changed = true;
+        let (terms, left) = (twap.terms, twap.left);
+        let market = terms.order.market;
+        let Some((lots, next)) = twap.step(now) else {
+            self.orders.end(sequence);
+            let rest = left.saturating_sub(slice.unwrap_or(0));
+            return Some((market, Step::Over(rest)));
+        };
+        twap.due = next;
+        Due::<T>::insert(due::slice_of(self.of, twap), ());
+        if lots == 0 || slice.is_some() {
+            return Some((market, Step::Nothing));
+        }
+        let order = NewOrder {
+            lots,
+            ..terms.order
+        };
+        Some((market, Step::Slice(self.enter(order, sequence))))
+    }
+
+    /// Looks at what a pegged order follows, moves it if that moved, and enters the next look into the index. Whether it moved; `None` if the
+    /// account has no such order.
+    pub fn follow(&mut self, sequence: Sequence) -> Option<bool> {
+        let at = self.orders.find(OrderTarget::Sequence(sequence))?;
+        let peg = self.orders.peg_mut(sequence)?;
+        peg.due = self.now.saturating_add(1);
+        let peg = *peg;
+        self.changed = true;
+        Due::<T>::insert(due::look_of(self.of, &peg), ());
+        let order = self.orders.open.get_mut(at)?;
+        let market = self.view.market(order.market);
+        let market = market.ok().filter(|market| due::are_moved(market));
+        let limit = market.and_then(|market| {
+            due::limit_of::<T>(market, order.side, &peg, Some(order.ticks)).ok()
+        });
+        let Some(ticks) = limit.filter(|ticks| *ticks != order.ticks) else {
+            return Some(false);
+        };
+        let before = *order;
+        order.ticks = ticks;
+        // One that waits for its market is noted there, and is new already.
+        if before.place != Place::Intake {
+            (order.place, order.block) = (Place::Intake, self.now);
+            self.shrunk.push((before, 0));
+            self.new.push((before.market, sequence));
+        }
+        Some(true)
+    }
+
+    /// Writes what changed. Returns what a trigger that fired excluded.
+    pub fn close(self) -> Option<CancelledOrder<T::AccountId>> {
         if !self.changed {
-            return;
+            return None;
         }
         let Self {
             of,
@@ -173,8 +320,11 @@ impl<'a, T: Config> Session<'a, T> {
             orders,
             shrunk,
             new,
+            dropped,
+            left_behind,
             ..
         } = self;
+        triggers::count_unowned::<T>(left_behind.into());
         account.open = orders.to_bytes();
         T::Ledger::write_orders(of, account);
         let mut notes = Notes::<T>::default();
@@ -185,13 +335,14 @@ impl<'a, T: Config> Session<'a, T> {
             notes.came_in(of, market, sequence);
         }
         notes.leave();
-        if orders.open.is_empty() && !orders.is_empty() {
+        if orders.open.is_empty() && orders.is_of_this_block() {
             Emptied::<T>::append(of);
         }
+        dropped
     }
 
-    /// Takes in a new order.
-    fn place(&mut self, order: &NewOrder, source: Source) -> Result<Sequence, OrderError> {
+    /// The market of an order that may come in.
+    fn market_of(&self, order: &NewOrder) -> Result<&MarketView, OrderError> {
         ensure!(
             self.account.standing == Standing::Good,
             OrderError::NotTrading
@@ -200,8 +351,25 @@ impl<'a, T: Config> Session<'a, T> {
         ensure!(market.status.allows_matching(), OrderError::MarketHalted);
         ensure!(market.mark.into_inner() > 0, OrderError::NoPrice);
         ensure!(order.lots > 0, OrderError::ZeroLots);
+        Ok(market)
+    }
+
+    /// Takes in a new order, which shows no more than `display`.
+    fn place(
+        &mut self,
+        order: &NewOrder,
+        display: Option<Lots>,
+        source: Source,
+    ) -> Result<Sequence, OrderError> {
+        let market = self.market_of(order)?;
         let (ticks, time_in_force) = self.terms(order, market)?;
         self.ensure_room(order, source)?;
+        if let Some(display) = display {
+            self.ensure_displayable(order, time_in_force, display, market, ticks)?;
+            if matches!(source, Source::New) {
+                self.orders.ensure_arrangeable()?;
+            }
+        }
 
         let fees = self.view.fee_tier(self.account.fee_tier);
         let reserve = order_reserve(market, fees, order.side, order.lots, ticks)?;
@@ -224,9 +392,12 @@ impl<'a, T: Config> Session<'a, T> {
         }
 
         let replaced = match source {
-            Source::Amended(at) => self.orders.open.get(at).copied(),
+            Source::Amended(at) => self.orders.open.get(at),
             _ => None,
         };
+        let replaced = replaced.map(|old| self.orders.whole(old)).transpose()?;
+        let shown = display.unwrap_or(order.lots);
+        let held_for_shown = share(reserve, shown, order.lots)?;
         let held = self.account.orders.clone();
         let sequence = self
             .hold(order, ticks, reserve, replaced.as_ref())
@@ -241,8 +412,8 @@ impl<'a, T: Config> Session<'a, T> {
             client_id: order.client_id,
             side: order.side,
             ticks,
-            lots: order.lots,
-            reserve,
+            lots: shown,
+            reserve: held_for_shown,
             block: self.now,
             time_in_force,
             reduce_only: order.reduce_only,
@@ -252,6 +423,16 @@ impl<'a, T: Config> Session<'a, T> {
         if let (Source::Amended(at), Some(old)) = (source, replaced) {
             self.shrunk.push((old, 0));
             self.orders.open.remove(at);
+            self.orders.hide(old.sequence, 0, 0);
+            self.orders.renumber(old.sequence, sequence);
+        }
+        if let Some(display) = display {
+            self.orders.arrange(Arrangement::Hidden {
+                sequence,
+                display,
+                lots: order.lots.saturating_sub(shown),
+                reserve: reserve.saturating_sub(held_for_shown),
+            })?;
         }
         // Room was checked, and a trigger kept its own.
         let open = &mut self.orders.open;
@@ -268,14 +449,7 @@ impl<'a, T: Config> Session<'a, T> {
     /// Takes in a trigger. It holds no margin until it fires; what can be known of its order now is checked now.
     fn arm(&mut self, terms: &NewTrigger) -> Result<Sequence, OrderError> {
         let order = &terms.order;
-        ensure!(
-            self.account.standing == Standing::Good,
-            OrderError::NotTrading
-        );
-        let market = self.view.market(order.market)?;
-        ensure!(market.status.allows_matching(), OrderError::MarketHalted);
-        ensure!(market.mark.into_inner() > 0, OrderError::NoPrice);
-        ensure!(order.lots > 0, OrderError::ZeroLots);
+        let market = self.market_of(order)?;
         ensure!(terms.ticks > 0, OrderError::ZeroPrice);
         let (ticks, _) = self.terms(order, market)?;
         if let Some(block) = terms.expires {
@@ -309,6 +483,138 @@ impl<'a, T: Config> Session<'a, T> {
             .map_err(|_| OrderError::TooManyTriggers)?;
         triggers::arm::<T>(self.of, &trigger);
         self.orders.new = self.orders.new.saturating_add(1);
+        Ok(sequence)
+    }
+
+    /// An iceberg rests, and shows a part that is worth an order.
+    fn ensure_displayable(
+        &self,
+        order: &NewOrder,
+        time_in_force: TimeInForce,
+        display: Lots,
+        market: &MarketView,
+        ticks: Ticks,
+    ) -> Result<(), OrderError> {
+        let rests = !matches!(
+            time_in_force,
+            TimeInForce::ImmediateOrCancel | TimeInForce::FillOrKill
+        );
+        ensure!(rests, OrderError::Contradiction);
+        ensure!(display > 0 && display < order.lots, OrderError::BadDisplay);
+        ensure_worth(&self.account, market, order.side, display, ticks, false)
+    }
+
+    /// Takes in two that exclude each other, or none of them.
+    fn pair(&mut self, first: &Leg, second: &NewTrigger) -> Result<Accepted, OrderError> {
+        let (order, expires) = match first {
+            Leg::Order(order) => (order, true),
+            Leg::Trigger(trigger) => (&trigger.order, trigger.expires.is_some()),
+        };
+        ensure!(order.market == second.order.market, OrderError::PairApart);
+        ensure!(
+            expires && second.expires.is_some(),
+            OrderError::PairWithoutExpiry
+        );
+        self.orders.ensure_arrangeable()?;
+        let before = (self.account.clone(), self.orders.clone());
+        let one = match first {
+            Leg::Order(order) => self.place(order, None, Source::New),
+            Leg::Trigger(trigger) => self.arm(trigger),
+        }?;
+        match self.arm(second) {
+            Ok(other) => {
+                self.orders.arrange(Arrangement::Pair(one, other))?;
+                Ok(Accepted::Paired(one, other))
+            }
+            Err(error) => {
+                let armed = self.account.triggers.iter().find(|t| t.sequence == one);
+                armed
+                    .into_iter()
+                    .for_each(|trigger| triggers::disarm::<T>(self.of, trigger));
+                (self.account, self.orders) = before;
+                self.new.retain(|(_, sequence)| *sequence != one);
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes in an order in slices. It holds no margin: each slice does as it comes in, the first in this block's close.
+    fn schedule(&mut self, terms: &NewTwap) -> Result<Sequence, OrderError> {
+        let order = &terms.order;
+        let market = self.market_of(order)?;
+        let (ticks, time_in_force) = self.terms(order, market)?;
+        ensure!(
+            time_in_force == TimeInForce::ImmediateOrCancel,
+            OrderError::Contradiction
+        );
+        let least = order.lots.checked_div(terms.slices.into()).unwrap_or(0);
+        ensure!(
+            terms.slices > 1 && terms.interval > 0 && least > 0,
+            OrderError::BadSchedule
+        );
+        ensure!(
+            terms.span() <= T::MaxExpiry::get(),
+            OrderError::ExpiryTooFar
+        );
+        self.ensure_room(order, Source::New)?;
+        self.orders.ensure_arrangeable()?;
+        ensure_worth(&self.account, market, order.side, order.lots, ticks, false)?;
+        ensure_worth(&self.account, market, order.side, least, ticks, false)?;
+        let sequence = self.number()?;
+        let twap = Twap {
+            sequence,
+            tie: triggers::tie::<T>(self.of, sequence),
+            start: self.now,
+            due: self.now,
+            left: order.lots,
+            terms: *terms,
+        };
+        self.orders.arrange(Arrangement::Twap(twap))?;
+        Due::<T>::insert(due::slice_of(self.of, &twap), ());
+        self.orders.new = self.orders.new.saturating_add(1);
+        Ok(sequence)
+    }
+
+    /// Takes in an order whose limit follows a price, held as if it were at its worst; it meets the market at the limit of this block's
+    /// close.
+    fn peg(&mut self, terms: &NewPegged) -> Result<Sequence, OrderError> {
+        let order = &terms.order;
+        let OrderPrice::Limit(worst) = order.price else {
+            return Err(OrderError::BadPeg);
+        };
+        ensure!(
+            order.time_in_force == TimeInForce::PostOnly,
+            OrderError::BadPeg
+        );
+        self.orders.ensure_arrangeable()?;
+        let market = self.market_of(order)?;
+        let mut peg = Peg {
+            sequence: 0,
+            tie: 0,
+            due: self.now,
+            worst,
+            anchor: terms.anchor,
+            offset: terms.offset,
+        };
+        let ticks = due::limit_of::<T>(market, order.side, &peg, None)?;
+        // Worth an order where it is, and where it is held.
+        ensure_worth(
+            &self.account,
+            market,
+            order.side,
+            order.lots,
+            ticks,
+            order.reduce_only,
+        )?;
+        let sequence = self.place(order, None, Source::New)?;
+        peg.sequence = sequence;
+        peg.tie = triggers::tie::<T>(self.of, sequence);
+        self.orders.arrange(Arrangement::Peg(peg))?;
+        Due::<T>::insert(due::look_of(self.of, &peg), ());
+        let at = self.orders.find(OrderTarget::Sequence(sequence));
+        if let Some(order) = at.and_then(|at| self.orders.open.get_mut(at)) {
+            order.ticks = ticks;
+        }
         Ok(sequence)
     }
 
@@ -401,15 +707,15 @@ impl<'a, T: Config> Session<'a, T> {
             Source::Amended(_) => {}
             Source::New => {
                 let id = order.client_id;
-                let (open, triggers) = (&self.orders.open, &self.account.triggers);
-                let taken = open.iter().any(|o| o.client_id == id)
+                let triggers = &self.account.triggers;
+                let taken = self.orders.has_client(id)
                     || triggers.iter().any(|t| t.terms.order.client_id == id);
                 ensure!(!taken, OrderError::DuplicateClientId);
                 ensure!(
                     !self.orders.was_cancelled(id),
                     OrderError::ClientIdCancelled
                 );
-                let open = open.len().saturating_add(triggers.len());
+                let open = self.orders.places().saturating_add(triggers.len());
                 ensure!(
                     u32::try_from(open).is_ok_and(|n| n < MAX_OPEN_ORDERS),
                     OrderError::TooManyOrders
@@ -451,14 +757,19 @@ impl<'a, T: Config> Session<'a, T> {
         price: Option<Ticks>,
         lots: Option<Lots>,
     ) -> Result<Accepted, OrderError> {
-        if self.trigger(target).is_some() {
+        if self.trigger(target).is_some() || self.orders.find_twap(target).is_some() {
             return Err(OrderError::TriggerNotAmended);
         }
         let at = self.orders.find(target).ok_or(OrderError::NoSuchOrder)?;
         let old = *self.orders.open.get(at).ok_or(OrderError::NoSuchOrder)?;
-        let (ticks, lots) = (price.unwrap_or(old.ticks), lots.unwrap_or(old.lots));
         ensure!(
-            (ticks, lots) != (old.ticks, old.lots),
+            self.orders.pegs().all(|peg| peg.sequence != old.sequence),
+            OrderError::TriggerNotAmended
+        );
+        let whole = self.orders.whole(&old)?;
+        let (ticks, lots) = (price.unwrap_or(old.ticks), lots.unwrap_or(whole.lots));
+        ensure!(
+            (ticks, lots) != (old.ticks, whole.lots),
             OrderError::NothingToChange
         );
         ensure!(
@@ -466,7 +777,7 @@ impl<'a, T: Config> Session<'a, T> {
             OrderError::NotTrading
         );
         ensure!(lots > 0, OrderError::ZeroLots);
-        if ticks != old.ticks || lots > old.lots {
+        if ticks != old.ticks || lots > whole.lots {
             let order = NewOrder {
                 market: old.market,
                 client_id: old.client_id,
@@ -477,8 +788,11 @@ impl<'a, T: Config> Session<'a, T> {
                 reduce_only: old.reduce_only,
                 self_trade_prevention: old.self_trade,
             };
+            // One that would show all of itself is an iceberg no longer.
+            let display = self.orders.display(old.sequence);
+            let display = display.filter(|display| *display < lots);
             let amended = Source::Amended(at);
-            return self.place(&order, amended).map(Accepted::Placed);
+            return self.place(&order, display, amended).map(Accepted::Placed);
         }
 
         let market = self.view.market(old.market)?;
@@ -491,14 +805,25 @@ impl<'a, T: Config> Session<'a, T> {
             ticks,
             old.reduce_only,
         )?;
-        let gone = old.lots.checked_sub(lots).ok_or(OrderError::OutOfRange)?;
+        // What is hidden goes first.
+        let gone = whole.lots.checked_sub(lots).ok_or(OrderError::OutOfRange)?;
+        let (hidden, held) = self.orders.hidden(old.sequence);
+        let from_hidden = gone.min(hidden);
+        let from_shown = gone.saturating_sub(from_hidden);
+        let held_for_gone = share(held, from_hidden, hidden)?;
         let mut smaller = old;
-        let reserve = smaller.take(gone)?;
+        let reserve = smaller.take(from_shown)?;
+        let rest = sub(held, held_for_gone)?;
+        let reserve = add(reserve, held_for_gone)?;
         release(&mut self.account, &old, gone, reserve)?;
-        if let Some(slot) = self.orders.open.get_mut(at) {
-            *slot = smaller;
+        let hidden = hidden.saturating_sub(from_hidden);
+        self.orders.hide(old.sequence, hidden, rest);
+        if from_shown > 0 {
+            if let Some(slot) = self.orders.open.get_mut(at) {
+                *slot = smaller;
+            }
+            self.shrunk.push((old, smaller.lots));
         }
-        self.shrunk.push((old, lots));
         Ok(Accepted::Reduced)
     }
 
@@ -518,6 +843,7 @@ impl<'a, T: Config> Session<'a, T> {
         let sequence = order
             .map(|o| o.sequence)
             .or_else(|| self.trigger(target))
+            .or_else(|| self.orders.find_twap(target))
             .ok_or(OrderError::NoSuchOrder)?;
         self.cancel_where(|_, number| number == sequence)
     }
@@ -526,44 +852,82 @@ impl<'a, T: Config> Session<'a, T> {
         self.cancel_where(|id, _| market.is_none_or(|m| id == m))
     }
 
-    /// Cancels the orders and triggers whose market and number are `meant`.
+    /// Cancels the orders, triggers and TWAPs whose market and number are `meant`, with what these exclude.
     fn cancel_where(
         &mut self,
         meant: impl Fn(MarketId, Sequence) -> bool,
     ) -> Result<Accepted, OrderError> {
-        let leaving: Vec<Locator> = self
-            .orders
-            .open
-            .iter()
-            .filter(|o| meant(o.market, o.sequence))
-            .copied()
+        let open = self.orders.open.iter().map(|o| (o.market, o.sequence));
+        let triggers = self.account.triggers.iter();
+        let triggers = triggers.map(|t| (t.terms.order.market, t.sequence));
+        let twaps = self.orders.twaps();
+        let twaps = twaps.map(|t| (t.terms.order.market, t.sequence));
+        let all = open.chain(triggers).chain(twaps);
+        let mut leaving: BTreeSet<Sequence> = all
+            .filter(|(market, sequence)| meant(*market, *sequence))
+            .map(|(_, sequence)| sequence)
             .collect();
+        let excluded: Vec<_> = leaving
+            .iter()
+            .filter_map(|sequence| self.orders.twin(*sequence))
+            .collect();
+        leaving.extend(excluded);
+
+        let leaves = |sequence: Sequence| leaving.contains(&sequence);
         let held = self.account.orders.clone();
-        let mut leave = leaving.iter();
-        leave
-            .try_for_each(|order| release(&mut self.account, order, order.lots, order.reserve))
-            .inspect_err(|_| self.account.orders = held)?;
-        self.orders.open.retain(|o| !meant(o.market, o.sequence));
-        for order in &leaving {
+        let mut orders = Vec::new();
+        for order in self.orders.open.iter().filter(|o| leaves(o.sequence)) {
+            let released = self.orders.whole(order).map_err(OrderError::from);
+            let released = released
+                .and_then(|whole| release(&mut self.account, &whole, whole.lots, whole.reserve));
+            if let Err(error) = released {
+                self.account.orders = held;
+                return Err(error);
+            }
+            orders.push(*order);
+        }
+        self.orders.open.retain(|o| !leaves(o.sequence));
+        let mut disarmed = 0u32;
+        for order in orders {
             self.orders.remember_cancelled(order.client_id);
-            self.shrunk.push((*order, 0));
+            self.orders.hide(order.sequence, 0, 0);
+            if let Some(peg) = self.orders.unpeg(order.sequence) {
+                Due::<T>::remove(due::look_of(self.of, &peg));
+                disarmed = disarmed.saturating_add(1);
+            }
+            self.shrunk.push((order, 0));
         }
         let (of, orders) = (self.of, &mut self.orders);
-        let before = self.account.triggers.len();
         self.account.triggers.retain(|trigger| {
-            let stays = !meant(trigger.terms.order.market, trigger.sequence);
+            let stays = !leaves(trigger.sequence);
             if !stays {
                 triggers::disarm::<T>(of, trigger);
                 orders.remember_cancelled(trigger.terms.order.client_id);
+                disarmed = disarmed.saturating_add(1);
             }
             stays
         });
-        let disarmed = before.saturating_sub(self.account.triggers.len());
-        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        self.disarmed = self.disarmed.saturating_add(count(disarmed));
-        Ok(Accepted::Cancelled(count(
-            leaving.len().saturating_add(disarmed),
-        )))
+        let twaps: Vec<Twap> = orders
+            .twaps()
+            .filter(|t| leaves(t.sequence))
+            .copied()
+            .collect();
+        for twap in twaps {
+            Due::<T>::remove(due::slice_of(of, &twap));
+            orders.end(twap.sequence);
+            // Its slice may have been among the orders.
+            if !orders.was_cancelled(twap.terms.order.client_id) {
+                orders.remember_cancelled(twap.terms.order.client_id);
+            }
+            disarmed = disarmed.saturating_add(1);
+        }
+        for sequence in &leaving {
+            orders.part(*sequence);
+        }
+        self.disarmed = self.disarmed.saturating_add(disarmed);
+        Ok(Accepted::Cancelled(
+            u32::try_from(leaving.len()).unwrap_or(u32::MAX),
+        ))
     }
 }
 

@@ -11,21 +11,25 @@
 //! - `Orders`: an account's open orders, the single truth about each; the public id (account, sequence) leads there.
 //! - `Intake`: per market, notes of this block: which orders came in, which pages were touched. `Waiting` counts what an earlier
 //!   close left there.
-//! - `Pages`: the resting orders as matching reads them, 64 to a page, found by market, side and tick group.
+//! - `Pages`: the resting orders as matching reads them, 32 to a page, found by market, side and tick group.
 //! - `Directories`: per side, which groups there are and how full their pages; written only in the close.
 //! - `Quotes`: best and impact prices after the last close that changed a book.
 //! - `Expiries`: orders by block of expiry, in pages.
 //! - `Armed`: triggers in the order in which a mark reaches them, a key each; `Reaches`: what marks have reached and is still to be
 //!   worked off. The triggers themselves lie in their account, beside its orders.
+//! - `Due`: orders in slices (TWAPs) by the block of their next slice, and pegged orders by that of the next look at what they follow, a
+//!   key each. These themselves lie with their account's open orders.
 //!
 //! | file | what |
 //! |---|---|
 //! | [`types`] | what is stored and reported, and why operations are refused |
 //! | `intake` | one extrinsic's operations on one account |
+//! | [`arrangements`] | icebergs, pairs, TWAPs and pegs: what of them lies with an account's orders |
 //! | [`book`] | tick groups, pages, directories |
 //! | `changes` | open orders that fill or leave in a close |
 //! | [`close`] | load, match, commit |
 //! | `triggers` | stops and take-profits: their index, and firing |
+//! | `due` | TWAPs and pegged orders: their index, and what is due |
 //! | `rested` | rested quotes, depth and levels |
 //! | `upkeep` | expiries, evictions and halted intake |
 //! | `try_state` | the equalities |
@@ -45,14 +49,17 @@
 
 extern crate alloc;
 
+pub mod arrangements;
 #[cfg(any(feature = "runtime-benchmarks", test))]
 mod benchmarking;
 pub mod book;
 mod changes;
 pub mod close;
+mod due;
 mod intake;
 #[cfg(test)]
 mod mock;
+mod page;
 mod rested;
 #[cfg(test)]
 mod tests;
@@ -99,11 +106,12 @@ pub trait BenchmarkHelper<AccountId> {
 #[frame_support::pallet]
 pub mod pallet {
     use crate::{
-        intake::{order_of, Held, Session},
+        intake::{armed_by, orders_of, Held, Session},
         types::{
-            Accepted, AccountOrders, CancelledOrder, Directory, FiredTrigger, Levels, MaxReaches,
-            Note, OrderError, Page, PageKey, Quotes, Reach, TriggerKey, Upkept, FILL_OR_KILL_READS,
-            GROUP_ORDERS, MAX_CANCELLED, MAX_WAITING, POSITION_READS, WAITING_READS,
+            Accepted, AccountOrders, CancelledOrder, Directory, DueKey, FiredTrigger, Levels,
+            MaxReaches, Note, OrderError, Page, PageKey, Quotes, Reach, TriggerKey, Upkept,
+            FILL_OR_KILL_READS, GROUP_ORDERS, MAX_CANCELLED, MAX_WAITING, POSITION_READS,
+            WAITING_READS,
         },
         weights::WeightInfo,
         Novating,
@@ -113,8 +121,8 @@ pub mod pallet {
     use frame_system::pallet_prelude::*;
     use novate_types::{
         AccountRef, BlockNumber, CurrentView, Ledger, MarketId, Operation, RiskModel, Sequence,
-        Side, SubaccountId, TimeInForce, MAX_HOLDINGS, MAX_OPEN_ORDERS, MAX_OPERATIONS,
-        MAX_TRIGGERS,
+        Side, SubaccountId, TimeInForce, MAX_ARRANGEMENTS, MAX_HOLDINGS, MAX_OPEN_ORDERS,
+        MAX_OPERATIONS, MAX_TRIGGERS,
     };
 
     #[pallet::pallet]
@@ -241,7 +249,11 @@ pub mod pallet {
         TriggerKey<T::AccountId>,
     >;
 
-    /// Keys of [`Armed`] whose trigger left with its account's liquidation.
+    /// TWAPs by block of their next slice, then pegged orders by block of the next look at what they follow.
+    #[pallet::storage]
+    pub type Due<T: Config> = StorageMap<_, Identity, DueKey<T::AccountId>, ()>;
+
+    /// Keys of [`Armed`] and [`Due`] whose trigger, TWAP or pegged order left in a close.
     #[pallet::storage]
     pub type Unowned<T: Config> = StorageValue<_, u32, ValueQuery>;
 
@@ -267,11 +279,12 @@ pub mod pallet {
             /// Which, how much of them, and why.
             orders: Vec<CancelledOrder<T::AccountId>>,
         },
-        /// The mark reached triggers of a market: their orders are in this close's match, or were refused. At most 512 an event.
+        /// The mark reached triggers of a market, or slices of TWAPs were due: their orders are in this close's match, or were refused.
+        /// At most 512 an event.
         Fired {
             /// The market.
             market: MarketId,
-            /// Which, in the order in which they fired, and what became of each.
+            /// Which, in the order in which they fired, slices last, and what became of each.
             triggers: Vec<FiredTrigger<T::AccountId>>,
         },
     }
@@ -317,6 +330,14 @@ pub mod pallet {
                 Self::most_of_trigger().ref_time() <= T::Novating::least_for_triggers(),
                 "the largest account's trigger would never fire"
             );
+            assert!(
+                Self::most_of_slice().ref_time() <= T::Novating::least_for_triggers(),
+                "the largest account's slice would never come in"
+            );
+            assert!(
+                Self::most_of_look().ref_time() <= T::Novating::least_for_triggers(),
+                "the largest account's pegged order would never move"
+            );
         }
 
         #[cfg(feature = "try-runtime")]
@@ -336,7 +357,8 @@ pub mod pallet {
         /// Operations act in their order and succeed or fail one by one; a failed one changes nothing. New orders meet the market
         /// at this block's close; cancels and smaller sizes act at once. What an account's orders need is held against its initial
         /// margin from here on. A trigger holds nothing until the mark reaches its level, at this block's close or a later one, and
-        /// is a new order then; it pays as one now.
+        /// is a new order then; it pays as one now. So does an order in slices, whose slices come in with this block's close and later
+        /// ones. A pegged order moves in closes to come. A cancel takes what the order excludes with it.
         ///
         /// ## Errors
         /// - [`Error::NoAccount`]: the owner never deposited into `sub`.
@@ -423,19 +445,32 @@ pub mod pallet {
         /// What this pallet's part of a close costs at most, with `markets` listed: for whoever reserves it at the block's start. What
         /// executes in it is clearing's, with what triggers that fire cost, and new orders prepay their part.
         pub fn close_weight(markets: u32) -> Weight {
-            // Reading stops after the group in which the bound is reached, which may hold reduce-only orders alone. And a further run
-            // of the match that reaches it may look at all that was read of both sides.
-            let read = T::LoadLimit::get().saturating_add(GROUP_ORDERS);
-            let reads = GROUP_ORDERS
-                .saturating_mul(POSITION_READS.saturating_add(1))
-                .saturating_add(read.saturating_mul(2))
-                .saturating_add(T::BlockReads::get());
+            let reads = Self::reads_beyond().saturating_add(T::BlockReads::get());
             let times = |weight: Weight, n: u32| weight.saturating_mul(u64::from(n));
             times(T::WeightInfo::match_market(), markets)
                 .saturating_add(times(T::WeightInfo::read(), reads))
                 .saturating_add(T::WeightInfo::housekeep(T::UpkeepPages::get(), markets))
                 .saturating_add(T::WeightInfo::triggers(markets))
                 .saturating_add(times(T::WeightInfo::expire(), T::ExpiringTriggers::get()))
+        }
+
+        /// Orders that a match may read beyond [`Config::BlockReads`]. Reading stops after the group in which the bound is reached, which may
+        /// hold reduce-only orders alone. And a further run of the match that reaches it may look at all that was read of both sides.
+        fn reads_beyond() -> u32 {
+            let read = T::LoadLimit::get().saturating_add(GROUP_ORDERS);
+            GROUP_ORDERS
+                .saturating_mul(POSITION_READS.saturating_add(1))
+                .saturating_add(read.saturating_mul(2))
+        }
+
+        /// What is left of [`Pallet::close_weight`] once all markets but so many have matched, and nothing else of the close can use: what
+        /// is left of [`Config::BlockReads`] housekeeping may.
+        pub fn unmatched(markets: u32) -> Weight {
+            let beyond = Reads::<T>::get().saturating_sub(T::BlockReads::get());
+            let unread = Self::reads_beyond().saturating_sub(beyond);
+            T::WeightInfo::match_market()
+                .saturating_mul(markets.into())
+                .saturating_add(T::WeightInfo::read().saturating_mul(unread.into()))
         }
 
         /// What this pallet's part of the close that is at its end took, in which so many markets matched. To be asked once a close.
@@ -464,8 +499,8 @@ pub mod pallet {
         /// What operations may cost at most: a sweep cancels what can be open.
         pub(crate) fn weight_of(operations: &[Operation]) -> Weight {
             let of_kind = |is: fn(&Operation) -> bool| count(operations.iter().filter(|o| is(o)));
-            let armed = of_kind(|o| matches!(o, Operation::PlaceTrigger(_)));
-            let placed = of_kind(|o| matches!(o, Operation::Place(_))).saturating_add(armed);
+            let armed: u32 = operations.iter().map(armed_by).sum();
+            let placed = count(operations.iter().flat_map(orders_of));
             let amends = of_kind(|o| matches!(o, Operation::Amend { .. }));
             let cancels = of_kind(|o| matches!(o, Operation::Cancel(_)));
             let sweeps = of_kind(|o| matches!(o, Operation::CancelAll { .. }));
@@ -476,8 +511,13 @@ pub mod pallet {
                     .saturating_add(sweeps),
             };
             let places = placed.saturating_add(amends);
-            let left = cancels.saturating_add(swept);
-            let disarmed = left.min(MAX_TRIGGERS.saturating_add(armed));
+            // Each may be one of a pair.
+            let left = cancels.saturating_mul(2).saturating_add(swept);
+            let disarmed = left.min(
+                MAX_TRIGGERS
+                    .saturating_add(MAX_ARRANGEMENTS)
+                    .saturating_add(armed),
+            );
             T::WeightInfo::orders(places, left.saturating_add(amends), MAX_OPEN_ORDERS)
                 .saturating_add(Self::arming(armed, disarmed))
                 .saturating_add(Self::novating(operations, places, MAX_HOLDINGS))
@@ -496,7 +536,7 @@ pub mod pallet {
             if places == 0 {
                 return Weight::zero();
             }
-            let brought = || operations.iter().filter_map(order_of);
+            let brought = || operations.iter().flat_map(orders_of);
             let mut named: Vec<MarketId> = brought().map(|order| order.market).collect();
             named.sort_unstable();
             named.dedup();
@@ -517,6 +557,19 @@ pub mod pallet {
                 .saturating_add(T::Novating::order().saturating_mul(places.into()))
         }
 
+        /// What so many operations that come with the close itself cost at most ([`novate_types::OrderBook::order`]), their new orders'
+        /// execution in so many markets included.
+        pub fn close_operations(operations: u32, markets: u32) -> Weight {
+            let placed = T::WeightInfo::orders(operations, operations, MAX_OPEN_ORDERS);
+            let swept = T::WeightInfo::orders(0, MAX_OPEN_ORDERS, MAX_OPEN_ORDERS);
+            let further = u64::from(markets.saturating_sub(1));
+            placed
+                .max(swept)
+                .saturating_add(T::Novating::order().saturating_mul(operations.into()))
+                .saturating_add(T::Novating::party(MAX_HOLDINGS))
+                .saturating_add(T::Novating::party(1).saturating_mul(further))
+        }
+
         /// What an order pays for running its market's match again.
         pub(crate) fn further_runs(time_in_force: TimeInForce) -> Weight {
             match time_in_force {
@@ -533,28 +586,24 @@ pub mod pallet {
             outcomes: &[Result<Accepted, OrderError>],
             held: Held,
         ) -> Weight {
-            let mut places = 0u32;
+            let mut places = count(operations.iter().flat_map(orders_of));
             let mut changes = 0u32;
-            let mut armed = 0u32;
+            let armed: u32 = operations.iter().map(armed_by).sum();
             for (operation, outcome) in operations.iter().zip(outcomes) {
+                let found = match outcome {
+                    Ok(Accepted::Cancelled(orders)) => *orders,
+                    _ => 0,
+                };
                 match operation {
-                    Operation::Place(_) => places = places.saturating_add(1),
-                    Operation::PlaceTrigger(_) => {
-                        places = places.saturating_add(1);
-                        armed = armed.saturating_add(1);
-                    }
-                    Operation::Cancel(_) => changes = changes.saturating_add(1),
+                    Operation::Cancel(_) => changes = changes.saturating_add(found.max(1)),
                     Operation::Amend { .. } => {
                         places = places.saturating_add(1);
                         changes = changes.saturating_add(1);
                     }
                     Operation::CancelAll { .. } => {
-                        let found = match outcome {
-                            Ok(Accepted::Cancelled(orders)) => *orders,
-                            _ => 0,
-                        };
                         changes = changes.saturating_add(found).saturating_add(1);
                     }
+                    _ => {}
                 }
             }
             T::WeightInfo::orders(places, changes, held.open)

@@ -124,6 +124,9 @@ impl Ledger<AccountId> for MockLedger {
     ) -> Result<R, E> {
         Self::change(of, change)
     }
+    fn index(_: &Account, _: &RiskView) -> Result<Indexed, LedgerError> {
+        Ok(Indexed::default())
+    }
     fn write_orders(of: &Account, account: MarginAccount) {
         Self::put(of, &account);
     }
@@ -200,6 +203,7 @@ pub fn market(id: MarketId) -> MarketView {
         observed_at: 0,
         fresh: true,
         funding_index: 0,
+        short_funding_index: 0,
         imf: 50_000,
         mmf: 25_000,
         profit_credit: 1_000_000 * QUANTUMS,
@@ -467,4 +471,52 @@ fn under(prefix: Vec<u8>) -> Vec<(Vec<u8>, Vec<u8>)> {
         key = next;
     }
     found
+}
+
+/// An order of which `display` lots show.
+pub fn iceberg(order: NewOrder, display: Lots) -> Operation {
+    Operation::PlaceIceberg { order, display }
+}
+
+/// Submits two that exclude each other.
+pub fn pair(
+    owner: AccountId,
+    first: Leg,
+    second: NewTrigger,
+) -> Result<(Sequence, Sequence), OrderError> {
+    match operate(owner, Operation::PlacePair { first, second })? {
+        Accepted::Paired(one, other) => Ok((one, other)),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Submits an order in slices.
+pub fn schedule(owner: AccountId, twap: NewTwap) -> Result<Sequence, OrderError> {
+    match operate(owner, Operation::PlaceTwap(twap))? {
+        Accepted::Scheduled(sequence) => Ok(sequence),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Icebergs, pairs and TWAPs of an owner.
+pub fn arrangements(owner: AccountId) -> Vec<Arrangement> {
+    let orders = Pallet::<Test>::orders(&account(owner));
+    orders.arrangements.into_inner()
+}
+
+/// Signed lots that an owner holds in [`BTC`].
+pub fn lots_of(owner: AccountId) -> SignedLots {
+    MockLedger::account(&account(owner)).unwrap().lots(BTC)
+}
+
+/// A close, with the events of nothing before it.
+pub fn next_close() -> Closed {
+    System::reset_events();
+    close()
+}
+
+/// Lots and prices at which an owner's orders executed.
+pub fn fills_of(closed: &Closed, owner: AccountId) -> Vec<(Sequence, Lots, Ticks)> {
+    let own = closed.fills.iter().filter(|f| f.account.owner == owner);
+    own.map(|f| (f.sequence, f.lots, f.ticks)).collect()
 }

@@ -12,14 +12,16 @@
 //! **Margin.** A trigger holds none. When it fires it is a new order to intake's own check, at the marks of this close; the order
 //! is taken in, or it is cancelled by name. One that only reduces is cut to what there is to reduce.
 //!
-//! **Left behind.** Liquidation cancels an account's triggers in the account alone, as in a crash each key counts. Their keys are
-//! counted in `Unowned` and leave when a mark or their expiry reaches them.
+//! **Left behind.** Liquidation cancels an account's triggers in the account alone, as in a crash each key counts; so does a close in
+//! which the other one of a pair executes. Their keys are counted in `Unowned` and leave when a mark or their expiry reaches them.
 
 use crate::{
     changes::{deposit_cancelled, ORDERS_PER_EVENT},
     close::{matches, Ties},
     intake::Session,
-    types::{CancelledOrder, FiredTrigger, MaxReaches, Reach, TriggerKey, MAX_STEPS},
+    types::{
+        AccountOrders, CancelledOrder, FiredTrigger, MaxReaches, Reach, TriggerKey, MAX_STEPS,
+    },
     weights::WeightInfo,
     Armed, Config, Event, Novating, Pallet, Reaches, TriggerExpiries, Unowned,
 };
@@ -114,6 +116,19 @@ pub(crate) fn tie<T: Config>(of: &AccountRef<T::AccountId>, sequence: Sequence) 
     Ties::now::<T>().of(of, sequence)
 }
 
+/// Counts keys whose trigger or TWAP is no longer in its account.
+pub(crate) fn count_unowned<T: Config>(many: usize) {
+    if many > 0 {
+        let many = u32::try_from(many).unwrap_or(u32::MAX);
+        Unowned::<T>::mutate(|sum| *sum = sum.saturating_add(many));
+    }
+}
+
+/// A key was removed that its trigger or TWAP had left behind.
+pub(crate) fn found_unowned<T: Config>() {
+    Unowned::<T>::mutate(|sum| *sum = sum.saturating_sub(1));
+}
+
 /// Takes all triggers off an account, whose keys stay behind. Returns them as cancelled, by market.
 pub(crate) fn leave_behind<T: Config>(
     of: &AccountRef<T::AccountId>,
@@ -121,10 +136,7 @@ pub(crate) fn leave_behind<T: Config>(
     reason: CancelReason,
 ) -> Vec<(MarketId, CancelledOrder<T::AccountId>)> {
     let triggers = core::mem::take(&mut account.triggers);
-    if !triggers.is_empty() {
-        let many = u32::try_from(triggers.len()).unwrap_or(u32::MAX);
-        Unowned::<T>::mutate(|sum| *sum = sum.saturating_add(many));
-    }
+    count_unowned::<T>(triggers.len());
     let cancelled = |trigger: Trigger| {
         (
             trigger.terms.order.market,
@@ -134,7 +146,7 @@ pub(crate) fn leave_behind<T: Config>(
     triggers.into_iter().map(cancelled).collect()
 }
 
-fn as_cancelled<AccountId: Clone>(
+pub(crate) fn as_cancelled<AccountId: Clone>(
     of: &AccountRef<AccountId>,
     trigger: &Trigger,
     reason: CancelReason,
@@ -148,16 +160,16 @@ fn as_cancelled<AccountId: Clone>(
 }
 
 /// What became of triggers in a close, by market, to be said at its end.
-struct Told<AccountId> {
-    fired: BTreeMap<MarketId, Vec<FiredTrigger<AccountId>>>,
-    expired: BTreeMap<MarketId, Vec<CancelledOrder<AccountId>>>,
+pub(crate) struct Told<AccountId> {
+    pub fired: BTreeMap<MarketId, Vec<FiredTrigger<AccountId>>>,
+    pub left: BTreeMap<MarketId, Vec<CancelledOrder<AccountId>>>,
 }
 
 impl<AccountId> Default for Told<AccountId> {
     fn default() -> Self {
         Self {
             fired: BTreeMap::new(),
-            expired: BTreeMap::new(),
+            left: BTreeMap::new(),
         }
     }
 }
@@ -170,13 +182,14 @@ impl<AccountId: Clone> Told<AccountId> {
                 Pallet::<T>::deposit_event(Event::Fired { market, triggers });
             }
         }
-        for (market, orders) in self.expired {
+        for (market, orders) in self.left {
             deposit_cancelled::<T>(market, orders);
         }
     }
 }
 
-/// Notes what the marks of `view` have reached, and works off as much as `room` picoseconds are enough for. Returns what it used.
+/// Notes what the marks of `view` have reached, and works off as much as `room` picoseconds are enough for, then what slices are due.
+/// Returns what it used.
 pub(crate) fn fire<T: Config>(view: &RiskView, room: u64) -> u64 {
     let before = Reaches::<T>::get();
     let mut reaches = before.clone();
@@ -188,6 +201,8 @@ pub(crate) fn fire<T: Config>(view: &RiskView, room: u64) -> u64 {
         told: Told::default(),
     };
     reaches.retain(|reach| !close.work_off(reach));
+    // Stops come first: a slice that has no room is made up for.
+    close.do_what_is_due();
     if reaches.is_empty() {
         if !before.is_empty() {
             Reaches::<T>::kill();
@@ -263,13 +278,13 @@ fn first_from<T: Config>(market: MarketId, direction: Direction, rank: Ticks) ->
     (id == market.to_be_bytes() && way == direction).then(|| Ticks::from_be_bytes(found))
 }
 
-/// A close's firing of triggers.
-struct Firing<'a, T: Config> {
-    view: &'a RiskView,
-    now: BlockNumber,
+/// A close's firing of triggers, and its slices.
+pub(crate) struct Firing<'a, T: Config> {
+    pub view: &'a RiskView,
+    pub now: BlockNumber,
     /// Of its room, in picoseconds.
-    left: u64,
-    told: Told<T::AccountId>,
+    pub left: u64,
+    pub told: Told<T::AccountId>,
 }
 
 impl<T: Config> Firing<'_, T> {
@@ -318,21 +333,26 @@ impl<T: Config> Firing<'_, T> {
             )
         });
         let Some((Some(at), mut account)) = owned else {
-            Unowned::<T>::mutate(|sum| *sum = sum.saturating_sub(1));
+            found_unowned::<T>();
             return looked_at;
         };
         let trigger = account.triggers.remove(at);
         let market = trigger.terms.order.market;
         if expires.is_some_and(|block| block <= self.now) {
+            dissolve(&mut account, sequence);
             T::Ledger::write_orders(of, account);
             let expired = as_cancelled(of, &trigger, CancelReason::Expired);
-            self.told.expired.entry(market).or_default().push(expired);
+            self.told.left.entry(market).or_default().push(expired);
             return looked_at;
         }
         let mut session = Session::<T>::begin(of, account, Cow::Borrowed(self.view), self.now);
         let outcome = session.take_in(&trigger);
         let held = session.held();
-        session.close();
+        let mut looked_at = looked_at;
+        if let Some(excluded) = session.close() {
+            looked_at = looked_at.saturating_add(T::WeightInfo::left());
+            self.told.left.entry(market).or_default().push(excluded);
+        }
         let fired = FiredTrigger {
             account: of.clone(),
             sequence,
@@ -350,17 +370,26 @@ impl<T: Config> Firing<'_, T> {
 
 impl<T: Config> Pallet<T> {
     /// What an order that came in by itself costs in the close, of an account that has so much open and holds so much.
-    fn order_of_close(open: u32, holdings: u32) -> Weight {
+    pub(crate) fn order_of_close(open: u32, holdings: u32) -> Weight {
         T::WeightInfo::came_in(open)
             .saturating_add(T::Novating::order())
             .saturating_add(T::Novating::party(holdings))
     }
 
-    /// What firing one trigger costs at most.
+    /// What firing one trigger costs at most: of a pair, the other one leaves.
     pub(crate) fn most_of_trigger() -> Weight {
         Self::order_of_close(MAX_OPEN_ORDERS, MAX_HOLDINGS)
             .saturating_add(Self::further_runs(TimeInForce::FillOrKill))
             .saturating_add(T::WeightInfo::fire())
+            .saturating_add(T::WeightInfo::left())
+    }
+}
+
+/// A trigger left: what it excluded, if there was such, stands by itself.
+fn dissolve(account: &mut MarginAccount, sequence: Sequence) {
+    let mut orders = AccountOrders::of(account);
+    if orders.part(sequence).is_some() {
+        account.open = orders.to_bytes();
     }
 }
 
@@ -384,14 +413,15 @@ pub(crate) fn expire<T: Config>(now: BlockNumber) -> u32 {
             )
         });
         let Some((Some(at), mut account)) = owned else {
-            Unowned::<T>::mutate(|sum| *sum = sum.saturating_sub(1));
+            found_unowned::<T>();
             continue;
         };
         let trigger = account.triggers.remove(at);
+        dissolve(&mut account, sequence);
         T::Ledger::write_orders(&of, account);
         let market = trigger.terms.order.market;
         let expired = as_cancelled(&of, &trigger, CancelReason::Expired);
-        told.expired.entry(market).or_default().push(expired);
+        told.left.entry(market).or_default().push(expired);
     }
     told.say::<T>();
     looked_at

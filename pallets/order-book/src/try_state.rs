@@ -2,9 +2,10 @@
 
 use crate::{
     book::group_of,
+    due,
     triggers::key_of,
     types::{AccountOrders, Note, PageKey, Place, Slot},
-    Armed, Config, Directories, Expiries, ExpiryCounts, Intake, Pages, Pallet, Reaches,
+    Armed, Config, Directories, Due, Expiries, ExpiryCounts, Intake, Pages, Pallet, Reaches,
     TriggerExpiries, Unowned,
 };
 use alloc::{
@@ -14,8 +15,8 @@ use alloc::{
 use codec::Encode;
 use frame_support::ensure;
 use novate_types::{
-    AccountRef, Ledger, MarginAccount, MarketId, OrderAggregate, Sequence, Side, Ticks,
-    MAX_MARKETS, MAX_OPEN_ORDERS,
+    AccountRef, Arrangement, Ledger, MarginAccount, MarketId, OrderAggregate, Sequence, Side,
+    Ticks, MAX_MARKETS, MAX_OPEN_ORDERS,
 };
 use sp_runtime::TryRuntimeError;
 
@@ -38,12 +39,16 @@ impl<T: Config> Pallet<T> {
     /// 6. entries of the expiry index are as many as counted;
     /// 7. triggers and keys of their index correspond one to one, those left behind counted; so do keys and expiries; an account's are
     ///    sorted, of other client ids than its orders, and with these no more than can be open; reaches are in the order of their blocks;
-    /// 8. an account without open orders is stored only until the close that forgets it, and orders that wait are noted.
+    /// 8. an account without open orders is stored only until the close that forgets it, or for its arrangements, and orders that wait
+    ///    are noted;
+    /// 9. what is hidden belongs to an open order, one entry an order; of a pair both are there and at most one is an order; pegged
+    ///    orders are within their worst limits; these and TWAPs and keys of their index correspond one to one, those left behind counted with the triggers'.
     pub fn do_try_state() -> Result<(), TryRuntimeError> {
         let pages = Self::pages_after_notes()?;
         let mut rest = 0usize;
         let mut waiting = BTreeSet::new();
         let mut armed = BTreeSet::new();
+        let mut due = BTreeSet::new();
         let emptied: BTreeSet<_> = crate::Emptied::<T>::get().into_iter().collect();
         let mut last = None;
         loop {
@@ -59,6 +64,7 @@ impl<T: Config> Pallet<T> {
                     &mut waiting,
                 )?);
                 Self::check_triggers(of, &account, &mut armed)?;
+                Self::check_arrangements(of, &account, &mut due)?;
             }
             last = accounts.into_iter().next_back();
             if last.is_none() {
@@ -68,7 +74,7 @@ impl<T: Config> Pallet<T> {
         Self::check_intake(waiting)?;
         Self::check_book(&pages, rest)?;
         Self::check_expiries()?;
-        Self::check_index(armed)
+        Self::check_index(armed, due)
     }
 
     /// The triggers of one account.
@@ -83,7 +89,7 @@ impl<T: Config> Pallet<T> {
             ascending.all(|(a, b)| a.sequence < b.sequence),
             "triggers are not sorted by sequence"
         );
-        let open = orders.open.len().saturating_add(triggers.len());
+        let open = orders.places().saturating_add(triggers.len());
         ensure!(
             u32::try_from(open).is_ok_and(|n| n <= MAX_OPEN_ORDERS),
             "more orders and triggers than can be open"
@@ -91,7 +97,7 @@ impl<T: Config> Pallet<T> {
         for trigger in triggers {
             let id = trigger.terms.order.client_id;
             ensure!(
-                orders.open.iter().all(|o| o.client_id != id),
+                !orders.has_client(id),
                 "a trigger and an order have one client id"
             );
             let key = key_of(of, trigger);
@@ -104,8 +110,69 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// The index of triggers, of which `armed` are owned.
-    fn check_index(armed: BTreeSet<Vec<u8>>) -> Result<(), TryRuntimeError> {
+    /// The icebergs, pairs and TWAPs of one account.
+    fn check_arrangements(
+        of: &AccountRef<T::AccountId>,
+        account: &MarginAccount,
+        due: &mut BTreeSet<Vec<u8>>,
+    ) -> Result<(), TryRuntimeError> {
+        let orders = AccountOrders::of(account);
+        let is_trigger = |sequence| account.triggers.iter().any(|t| t.sequence == sequence);
+        let mut hiding = BTreeSet::new();
+        let mut paired = BTreeSet::new();
+        for arrangement in &orders.arrangements {
+            match arrangement {
+                Arrangement::Hidden {
+                    sequence,
+                    display,
+                    lots,
+                    ..
+                } => {
+                    ensure!(
+                        orders.get(*sequence).is_some() && hiding.insert(*sequence),
+                        "lots are hidden that belong to no order"
+                    );
+                    ensure!(*display > 0 && *lots > 0, "an iceberg hides nothing");
+                }
+                Arrangement::Pair(one, other) => {
+                    ensure!(
+                        (orders.get(*one).is_some() || is_trigger(*one)) && is_trigger(*other),
+                        "one of a pair is not there"
+                    );
+                    ensure!(
+                        paired.insert(*one) && paired.insert(*other),
+                        "an order or trigger is in two pairs"
+                    );
+                }
+                Arrangement::Peg(peg) => {
+                    let key = due::look_of(of, peg);
+                    ensure!(
+                        Due::<T>::contains_key(&key) && due.insert(key.encode()),
+                        "a pegged order is not in the index"
+                    );
+                    let held = orders.get(peg.sequence);
+                    ensure!(
+                        held.is_some_and(|o| o.side.accepts(peg.worst, o.ticks)),
+                        "a pegged order is not there, or beyond its worst limit"
+                    );
+                }
+                Arrangement::Twap(twap) => {
+                    let key = due::slice_of(of, twap);
+                    ensure!(
+                        Due::<T>::contains_key(&key) && due.insert(key.encode()),
+                        "a TWAP is not in the index"
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The indices of triggers and TWAPs, of which `armed` and `due` are owned.
+    fn check_index(
+        armed: BTreeSet<Vec<u8>>,
+        due: BTreeSet<Vec<u8>>,
+    ) -> Result<(), TryRuntimeError> {
         let (mut unowned, mut expiring) = (0u32, 0usize);
         for (key, expires) in Armed::<T>::iter() {
             if !armed.contains(&key.encode()) {
@@ -117,9 +184,14 @@ impl<T: Config> Pallet<T> {
                 ensure!(expiry == Some(key), "a trigger's expiry is not known");
             }
         }
+        for key in Due::<T>::iter_keys() {
+            if !due.contains(&key.encode()) {
+                unowned = unowned.saturating_add(1);
+            }
+        }
         ensure!(
             unowned == Unowned::<T>::get(),
-            "keys left behind by triggers are miscounted"
+            "keys left behind by triggers or TWAPs are miscounted"
         );
         ensure!(
             TriggerExpiries::<T>::iter_keys().count() == expiring,
@@ -145,7 +217,7 @@ impl<T: Config> Pallet<T> {
     ) -> Result<usize, TryRuntimeError> {
         let orders = AccountOrders::of(account);
         ensure!(
-            !has_some || !orders.open.is_empty(),
+            !has_some || !orders.open.is_empty() || !orders.arrangements.is_empty(),
             "what an account without open orders cancelled stays"
         );
         let mut rest = 0usize;
@@ -160,10 +232,11 @@ impl<T: Config> Pallet<T> {
                 Side::Bid => &mut sum.bid_lots,
                 Side::Ask => &mut sum.ask_lots,
             };
-            *side = side.checked_add(order.lots).ok_or("lots overflow")?;
+            let whole = orders.whole(order).map_err(|_| "an iceberg overflows")?;
+            *side = side.checked_add(whole.lots).ok_or("lots overflow")?;
             sum.reserve = sum
                 .reserve
-                .checked_add(order.reserve)
+                .checked_add(whole.reserve)
                 .ok_or("reserve overflows")?;
             match order.place {
                 Place::Intake => {

@@ -4,10 +4,10 @@ use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::{traits::ConstU32, BoundedVec};
 use novate_types::{
-    math::mul_div_floor, AccountRef, BlockNumber, CancelReason, Cash, ClientId, Direction, Lots,
-    MarginAccount, MarketId, MathError, OpaqueOrders, OpenOrder, OrderTarget, RestedQuotes,
-    RiskError, SelfTradePrevention, Sequence, Side, Ticks, TimeInForce, MAX_MARKETS,
-    MAX_OPEN_ORDERS,
+    math::mul_div_floor, AccountRef, Arrangement, BlockNumber, CancelReason, Cash, ClientId,
+    Direction, Lots, MarginAccount, MarketId, MathError, OpaqueOrders, OpenOrder, OrderTarget,
+    RestedQuotes, RiskError, SelfTradePrevention, Sequence, Side, Ticks, TimeInForce,
+    MAX_ARRANGEMENTS, MAX_MARKETS, MAX_OPEN_ORDERS,
 };
 use scale_info::TypeInfo;
 
@@ -24,7 +24,7 @@ pub const MAX_GROUPS: u32 = 512;
 pub const MAX_EVICTED: u32 = 64;
 /// Client ids of one account's orders cancelled in one block.
 pub const MAX_CANCELLED: u32 = 512;
-/// New orders of a market that wait for a later close, such as while it reopens. They prepaid their match in the block they came
+/// New orders of a market that wait for a later close, such as while it reopens, or as the next part of an iceberg. They prepaid their match in the block they came
 /// in with: the close that takes them all up has to bear it, [`WAITING_READS`] each.
 pub const MAX_WAITING: u32 = 512;
 /// What reading a tick group costs at least, in resting orders read: a page is fetched and decoded for however few.
@@ -110,15 +110,7 @@ pub struct Locator {
 impl Locator {
     /// The reserve that leaves with `lots` of what remains: the share rounded down, all of it with the last lot.
     pub fn reserve_of(&self, lots: Lots) -> Result<Cash, RiskError> {
-        if lots >= self.lots {
-            return Ok(self.reserve);
-        }
-        let part = mul_div_floor(
-            self.reserve.unsigned_abs(),
-            u128::from(lots),
-            u128::from(self.lots),
-        )?;
-        Ok(novate_types::math::signed(part)?)
+        Ok(share(self.reserve, lots, self.lots)?)
     }
 
     /// Takes `lots` (at most what remains) off, and returns the reserve that leaves with them.
@@ -158,6 +150,15 @@ impl Locator {
     }
 }
 
+/// The part of `reserve`, held for `all` lots, that goes with `lots` of them: rounded down, all of it with the last lot.
+pub(crate) fn share(reserve: Cash, lots: Lots, all: Lots) -> Result<Cash, MathError> {
+    if lots >= all {
+        return Ok(reserve);
+    }
+    let part = mul_div_floor(reserve.unsigned_abs(), u128::from(lots), u128::from(all))?;
+    novate_types::math::signed(part)
+}
+
 /// The open orders of one account over all markets.
 #[derive(
     Clone,
@@ -181,6 +182,8 @@ pub struct AccountOrders {
     pub new: u32,
     /// What `cancelled` and `new` are about; in any other block they are of no account.
     pub block: BlockNumber,
+    /// What belongs to orders and is none of the book: see [`crate::arrangements`].
+    pub arrangements: BoundedVec<Arrangement, ConstU32<MAX_ARRANGEMENTS>>,
 }
 
 impl AccountOrders {
@@ -245,7 +248,12 @@ impl AccountOrders {
 
     /// Whether there is nothing to store.
     pub fn is_empty(&self) -> bool {
-        self.open.is_empty() && self.cancelled.is_empty() && self.new == 0
+        self.open.is_empty() && self.arrangements.is_empty() && !self.is_of_this_block()
+    }
+
+    /// Whether it holds what is of account in one block only.
+    pub fn is_of_this_block(&self) -> bool {
+        !self.cancelled.is_empty() || self.new > 0
     }
 }
 
@@ -429,6 +437,10 @@ pub enum Accepted {
     Cancelled(u32),
     /// A trigger was taken in under this sequence number.
     Armed(Sequence),
+    /// Two that exclude each other were taken in under these sequence numbers.
+    Paired(Sequence, Sequence),
+    /// An order in slices was taken in under this sequence number.
+    Scheduled(Sequence),
 }
 
 /// Why an operation was refused. It changed nothing.
@@ -481,7 +493,8 @@ pub enum OrderError {
     ExpiryPast,
     /// The block of expiry is too far ahead. Use an earlier one, or good-til-cancelled.
     ExpiryTooFar,
-    /// A market order is immediate-or-cancel or fill-or-kill: it is neither post-only nor good til a block.
+    /// A market order is immediate-or-cancel or fill-or-kill: it is neither post-only nor good til a block. An iceberg rests, and
+    /// slices are immediate-or-cancel.
     Contradiction,
     /// The account has no such open order: it never was, filled, or left.
     NoSuchOrder,
@@ -496,10 +509,25 @@ pub enum OrderError {
     /// Triggers of this level fired before and are still to be worked off. Try again in a later block, or use a level that the
     /// mark has not reached.
     TriggersWaiting,
-    /// A trigger is never amended. Cancel it and place another, under another client id.
+    /// Neither a trigger nor an order in slices nor a pegged one is ever amended. Cancel it and place another, under another client id.
     TriggerNotAmended,
-    /// There is no position that the order would reduce: the trigger fired for nothing.
+    /// There is no position that the order would reduce: the trigger fired, or the slice came, for nothing.
     NothingToReduce,
+    /// An iceberg shows at least one lot, and not all of them. Change the size shown.
+    BadDisplay,
+    /// Two that exclude each other are of one market. Use the same market for both.
+    PairApart,
+    /// A trigger that excludes another has a block of expiry. Give it one.
+    PairWithoutExpiry,
+    /// An order in slices has at least two, an interval of at least one block, and no fewer lots than slices. Change these.
+    BadSchedule,
+    /// The account has the most icebergs, pairs, pegged orders and orders in slices there can be. Cancel some first.
+    TooManyArrangements,
+    /// A pegged order has a limit, its worst, and is post-only. Give it these.
+    BadPeg,
+    /// There is no price that the order could follow: the book has none that stood, or it lies beyond what there is. Try again later, or
+    /// follow the mark.
+    NothingToFollow,
 }
 
 impl From<RiskError> for OrderError {
@@ -529,6 +557,30 @@ pub type TriggerKey<AccountId> = (
     AccountRef<AccountId>,
     Sequence,
 );
+
+/// What an order asks of closes to come.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub enum Duty {
+    /// Its next slice.
+    Slice,
+    /// A look at what its limit follows.
+    Follow,
+}
+
+/// Where the next slice of a TWAP, or the next look at a pegged order, is found: which of these, its block (most significant byte
+/// first), tie, account, sequence number.
+pub type DueKey<AccountId> = (Duty, [u8; 4], u64, AccountRef<AccountId>, Sequence);
 
 /// Triggers that a market's mark has reached: all of its direction up to that rank, none of which came in after this block.
 #[derive(
@@ -560,7 +612,7 @@ pub const MAX_STEPS: usize = 4;
 /// Reaches of all markets that are not worked off.
 pub type MaxReaches = ConstU32<{ 2 * MAX_MARKETS * MAX_STEPS as u32 }>;
 
-/// A trigger that fired, and what became of it.
+/// A trigger that fired, or a slice that was due, and what became of it.
 #[derive(
     Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
 )]

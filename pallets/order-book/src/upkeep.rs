@@ -34,7 +34,7 @@ pub(crate) fn housekeep<T: Config>(view: &RiskView) -> Vec<Release<T::AccountId>
         }
         let came_in = count_new(&notes);
         if matches(market) && came_in > 0 {
-            // The market had no turn in this close: its orders wait for the next.
+            // The market had no turn in this close, or icebergs showed their next part at its end: these orders wait for the next.
             let cost = came_in.saturating_mul(NOTE_READS);
             // What this close has no room to sort out, another will: each adds what one block's orders prepaid.
             let waiting = if came_in > MAX_WAITING && cost <= left {
@@ -182,8 +182,7 @@ fn remove_page<T: Config>(key: PageKey, changes: &mut Changes<T>) {
     let orders: Vec<(AccountRef<T::AccountId>, Sequence)> = changes
         .books
         .slots(key)
-        .iter()
-        .map(|s| (s.account.clone(), s.sequence))
+        .map(|order| (order.account, order.sequence))
         .collect();
     for (of, sequence) in orders {
         changes.cancel(&of, sequence, CancelReason::BookFull);

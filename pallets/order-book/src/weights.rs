@@ -32,6 +32,8 @@ pub trait WeightInfo {
     fn fire() -> Weight;
     /// A trigger whose time is up, of such an account.
     fn expire() -> Weight;
+    /// A slice that is due, of such an account: out of the index and into it again, and into the intake.
+    fn slice() -> Weight;
     /// Everything that housekeeping does at most, for `pages` pages of expiries and as many of evictions, and fresh quotes of
     /// `markets` markets.
     fn housekeep(pages: u32, markets: u32) -> Weight;
@@ -116,6 +118,10 @@ impl WeightInfo for () {
         micros(300)
     }
 
+    fn slice() -> Weight {
+        micros(400)
+    }
+
     fn housekeep(pages: u32, markets: u32) -> Weight {
         micros(2_000)
             .saturating_add(micros(12_000).saturating_mul(u64::from(pages)))
@@ -169,10 +175,10 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     fn disarm() -> Weight {
         Weight::from_parts(1_750_000, 0).saturating_add(T::DbWeight::get().writes(2))
     }
-    /// 5.22 µs, 1 keys read, 0 written; 10.41 µs, 2 keys read, 0 written for each of `markets`.
+    /// 6.22 µs, 2 keys read, 0 written; 10.41 µs, 2 keys read, 0 written for each of `markets`.
     fn triggers(markets: u32) -> Weight {
-        Weight::from_parts(5_220_000, 0)
-            .saturating_add(T::DbWeight::get().reads(1))
+        Weight::from_parts(6_220_000, 0)
+            .saturating_add(T::DbWeight::get().reads(2))
             .saturating_add(Weight::from_parts(10_410_000, 0).saturating_mul(markets.into()))
             .saturating_add(T::DbWeight::get().reads(2).saturating_mul(markets.into()))
     }
@@ -183,6 +189,10 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// 15.57 µs, 2 keys read, 3 written, one among 8.
     fn expire() -> Weight {
         Weight::from_parts(15_570_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 3))
+    }
+    /// 44.00 µs, 2 keys read, 3 written, one among 32.
+    fn slice() -> Weight {
+        Weight::from_parts(44_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 3))
     }
     /// 49.26 µs, 70 keys read, 2 written; 2075 µs, 98 keys read, 100 written for each of `pages`; 136 µs, 35 keys read, 5 written for each of `markets`.
     fn housekeep(pages: u32, markets: u32) -> Weight {

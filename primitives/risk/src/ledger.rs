@@ -23,7 +23,10 @@ pub struct Traded {
 
 /// Funding that `position` owes since it last settled, rounded up; below zero the market's pot owes it.
 pub fn funding_owed_ceil(position: &Position, market: &MarketView) -> Result<Cash, MathError> {
-    let per_long_lot = sub(market.funding_index, position.funding_index)?;
+    let per_long_lot = sub(
+        market.funding_index_of(position.lots),
+        position.funding_index,
+    )?;
     let per_lot = if position.lots < 0 {
         neg(per_long_lot)?
     } else {
@@ -46,7 +49,7 @@ pub fn settle_funding(account: &mut MarginAccount, market: &MarketView) -> Resul
     };
     let owed = funding_owed_ceil(position, market)?;
     account.cash = sub(account.cash, owed)?;
-    position.funding_index = market.funding_index;
+    position.funding_index = market.funding_index_of(position.lots);
     Ok(owed)
 }
 
@@ -86,7 +89,7 @@ pub fn apply_trade(
     let position = Position {
         lots: booked.lots,
         cost: booked.cost,
-        funding_index: market.funding_index,
+        funding_index: market.funding_index_of(booked.lots),
         rank: if same_side {
             held.rank
         } else {
@@ -275,6 +278,10 @@ pub fn take_release<AccountId>(
         )?;
     }
     account.open = release.open.clone();
+    if !release.disarmed.is_empty() {
+        let left = &release.disarmed;
+        account.triggers.retain(|t| !left.contains(&t.sequence));
+    }
     Ok(())
 }
 

@@ -12,6 +12,7 @@
 //! | [`liquidation`] | bankruptcy and fillable prices, and how much to close |
 //! | [`competition`] | uniform fractions of a portfolio, their discount, and how much of it may go |
 //! | [`portfolio`] | options, futures and perpetuals of one underlying under a grid of scenarios |
+//! | [`quoting`] | how the backstop vault quotes what it has taken over |
 //! | [`stress`] | volatility forecasts, historical losses, back-tests, the size of the default fund |
 //! | [`thresholds`] | how far prices and funding may move before an account has to be looked at again |
 
@@ -38,6 +39,7 @@ pub mod ledger;
 pub mod linear;
 pub mod liquidation;
 pub mod portfolio;
+pub mod quoting;
 pub mod stress;
 pub mod thresholds;
 
@@ -48,4 +50,5 @@ pub use funding::*;
 pub use ledger::*;
 pub use linear::*;
 pub use liquidation::*;
+pub use quoting::*;
 pub use thresholds::*;

@@ -69,6 +69,7 @@ fn market(
         observed_at: 0,
         fresh: true,
         funding_index: 0,
+        short_funding_index: 0,
         imf,
         mmf,
         profit_credit: 0,

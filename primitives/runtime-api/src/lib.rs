@@ -10,9 +10,10 @@ extern crate alloc;
 use alloc::vec::Vec;
 use codec::{Codec, Decode, DecodeWithMemTracking, Encode};
 use novate_types::{
-    AccountRef, Assessment, AssetId, BlockNumber, Cash, FeedId, FundingIndex, Instrument, Lots,
-    MarginAccount, MarketId, MarketStatus, MarketView, Millis, OpenOrder, Pot, Ppm, Price,
-    RestedQuotes, RiskError, RiskTier, SignedLots, Standing, Ticks,
+    AccountRef, Arrangement, Assessment, AssetId, BlockNumber, Cash, EraIndex, FeedId,
+    FundingIndex, Instrument, Lots, MarginAccount, MarketId, MarketStatus, MarketView, Millis,
+    OpenOrder, Pot, Ppm, Price, RestedQuotes, RiskError, RiskTier, SignedLots, Standing, Ticks,
+    ValidatorScore,
 };
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
@@ -75,6 +76,24 @@ pub struct FeedInfo {
     pub age: Millis,
 }
 
+/// How the validators of an era of the oracle observe, or observed.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct EraInfo<AccountId> {
+    /// Which.
+    pub era: EraIndex,
+    /// Everybody who is or was a validator in it.
+    pub scores: Vec<ValidatorScore<AccountId>>,
+}
+
+/// The scores of the oracle's validators.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct OracleScores<AccountId> {
+    /// The running era up to the block asked for, with the verdicts that it would end with there.
+    pub running: EraInfo<AccountId>,
+    /// Those that ended and are kept, the last first.
+    pub kept: Vec<EraInfo<AccountId>>,
+}
+
 /// Why an account has no liquidation price.
 #[derive(
     Clone,
@@ -133,8 +152,10 @@ pub struct AccountInfo {
     pub assessment: Assessment,
     /// Its positions.
     pub positions: Vec<PositionInfo>,
-    /// Its open orders.
+    /// Its open orders: of an iceberg, what shows.
     pub open_orders: Vec<OpenOrder>,
+    /// What its icebergs hide, its pairs, and its orders in slices.
+    pub arrangements: Vec<Arrangement>,
 }
 
 /// A trade to imagine.
@@ -282,6 +303,70 @@ pub struct StatusInfo {
     pub vault: Cash,
 }
 
+/// Decimals of a share of the vault: while the vault has neither gained nor lost it is worth a USD.
+pub const SHARE_DECIMALS: u32 = 9;
+
+/// The backstop vault as an investment.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct VaultInfo {
+    /// What it is worth at the marks, in quantums.
+    pub equity: Cash,
+    /// What may leave it without uncovering its margin.
+    pub withdrawable: Cash,
+    /// All shares, in their smallest unit.
+    pub shares: u128,
+    /// Of these, the protocol's.
+    pub protocol_shares: u128,
+    /// Quantums that 10⁹ of the smallest unit are worth, rounded down; none if the vault is worth nothing.
+    pub share_value: Option<Cash>,
+    /// The present epoch.
+    pub epoch: BlockNumber,
+    /// Its last block: requests made until then are settled after it.
+    pub epoch_ends: BlockNumber,
+    /// Requests of an epoch that is over are being executed.
+    pub settling: bool,
+    /// Quantums that wait to enter, those being settled not counted.
+    pub entering: Cash,
+    /// Shares that wait to leave, those being settled not counted.
+    pub leaving: u128,
+    /// What it holds.
+    pub positions: Vec<VaultPosition>,
+    /// What is the owner's who asks.
+    pub mine: ShareholderInfo,
+}
+
+/// What the vault holds in a market, and has lost there.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct VaultPosition {
+    /// The market.
+    pub market: MarketId,
+    /// Long above zero.
+    pub lots: SignedLots,
+    /// Lost there in the present window, in quantums.
+    pub lost: Cash,
+    /// The loss beyond which the vault takes over nothing more there.
+    pub loss_cap: Cash,
+}
+
+/// What somebody holds of the vault.
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize,
+)]
+pub struct ShareholderInfo {
+    /// Shares, those that wait to leave not counted.
+    pub shares: u128,
+    /// Of these, not locked.
+    pub free: u128,
+    /// The first block in which none is locked.
+    pub unlocks: BlockNumber,
+    /// What they are worth, in quantums, rounded down; none if the vault is worth nothing.
+    pub worth: Option<Cash>,
+    /// Quantums that wait to buy more.
+    pub entering: Cash,
+    /// Shares that wait to leave.
+    pub leaving: u128,
+}
+
 sp_api::decl_runtime_apis! {
     /// Novate's queries.
     pub trait NovateApi<AccountId> where AccountId: Codec + Ord {
@@ -291,6 +376,8 @@ sp_api::decl_runtime_apis! {
         fn book(market: MarketId, depth: u32) -> Book;
         /// The oracle's feeds.
         fn prices() -> Vec<FeedInfo>;
+        /// How the oracle's validators observe.
+        fn oracle_scores() -> OracleScores<AccountId>;
         /// One account.
         fn account(account: AccountRef<AccountId>) -> Result<AccountInfo, QueryError>;
         /// The account as it would be after some trades, fees included, novation's check not applied.
@@ -299,6 +386,8 @@ sp_api::decl_runtime_apis! {
         fn liquidation_candidates(from: u32, count: u32) -> Vec<Candidate<AccountId>>;
         /// Accounts in open competition, in the order in which the close works on them.
         fn competitions() -> Vec<Competition<AccountId>>;
+        /// The vault as an investment, and what of it is `owner`'s.
+        fn vault(owner: AccountId) -> Result<VaultInfo, QueryError>;
         /// The equalities, computed over the whole state: for operators and tests, not for every block.
         fn conservation() -> Result<Conservation, QueryError>;
         /// Where the chain stands.

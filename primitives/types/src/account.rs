@@ -247,7 +247,7 @@ pub type RiskSlots = BoundedVec<RiskSlot, ConstU32<MAX_RISK_SLOTS>>;
 pub type Triggers = BoundedVec<Trigger, ConstU32<MAX_TRIGGERS>>;
 
 /// Bytes of one account's open orders, at most.
-pub const MAX_ORDER_BYTES: u32 = 13_312;
+pub const MAX_ORDER_BYTES: u32 = 16_384;
 /// The open orders of one account, in the order book's own encoding. They lie in the account because whoever changes the one
 /// changes the other: what is written together is one key. Nobody but the book looks into them.
 pub type OpaqueOrders = BoundedVec<u8, ConstU32<MAX_ORDER_BYTES>>;

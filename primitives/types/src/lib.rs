@@ -31,15 +31,19 @@ pub mod error;
 pub mod instrument;
 pub mod math;
 pub mod order;
+pub mod score;
 pub mod traits;
 pub mod view;
+pub mod weight;
 
 pub use account::*;
 pub use error::*;
 pub use instrument::*;
 pub use order::*;
+pub use score::*;
 pub use traits::*;
 pub use view::*;
+pub use weight::Part;
 
 /// An instrument, as listed: the key of its book, positions and parameters.
 pub type MarketId = u16;
@@ -92,6 +96,8 @@ pub const MAX_MARKETS: u32 = 64;
 pub const MAX_OPEN_ORDERS: u32 = 128;
 /// Triggers of one account over all markets.
 pub const MAX_TRIGGERS: u32 = 32;
+/// Icebergs, pairs and TWAPs of one account over all markets.
+pub const MAX_ARRANGEMENTS: u32 = 32;
 /// Operations in one order extrinsic.
 pub const MAX_OPERATIONS: u32 = 64;
 /// Entries of the threshold index one account can have: a mark and a funding entry per position, one per collateral, one

@@ -11,7 +11,8 @@
 use crate::{
     AccountRef, AssetId, BlockNumber, CancelReason, Cash, CollateralParams, FeeTier, FeedId, Fill,
     Instrument, Lots, MarginAccount, MarketId, MarketStatus, MarketView, Millis, OpaqueOrders,
-    OpenOrder, Ppm, Price, RiskError, RiskTier, RiskView, Side, SignedLots, Ticks, TierId,
+    OpenOrder, Operation, Ppm, Price, RiskError, RiskTier, RiskView, Sequence, Side, SignedLots,
+    Ticks, TierId,
 };
 use alloc::{collections::BTreeMap, collections::BTreeSet, vec::Vec};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
@@ -93,6 +94,8 @@ pub enum Pot {
     Rounding,
     /// A market's funding, signed: payments settled so far less receipts.
     Funding(MarketId),
+    /// Deposits that wait to buy shares of the vault, and payments for shares on their way to wallets.
+    Vault,
 }
 
 /// Why the ledger refused.
@@ -129,6 +132,15 @@ impl From<crate::MathError> for LedgerError {
     }
 }
 
+/// What putting an account into the risk indices came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Indexed {
+    /// Positions and collaterals it has.
+    pub holdings: u32,
+    /// Entries that were appended for it.
+    pub entries: u32,
+}
+
 /// Margin accounts, pots and custody. Implemented by the margin pallet.
 pub trait Ledger<AccountId> {
     /// The account, if it was opened.
@@ -155,6 +167,10 @@ pub trait Ledger<AccountId> {
         open: bool,
         change: impl FnOnce(&mut MarginAccount) -> Result<R, E>,
     ) -> Result<R, E>;
+
+    /// Puts an account, as it is stored, where it belongs in the threshold and deleveraging indices: what [`Ledger::settle`] does of one
+    /// that [`Ledger::write_trades`] wrote.
+    fn index(of: &AccountRef<AccountId>, view: &RiskView) -> Result<Indexed, LedgerError>;
 
     /// Writes what changed of an account's orders since [`Ledger::account`] gave it, and nothing else of it did: open orders, triggers, what
     /// their margin holds, and the next sequence number. It costs one write, and cannot fail.
@@ -188,12 +204,13 @@ pub trait Ledger<AccountId> {
 /// Puts accounts where they are found again when they are near their maintenance margin, and positions where
 /// deleveraging finds them. Implemented by the liquidation pallet, called by the ledger after every settlement.
 pub trait RiskIndex<AccountId> {
-    /// Refreshes the account's live entries. A live entry is replaced only by a nearer one.
+    /// Refreshes the account's live entries. A live entry is replaced only by a nearer one. Returns how many were replaced: keys that
+    /// changed beside the account.
     fn refresh(
         of: &AccountRef<AccountId>,
         account: &mut MarginAccount,
         view: &RiskView,
-    ) -> Result<(), RiskError>;
+    ) -> Result<u32, RiskError>;
 }
 
 /// Whether the threshold index can bear parameters that raise what accounts need: its thresholds were drawn with the
@@ -306,6 +323,8 @@ pub struct Release<AccountId> {
     pub margin: Vec<ReleasedMargin>,
     /// Its open orders from now on.
     pub open: OpaqueOrders,
+    /// Its triggers that leave.
+    pub disarmed: Vec<Sequence>,
     /// The account as the book read it for this. Unless it traded since, it still is that.
     pub read: MarginAccount,
 }
@@ -361,7 +380,7 @@ pub trait OrderBook<AccountId: Ord> {
         liquidations: Vec<LiquidationOrder<AccountId>>,
     ) -> Option<Self::Market>;
     /// Turns the triggers whose level the marks of `view` have reached into new orders of this close, in the order of the blocks in
-    /// which they fired, as many as `room` is enough for; the others have their turn in a later close. To be called before any market
+    /// which they fired, then the slices of TWAPs that are due, as many as `room` is enough for; the others have their turn in a later close. To be called before any market
     /// is loaded. `room`, and what is returned of it as used, are execution time in picoseconds of weight: all that those orders
     /// cost in the close, their execution and the check of their accounts included.
     fn fire(view: &RiskView, room: u64) -> u64;
@@ -373,13 +392,17 @@ pub trait OrderBook<AccountId: Ord> {
         -> Vec<(AccountRef<AccountId>, Vec<OpenOrder>)>;
     /// Writes what the last run did. The releases, one for each account whose orders changed, are the caller's to apply.
     fn commit(market: Self::Market) -> Vec<Release<AccountId>>;
-    /// Cancels every open order of an account, those of this block's intake and its triggers included, and clears its aggregates.
+    /// Carries out operations on an account's orders in the close, against its `view`, as the account's own extrinsic would have in this
+    /// block: new orders are among those of this close's match. To be called before any market is loaded. Returns how many succeeded.
+    fn order(of: &AccountRef<AccountId>, view: &RiskView, operations: &[Operation]) -> u32;
+    /// Cancels every open order of an account, those of this block's intake, its triggers and its TWAPs included, and clears its
+    /// aggregates.
     fn cancel_all(
         of: &AccountRef<AccountId>,
         account: &mut MarginAccount,
         reason: CancelReason,
     ) -> u32;
-    /// The account's open orders.
+    /// The account's open orders: what the market sees of them.
     fn open_orders(of: &AccountRef<AccountId>) -> Vec<OpenOrder>;
     /// Quotes that stood after both previous closes.
     fn rested(market: MarketId) -> RestedQuotes;
@@ -398,8 +421,13 @@ pub trait Liquidations<AccountId> {
     /// After marks and funding moved from `before` to `now`: pops the thresholds that were crossed, rechecks those accounts,
     /// cancels the orders of those below maintenance margin (remedy 1) and returns the orders of remedy 2.
     fn on_marks(before: &RiskView, now: &RiskView) -> Vec<LiquidationOrder<AccountId>>;
-    /// After the markets matched: reassesses the queue and takes the remedies beyond the market.
-    fn waterfall(view: &RiskView);
+    /// After the markets matched: reassesses the queue and takes the remedies beyond the market. `more` is what the matches left of what
+    /// was reserved for them, in picoseconds of weight: it has that beside its own. Returns whether a loss was shared (remedy 7): the
+    /// cumulative indices of `view` moved then, and it is what everything that follows is made against.
+    #[must_use]
+    fn waterfall(view: &mut RiskView, more: u64) -> bool;
+    /// Somebody gave the vault's account cash, for which there are no shares yet.
+    fn gave_vault(amount: Cash);
     /// Accounts in the queue.
     fn queued() -> u32;
     /// Whether this block has room for more than a calm chain's liquidations: the last close decided so, this one may decide

@@ -1,8 +1,9 @@
 //! Every market's prices and parameters in one value, written once a block, and what an account is worth against it.
 
 use crate::{
-    AssetId, BlockNumber, Cash, CollateralParams, FeeTier, FeedId, FundingIndex, Lots,
-    MarginAccount, MarketId, MarketStatus, Millis, Ppm, Price, RiskError, Size, MAX_MARKETS,
+    math, AssetId, BlockNumber, Cash, CollateralParams, FeeTier, FeedId, FundingIndex, Lots,
+    MarginAccount, MarketId, MarketStatus, MathError, Millis, Ppm, Price, RiskError, Side,
+    SignedLots, Size, MAX_MARKETS,
 };
 use codec::{Compact, Decode, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
@@ -34,8 +35,10 @@ pub struct MarketView {
     pub observed_at: Millis,
     /// The index is fresh enough to liquidate, fund and withdraw on.
     pub fresh: bool,
-    /// Cumulative funding per long lot.
+    /// What a long lot has owed since the listing: cumulative funding, and losses shared (remedy 7).
     pub funding_index: FundingIndex,
+    /// What a short lot has been owed since the listing: the same cumulative funding, less losses shared.
+    pub short_funding_index: FundingIndex,
     /// Initial margin fraction in force: with open interest, confidence and depeg add-ons.
     pub imf: Ppm,
     /// Maintenance margin fraction.
@@ -50,6 +53,34 @@ pub struct MarketView {
     pub impact_notional: Cash,
     /// Most lots open.
     pub open_interest_cap: Lots,
+}
+
+impl MarketView {
+    /// The cumulative index that a position of so many lots (signed) settles against.
+    pub const fn funding_index_of(&self, lots: SignedLots) -> FundingIndex {
+        if lots < 0 {
+            self.short_funding_index
+        } else {
+            self.funding_index
+        }
+    }
+
+    /// Funding accrues: a long lot owes `by` more, a short lot is owed as much.
+    pub fn accrue_funding(&mut self, by: FundingIndex) -> Result<(), MathError> {
+        let of_longs = math::add(self.funding_index, by)?;
+        self.short_funding_index = math::add(self.short_funding_index, by)?;
+        self.funding_index = of_longs;
+        Ok(())
+    }
+
+    /// Every lot of one side (a bid's side is long) owes `per_lot` more; the other side gets nothing of it.
+    pub fn charge(&mut self, side: Side, per_lot: FundingIndex) -> Result<(), MathError> {
+        match side {
+            Side::Bid => self.funding_index = math::add(self.funding_index, per_lot)?,
+            Side::Ask => self.short_funding_index = math::sub(self.short_funding_index, per_lot)?,
+        }
+        Ok(())
+    }
 }
 
 /// One collateral asset as margin sees it during a block.
@@ -133,6 +164,14 @@ impl RiskView {
             .binary_search_by_key(&id, |m| m.id)
             .ok()
             .and_then(|at| self.markets.get(at))
+            .ok_or(RiskError::UnknownMarket(id))
+    }
+
+    /// The same, to be changed.
+    pub fn market_mut(&mut self, id: MarketId) -> Result<&mut MarketView, RiskError> {
+        self.markets
+            .iter_mut()
+            .find(|m| m.id == id)
             .ok_or(RiskError::UnknownMarket(id))
     }
 
@@ -231,6 +270,7 @@ mod tests {
             observed_at: seed,
             fresh: seed % 2 == 0,
             funding_index: -FundingIndex::from(seed),
+            short_funding_index: FundingIndex::from(seed),
             imf: MILLION,
             mmf: 1,
             profit_credit: Cash::from(seed),

@@ -8,7 +8,7 @@ use frame_support::{
     PalletId,
 };
 use frame_system::EnsureRoot;
-use novate_risk::{Linear, LiquidationParams};
+use novate_risk::{Linear, LiquidationParams, QuoteParams};
 use novate_types::{
     AccountRef, AssetId, Cash, CollateralParams, FeedId, MarketId, ParametersAhead, Ppm,
     MAX_MARKETS, QUANTUMS,
@@ -57,6 +57,7 @@ parameter_types! {
     };
     pub const MaxFee: Ppm = 10_000;
     pub const Deviation: Ppm = 1_000;
+    pub const OutlierShare: Ppm = 50_000;
     pub const LiquidationFee: Ppm = 5_000;
     // dYdX v4's defaults: BA 1, SMMR 0.1; its liquidation fee is at most 1.5 %.
     pub const Liquidating: LiquidationParams = LiquidationParams {
@@ -67,6 +68,16 @@ parameter_types! {
         target_buffer: 250_000,
         depth_share: 250_000,
     };
+    // dYdX v4's defaults for its Megavault, one layer.
+    pub const Quoting: QuoteParams = QuoteParams {
+        spread_min: 10_000,
+        spread_buffer: 1_500,
+        skew_factor: 2_000_000,
+        order_size: 100_000,
+        concession: 1_000,
+        requote: 1_000,
+    };
+    pub const MinShareDeposit: Cash = 10 * QUANTUMS;
     pub const PartiesWeight: Weight = Weight::from_parts(120_000_000_000, 10_000_000);
     pub const PressedPartiesWeight: Weight = Weight::from_parts(30_000_000_000, 10_000_000);
     pub const BacklogShare: Ppm = 100_000;
@@ -139,6 +150,14 @@ impl pallet_price_oracle::Config for Runtime {
     type MaxValidators = crate::configs::consensus::MaxValidators;
     type Heartbeat = ConstU64<3_000>;
     type Deviation = Deviation;
+    // Six hours.
+    type SessionsPerEra = ConstU32<6>;
+    type OutlierShare = OutlierShare;
+    // Three days.
+    type KeptEras = ConstU32<12>;
+    type OffenceEras = ConstU32<3>;
+    // Nobody earns rewards or holds stake yet: scores and verdicts are recorded and reported, and nothing follows from them.
+    type Consequences = ();
     type WeightInfo = pallet_price_oracle::weights::SubstrateWeight<Runtime>;
 }
 
@@ -153,6 +172,7 @@ impl pallet_order_book::Novating for Novating {
     fn party(holdings: u32) -> Weight {
         use pallet_clearing::{Config, WeightInfo};
         <Runtime as Config>::WeightInfo::party(holdings)
+            .weight(<Runtime as frame_system::Config>::DbWeight::get())
     }
     fn least_for_triggers() -> u64 {
         Clearing::least_for_triggers()
@@ -228,6 +248,10 @@ impl pallet_clearing::CloseReserve for OthersClose {
         Liquidation::calm_budget()
     }
 
+    fn unmatched(markets: u32) -> Weight {
+        OrderBook::unmatched(markets)
+    }
+
     fn spent(matched: u32) -> Weight {
         Self::parameters()
             .saturating_add(OrderBook::spent(matched))
@@ -241,6 +265,16 @@ pub struct LiquidationRoom;
 impl Get<Weight> for LiquidationRoom {
     fn get() -> Weight {
         Clearing::room_for_liquidation().saturating_sub(OthersClose::oracle())
+    }
+}
+
+/// What the vault's quotes cost a close.
+pub struct QuotingWeight;
+
+impl Get<Weight> for QuotingWeight {
+    fn get() -> Weight {
+        use pallet_liquidation::quoting::{QUOTED_MARKETS, QUOTE_OPERATIONS};
+        OrderBook::close_operations(QUOTE_OPERATIONS, QUOTED_MARKETS)
     }
 }
 
@@ -304,6 +338,14 @@ impl pallet_liquidation::Config for Runtime {
     type BacklogShare = BacklogShare;
     type DefaultLossCap = LossCap;
     type LossWindow = ConstU32<DAYS>;
+    type Quoting = Quoting;
+    type QuotingWeight = QuotingWeight;
+    type EpochLength = ConstU32<HOURS>;
+    type LockUp = ConstU32<{ 7 * DAYS }>;
+    type MinShareDeposit = MinShareDeposit;
+    type MaxShareRequests = ConstU32<8>;
+    type MaxShareQueue = ConstU32<1_024>;
+    type MaxSharesPending = ConstU32<4>;
     type Calm = Calm;
     type Room = LiquidationRoom;
     type MaxPops = ConstU32<8_192>;

@@ -108,7 +108,9 @@ fn trade_away(
                 assert!(
                     !matches!(
                         event,
-                        Liquidated::InsurancePaid { .. } | Liquidated::DeficitUncovered { .. }
+                        Liquidated::InsurancePaid { .. }
+                            | Liquidated::LossShared { .. }
+                            | Liquidated::DeficitUncovered { .. }
                     ),
                     "{event:?}"
                 );

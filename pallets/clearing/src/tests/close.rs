@@ -148,12 +148,39 @@ fn the_reserve_covers_fills_requests_and_the_other_pallets_when_the_block_begins
         Presses::set(true);
         let parties = PartiesWeight::get().saturating_sub(PressedPartiesWeight::get());
         let fills = <() as crate::WeightInfo>::fill().saturating_mul(2_048 / 4 * 3);
-        let looks =
-            <() as crate::WeightInfo>::party(1) * u64::from(crate::LAST_ROUND_LOOKS / 4 * 3);
+        let looks = Clearing::party(1) * u64::from(crate::LAST_ROUND_LOOKS / 4 * 3);
         assert_eq!(
             busy.saturating_sub(reserve()),
             parties.saturating_add(fills).saturating_add(looks)
         );
+    });
+}
+
+#[test]
+fn remedies_have_what_the_matches_leave_of_their_reserve() {
+    new_test_ext().execute_with(|| {
+        listed(2);
+        let left = || {
+            LeftByMatches::set(0);
+            run(1);
+            LeftByMatches::get()
+        };
+        // In none of the three markets there is anything to match: what is reserved for reading their books is left, too.
+        let all = |presses| Clearing::matches_reserve(presses).ref_time();
+        let unmatched = |markets| 1_000_000 * markets;
+        assert_eq!(left(), all(false) + unmatched(3));
+        Presses::set(true);
+        assert_eq!(left(), all(true) + unmatched(3));
+        Presses::set(false);
+        for owner in [ALICE, BOB] {
+            deposit(owner, 100_000);
+        }
+        place(BOB, Side::Ask, ticks(20_000), 10);
+        run(1);
+        place(ALICE, Side::Bid, ticks(20_000), 10);
+        // Bob had no position yet.
+        let fill = <() as crate::WeightInfo>::fill().saturating_add(Clearing::party(1));
+        assert_eq!(left(), all(false) - fill.ref_time() + unmatched(2));
     });
 }
 

@@ -536,11 +536,11 @@ fn funding_is_settled_into_the_pot_when_a_position_trades() {
 
 #[test]
 fn fewer_orders_execute_when_the_accounts_behind_them_are_more_than_a_close_has_room_for() {
-    use crate::{BenchmarkHelper, WeightInfo};
+    use crate::BenchmarkHelper;
     new_test_ext().execute_with(|| {
-        let room = <() as WeightInfo>::party(novate_types::MAX_HOLDINGS);
+        let room = Clearing::party(novate_types::MAX_HOLDINGS);
         PartiesWeight::set(room);
-        let fit = (room.ref_time() / <() as WeightInfo>::party(1).ref_time()) as u32;
+        let fit = (room.ref_time() / Clearing::party(1).ref_time()) as u32;
         let view = Helper::cross(20, 1, 1);
         assert!(0 < fit && fit < 20);
         let (mut budget, mut traded) = (Budget::full::<Test>(false), Default::default());
@@ -556,11 +556,11 @@ fn fewer_orders_execute_when_the_accounts_behind_them_are_more_than_a_close_has_
 
 #[test]
 fn triggers_take_half_of_what_there_is_for_accounts_at_most() {
-    use crate::{BenchmarkHelper, WeightInfo};
+    use crate::BenchmarkHelper;
     new_test_ext().execute_with(|| {
-        let room = <() as WeightInfo>::party(novate_types::MAX_HOLDINGS);
+        let room = Clearing::party(novate_types::MAX_HOLDINGS);
         PartiesWeight::set(room * 2);
-        let fit = (room.ref_time() / <() as WeightInfo>::party(1).ref_time()) as u32;
+        let fit = (room.ref_time() / Clearing::party(1).ref_time()) as u32;
         let view = Helper::cross(20, 1, 1);
         let (mut budget, mut traded) = (Budget::full::<Test>(false), Default::default());
         assert_eq!(budget.for_triggers(), room.ref_time());
@@ -588,4 +588,42 @@ fn block_weighs_what_its_triggers_took() {
         })
     };
     assert_eq!(weight(12_345) - weight(0), 12_345);
+}
+
+#[test]
+fn block_weighs_the_keys_that_accounts_who_traded_changed() {
+    use frame_support::{dispatch::DispatchClass, traits::Hooks};
+    let weight = |entries: u32| {
+        new_test_ext().execute_with(|| {
+            rich(&[ALICE, BOB, CHARLIE]);
+            for maker in [BOB, CHARLIE] {
+                place(maker, Side::Ask, ticks(20_000), 10);
+            }
+            run(1);
+            place(ALICE, Side::Bid, ticks(20_000), 20);
+            Entries::set(entries);
+            // What Alice's order prepaid.
+            let prepaid = Clearing::party(1);
+            System::register_extra_weight_unchecked(prepaid, DispatchClass::Normal);
+            let reserve = Clearing::on_initialize(1);
+            System::register_extra_weight_unchecked(reserve, DispatchClass::Mandatory);
+            run(1);
+            assert_eq!((lots_of(ALICE), lots_of(BOB)), (20, -10));
+            let weight = System::block_weight();
+            [DispatchClass::Normal, DispatchClass::Mandatory]
+                .map(|class| weight.get(class).ref_time())
+        })
+    };
+    let keys = |n: u64| {
+        <Test as frame_system::Config>::DbWeight::get()
+            .writes(n)
+            .ref_time()
+    };
+    assert!(keys(1) > 0);
+    // An account of one position was counted with itself and two entries.
+    let [all, none] = [weight(2), weight(0)];
+    assert_eq!(all[0] - none[0], keys(2));
+    assert_eq!(all[1] - none[1], keys(2 * 2));
+    // More than was counted is not charged: the count is the worst case.
+    assert_eq!(weight(3), all);
 }

@@ -1,5 +1,7 @@
 use crate::{mock::*, Action, Event, Pallet, Refusal, Request};
-use novate_types::{AccountRef, Cash, Ledger, LedgerError, RiskView, Standing};
+use novate_types::{
+    AccountRef, Cash, Ledger, LedgerError, RiskView, Side, Standing, FUNDING_FRACTION_BITS,
+};
 
 fn signed(owner: u64) -> RuntimeOrigin {
     RuntimeOrigin::signed(owner)
@@ -292,6 +294,8 @@ fn anybody_fills_the_fund_and_opens_accounts_of_their_own() {
         assert_eq!(outcomes(), [None; 3]);
         assert_eq!(cash_of(FUND.owner), cash(5));
         assert_eq!(cash_of(VAULT.owner), cash(20));
+        // Of the vault, whose shares others hold, it is told.
+        assert_eq!(Given::get(), Some(cash(20)));
         assert_eq!(
             Accounts::get(AccountRef::new(ALICE, 7)).unwrap().cash,
             cash(30)
@@ -347,4 +351,34 @@ fn requests_execute_owner_by_owner_when_owners_asked_in_any_order() {
         executed(BOB, ALICE),
         vec![(ALICE, units(2)), (BOB, units(1)), (BOB, units(3))]
     );
+}
+
+#[test]
+fn what_was_shared_is_owed_before_anything_leaves_in_the_same_close() {
+    new_test_ext().execute_with(|| {
+        deposit(ALICE, 1_000);
+        deposit(BOB, 100_000);
+        open(ALICE, BOB, 500, ticks(20_000));
+        run(1);
+        let before = market_view();
+        // 500 of initial margin leave 500. Of these 100 are charged: 0.2 to each long lot.
+        let per_lot = (cash(100) / 500) << FUNDING_FRACTION_BITS;
+        Sharing::put((BTC, Side::Bid, per_lot));
+        withdraw(ALICE, 450);
+        withdraw(ALICE, 390);
+        System::reset_events();
+        run(1);
+        let found = outcomes();
+        assert!(
+            matches!(found[0], Some(Refusal::InsufficientMargin { at_most })
+            if at_most > cash(390) && at_most <= cash(400))
+        );
+        assert_eq!(found[1], None);
+        // And for good: funding goes on from there, for longs alone.
+        run(1);
+        let after = market_view();
+        let moved = after.funding_index - before.funding_index;
+        let moved_of_shorts = after.short_funding_index - before.short_funding_index;
+        assert_eq!(moved - moved_of_shorts, per_lot);
+    });
 }

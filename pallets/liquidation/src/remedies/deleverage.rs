@@ -45,6 +45,8 @@ pub(crate) struct Counterparties<AccountId> {
     paid: BTreeMap<AccountRef<AccountId>, u32>,
     /// As they are after the accounts that were closed so far; to be written.
     changed: BTreeMap<AccountRef<AccountId>, MarginAccount>,
+    /// Of the account being closed: somebody was left out who can be reached in a later close.
+    is_deferred: bool,
 }
 
 /// Entries of one market and side, taken out of the index. All of them go back.
@@ -74,6 +76,7 @@ impl<AccountId: Ord + Clone> Counterparties<AccountId> {
             moved: BTreeSet::new(),
             paid: BTreeMap::new(),
             changed: BTreeMap::new(),
+            is_deferred: false,
         }
     }
 
@@ -151,6 +154,8 @@ impl Remainder {
 pub(crate) struct Closing<AccountId> {
     /// The account after it.
     pub account: MarginAccount,
+    /// Whatever it still holds, nobody is across who could be closed against: it is not the close that ended first.
+    pub is_exhausted: bool,
     counterparties: BTreeMap<AccountRef<AccountId>, MarginAccount>,
     /// Entries of counterparties that it leaves without a position.
     spent: Vec<Taken<AccountId>>,
@@ -179,6 +184,7 @@ impl<T: Config> Pallet<T> {
     ) -> Result<Closing<T::AccountId>, Refusal> {
         let mut closing = Closing {
             account,
+            is_exhausted: true,
             counterparties: BTreeMap::new(),
             spent: Vec::new(),
             pots: Vec::new(),
@@ -199,6 +205,7 @@ impl<T: Config> Pallet<T> {
         across: &mut Counterparties<T::AccountId>,
         meter: &mut Meter<T>,
     ) -> Result<(), Refusal> {
+        across.is_deferred = false;
         let positions = closing.account.positions.to_vec();
         for position in positions {
             let change = position.lots.checked_neg().ok_or(MathError::Overflow)?;
@@ -212,12 +219,14 @@ impl<T: Config> Pallet<T> {
                 let next =
                     Self::next_counterparty(position.market, side, view, drafts, across, meter)?;
                 let Some((of, counterparty)) = next else {
+                    closing.is_exhausted &= Self::is_through(position.market, side, across);
                     break;
                 };
                 let is_new = !drafts.contains_key(&of) && !across.changed.contains_key(&of);
                 let takes = if is_new { steps(&counterparty) } else { 0 };
                 let holdings = counterparty.holdings();
                 if takes > across.steps || !meter.affords(meter.worst_slice(holdings)) {
+                    closing.is_exhausted = false;
                     break;
                 }
                 meter.spend(meter.slice(holdings));
@@ -415,25 +424,36 @@ impl<T: Config> Pallet<T> {
                 return Ok(Some((of, account)));
             }
             if drafts.contains_key(&of) {
+                across.is_deferred = true;
                 across.pass(market, side);
                 continue;
             }
             // It stands better than its entry price deserves: it gets another entry.
             let takes = steps(&account);
-            let cost = meter.worst_look(account.holdings());
-            if takes > across.steps || !meter.affords(cost) {
+            let holdings = account.holdings();
+            if takes > across.steps || !meter.affords(meter.worst_look(holdings)) {
                 return Ok(None);
             }
-            meter.spend(cost);
             across.steps = across.steps.saturating_sub(takes);
             for position in account.positions.iter_mut().filter(|p| p.market == market) {
                 position.rank = RankSlot::default();
             }
+            let entries = Self::unsettled(&of, &account, view, &T::Risk::assess(&account, view)?)?;
+            let changed = meter.keys(1).saturating_add(meter.appended(entries));
+            meter.spend(meter.look(holdings).saturating_add(changed));
             Self::write(&of, account, view)?;
             across.changed.remove(&of);
             across.line(market, side).next.pop_front();
             across.moved.insert(of);
         }
+    }
+
+    /// Whether everybody in a line was asked.
+    fn is_through(market: MarketId, side: Side, across: &mut Counterparties<T::AccountId>) -> bool {
+        let directory = RiskDirectory::<T>::get(Shelf::Rank(market, side));
+        !across.is_deferred
+            && across.line(market, side).next.is_empty()
+            && directory.buckets().next().is_none()
     }
 
     /// Takes the next page out of the index: of the lowest entry prices of longs, of the highest of shorts. Returns whether there

@@ -3,8 +3,8 @@
 //! One order an account and close, in the market of its largest notional in which closing frees margin. Orders of one
 //! market and side share the depth that one close may take, the largest account first: a hundred liquidations
 //! take no more of a book than one. Nothing is offered in a halted market, nor less than a market's least notional unless the
-//! position is smaller. The vault works its own positions off the same way, within the concession of the mark, as
-//! long as it is in good standing itself.
+//! position is smaller. While liquidation presses the vault works its own positions off the same
+//! way, within the concession of the mark, as long as it is in good standing itself; else it quotes them ([`crate::quoting`]).
 
 use super::{competition::competes, escalation, MARKET_CLOSES};
 use crate::{index::missing_axis, queue::Case, types::opened, Config, Event, Pallet, Refusal};
@@ -19,9 +19,9 @@ use novate_types::{
     math::{
         position_value_floor, ppm_ceil, price_of, shift_ceil, shift_floor, ticks_ceil, ticks_floor,
     },
-    AccountRef, Assessment, CancelReason, Ledger, LiquidationOrder, Lots, MarginAccount, MarketId,
-    MarketView, MathError, OrderBook, Ppm, RiskError, RiskView, Side, Standing, Ticks,
-    MAX_OPEN_ORDERS, MILLION,
+    AccountRef, Assessment, CancelReason, Ledger, LiquidationOrder, Liquidations, Lots,
+    MarginAccount, MarketId, MarketView, MathError, OrderBook, Ppm, RiskError, RiskView, Side,
+    Standing, Ticks, MAX_OPEN_ORDERS, MILLION,
 };
 
 /// Positions of one account, the largest first, that are tried in one close.
@@ -278,6 +278,9 @@ impl<T: Config> Pallet<T> {
         now: &RiskView,
         slices: &mut Slices,
     ) -> Result<Vec<LiquidationOrder<T::AccountId>>, RiskError> {
+        if !Self::presses() {
+            return Ok(Vec::new());
+        }
         let of = T::Vault::get();
         let vault = T::Ledger::account(&of).filter(|vault| vault.standing == Standing::Good);
         let mut orders = Vec::new();

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 1 cancel ─> 2 market ─────5 closes────> 3 competition ──20 closes──> 5 fund (if equity < 0) ─> 4 vault ──refused──> 6 deleverage
-//!                 └── equity < ⅔ MM, or backlog ──┴────────────────────────┘                                    (7: shared loss)
+//!                 └── equity < ⅔ MM, or backlog ──┴────────────────────────┘                     nobody across is left ─> 7 shared loss
 //! ```
 //!
 //! Whoever is above maintenance margin again leaves, from wherever it is.
@@ -11,6 +11,7 @@ pub mod competition;
 pub mod deleverage;
 pub mod insurance;
 pub mod market;
+pub mod shared_loss;
 pub mod vault;
 
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
     queue::Case,
     types::{opened, HalfClose},
     weights::SMALL_POSITIONS,
-    Config, Escalation, Event, Pallet, Refusal, Working,
+    Config, Escalation, Event, Pallet, Queue, Refusal, Working,
 };
 use alloc::{collections::BTreeSet, vec::Vec};
 use competition::{competes, BidsByAccount, COMPETITION_CLOSES};
@@ -41,6 +42,8 @@ struct Waterfall<'a, T: Config> {
     across: Counterparties<T::AccountId>,
     desk: Desk,
     bids: BidsByAccount<T::AccountId>,
+    /// Accounts with a deficit for which no counterparties are left.
+    unpaid: Vec<AccountRef<T::AccountId>>,
     meter: Meter<T>,
 }
 
@@ -92,26 +95,26 @@ pub(crate) fn escalation(
 }
 
 impl<T: Config> Pallet<T> {
-    /// After the match: lets go who recovered, and takes remedies 3 to 6 for those for whom the market is not enough.
+    /// After the match: lets go who recovered, and takes remedies 3 to 7 for those for whom the market is not enough.
     ///
-    /// Returns what is left of the close's time.
+    /// Returns what is left of the close's time, and whether a loss was shared: the indices of `view` moved.
     pub(crate) fn remedies_beyond_the_market(
-        view: &RiskView,
+        view: &mut RiskView,
         half: HalfClose,
         bids: BidsByAccount<T::AccountId>,
-    ) -> u64 {
+    ) -> (u64, bool) {
         let working = Working::<T>::take();
         if working.is_empty() {
             Self::drop_bids(bids);
-            return half.left;
+            return (half.left, false);
         }
         match with_storage_layer(|| Self::take_remedies(&working, view, half, bids.clone())) {
-            Ok(left) => left,
+            Ok((left, unpaid)) => Self::share_losses(unpaid, view, left),
             Err(refusal) => {
                 log::error!(target: crate::LOG, "no remedies in block {}: {refusal:?}", view.block);
                 working.iter().for_each(Self::keep);
                 Self::drop_bids(bids);
-                0
+                (0, false)
             }
         }
     }
@@ -121,7 +124,7 @@ impl<T: Config> Pallet<T> {
         view: &RiskView,
         half: HalfClose,
         bids: BidsByAccount<T::AccountId>,
-    ) -> Result<u64, Refusal> {
+    ) -> Result<(u64, Vec<AccountRef<T::AccountId>>), Refusal> {
         let cases: Vec<_> = working.iter().map(|of| Self::look_at(of, view)).collect();
         let mut close = Waterfall {
             view,
@@ -129,6 +132,7 @@ impl<T: Config> Pallet<T> {
             across: Counterparties::of::<T>(),
             desk: Desk::default(),
             bids,
+            unpaid: Vec::new(),
             meter: Meter::of(half.left),
         };
         let mut done: BTreeSet<_> = working.iter().cloned().collect();
@@ -139,7 +143,7 @@ impl<T: Config> Pallet<T> {
         Self::drop_bids(core::mem::take(&mut close.bids));
         Self::close_desk(&mut close.desk, view)?;
         Self::close_lines(view, close.across)?;
-        Ok(close.meter.left())
+        Ok((close.meter.left(), close.unpaid))
     }
 
     /// If those worked on took less than they were reckoned to, others for whom the market is not enough are worked on, too: nobody twice
@@ -208,12 +212,25 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Takes an account through the remedies, if there is time.
-    fn work_on(mut case: Case<T::AccountId>, close: &mut Waterfall<'_, T>) -> Result<(), Refusal> {
+    fn work_on(case: Case<T::AccountId>, close: &mut Waterfall<'_, T>) -> Result<(), Refusal> {
+        let of = case.of.clone();
+        let found_now = Self::is_found_now(&of, close.view.block);
+        Self::take_through(case, found_now, close)?;
+        if found_now && !Queue::<T>::contains_key(&of) {
+            // Its place in the queue came and went: no key of it changes.
+            close.meter.earn(close.meter.keys(1));
+        }
+        Ok(())
+    }
+
+    fn take_through(
+        mut case: Case<T::AccountId>,
+        found_now: bool,
+        close: &mut Waterfall<'_, T>,
+    ) -> Result<(), Refusal> {
         let view = close.view;
         let of = case.of.clone();
-        let cost = close
-            .meter
-            .liquidation(case.holdings(), Self::is_found_now(&of, view.block));
+        let cost = close.meter.liquidation(case.holdings(), found_now);
         if !close.meter.affords(cost) {
             return Ok(Self::put_back_queued(&of)?);
         }
@@ -309,7 +326,7 @@ impl<T: Config> Pallet<T> {
         if is_frozen || Self::is_in_debt(of, account) {
             Self::write_slices(of, view, closing)?;
             let outcome = if is_frozen {
-                Self::leave_frozen(of, account, assessment)?
+                Self::leave_frozen(of, closing, assessment, &mut close.unpaid)?
             } else {
                 Self::let_go(of, close)?
             };
@@ -360,19 +377,23 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// An account that counterparties did not suffice for stays in the queue, and out of trading.
+    /// An account that counterparties did not suffice for stays in the queue, and out of trading. What it lacks is shared at the close's
+    /// end (remedy 7) if none are left, not merely out of this close's reach.
     fn leave_frozen(
         of: &AccountRef<T::AccountId>,
-        account: &MarginAccount,
+        closing: &Closing<T::AccountId>,
         assessment: Assessment,
+        unpaid: &mut Vec<AccountRef<T::AccountId>>,
     ) -> Result<Outcome, Refusal> {
-        if account.standing != Standing::Frozen {
+        if closing.account.standing != Standing::Frozen {
             T::Ledger::update(of, |account| {
                 account.standing = Standing::Frozen;
                 Ok::<_, Refusal>(())
             })?;
         }
-        if assessment.equity < 0 {
+        if assessment.equity < 0 && closing.is_exhausted {
+            unpaid.push(of.clone());
+        } else if assessment.equity < 0 {
             let deficit = sub(0, assessment.equity)?;
             Self::deposit_event(Event::DeficitUncovered {
                 account: of.clone(),

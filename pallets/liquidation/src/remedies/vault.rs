@@ -278,11 +278,12 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Counts what the moves of marks and funding did to the vault's positions.
-    pub(crate) fn count_vault_loss(before: &RiskView, now: &RiskView) {
-        let Some(vault) = T::Ledger::account(&T::Vault::get()) else {
-            return;
-        };
-        for position in &vault.positions {
+    pub(crate) fn count_vault_loss(
+        vault: Option<&MarginAccount>,
+        before: &RiskView,
+        now: &RiskView,
+    ) {
+        for position in vault.iter().flat_map(|vault| &vault.positions) {
             let earlier = Self::vault_loss(position.market, now.block);
             match moved(position, before, now).and_then(|lost| Ok(add(earlier, lost)?)) {
                 Ok(sum) => {
@@ -311,7 +312,7 @@ fn moved(position: &Position, before: &RiskView, now: &RiskView) -> Result<Cash,
     let value = |mark| position_value_floor(position.lots, mark, new.lot_size);
     let lost = sub(value(old.mark)?, value(new.mark)?)?;
     let since = Position {
-        funding_index: old.funding_index,
+        funding_index: old.funding_index_of(position.lots),
         ..*position
     };
     Ok(add(lost, funding_owed_ceil(&since, new)?)?)

@@ -74,7 +74,9 @@ fn apply(step: Step) {
                 view.markets[0].mark = moved(view.markets[0].mark, a);
                 view.markets[1].mark = moved(view.markets[1].mark, b);
                 view.collaterals[0].price = moved(view.collaterals[0].price, asset);
-                view.markets[0].funding_index += funding << FUNDING_FRACTION_BITS;
+                view.markets[0]
+                    .accrue_funding(funding << FUNDING_FRACTION_BITS)
+                    .unwrap();
             });
             nobody_is_missed();
             Liquidation::do_try_state().unwrap();

@@ -429,7 +429,7 @@ fn funding_is_settled_on_both_sides_when_a_fraction_is_taken() {
         bid(40, MILLION);
         let sums = totals();
         // A USD a lot: LONG has 30 left, which is too little; a tenth of that.
-        close(|view| view.markets[0].funding_index = QUANTUMS / 10 << FUNDING_FRACTION_BITS);
+        close(|view| fund(view, QUANTUMS / 10));
         assert_eq!(totals(), sums);
         assert!(fills().contains_key(&40));
         let index = StoredView::view().markets[0].funding_index;

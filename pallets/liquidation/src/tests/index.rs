@@ -62,8 +62,12 @@ fn apply(step: Step) {
                 view.markets[0].mark = moved(view.markets[0].mark, moves.0);
                 view.markets[1].mark = moved(view.markets[1].mark, moves.1);
                 view.collaterals[0].price = moved(view.collaterals[0].price, moves.2);
-                view.markets[0].funding_index += funding.0 << FUNDING_FRACTION_BITS;
-                view.markets[1].funding_index += (funding.1 << FUNDING_FRACTION_BITS) / 3;
+                view.markets[0]
+                    .accrue_funding(funding.0 << FUNDING_FRACTION_BITS)
+                    .unwrap();
+                view.markets[1]
+                    .accrue_funding((funding.1 << FUNDING_FRACTION_BITS) / 3)
+                    .unwrap();
                 view.markets[0].fresh = fresh.0;
                 view.collaterals[0].fresh = fresh.1;
             };
@@ -123,7 +127,7 @@ proptest! {
                 trade(a, b, 0, lots, 100);
             }
             for by in moves {
-                marks(|view| view.markets[0].funding_index += by << FUNDING_FRACTION_BITS);
+                marks(|view| view.markets[0].accrue_funding(by << FUNDING_FRACTION_BITS).unwrap());
                 for below in scanned() {
                     assert!(is_queued(below.owner), "{below:?} was missed");
                 }

@@ -1,11 +1,15 @@
-//! What the remedies do, by hand-worked numbers; what the index never misses, by exhaustive scan; attacks; drift.
+//! What the remedies do, by hand-worked and golden numbers; what the index never misses, by exhaustive scan; attacks; drift.
 
+mod adl;
 mod ahead;
 mod attacks;
 mod competition;
 mod drift;
 mod index;
+mod quoting;
 mod remedies;
+mod shared_loss;
+mod shares;
 
 use crate::mock::*;
 use novate_types::*;
@@ -30,6 +34,13 @@ fn cases(cases: u32) -> ProptestConfig {
     } else {
         ProptestConfig { cases, ..asked }
     }
+}
+
+/// A long lot of market 0 owes so many quantums more, a short one is owed them.
+fn fund(view: &mut RiskView, per_lot: Cash) {
+    view.markets[0]
+        .accrue_funding(per_lot << FUNDING_FRACTION_BITS)
+        .unwrap();
 }
 
 fn standing(owner: u64) -> Standing {

@@ -218,8 +218,12 @@ fn the_vault_takes_over_at_once_when_the_queue_exceeds_its_share_of_open_interes
 }
 
 #[test]
-fn the_vault_works_its_book_off_when_it_is_in_good_standing() {
+fn the_vault_sells_at_the_market_when_it_is_in_good_standing_and_liquidation_presses() {
     new_test_ext().execute_with(|| {
+        let close = |change: &dyn Fn(&mut RiskView)| {
+            Allowance::<Test>::put(u64::MAX);
+            super::close(change)
+        };
         deposit(VAULT, usd(1_000));
         a_pair();
         close_at(93);
@@ -232,15 +236,17 @@ fn the_vault_works_its_book_off_when_it_is_in_good_standing() {
             lots: 4,
             limit: 93,
         };
-        assert_eq!(close_at(93), vec![order.clone()]);
+        assert_eq!(close(&|_| ()), vec![order.clone()]);
         // Nothing in a market that is halted, or whose price is old.
-        assert!(close(|view| view.markets[0].status = MarketStatus::Halted).is_empty());
-        assert!(close(|view| {
+        assert!(close(&|view| view.markets[0].status = MarketStatus::Halted).is_empty());
+        assert!(close(&|view| {
             view.markets[0].status = MarketStatus::ReduceOnly;
             view.markets[0].fresh = false;
         })
         .is_empty());
-        assert_eq!(close(|view| view.markets[0].fresh = true), vec![order]);
+        assert_eq!(close(&|view| view.markets[0].fresh = true), vec![order]);
+        // Else it quotes.
+        assert!(super::close(|_| ()).is_empty());
     });
 }
 
@@ -537,7 +543,7 @@ fn the_vault_counts_its_losses_at_marks_and_funding_when_it_holds_positions() {
         close_at(97);
         assert_eq!(loss(), usd(30));
         // 2 USD of funding a lot are losses too.
-        close(|view| view.markets[0].funding_index = (2 * QUANTUMS) << FUNDING_FRACTION_BITS);
+        close(|view| fund(view, 2 * QUANTUMS));
         assert_eq!(loss(), usd(50));
         close_at(99);
         assert_eq!(loss(), usd(30));
@@ -1304,7 +1310,8 @@ proptest! {
                 marks(|view| {
                     set_mark(view, 0, a);
                     set_mark(view, 1, b);
-                    view.markets[0].funding_index += (funding << FUNDING_FRACTION_BITS) * 1_000 + 7;
+                    let by = (funding << FUNDING_FRACTION_BITS) * 1_000 + 7;
+                    view.markets[0].accrue_funding(by).unwrap();
                 });
                 assert_eq!(totals(), sums);
                 Liquidation::do_try_state().unwrap();

@@ -1,7 +1,7 @@
 use crate::{mock::*, Accounts, Error, Event, Subaccounts};
 use frame_support::{assert_noop, assert_ok};
 use novate_types::{
-    Direction, Ledger, LedgerError, NewOrder, NewTrigger, OrderAggregate, OrderPrice,
+    Direction, Ledger, LedgerError, NewOrder, NewTrigger, OpaqueOrders, OrderAggregate, OrderPrice,
     SelfTradePrevention, Side, Standing, TimeInForce, Trigger,
 };
 use sp_runtime::DispatchError::BadOrigin;
@@ -118,9 +118,12 @@ fn closing_is_refused_when_something_is_left() {
                 expires: None,
             },
         });
+        // An order in slices, between two of them.
+        let mut scheduled = empty.clone();
+        scheduled.open = OpaqueOrders::truncate_from(vec![1]);
         let mut frozen = empty;
         frozen.standing = Standing::Frozen;
-        for left in [owing, positioned, ordering, waiting, frozen] {
+        for left in [owing, positioned, ordering, waiting, scheduled, frozen] {
             Accounts::<Test>::insert(account(ALICE, 0), left);
             assert_noop!(close(ALICE, 0), Error::<Test>::AccountNotEmpty);
         }

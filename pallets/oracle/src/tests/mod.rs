@@ -2,5 +2,6 @@ mod authorize;
 mod calls;
 mod changes;
 mod close;
+mod scores;
 mod venues;
 mod worker;

@@ -575,3 +575,42 @@ fn fill_or_kill_orders_are_killed_when_no_reads_are_left_for_further_runs() {
         });
     }
 }
+
+#[test]
+fn orders_that_the_close_brings_match_like_those_of_its_block() {
+    let fills = |in_close: bool| {
+        new_test_ext().execute_with(|| {
+            place(2, limit(1, Side::Ask, 9, MARK)).unwrap();
+            place(3, limit(1, Side::Bid, 9, MARK)).unwrap();
+            let order = limit(1, Side::Bid, 9, MARK);
+            if in_close {
+                let of = account(1);
+                let mut operations = vec![Operation::Place(order)];
+                // One that fails changes nothing.
+                operations.push(Operation::Cancel(OrderTarget::Client(7)));
+                let view = MockView::view();
+                assert_eq!(Pallet::<Test>::order(&of, &view, &operations), 1);
+            } else {
+                place(1, order).unwrap();
+            }
+            let closed = close();
+            let all = [1, 2, 3].map(|owner| fills_of(&closed, owner));
+            (all, book())
+        })
+    };
+    assert_eq!(fills(true), fills(false));
+}
+
+#[test]
+fn an_order_that_the_close_brings_is_checked_at_its_marks() {
+    new_test_ext().execute_with(|| {
+        let nobody = account(77);
+        let operations = [Operation::Place(limit(1, Side::Bid, 9, MARK))];
+        let view = MockView::view();
+        assert_eq!(Pallet::<Test>::order(&nobody, &view, &operations), 0);
+        let mut halted = view;
+        halted.markets[0].status = MarketStatus::Halted;
+        assert_eq!(Pallet::<Test>::order(&account(1), &halted, &operations), 0);
+        assert!(open(1).is_empty());
+    });
+}

@@ -134,12 +134,12 @@ fn drift_is_noticed_when_triggers_and_their_index_part() {
     with("not in the index", || {
         Armed::<Test>::remove(Armed::<Test>::iter_keys().next().unwrap());
     });
-    with("left behind by triggers are miscounted", || {
+    with("left behind by triggers or TWAPs are miscounted", || {
         let mut held = MockLedger::account(&account(4)).unwrap();
         held.triggers.remove(0);
         MockLedger::put(&account(4), &held);
     });
-    with("left behind by triggers are miscounted", || {
+    with("left behind by triggers or TWAPs are miscounted", || {
         Unowned::<Test>::put(1)
     });
     with("expiry is not known", || {
@@ -165,5 +165,111 @@ fn drift_is_noticed_when_triggers_and_their_index_part() {
             reach(2),
             reach(1),
         ]));
+    });
+}
+
+#[test]
+fn drift_is_noticed_when_arrangements_and_what_they_are_about_part() {
+    let with = |what: &str, spoil: fn()| {
+        notices(what, || {
+            let order = |id| limit(id, Side::Ask, 30, MARK + 10);
+            let stop = |id| NewTrigger {
+                expires: Some(9),
+                ..trigger(limit(id, Side::Ask, 10, MARK), Direction::Down, MARK - 10)
+            };
+            let twap = NewTwap {
+                order: NewOrder {
+                    time_in_force: TimeInForce::ImmediateOrCancel,
+                    ..order(4)
+                },
+                slices: 3,
+                interval: 5,
+            };
+            operate(4, iceberg(order(1), 10)).unwrap();
+            pair(4, Leg::Order(order(2)), stop(3)).unwrap();
+            schedule(4, twap).unwrap();
+            let post_only = NewOrder {
+                time_in_force: TimeInForce::PostOnly,
+                ..limit(5, Side::Bid, 10, MARK)
+            };
+            let pegged = NewPegged {
+                order: post_only,
+                anchor: Anchor::Mark,
+                offset: -10,
+            };
+            operate(4, Operation::PlacePegged(pegged)).unwrap();
+            Pallet::<Test>::do_try_state().unwrap();
+            spoil();
+        });
+    };
+    fn change(change: impl Fn(&mut Arrangement)) {
+        Pallet::<Test>::change_orders(&account(4), |orders| {
+            orders.arrangements.iter_mut().for_each(&change);
+        });
+    }
+    fn add(arrangement: Arrangement) {
+        Pallet::<Test>::change_orders(&account(4), |orders| {
+            orders.arrangements.try_push(arrangement).unwrap();
+        });
+    }
+    with("order margin", || {
+        change(|a| {
+            if let Arrangement::Hidden { lots, .. } = a {
+                *lots += 1;
+            }
+        });
+    });
+    with("order margin", || {
+        change(|a| {
+            if let Arrangement::Hidden { reserve, .. } = a {
+                *reserve += 1;
+            }
+        });
+    });
+    with("hides nothing", || {
+        change(|a| {
+            if let Arrangement::Hidden { display, .. } = a {
+                *display = 0;
+            }
+        });
+    });
+    with("belong to no order", || {
+        add(Arrangement::Hidden {
+            sequence: 77,
+            display: 1,
+            lots: 1,
+            reserve: 0,
+        });
+    });
+    with("one of a pair is not there", || {
+        add(Arrangement::Pair(0, 1))
+    });
+    with("one of a pair is not there", || {
+        add(Arrangement::Pair(77, 2));
+    });
+    with("in two pairs", || add(Arrangement::Pair(0, 2)));
+    with("not in the index", || {
+        change(|a| {
+            if let Arrangement::Twap(twap) = a {
+                twap.due += 1;
+            }
+        });
+    });
+    with("left behind by triggers or TWAPs are miscounted", || {
+        Pallet::<Test>::change_orders(&account(4), |orders| orders.end(3));
+    });
+    with("pegged order is not in the index", || {
+        change(|a| {
+            if let Arrangement::Peg(peg) = a {
+                peg.due += 1;
+            }
+        });
+    });
+    with("beyond its worst limit", || {
+        change(|a| {
+            if let Arrangement::Peg(peg) = a {
+                peg.worst = MARK - 11;
+            }
+        });
     });
 }

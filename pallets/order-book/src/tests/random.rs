@@ -67,6 +67,82 @@ enum Step {
         lots: Option<Lots>,
     },
     Sweep,
+    Arm(Waits),
+    Iceberg {
+        side: bool,
+        lots: Lots,
+        offset: i64,
+        display: Lots,
+        post_only: bool,
+    },
+    Pair {
+        order: Option<(bool, Lots, i64)>,
+        first: Waits,
+        second: Waits,
+    },
+    Slices {
+        side: bool,
+        lots: Lots,
+        slices: u16,
+        interval: u16,
+        reduce_only: bool,
+    },
+    Pegged {
+        side: bool,
+        lots: Lots,
+        worst: i64,
+        best: bool,
+        offset: i32,
+    },
+}
+
+/// A trigger of a market order.
+#[derive(Clone, Debug)]
+struct Waits {
+    side: bool,
+    lots: Lots,
+    level: i64,
+    reduce_only: bool,
+    lasts: u8,
+}
+
+fn waits() -> impl Strategy<Value = Waits> {
+    (any::<bool>(), 1u64..40, -40i64..=40, any::<bool>(), 1u8..12).prop_map(
+        |(side, lots, level, reduce_only, lasts)| Waits {
+            side,
+            lots,
+            level,
+            reduce_only,
+            lasts,
+        },
+    )
+}
+
+/// Whatever there is to submit.
+fn any_step() -> impl Strategy<Value = Step> {
+    let offset = || -30i64..=30;
+    let pair = (
+        prop::option::weighted(0.7, (any::<bool>(), 1u64..40, offset())),
+        waits(),
+        waits(),
+    );
+    prop_oneof![
+        6 => step(),
+        1 => waits().prop_map(Step::Arm),
+        3 => (any::<bool>(), 2u64..60, offset(), 1u64..12, any::<bool>())
+            .prop_map(|(side, lots, offset, display, post_only)| Step::Iceberg {
+                side, lots, offset, display, post_only
+            }),
+        3 => pair.prop_map(|(order, first, second)| Step::Pair { order, first, second }),
+        3 => (any::<bool>(), 1u64..40, -60i64..=60, any::<bool>(), -8i32..=8)
+            .prop_map(|(side, lots, worst, best, offset)| Step::Pegged {
+                side, lots, worst, best, offset
+            }),
+        2 => (any::<bool>(), 2u64..60, 2u16..5, 1u16..4, any::<bool>())
+            .prop_map(|(side, lots, slices, interval, reduce_only)| Step::Slices {
+                side, lots, slices, interval, reduce_only
+            }),
+    ]
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -85,7 +161,13 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// Each block: what each owner submits, in one extrinsic.
 fn blocks() -> impl Strategy<Value = Vec<Vec<(AccountId, Vec<Step>)>>> {
-    let extrinsic = (1..=OWNERS, prop::collection::vec(step(), 1..6));
+    blocks_of(step())
+}
+
+fn blocks_of(
+    step: impl Strategy<Value = Step>,
+) -> impl Strategy<Value = Vec<Vec<(AccountId, Vec<Step>)>>> {
+    let extrinsic = (1..=OWNERS, prop::collection::vec(step, 1..6));
     prop::collection::vec(prop::collection::vec(extrinsic, 0..6), 1..10)
 }
 
@@ -136,7 +218,163 @@ fn operation(owner: AccountId, step: &Step, number: u64) -> Operation {
             lots: *lots,
         },
         Step::Sweep => Operation::CancelAll { market: Some(BTC) },
+        Step::Arm(terms) => Operation::PlaceTrigger(waiting(terms, number, now)),
+        Step::Iceberg {
+            side,
+            lots,
+            offset,
+            display,
+            post_only,
+        } => {
+            let side = if *side { Side::Bid } else { Side::Ask };
+            let order = limit(number, side, *lots, price(*offset));
+            let time_in_force = match (post_only, lots % 3) {
+                (true, _) => TimeInForce::PostOnly,
+                (_, 0) => TimeInForce::GoodTilBlock(now + 1 + (*lots % 5) as BlockNumber),
+                _ => TimeInForce::GoodTilCancelled,
+            };
+            let order = NewOrder {
+                time_in_force,
+                ..order
+            };
+            iceberg(order, *display)
+        }
+        Step::Pair {
+            order,
+            first,
+            second,
+        } => Operation::PlacePair {
+            first: match order {
+                Some((side, lots, offset)) => {
+                    let side = if *side { Side::Bid } else { Side::Ask };
+                    Leg::Order(limit(number, side, *lots, price(*offset)))
+                }
+                None => Leg::Trigger(waiting(first, number, now)),
+            },
+            second: waiting(second, number + 500, now),
+        },
+        Step::Pegged {
+            side,
+            lots,
+            worst,
+            best,
+            offset,
+        } => {
+            let side = if *side { Side::Bid } else { Side::Ask };
+            let order = NewOrder {
+                time_in_force: TimeInForce::PostOnly,
+                ..limit(number, side, *lots, price(*worst))
+            };
+            Operation::PlacePegged(NewPegged {
+                order,
+                anchor: if *best { Anchor::Best } else { Anchor::Mark },
+                offset: *offset,
+            })
+        }
+        Step::Slices {
+            side,
+            lots,
+            slices,
+            interval,
+            reduce_only,
+        } => {
+            let side = if *side { Side::Bid } else { Side::Ask };
+            let order = NewOrder {
+                price: OrderPrice::Market,
+                reduce_only: *reduce_only,
+                ..limit(number, side, *lots, 1)
+            };
+            Operation::PlaceTwap(NewTwap {
+                order,
+                slices: *slices,
+                interval: *interval,
+            })
+        }
     }
+}
+
+/// It lies on the side of the mark on which it is not met.
+fn waiting(terms: &Waits, client_id: u64, now: BlockNumber) -> NewTrigger {
+    let mark = MockView::view().market(BTC).unwrap().mark;
+    let mark = math::ticks_nearest(mark, market(BTC).tick_size).unwrap();
+    let order = NewOrder {
+        price: OrderPrice::Market,
+        reduce_only: terms.reduce_only,
+        ..limit(
+            client_id,
+            if terms.side { Side::Bid } else { Side::Ask },
+            terms.lots,
+            1,
+        )
+    };
+    NewTrigger {
+        order,
+        direction: if terms.level < 0 {
+            Direction::Down
+        } else {
+            Direction::Up
+        },
+        ticks: mark.checked_add_signed(terms.level).unwrap(),
+        expires: Some(now + BlockNumber::from(terms.lasts)),
+    }
+}
+
+/// Marks by block, a walk.
+fn marks() -> impl Strategy<Value = Vec<i64>> {
+    prop::collection::vec(-15i64..=15, 14)
+}
+
+/// Room of each close for triggers and slices: none, for some, for all.
+fn rooms() -> impl Strategy<Value = Vec<u64>> {
+    let most = Pallet::<Test>::most_of_trigger().ref_time();
+    prop::collection::vec(
+        prop_oneof![1 => Just(0), 1 => Just(most), 1 => Just(2 * most), 3 => Just(u64::MAX)],
+        14,
+    )
+}
+
+/// Pairs by account.
+fn pairs() -> Vec<(AccountId, Sequence, Sequence)> {
+    let of = |owner| {
+        let pairs = arrangements(owner).into_iter().filter_map(|a| match a {
+            Arrangement::Pair(one, other) => Some((one, other)),
+            _ => None,
+        });
+        pairs.map(move |(one, other)| (owner, one, other))
+    };
+    (1..=OWNERS).flat_map(of).collect()
+}
+
+/// Lots that each order stands for: open ones with what they hide, and of TWAPs what is left.
+fn outstanding() -> BTreeMap<(AccountId, Sequence), Lots> {
+    let mut all = BTreeMap::new();
+    for owner in 1..=OWNERS {
+        let orders = Pallet::<Test>::orders(&account(owner));
+        for order in &orders.open {
+            let hidden = orders.hidden(order.sequence).0;
+            all.insert((owner, order.sequence), order.lots + hidden);
+        }
+        for twap in orders.twaps() {
+            all.insert((owner, twap.sequence), twap.left);
+        }
+    }
+    all
+}
+
+/// Lots and the numbers of orders that left by cancel in the last close.
+fn left_in_the_close() -> BTreeMap<(AccountId, Sequence), Lots> {
+    let mut left = BTreeMap::new();
+    for record in System::events() {
+        let RuntimeEvent::OrderBook(crate::Event::Cancelled { orders, .. }) = record.event else {
+            continue;
+        };
+        for order in orders {
+            *left
+                .entry((order.account.owner, order.sequence))
+                .or_default() += order.lots;
+        }
+    }
+    left
 }
 
 /// One order of the naive book.
@@ -450,8 +688,106 @@ proptest! {
     }
 
     #[test]
+    fn nothing_changes_when_owners_of_any_operations_are_shuffled(
+        blocks in blocks_of(any_step()),
+        marks in marks(),
+        rooms in rooms(),
+        seed: u64,
+    ) {
+        let run = |shuffle: bool| {
+            new_test_ext().execute_with(|| {
+                let mut closes = Vec::new();
+                let mut at = 0;
+                for (n, block) in blocks.iter().enumerate() {
+                    let mut order: Vec<usize> = (0..block.len()).collect();
+                    if shuffle {
+                        order.sort_by_key(|at| block[*at].0.wrapping_mul(seed | 1) ^ seed);
+                    }
+                    play(block, |n| order[n]);
+                    at += marks[n];
+                    mark(BTC, price(at));
+                    TriggerRoom::set(rooms[n]);
+                    System::reset_events();
+                    let closed = close();
+                    closes.push((closed, System::events()));
+                }
+                let accounts: Vec<_> =
+                    (1..=OWNERS).map(|o| MockLedger::account(&account(o))).collect();
+                (closes, accounts, stored())
+            })
+        };
+        prop_assert_eq!(run(false), run(true));
+    }
+
+    #[test]
+    fn of_a_pair_one_executes_and_no_lot_is_lost_when_anything_is_submitted(
+        blocks in blocks_of(any_step()),
+        marks in marks(),
+        rooms in rooms(),
+    ) {
+        new_test_ext().execute_with(|| {
+            let mut at = 0;
+            // Whatever came in goes on to the end.
+            for n in 0..14 {
+                if let Some(block) = blocks.get(n) {
+                    play(block, |n| n);
+                }
+                at += marks[n];
+                mark(BTC, price(at));
+                TriggerRoom::set(rooms[n]);
+                let (paired, before) = (pairs(), outstanding());
+                let triggers: Vec<_> = (1..=OWNERS).map(armed).collect();
+                System::reset_events();
+                let closed = close();
+                let filled = |owner: AccountId, sequence: Sequence| -> Lots {
+                    let own = closed.fills.iter().filter(|f| {
+                        (f.account.owner, f.sequence) == (owner, sequence)
+                    });
+                    own.map(|f| f.lots).sum()
+                };
+                for (owner, one, other) in paired {
+                    let (one, other) = (filled(owner, one), filled(owner, other));
+                    prop_assert!(one == 0 || other == 0);
+                }
+                // What stood is what filled, what left and what stands. Slices leave without their TWAP.
+                let (left, after) = (left_in_the_close(), outstanding());
+                let twaps: Vec<_> = (1..=OWNERS)
+                    .flat_map(|o| {
+                        let orders = Pallet::<Test>::orders(&account(o));
+                        let of: Vec<_> = orders.twaps().map(|t| (o, t.sequence)).collect();
+                        of
+                    })
+                    .collect();
+                for (id, lots) in &before {
+                    let filled = filled(id.0, id.1);
+                    let stays = after.get(id).copied().unwrap_or(0);
+                    if twaps.contains(id) {
+                        prop_assert_eq!(*lots, filled + stays);
+                    } else {
+                        let left = left.get(id).copied().unwrap_or(0);
+                        prop_assert_eq!(*lots, filled + left + stays);
+                    }
+                }
+                for id in after.keys().filter(|id| !before.contains_key(id)) {
+                    let fired = &triggers[id.0 as usize - 1];
+                    prop_assert!(fired.iter().any(|t| t.sequence == id.1));
+                }
+            }
+            // With no more to come every TWAP ends.
+            TriggerRoom::set(u64::MAX);
+            (0..20).for_each(|_| drop(close()));
+            let twaps = |o| Pallet::<Test>::orders(&account(o)).twaps().count();
+            prop_assert_eq!((1..=OWNERS).map(twaps).sum::<usize>(), 0);
+            let pegs = |o| Pallet::<Test>::orders(&account(o)).pegs().count();
+            let due = crate::Due::<Test>::iter().count();
+            prop_assert_eq!((1..=OWNERS).map(pegs).sum::<usize>(), due);
+            Ok(())
+        })?;
+    }
+
+    #[test]
     fn state_is_sound_after_every_block_when_matches_are_narrowed(
-        blocks in blocks(),
+        blocks in blocks_of(any_step()),
         narrows in prop::collection::vec(narrow(), 10),
         limit in 1u32..5,
     ) {

@@ -406,6 +406,7 @@ fn perpetual_alone_needs_what_the_linear_rule_says() {
         observed_at: 0,
         fresh: true,
         funding_index: 0,
+        short_funding_index: 0,
         imf: 50_000,
         mmf: 30_000,
         profit_credit: 0,

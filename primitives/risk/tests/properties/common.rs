@@ -57,6 +57,7 @@ pub fn market(
         observed_at: 0,
         fresh: true,
         funding_index: 0,
+        short_funding_index: 0,
         imf,
         mmf,
         profit_credit,
@@ -160,6 +161,7 @@ pub fn any_market(id: MarketId) -> impl Strategy<Value = MarketView> {
         .prop_map(
             move |((tick, lot, value), mark, mmf, above, credit, funding)| MarketView {
                 funding_index: i128::from(funding) >> 12,
+                short_funding_index: i128::from(funding) >> 13,
                 ..market(id, tick, lot, value, mark, mmf + above, mmf, credit)
             },
         )
@@ -229,7 +231,7 @@ pub fn any_account(view: RiskView) -> impl Strategy<Value = (RiskView, MarginAcc
             let value = math::position_value_floor(lots, market.mark, market.lot_size).unwrap();
             notional += value.abs();
             let cost = value - value.abs() * gain / 1_000;
-            let settled = market.funding_index + i128::from(funding);
+            let settled = market.funding_index_of(lots) + i128::from(funding);
             account
                 .positions
                 .try_push(position(market.id, lots, cost, settled))

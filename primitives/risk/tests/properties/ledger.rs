@@ -76,7 +76,7 @@ impl Ledger {
                 (self.accounts[buyer], self.accounts[seller]) = (bought, sold);
                 self.pots[market] += a.funding_to_pot + b.funding_to_pot;
             }
-            Step::Fund { market, by } => self.markets[market].funding_index += by,
+            Step::Fund { market, by } => self.markets[market].accrue_funding(by)?,
             Step::Settle { account, market } => {
                 self.pots[market] +=
                     settle_funding(&mut self.accounts[account], &self.markets[market])?;
@@ -219,11 +219,11 @@ proptest! {
         steps in vec((any::<i32>(), any::<bool>()), 1..30),
     ) {
         prop_assume!(lots != 0);
-        let mut often = account(0, vec![position(1, lots, 0, market.funding_index)]);
+        let mut often = account(0, vec![position(1, lots, 0, market.funding_index_of(lots))]);
         let mut once = often.clone();
         let (mut paid, mut times) = (0, 0);
         for (by, settle) in steps {
-            market.funding_index += i128::from(by);
+            market.accrue_funding(by.into()).unwrap();
             if settle {
                 paid += settle_funding(&mut often, &market).unwrap();
                 times += 1;

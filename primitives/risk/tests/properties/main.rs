@@ -7,4 +7,5 @@ mod funding;
 mod ledger;
 mod liquidation;
 mod margin;
+mod quoting;
 mod thresholds;

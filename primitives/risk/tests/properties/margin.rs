@@ -15,7 +15,9 @@ fn assessment_is_exact_on_worked_numbers() {
     // Funding since: 3 USD a BTC against longs. Two bids of 0.5 BTC at 50,100, one ask of 5 BTC at 50,000, fee 5 bp.
     let mut market = bitcoin(Price::from_u32(50_000));
     market.profit_credit = usd(100);
-    market.funding_index = 300i128 << FUNDING_FRACTION_BITS;
+    market
+        .accrue_funding(300i128 << FUNDING_FRACTION_BITS)
+        .unwrap();
     let asset = collateral(7, 6, Price::from_rational(9, 10), 100_000);
     let view = view(vec![market.clone()], vec![asset]);
     let mut holder = account(usd(20_000), vec![position(1, 20_000, usd(96_000), 0)]);
@@ -80,7 +82,8 @@ fn unrealised_profit_supports_its_own_margin_and_the_credit_only() {
 fn funding_due_is_not_paid_by_profit_that_may_not_support_margin() {
     // The same profit, and 1,000 of funding due: cash covers it now or at the next settlement, initial equity is the same.
     let mut market = bitcoin(Price::from_u32(50_000));
-    market.funding_index = (usd(1_000) << FUNDING_FRACTION_BITS) / 10_000;
+    let per_lot = (usd(1_000) << FUNDING_FRACTION_BITS) / 10_000;
+    market.accrue_funding(per_lot).unwrap();
     let view = view(vec![market.clone()], vec![]);
     let mut holder = account(usd(4_000), vec![position(1, 10_000, usd(10_000), 0)]);
     let before = assess(&holder, &view);

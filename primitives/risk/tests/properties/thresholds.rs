@@ -63,7 +63,7 @@ fn moved(view: &mut RiskView, safe: &SafeMove, motion: Motion) {
             let market = view.markets.iter_mut().find(|m| m.id == id).unwrap();
             let within = most * i128::from(part) / i128::from(MILLION);
             let by = free.map_or(within, i128::from);
-            market.funding_index += if down { -by } else { by };
+            market.accrue_funding(if down { -by } else { by }).unwrap();
         }
         other => panic!("an axis with the wrong distance: {other:?}"),
     }

@@ -3,7 +3,7 @@
 
 use super::*;
 use novate_runtime::configs::exchange::{BTC, USDT};
-use novate_types::{Direction, MarketStatus, NewTrigger};
+use novate_types::{Anchor, Direction, Leg, MarketStatus, NewPegged, NewTrigger, NewTwap};
 use pallet_liquidation::Event as Liquidated;
 use std::collections::BTreeMap;
 
@@ -257,6 +257,37 @@ impl Run {
         }
     }
 
+    /// Two that exclude each other; some cannot.
+    fn a_pair(&mut self, of: &Account) -> Operation {
+        let first = if self.random.one_in(3) {
+            Leg::Trigger(self.a_trigger(of))
+        } else {
+            Leg::Order(self.an_order(of))
+        };
+        let mut second = self.a_trigger(of);
+        if !self.random.one_in(8) {
+            second.expires = Some(System::block_number() + 1 + self.random.below(40) as u32);
+            second.order.market = match first {
+                Leg::Order(order) => order.market,
+                Leg::Trigger(trigger) => trigger.order.market,
+            };
+        }
+        Operation::PlacePair { first, second }
+    }
+
+    /// An order in slices, most of which can be.
+    fn a_twap(&mut self, of: &Account) -> NewTwap {
+        let order = self.an_order(of);
+        NewTwap {
+            order: NewOrder {
+                time_in_force: TimeInForce::ImmediateOrCancel,
+                ..order
+            },
+            slices: 1 + self.random.below(5) as u16,
+            interval: self.random.below(4) as u16,
+        }
+    }
+
     fn an_operation(&mut self, of: &Account, open: &[u64]) -> Operation {
         let target = match open {
             [] => OrderTarget::Client(self.random.below(60)),
@@ -277,6 +308,24 @@ impl Run {
                 market: self.random.one_in(2).then_some(BTC_PERP),
             },
             7..9 => Operation::PlaceTrigger(self.a_trigger(of)),
+            9 => self.a_pair(of),
+            10 => Operation::PlaceTwap(self.a_twap(of)),
+            11 => {
+                let order = NewOrder {
+                    time_in_force: TimeInForce::PostOnly,
+                    ..self.an_order(of)
+                };
+                Operation::PlacePegged(NewPegged {
+                    order,
+                    anchor: *self.random.pick(&[Anchor::Mark, Anchor::Best]),
+                    offset: self.random.within(-60, 60) as i32,
+                })
+            }
+            12 => {
+                let order = self.an_order(of);
+                let display = 1 + order.lots / (1 + self.random.below(5));
+                Operation::PlaceIceberg { order, display }
+            }
             _ => Operation::Place(self.an_order(of)),
         }
     }
@@ -426,6 +475,7 @@ impl Run {
                 Liquidated::DebtPaid { .. } => "4 debt paid",
                 Liquidated::InsurancePaid { .. } => "5 insurance",
                 Liquidated::Deleveraged { .. } => "6 deleveraged",
+                Liquidated::LossShared { .. } => "7 shared",
                 Liquidated::DeficitUncovered { .. } => "7 uncovered",
                 Liquidated::Recovered { .. } => "recovered",
                 Liquidated::FoundBySweep { .. } => panic!("the sweep found what the index missed"),

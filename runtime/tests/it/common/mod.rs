@@ -529,6 +529,7 @@ pub fn market() -> MarketView {
         observed_at: 0,
         fresh: false,
         funding_index: 0,
+        short_funding_index: 0,
         imf: 0,
         mmf: 0,
         profit_credit: 0,
@@ -616,7 +617,8 @@ pub struct Recomputed {
     pub settled: i128,
 }
 
-fn ceil_div(a: i128, b: i128) -> i128 {
+/// The least whole number at or above `a / b`.
+pub fn ceil_div(a: i128, b: i128) -> i128 {
     -(-a).div_euclid(b)
 }
 

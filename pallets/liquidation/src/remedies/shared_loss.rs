@@ -1,0 +1,185 @@
+//! Remedy 7: what fund, vault and counterparties left uncovered is charged to everybody across, through the cumulative index.
+//!
+//! An account that could be closed against nobody any more, and whose equity is below zero all the same, is brought to zero: it receives
+//! its deficit out of the funding pots of the markets that lost it, and every lot across in those markets owes its part, as it owes
+//! funding. Each market bears what it is of the account's losses at the marks; where none of its positions has one (what was
+//! lost is realised already), by notional. A deficit without a position is that of a debt whose collateral fell: no market lost it and none
+//! is charged. It stays in the queue for the fund, and pauses withdrawals as long as the fund is smaller.
+//!
+//! Conservation is exact: the pots give what the account receives, and are repaid as those across settle. A charge per lot is rounded up to
+//! the index's last bit, and payers round up, so no pot is left short; what rounds stays in it. Nobody is looked for: the
+//! charge moves an axis of the threshold index, and whoever it brings below maintenance margin is found by the next close.
+//!
+//! Longs and shorts have an index each (`MarketView::funding_index_of`): were it one, what shorts are charged would be paid to all longs, who lost
+//! nothing with the account.
+
+use crate::{types::opened, Config, Event, LossCharge, Pallet, Refusal};
+use alloc::vec::Vec;
+use frame_support::{storage::with_storage_layer, traits::Get};
+use novate_types::{
+    math::{add, mul_div_ceil, mul_div_floor, neg, position_value_floor, signed, sub},
+    AccountRef, Cash, Ledger, Lots, MarginAccount, MarketId, MathError, Pot, RiskError, RiskModel,
+    RiskView, Side, FUNDING_FRACTION_BITS,
+};
+
+/// One quantum in a cumulative index.
+const UNIT: u128 = 1 << FUNDING_FRACTION_BITS;
+
+/// Those who bear a loss: all lots of one side of a market.
+struct Bearer {
+    market: MarketId,
+    side: Side,
+    lots: Lots,
+    /// Its part of the loss is this over the sum.
+    weight: u128,
+}
+
+impl<T: Config> Pallet<T> {
+    /// Remedy 7 for accounts that could be closed against nobody any more. Returns what of `left`, the close's time, remains, and whether the
+    /// indices of `view` moved.
+    pub(crate) fn share_losses(
+        unpaid: Vec<AccountRef<T::AccountId>>,
+        view: &mut RiskView,
+        left: u64,
+    ) -> (u64, bool) {
+        if unpaid.is_empty() {
+            return (left, false);
+        }
+        let before = view.clone();
+        let mut meter = crate::meter::Meter::<T>::of(left);
+        for of in unpaid {
+            let holdings = T::Ledger::account(&of).map_or(0, |account| account.holdings());
+            // Pots are among the keys that all accounts of a close share.
+            let cost = meter.look(holdings).saturating_add(meter.keys(2));
+            let shared = if meter.affords(cost) {
+                meter.spend(cost);
+                with_storage_layer(|| Self::share_loss(&of, view))
+            } else {
+                Ok(None)
+            };
+            match shared {
+                Ok(Some(moved)) => *view = moved,
+                Ok(None) => Self::say_uncovered(&of, view),
+                Err(refusal) => {
+                    log::error!(target: crate::LOG, "the loss of {of:?} is not shared: {refusal:?}");
+                    Self::say_uncovered(&of, view);
+                }
+            }
+        }
+        let is_moved = *view != before;
+        if is_moved {
+            let vault = T::Ledger::account(&T::Vault::get());
+            Self::count_vault_loss(vault.as_ref(), &before, view);
+        }
+        (meter.left(), is_moved)
+    }
+
+    /// Brings an account to zero at the expense of those across. Returns the view after it; none if there is nothing to cover, or
+    /// nobody to bear it.
+    fn share_loss(
+        of: &AccountRef<T::AccountId>,
+        view: &RiskView,
+    ) -> Result<Option<RiskView>, Refusal> {
+        let account = opened(T::Ledger::account(of))?;
+        let loss = neg(T::Risk::assess(&account, view)?.equity)?;
+        let bearers = Self::bearers(&account, view)?;
+        if loss <= 0 || bearers.is_empty() {
+            return Ok(None);
+        }
+        let mut moved = view.clone();
+        let mut charges = Vec::new();
+        for (bearer, part) in split(loss, bearers)? {
+            let per_lot = signed(mul_div_ceil(
+                part.unsigned_abs(),
+                UNIT,
+                u128::from(bearer.lots),
+            )?)?;
+            moved
+                .market_mut(bearer.market)?
+                .charge(bearer.side, per_lot)?;
+            T::Ledger::credit_pot(Pot::Funding(bearer.market), neg(part)?)?;
+            charges.push(LossCharge {
+                market: bearer.market,
+                side: bearer.side,
+                loss: part,
+                lots: bearer.lots,
+                per_lot,
+            });
+        }
+        T::Ledger::update(of, |account| {
+            account.cash = add(account.cash, loss)?;
+            Ok::<_, Refusal>(())
+        })?;
+        Self::cover(of)?;
+        Self::deposit_event(Event::LossShared {
+            account: of.clone(),
+            loss,
+            charges,
+        });
+        Ok(Some(moved))
+    }
+
+    /// Who bears an account's loss.
+    fn bearers(account: &MarginAccount, view: &RiskView) -> Result<Vec<Bearer>, RiskError> {
+        let (mut by_loss, mut by_notional) = (Vec::new(), Vec::new());
+        for position in &account.positions {
+            let market = view.market(position.market)?;
+            let value = position_value_floor(position.lots, market.mark, market.lot_size)?;
+            let owed = novate_risk::funding_owed_ceil(position, market)?;
+            let lost = sub(add(position.cost, owed)?, value)?;
+            let bearer = |weight| Bearer {
+                market: market.id,
+                side: crate::index::side_of(position).opposite(),
+                // As many as there are on the other side.
+                lots: T::Ledger::open_interest(market.id),
+                weight,
+            };
+            if lost > 0 {
+                by_loss.push(bearer(lost.unsigned_abs()));
+            }
+            by_notional.push(bearer(value.unsigned_abs()));
+        }
+        let chosen = if by_loss.is_empty() {
+            by_notional
+        } else {
+            by_loss
+        };
+        Ok(chosen.into_iter().filter(Bearer::bears).collect())
+    }
+
+    fn say_uncovered(of: &AccountRef<T::AccountId>, view: &RiskView) {
+        let assessed = T::Ledger::account(of).map(|account| T::Risk::assess(&account, view));
+        let Some(Ok(assessment)) = assessed.filter(|a| a.as_ref().is_ok_and(|a| a.equity < 0))
+        else {
+            return;
+        };
+        Self::deposit_event(Event::DeficitUncovered {
+            account: of.clone(),
+            deficit: assessment.equity.saturating_neg(),
+        });
+    }
+}
+
+impl Bearer {
+    const fn bears(&self) -> bool {
+        self.lots > 0 && self.weight > 0
+    }
+}
+
+/// Splits a loss by weights, whole: each has the difference of two rounded sums. Those whose part rounds to nothing are left out.
+fn split(loss: Cash, bearers: Vec<Bearer>) -> Result<Vec<(Bearer, Cash)>, MathError> {
+    let sum = |sum: u128, bearer: &Bearer| sum.checked_add(bearer.weight);
+    let total = bearers.iter().try_fold(0, sum).ok_or(MathError::Overflow)?;
+    let (mut weight, mut given) = (0u128, 0);
+    let mut parts = Vec::new();
+    for bearer in bearers {
+        weight = sum(weight, &bearer).ok_or(MathError::Overflow)?;
+        let until = signed(mul_div_floor(loss.unsigned_abs(), weight, total)?)?;
+        let part = sub(until, given)?;
+        given = until;
+        if part > 0 {
+            parts.push((bearer, part));
+        }
+    }
+    Ok(parts)
+}
