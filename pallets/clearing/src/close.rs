@@ -1,7 +1,8 @@
 //! The close of a block (protocol, section 4): everything that happens once a block, in its order.
 
 use crate::{
-    novation::{Budget, Traders, Unmoved}, CloseReserve, Config, MarketState, Pallet, States, View, WeightInfo,
+    novation::{Budget, Traders, Unmoved},
+    CloseReserve, Config, MarketState, Pallet, States, View, WeightInfo,
 };
 use alloc::{collections::BTreeMap, vec::Vec};
 use frame_support::{defensive, traits::UnixTime, BoundedVec};
