@@ -906,7 +906,7 @@ impl<T: Config> Pallet<T> {
     }
 
     /// What the vault's quotes and shares take of a close, at most.
-    fn most_for_vault() -> Weight {
+    pub(crate) fn most_for_vault() -> Weight {
         T::QuotingWeight::get().saturating_add(Self::most_share_work())
     }
 

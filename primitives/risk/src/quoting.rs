@@ -126,13 +126,13 @@ pub fn quotes(
     ))
 }
 
-/// Whether an order stands near enough to where it would be put now, and is of about its size: it lost no more than half.
+/// Whether an order stands near enough to where it would be put now, and is of about its size: no less than half of it, nor more than twice.
 pub fn stays(now: &Quote, ticks: Ticks, lots: Lots, market: &MarketView, p: &QuoteParams) -> bool {
     let grid = ticks_floor(market.mark, market.tick_size).unwrap_or(0);
     let most = ppm_floor(grid.into(), p.requote).unwrap_or(0);
     u128::from(ticks.abs_diff(now.ticks)) <= most
-        && lots <= now.lots
         && lots >= now.lots.div_ceil(2)
+        && lots.div_ceil(2) <= now.lots
 }
 
 /// The mark moved by `parts` in 10⁻¹² of it; zero if it would be below.

@@ -88,6 +88,8 @@ impl<T: Config> Pallet<T> {
         let equity = T::Risk::assess(&vault, &T::View::view())?.equity;
         let value = match book.terms {
             Some(terms) => terms.value,
+            // What is there before the first settlement is the protocol's, share by share.
+            None if book.shares == 0 && equity >= 0 => ShareValue::of(0, 0)?,
             None => ShareValue::of(sub(equity, book.given)?, book.shares)?,
         };
         Ok((equity, value))

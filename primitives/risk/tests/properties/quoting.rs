@@ -91,7 +91,7 @@ fn nothing_is_quoted_without_equity_a_position_or_a_price() {
 }
 
 #[test]
-fn an_order_stays_until_the_mark_has_moved_far_enough_or_half_of_it_is_gone() {
+fn an_order_stays_until_the_mark_has_moved_far_enough_or_its_size_is_another() {
     let (market, p) = (ether(), params(3_000, 1_500, 500_000, 100_000));
     let now = Quote {
         ticks: 3_010_000,
@@ -104,7 +104,8 @@ fn an_order_stays_until_the_mark_has_moved_far_enough_or_half_of_it_is_gone() {
         (3_006_999, 10, false),
         (3_010_000, 5, true),
         (3_010_000, 4, false),
-        (3_010_000, 11, false),
+        (3_010_000, 20, true),
+        (3_010_000, 21, false),
     ] {
         assert_eq!(
             stays(&now, ticks, lots, &market, &p),
