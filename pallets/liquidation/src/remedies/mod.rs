@@ -35,6 +35,9 @@ use vault::Desk;
 /// Closes an account spends in remedy 2.
 pub const MARKET_CLOSES: u8 = 5;
 
+/// Accounts with a deficit for which no counterparties are left.
+type Unpaid<AccountId> = Vec<AccountRef<AccountId>>;
+
 /// What one close's remedies share.
 struct Waterfall<'a, T: Config> {
     view: &'a RiskView,
@@ -42,8 +45,7 @@ struct Waterfall<'a, T: Config> {
     across: Counterparties<T::AccountId>,
     desk: Desk,
     bids: BidsByAccount<T::AccountId>,
-    /// Accounts with a deficit for which no counterparties are left.
-    unpaid: Vec<AccountRef<T::AccountId>>,
+    unpaid: Unpaid<T::AccountId>,
     meter: Meter<T>,
 }
 
@@ -124,7 +126,7 @@ impl<T: Config> Pallet<T> {
         view: &RiskView,
         half: HalfClose,
         bids: BidsByAccount<T::AccountId>,
-    ) -> Result<(u64, Vec<AccountRef<T::AccountId>>), Refusal> {
+    ) -> Result<(u64, Unpaid<T::AccountId>), Refusal> {
         let cases: Vec<_> = working.iter().map(|of| Self::look_at(of, view)).collect();
         let mut close = Waterfall {
             view,
