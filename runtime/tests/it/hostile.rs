@@ -526,6 +526,19 @@ fn liquidation(hostile: &mut Hostile) {
     hostile.by(Bob, bid(9, 1, 0), "NoAccount");
     hostile.by(Dave, bid(0, 1, 0), "NoAccount");
     hostile.by(Bob, bid(0, 1, 1_000_000), "NotCompeting");
+    let enter = |amount| Call::<Runtime>::vault_deposit { amount };
+    let leave = |shares| Call::<Runtime>::vault_withdraw { shares };
+    hostile.only_signed(enter(10_000_000));
+    hostile.only_signed(leave(1));
+    for amount in [0, 1, 9_999_999] {
+        hostile.by(Bob, enter(amount), "DepositTooSmall");
+    }
+    hostile.by(Bob, enter(u128::MAX), "OutOfRange");
+    hostile.by(Bob, enter(1 << 100), "WalletTooSmall");
+    hostile.by(Bob, leave(0), "NoShares");
+    for shares in [1, u128::MAX] {
+        hostile.by(Bob, leave(shares), "TooFewShares");
+    }
 }
 
 fn order_book(hostile: &mut Hostile) {

@@ -51,6 +51,7 @@ const STORAGE: &[(&str, &[&str])] = &[
         &[
             "Armed",
             "Directories",
+            "Due",
             "Emptied",
             "Evicting",
             "Expiries",
@@ -210,5 +211,7 @@ pinned! {
         "cancel_loss_cap",
         "lower_loss_cap",
         "bid",
+        "vault_deposit",
+        "vault_withdraw",
     ];
 }

@@ -180,7 +180,7 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "a key more left behind",
         inject: || pallet_order_book::Unowned::<Runtime>::mutate(|count| *count += 1),
-        found: "order book: keys left behind by triggers are miscounted",
+        found: "order book: keys left behind by triggers or TWAPs are miscounted",
     },
     Fault {
         name: "an expiry lost",

@@ -332,7 +332,7 @@ fn every_error_is_found_by_name_when_it_is_put_into_storage() {
 fn error_is_found_at_its_step_and_shrunk_to_it_when_it_hides_in_a_long_case() {
     let (scene, mut steps) = Generator::case(7, 120);
     steps.truncate(120);
-    let at = 90;
+    let at = steps.len() * 3 / 4;
     // A quantum of cash more.
     steps.insert(at, Step::Break(2));
     let (_, ended) = run(scene, &steps, EVERY);

@@ -326,7 +326,10 @@ impl World {
     fn heed(&mut self, event: RuntimeEvent) -> Result<(), String> {
         use pallet_clearing::Event as Cleared;
         use pallet_order_book::Event as Booked;
-        let name = |text: String| text.split([' ', '(', '{']).next().unwrap_or("").to_string();
+        let name = |text: String| {
+            let name = text.split([' ', '(', '{']).next().unwrap_or("");
+            name.trim_start_matches("Event::").to_string()
+        };
         match event {
             RuntimeEvent::OrderBook(Booked::Submitted { outcomes, .. }) => {
                 for outcome in outcomes {
