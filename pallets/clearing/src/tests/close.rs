@@ -167,7 +167,7 @@ fn remedies_have_what_the_matches_leave_of_their_reserve() {
         };
         // In none of the three markets there is anything to match: what is reserved for reading their books is left, too.
         let all = |presses| Clearing::matches_reserve(presses).ref_time();
-        let unmatched = |markets| 1_000_000 * markets;
+        let unmatched = |markets: u64| 1_000_000 * markets;
         assert_eq!(left(), all(false) + unmatched(3));
         Presses::set(true);
         assert_eq!(left(), all(true) + unmatched(3));
