@@ -234,9 +234,18 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "cash taken past the index",
         inject: || {
-            let taken = 100_000 * USD;
+            // Of whoever is farthest from where the index looks anyway.
             let is_held = |a: &MarginAccount| has_position(a) && a.standing == Standing::Good;
-            falsify(is_held, |account| account.cash -= taken);
+            let held = accounts().into_iter().filter(|(_, a)| is_held(a));
+            let most = held
+                .map(|(_, a)| a.cash)
+                .max()
+                .expect("an account to falsify");
+            let taken = 10_000_000 * USD + most;
+            falsify(
+                |a| is_held(a) && a.cash == most,
+                |account| account.cash -= taken,
+            );
             pallet_margin::Pots::<Runtime>::mutate(Pot::Fees, |held| *held += taken);
         },
         found: "liquidation: an account below maintenance margin would not be found",
