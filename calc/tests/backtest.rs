@@ -159,9 +159,11 @@ fn test_is_kupiecs_and_says_on_which_side_a_forecast_errs() {
         );
         assert!((number("p") / p - 1.0).abs() < 1e-3, "{test}");
         assert_eq!(test["verdict"], verdict);
-        // The table says what the JSON says.
-        let row = format!("{:.2}", number("statistic"));
-        assert!(report.text.contains(&row), "{}", report.text);
+    }
+    // The table says what the JSON says, a row each and a head.
+    assert_eq!(report.text.lines().count(), 9);
+    for cell in ["431", "4.31", "16.3", "0.000054", "too many", "0.44"] {
+        assert!(report.text.contains(cell), "{cell} in\n{}", report.text);
     }
     let calm = backtest(
         &recording(DEPEG),

@@ -25,7 +25,7 @@ const SIDES: [&str; 2] = ["long", "short"];
 /// How often losses were greater than volatility forecasts covered, and Kupiec's test of it, by series, model and side.
 ///
 /// `bars` are CSV with a head that has `ts` (Unix seconds), `exchange`, `symbol` and `close`; `given` is `{"series", "horizon", "half_life", "warm_up", "alpha",
-/// "beta", "coverage"}`, the first a part of `exchange:symbol` that chooses series (all without it), the others as [`Rules`] says.
+/// "beta", "coverage"}`: a part of `exchange:symbol` that chooses series (all without it), times with their units, plain numbers. `docs/calculator.md` has the defaults.
 pub fn backtest(bars: &str, given: &Value) -> Result<Report> {
     let input = Input::new(given);
     let rules = Rules::read(&input)?;
@@ -54,10 +54,12 @@ pub fn backtest(bars: &str, given: &Value) -> Result<Report> {
             for (side, count) in SIDES.iter().zip(counts) {
                 let statistic = kupiec(tested.observations, count, missing)?;
                 let p = kupiec_p_value(statistic)?;
-                let verdict = match p >= significance {
-                    true => "kept",
-                    false if Scaled::from(u64::from(count)) > expected => "too many",
-                    false => "too few",
+                let verdict = if p >= significance {
+                    "kept"
+                } else if Scaled::from(u64::from(count)) > expected {
+                    "too many"
+                } else {
+                    "too few"
                 };
                 table.row([
                     name.clone(),
@@ -65,9 +67,9 @@ pub fn backtest(bars: &str, given: &Value) -> Result<Report> {
                     (*side).into(),
                     tested.observations.to_string(),
                     count.to_string(),
-                    rounded(expected, 1)?,
-                    rounded(statistic, 2)?,
-                    rounded(p, 4)?,
+                    expected.to_decimal(4)?,
+                    statistic.to_decimal(4)?,
+                    p.to_decimal(2)?,
                     verdict.into(),
                 ]);
                 all.push(json!({
@@ -116,7 +118,7 @@ impl Rules {
                     .ok_or_else(|| time.error("out_of_range", "is no time of a second or more"))
             })
         };
-        let number = |key, default: &str| input.or(key, default.parse()?, Input::number);
+        let number = |key, default: &str| input.or(key, default.parse::<Scaled>()?, Input::number);
         let coverage = number("coverage", "0.99")?;
         let rest = Scaled::ONE.minus(coverage)?;
         if !rest.is_positive() || rest >= coverage {
@@ -354,11 +356,4 @@ impl Tested {
             }
         }
     }
-}
-
-/// With so many decimals.
-fn rounded(x: Scaled, decimals: u32) -> Result<String> {
-    let units = x.times(Scaled::from(10u64.pow(decimals)))?.nearest()?;
-    let text = super::fixed(units < 0, units.unsigned_abs(), decimals as usize);
-    Ok(text)
 }
