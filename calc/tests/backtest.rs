@@ -135,7 +135,7 @@ fn recordings_have_as_many_exceptions_as_an_independent_script_counts() {
 
 #[test]
 fn test_is_kupiecs_and_says_on_which_side_a_forecast_errs() {
-    let given = json!({ "series": "BTCUSDT", "half_life": "1h" });
+    let given = json!({ "series": "BTCUSDT-PERP", "half_life": "1h" });
     let report = backtest(&recording(CRASH), &given).unwrap();
     let of = |model: &str, side: &str| {
         let tests = report.json["tests"].as_array().unwrap();
@@ -210,7 +210,7 @@ fn gap_is_no_return_and_no_observation() {
 #[test]
 fn forecast_knows_nothing_of_what_comes() {
     let crash = recording(CRASH);
-    let given = json!({ "series": "BTCUSDT", "half_life": "1h" });
+    let given = json!({ "series": "BTCUSDT-PERP", "half_life": "1h" });
     let half: String = crash
         .lines()
         .filter(|line| {

@@ -25,7 +25,7 @@ const SIDES: [&str; 2] = ["long", "short"];
 /// How often losses were greater than volatility forecasts covered, and Kupiec's test of it, by series, model and side.
 ///
 /// `bars` are CSV with a head that has `ts` (Unix seconds), `exchange`, `symbol` and `close`; `given` is `{"series", "horizon", "half_life", "warm_up", "alpha",
-/// "beta", "coverage"}`: a part of `exchange:symbol` that chooses series (all without it), times with their units, plain numbers. `docs/calculator.md` has the defaults.
+/// "beta", "coverage"}`: how `exchange:symbol` of a series ends (all without it), times with their units, plain numbers. `docs/calculator.md` has the defaults.
 pub fn backtest(bars: &str, given: &Value) -> Result<Report> {
     let input = Input::new(given);
     let rules = Rules::read(&input)?;
@@ -142,7 +142,7 @@ struct Bar {
     close: Scaled,
 }
 
-/// The bars of every series whose name has `wanted` in it.
+/// The bars of every series whose name ends with `wanted`.
 fn read(csv: &str, wanted: &str) -> Result<BTreeMap<String, Vec<Bar>>> {
     let mut lines = csv.lines().enumerate();
     let (_, head) = lines
@@ -172,7 +172,7 @@ fn read(csv: &str, wanted: &str) -> Result<BTreeMap<String, Vec<Bar>>> {
             )));
         };
         let name = format!("{exchange}:{symbol}");
-        if !name.contains(wanted) {
+        if !name.ends_with(wanted) {
             continue;
         }
         let bar = Bar {

@@ -519,7 +519,7 @@ mod tests {
         .is_ok());
         assert!(parse("novate calc option --forward 1 --strike 1 --vol 1").is_err());
         assert!(parse("novate calc margin portfolio.json").is_ok());
-        assert!(parse("novate calc backtest bars.csv.gz --series kraken: --half-life 1h").is_ok());
+        assert!(parse("novate calc backtest bars.csv.gz --series BTC-USD --half-life 1h").is_ok());
         assert!(parse("novate calc backtest").is_err());
         assert!(parse("novate calc cases").is_ok());
         assert!(parse("novate calc").is_err());

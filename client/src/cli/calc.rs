@@ -64,7 +64,7 @@ pub enum Calc {
     Backtest {
         /// Bars as CSV with ts, exchange, symbol and close, compressed by gzip or not.
         file: PathBuf,
-        /// Only series whose exchange:symbol has this in it.
+        /// Only series whose exchange:symbol ends so: USDC-USD, kraken:USDC-USD.
         #[arg(long)]
         series: Option<String>,
         /// Time in which a position is closed; one loss is counted in each.
