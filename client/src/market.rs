@@ -255,6 +255,7 @@ pub(crate) mod tests {
             funding_rate_8h: 0,
             rested: RestedQuotes::default(),
             last_trade: None,
+            auction: None,
         };
         Market::new(1, info)
     }
