@@ -80,6 +80,8 @@ pub enum OrderError {
     TooManyArrangements,
     BadPeg,
     NothingToFollow,
+    CallPhase,
+    Uncrossing,
 }
 
 /// A trigger that fired, or a slice that was due, and what became of it.
@@ -233,6 +235,17 @@ pub enum Escalation {
     CompetitionExhausted,
 }
 
+/// Why a market goes through a call auction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum CallReason {
+    /// It was listed, or was halted.
+    Opening,
+    /// It wanted to trade at the edge of its band for long.
+    Volatility,
+    /// The mark left the band of the index at which the call before had begun.
+    Moved,
+}
+
 /// A feed's aggregate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct AggregatedPrice {
@@ -296,6 +309,28 @@ pub enum Event {
         from: MarketStatus,
         /// From this close on.
         to: MarketStatus,
+    },
+    /// A market takes orders without matching them, for a call auction.
+    AuctionCalled {
+        /// The market.
+        market: MarketId,
+        /// Why.
+        reason: CallReason,
+        /// The first block whose close may uncross it.
+        at: BlockNumber,
+        /// The index from which the auction's price is no farther than the band.
+        reference: Price,
+    },
+    /// A market was uncrossed at one price, or a part of what crossed was.
+    Uncrossed {
+        /// The market.
+        market: MarketId,
+        /// The price; none if nothing executed.
+        price: Option<Ticks>,
+        /// Lots traded in this close, each counted once.
+        volume: Lots,
+        /// Whether it trades continuously from the next block on.
+        done: bool,
     },
     /// Funding, once a minute.
     FundingAccrued {
@@ -573,6 +608,24 @@ impl Event {
                 let (market, from, to) = decode_all(fields)?;
                 Self::StatusChanged { market, from, to }
             }
+            ("Clearing", "AuctionCalled") => {
+                let (market, reason, at, reference) = decode_all(fields)?;
+                Self::AuctionCalled {
+                    market,
+                    reason,
+                    at,
+                    reference,
+                }
+            }
+            ("Clearing", "Uncrossed") => {
+                let (market, price, volume, done) = decode_all(fields)?;
+                Self::Uncrossed {
+                    market,
+                    price,
+                    volume,
+                    done,
+                }
+            }
             ("Clearing", "FundingAccrued") => {
                 let (market, rate, index) = decode_all(fields)?;
                 Self::FundingAccrued {
@@ -811,8 +864,33 @@ mod tests {
         assert_eq!(OrderError::UnknownMarket.encode(), [0]);
         assert_eq!(OrderError::InsufficientMargin.encode(), [14]);
         assert_eq!(OrderError::NothingToReduce.encode(), [25]);
+        assert_eq!(OrderError::Uncrossing.encode(), [34]);
         assert_eq!(Accepted::Armed(7).encode()[0], 3);
         assert_eq!(RequestRefusal::Storage.encode(), [8]);
+    }
+
+    #[test]
+    fn an_auction_is_read_from_its_call_to_its_end() {
+        let bytes = (1u16, CallReason::Volatility, 44u32, Price::from_u32(7)).encode();
+        assert_eq!(
+            Event::decode("Clearing", "AuctionCalled", &bytes).unwrap(),
+            Event::AuctionCalled {
+                market: 1,
+                reason: CallReason::Volatility,
+                at: 44,
+                reference: Price::from_u32(7)
+            }
+        );
+        let bytes = (1u16, Some(40_000u64), 9u64, true).encode();
+        assert_eq!(
+            Event::decode("Clearing", "Uncrossed", &bytes).unwrap(),
+            Event::Uncrossed {
+                market: 1,
+                price: Some(40_000),
+                volume: 9,
+                done: true
+            }
+        );
     }
 
     #[test]

@@ -228,6 +228,8 @@ pub(crate) mod tests {
             impact_notional: 0,
             mark_band: 10_000,
             price_band: 50_000,
+            call_blocks: 10,
+            edge_blocks: 30,
         };
         let instrument = Instrument {
             symbol: b"BTC-PERP".to_vec().try_into().unwrap(),
@@ -253,6 +255,7 @@ pub(crate) mod tests {
             funding_rate_8h: 0,
             rested: RestedQuotes::default(),
             last_trade: None,
+            auction: None,
         };
         Market::new(1, info)
     }

@@ -192,6 +192,14 @@ pub fn of_order(error: &OrderError, market: Option<&Market>, order: Option<&NewO
             "there is no price that it could follow".into(),
             Some("--peg mark, or again once an order of its side has stood for two blocks".into()),
         ),
+        E::CallPhase => (
+            "the market collects orders for a call auction, and takes only such as rest".into(),
+            Some("--price and no --tif, or again after the auction that novate markets shows".into()),
+        ),
+        E::Uncrossing => (
+            "the market's auction executes what did not fit into one block, and takes no order until it is done".into(),
+            Some("again in a later block".into()),
+        ),
     };
     Refusal {
         rule,

@@ -190,6 +190,29 @@ impl Seen {
                     ));
                 }
             }
+            Event::AuctionCalled { market: id, at, .. } => {
+                if let Some(m) = market(id) {
+                    story.tell(format!(
+                        "{} collects orders for an auction in block {at}",
+                        m.symbol
+                    ));
+                }
+            }
+            Event::Uncrossed {
+                market: id,
+                price,
+                volume,
+                ..
+            } => {
+                if let (Some(m), Some(price)) = (market(id), price) {
+                    story.tell(format!(
+                        "{} uncrossed {} at {}",
+                        m.symbol,
+                        m.size(*volume),
+                        m.price(*price)
+                    ));
+                }
+            }
             Event::FundingAccrued {
                 market: id,
                 rate,

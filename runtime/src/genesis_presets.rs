@@ -45,6 +45,8 @@ fn deep_tier() -> RiskTier {
         impact_notional: 10_000 * QUANTUMS,
         mark_band: 10_000,
         price_band: 30_000,
+        call_blocks: 10,
+        edge_blocks: 30,
     }
 }
 

@@ -8,9 +8,10 @@ use alloc::vec::Vec;
 use frame_support::traits::Get;
 use novate_risk::Linear;
 use novate_runtime_api::{
-    AccountInfo, Book, BookLevel, Candidate, Competition, Conservation, Equality, EraInfo,
-    FeedInfo, HypotheticalTrade, MarketInfo, NoLiquidationPrice, OracleScores, PositionInfo,
-    QueryError, ShareholderInfo, StatusInfo, VaultInfo, VaultPosition, SHARE_DECIMALS,
+    AccountInfo, AuctionInfo, Book, BookLevel, Candidate, Competition, Conservation, Equality,
+    EraInfo, FeedInfo, HypotheticalTrade, MarketInfo, NoLiquidationPrice, OracleScores,
+    PositionInfo, QueryError, ShareholderInfo, StatusInfo, VaultInfo, VaultPosition,
+    SHARE_DECIMALS,
 };
 use novate_types::{
     math, AccountRef, Assessment, Cash, CurrentView, Ledger, Liquidations, Listing, MarginAccount,
@@ -53,6 +54,12 @@ pub fn markets() -> Vec<(MarketId, MarketInfo)> {
                 funding_rate_8h: funding_rate_8h.unwrap_or(0),
                 rested: OrderBook::rested(id),
                 last_trade: state.and_then(|s| s.last).map(|last| (last.ticks, last.at)),
+                auction: Clearing::indicative(id).map(|indicative| AuctionInfo {
+                    at: indicative.at,
+                    reference: indicative.reference,
+                    price: indicative.price,
+                    volume: indicative.volume,
+                }),
                 instrument,
             };
             Some((id, info))

@@ -540,14 +540,13 @@ impl Stage<'_> {
         );
         for reopened in &record.reopened {
             let traded = match reopened.distance() {
-                Some(distance) => format!(
-                    "{:+.3} % from the first fresh index at the farthest",
-                    100.0 * distance
-                ),
+                Some(distance) => {
+                    format!("at {:+.3} % from the first fresh index", 100.0 * distance)
+                }
                 None => "nothing".into(),
             };
             println!(
-                "market {} had no price for {} s; its first match traded {traded}; the band is {:.1} %",
+                "market {} had no price for {} s; its auction traded {traded}; the band is {:.1} %; nobody was liquidated before it ended",
                 reopened.market,
                 (reopened.fresh - reopened.halted) / 1_000,
                 100.0 * done.band

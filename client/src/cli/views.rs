@@ -25,6 +25,38 @@ pub fn status(status: MarketStatus) -> &'static str {
     }
 }
 
+/// What the market does now: what it admits, or the call auction that it is in.
+fn phase(market: &Market) -> String {
+    match (&market.info.auction, market.status()) {
+        (None, status) => self::status(status).into(),
+        (Some(auction), MarketStatus::Open) => format!("auction at {}", auction.at),
+        (Some(auction), status) => {
+            format!("{}, auction at {}", self::status(status), auction.at)
+        }
+    }
+}
+
+/// What a market's auction would do now, if it is in one.
+fn auction_json(market: &Market) -> Option<Value> {
+    market.info.auction.as_ref().map(|auction| {
+        json!({
+            "at_block": auction.at,
+            "reference": price_text(auction.reference),
+            "indicative_price": auction.price.map(|ticks| market.price(ticks)),
+            "indicative_size": market.size(auction.volume),
+        })
+    })
+}
+
+/// The same as text.
+fn indicative(market: &Market) -> Option<String> {
+    let auction = market.info.auction.as_ref()?;
+    Some(match auction.price {
+        Some(ticks) => format!("{} at {}", market.size(auction.volume), market.price(ticks)),
+        None => "nothing".into(),
+    })
+}
+
 /// A funding rate of parts per 10¹² as percent, exact.
 fn rate(ppt: i64) -> String {
     format!("{} %", signed_units(i128::from(ppt), 10))
@@ -41,6 +73,7 @@ pub fn book(block: u32, market: &Market, book: &Book) -> Report {
         "market": market.symbol,
         "block": block,
         "mark": market.mark().map(price_text),
+        "auction": auction_json(market),
         "bids": book.bids.iter().map(level).collect::<Vec<_>>(),
         "asks": book.asks.iter().map(level).collect::<Vec<_>>(),
     });
@@ -58,16 +91,20 @@ pub fn book(block: u32, market: &Market, book: &Book) -> Report {
     let mark = market
         .mark()
         .map_or("no mark".into(), |m| format!("mark {}", price_floor(m, 2)));
+    let called =
+        indicative(market).map(|what| format!(", {}: it would execute {what}", phase(market)));
     let spread = book
         .asks
         .first()
         .zip(book.bids.first())
+        .filter(|(ask, bid)| ask.ticks > bid.ticks)
         .map_or(String::new(), |(ask, bid)| {
             format!(
                 ", spread {}",
                 market.price(ask.ticks.saturating_sub(bid.ticks))
             )
         });
+    let spread = called.unwrap_or(spread);
     let empty = if table.is_empty() {
         "nobody quotes\n"
     } else {
@@ -92,6 +129,7 @@ pub fn markets(block: u32, markets: &[Market]) -> Report {
                 "market": m.symbol,
                 "id": m.id,
                 "status": status(m.status()),
+                "auction": auction_json(m),
                 "tick": m.tick().to_string(),
                 "lot": m.lot().to_string(),
                 "min_notional": cash(m.info.instrument.params.min_notional),
@@ -112,6 +150,7 @@ pub fn markets(block: u32, markets: &[Market]) -> Report {
     let mut table = Table::new(&[
         "market",
         "status",
+        "indicative",
         "mark",
         "index",
         "last",
@@ -127,7 +166,8 @@ pub fn markets(block: u32, markets: &[Market]) -> Report {
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
         table.row([
             m.symbol.clone(),
-            status(m.status()).into(),
+            phase(m),
+            or_dash(indicative(m)),
             or_dash(m.mark().map(|p| price_floor(p, 2))),
             or_dash(view.map(|v| price_floor(v.index, 2))),
             or_dash(m.info.last_trade.map(|(ticks, _)| m.price(ticks))),

@@ -279,6 +279,7 @@ mod tests {
             min_notional: QUANTUMS,
             impact_notional: usd(100),
             open_interest_cap: u64::MAX,
+            auction_at: 0,
         }
     }
 

@@ -48,7 +48,14 @@ const PARTIES: u32 = 64;
 fn cross<T: Config>(view: &novate_types::RiskView, fills: u32) {
     let market = view.markets.first().expect("it is listed");
     let (mut budget, mut traded) = (enough::<T>(), BTreeMap::new());
-    Pallet::<T>::match_market(view, market, Vec::new(), &mut budget, &mut traded);
+    Pallet::<T>::match_market(
+        view,
+        market,
+        Default::default(),
+        Vec::new(),
+        &mut budget,
+        &mut traded,
+    );
     Pallet::<T>::index_traded(view, traded);
     assert_eq!(enough::<T>().fills - budget.fills, fills);
 }
@@ -143,7 +150,14 @@ mod benches {
             for market in matching.iter().filter_map(|id| view.market(*id).ok()) {
                 let (mut budget, mut traded) = (Budget::full::<T>(false), BTreeMap::new());
                 let none = Vec::new();
-                Pallet::<T>::match_market(&view, market, none, &mut budget, &mut traded);
+                Pallet::<T>::match_market(
+                    &view,
+                    market,
+                    Default::default(),
+                    none,
+                    &mut budget,
+                    &mut traded,
+                );
             }
             States::<T>::put(BoundedVec::truncate_from(states));
             Pallet::<T>::execute_requests(&view);

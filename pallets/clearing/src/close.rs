@@ -2,7 +2,7 @@
 
 use crate::{
     novation::{Budget, Unmoved},
-    CloseReserve, Config, MarketState, Pallet, States, View, WeightInfo,
+    CloseReserve, Config, LastTrade, MarketState, Pallet, States, View, WeightInfo,
 };
 use alloc::{collections::BTreeMap, vec::Vec};
 use frame_support::{defensive, traits::UnixTime, BoundedVec};
@@ -43,6 +43,9 @@ impl<T: Config> Pallet<T> {
         }
         budget.spend_on_triggers(T::Book::fire(&view, budget.for_triggers()));
         let unmoved = Self::match_markets(&view, &matching, orders, &mut states, &mut budget);
+        if Self::show_auctions(&mut view, &states) {
+            View::<T>::put(&view);
+        }
         States::<T>::put(BoundedVec::truncate_from(states));
 
         let matches = budget
@@ -94,10 +97,19 @@ impl<T: Config> Pallet<T> {
             let Ok(market) = view.market(*id) else {
                 continue;
             };
+            let Some(state) = states.iter_mut().find(|state| state.id == *id) else {
+                continue;
+            };
             let orders = orders.remove(id).unwrap_or_default();
-            let last = Self::match_market(view, market, orders, budget, &mut traded);
-            if let Some(state) = states.iter_mut().find(|state| state.id == *id) {
+            let terms = state.auction;
+            let matched = Self::match_market(view, market, terms, orders, budget, &mut traded);
+            if let Some(matched) = matched {
+                let last = matched.last.map(|ticks| LastTrade {
+                    ticks,
+                    at: view.now,
+                });
                 state.last = last.or(state.last);
+                Self::note_match(view, market, &matched, state);
             }
         }
         Self::index_traded(view, traded)

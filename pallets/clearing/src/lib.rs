@@ -14,6 +14,10 @@
 //! The close runs in [`PostTransactions`], which returns no weight: [`Hooks::on_initialize`] reserves
 //! its worst case before the first extrinsic. It does nothing while a multi-block migration runs.
 //!
+//! A market that was halted, is new, or wanted to trade at the edge of its band for `edge_blocks` goes through a call auction: for
+//! `call_blocks` its orders rest without matching, then all that crosses executes at one price, within the band of the mark and of the
+//! index at which the call began ([`auction`]). Nobody is liquidated before the auction after a halt has ended.
+//!
 //! What the close decides is one value, [`View`], written once a block; every check until the next
 //! close is made against it. Open interest of this block's matches enters initial margin with the next
 //! view.
@@ -35,6 +39,7 @@
 
 extern crate alloc;
 
+pub mod auction;
 mod close;
 pub mod funding;
 pub mod marks;
@@ -110,8 +115,9 @@ pub const EVENT_FILLS: u32 = 512;
 #[frame_support::pallet]
 pub mod pallet {
     use crate::{
-        Action, CloseReserve, MarketStates, PremiumMinute, Refusal, Request, WeightInfo,
-        EVENT_FILLS, LAST_ROUND_LOOKS, LEFT_FOR_EXTRINSICS, PARTS_FOR_PARTIES, PRESSED_SHARE,
+        Action, CallReason, CloseReserve, MarketStates, PremiumMinute, Refusal, Request,
+        WeightInfo, EVENT_FILLS, LAST_ROUND_LOOKS, LEFT_FOR_EXTRINSICS, PARTS_FOR_PARTIES,
+        PRESSED_SHARE,
     };
     use frame_support::{
         migrations::MultiStepMigrator,
@@ -121,9 +127,9 @@ pub mod pallet {
     };
     use frame_system::pallet_prelude::*;
     use novate_types::{
-        AccountRef, AssetId, CurrentView, FeedId, Fill, FundingIndex, Ledger, Liquidations,
-        Listing, Lots, MarketId, MarketStatus, Millis, OrderBook, Ppm, PriceFeeds, RiskModel,
-        RiskView, SubaccountId, Ticks, MAX_HOLDINGS,
+        AccountRef, AssetId, BlockNumber, CurrentView, FeedId, Fill, FundingIndex, Ledger,
+        Liquidations, Listing, Lots, MarketId, MarketStatus, Millis, OrderBook, Ppm, Price,
+        PriceFeeds, RiskModel, RiskView, SubaccountId, Ticks, MAX_HOLDINGS,
     };
 
     #[pallet::config]
@@ -159,9 +165,6 @@ pub mod pallet {
         /// Age up to which a market matches at all; beyond it halts.
         #[pallet::constant]
         type MatchesFor: Get<Millis>;
-        /// Blocks of deposits and orders between a halt and the first match.
-        #[pallet::constant]
-        type ReopeningBlocks: Get<novate_types::BlockNumber>;
         /// Span of the moving average of mid less index.
         #[pallet::constant]
         type BasisSpan: Get<Millis>;
@@ -323,6 +326,28 @@ pub mod pallet {
             owner: T::AccountId,
             /// Why.
             reason: Refusal,
+        },
+        /// A market takes orders without matching them, for a call auction.
+        AuctionCalled {
+            /// The market.
+            market: MarketId,
+            /// Why.
+            reason: CallReason,
+            /// The first block whose close may uncross it.
+            at: BlockNumber,
+            /// The index at this close: the auction's price lies within its band, and within that of the mark by then.
+            reference: Price,
+        },
+        /// A market was uncrossed at one price, or a part of what crossed was.
+        Uncrossed {
+            /// The market.
+            market: MarketId,
+            /// The price; none if nothing executed.
+            price: Option<Ticks>,
+            /// Lots traded in this close, each counted once.
+            volume: Lots,
+            /// Whether it trades continuously from the next block on. Otherwise more executes in the next close.
+            done: bool,
         },
     }
 

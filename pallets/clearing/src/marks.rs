@@ -165,7 +165,7 @@ impl<T: Config> Pallet<T> {
             let previous = before.market(id).ok();
             match Self::advance_market(&instrument, previous, &mut state, &clock) {
                 Ok(Some(view)) => {
-                    if state.phase.matches(block) {
+                    if state.phase != Phase::Closed {
                         matching.push(id);
                     }
                     markets.push(view);
@@ -175,9 +175,11 @@ impl<T: Config> Pallet<T> {
                     let error = halted.err();
                     log::error!(target: crate::LOG_TARGET, "market {id} has no view: {error:?}");
                     (state.phase, state.price) = Default::default();
+                    (state.auction, state.edge_since) = Default::default();
                     markets.extend(previous.cloned().map(|market| MarketView {
                         status: MarketStatus::Halted,
                         fresh: false,
+                        auction_at: 0,
                         ..market
                     }));
                 }
@@ -243,13 +245,19 @@ impl<T: Config> Pallet<T> {
             Self::admitted_at(age(clock.now, feed.observed_at))
         });
         let admitted = instrument.status.strictest(by_age);
-        let advance = |phase: Phase, admitted| {
-            phase.next(admitted, fresh, clock.block, T::ReopeningBlocks::get())
+        let advance = |phase: Phase, admitted, fresh| {
+            phase.next(admitted, fresh, clock.block, tier.call_blocks)
         };
-        state.phase = advance(state.phase, admitted);
-        state.price = advance(state.price, by_age);
+        let was_closed = state.phase == Phase::Closed;
+        // An auction that has its price ends at that.
+        let priced = fresh || state.auction.price.is_some();
+        state.phase = advance(state.phase, admitted, priced);
+        state.price = advance(state.price, by_age, fresh).after(clock.block);
+        if state.phase == Phase::Closed {
+            (state.auction, state.edge_since) = Default::default();
+        }
         // Governance's halt does not make a price stale, or whoever holds a position in the market could neither be liquidated
-        // nor withdraw elsewhere. Reopening, whoever halted, has one order: orders, a match, then liquidations.
+        // nor withdraw elsewhere. Reopening, whoever halted, has one order: orders, an auction, then liquidations.
         let reopening = matches!(state.phase, Phase::Reopening { .. });
         let status = if state.phase == Phase::Closed {
             MarketStatus::Halted
@@ -277,10 +285,12 @@ impl<T: Config> Pallet<T> {
             min_notional: instrument.params.min_notional,
             impact_notional: tier.impact_notional,
             open_interest_cap: instrument.params.open_interest_cap,
+            auction_at: state.phase.auction_at(),
         };
         match (feed, previous) {
             (Some(feed), _) => {
                 Self::price_market(&mut view, &feed, instrument, &tier, state, clock)?;
+                Self::advance_auction(&mut view, &tier, state, clock.block, was_closed)?;
             }
             // The feed is gone: what was held at its last price is not suddenly worth nothing.
             (None, Some(last)) => {
@@ -312,8 +322,8 @@ impl<T: Config> Pallet<T> {
         state: &mut MarketState,
         clock: &Clock,
     ) -> Result<()> {
-        // Where only reductions match, most quotes are suspended: what cannot be hit says nothing.
-        let quotes = if view.status.allows_risk() {
+        // Where only reductions match most quotes are suspended, and in a call nothing matches: what cannot be hit says nothing.
+        let quotes = if view.status.allows_risk() && !view.is_in_auction() {
             T::Book::rested(state.id)
         } else {
             RestedQuotes::default()

@@ -16,7 +16,8 @@ use novate_types::{
     LedgerError, LiquidationOrder, Liquidations, Listing, Lots, MarginAccount, MarketId,
     MarketParams, MarketStatus, MarketView, MatchLimits, Millis, OpenOrder, Operation, OrderBook,
     Position, Pot, Ppm, Price, PriceFeeds, Release, ReleasedMargin, RestedQuotes, RiskTier,
-    RiskView, Role, Side, SignedLots, Size, Tentative, Ticks, TierId, TimeInForce, QUANTUMS,
+    RiskView, Role, Side, SignedLots, Size, Tentative, Ticks, TierId, TimeInForce, Unfinished,
+    QUANTUMS,
 };
 use sp_runtime::{traits::IdentityLookup, BuildStorage, FixedPointNumber};
 use std::collections::{BTreeMap, BTreeSet};
@@ -139,6 +140,8 @@ pub fn tier() -> RiskTier {
         impact_notional: cash(10_000),
         mark_band: 10_000,
         price_band: 50_000,
+        call_blocks: 3,
+        edge_blocks: 4,
     }
 }
 
@@ -331,6 +334,10 @@ pub struct MockMarket {
     orders: Vec<MockOrder>,
     filled: BTreeMap<u64, Lots>,
     cancelled: Vec<u64>,
+    /// It only collects orders.
+    collects: bool,
+    /// It is uncrossed, at the price that was found or else the nearest to its index.
+    at: Option<Ticks>,
 }
 
 pub struct MockBook;
@@ -360,7 +367,17 @@ impl OrderBook<AccountId> for MockBook {
         view: &MarketView,
         liquidations: Vec<LiquidationOrder<AccountId>>,
     ) -> Option<MockMarket> {
-        trace("match", view.id);
+        let now = System::block_number();
+        let collects = view.auction_at > now;
+        let uncrosses = view.is_in_auction() && !collects;
+        trace(
+            match (collects, uncrosses) {
+                (true, _) => "collect",
+                (_, true) => "uncross",
+                _ => "match",
+            },
+            view.id,
+        );
         let mut orders = Book::get(view.id).unwrap_or_default();
         for (n, order) in liquidations.into_iter().enumerate() {
             orders.push(MockOrder {
@@ -375,11 +392,14 @@ impl OrderBook<AccountId> for MockBook {
                 resting: false,
             });
         }
-        (!orders.is_empty()).then_some(MockMarket {
+        let at = math::ticks_nearest(view.mark, view.tick_size).ok();
+        (uncrosses || !orders.is_empty()).then_some(MockMarket {
             id: view.id,
             orders,
             filled: BTreeMap::new(),
             cancelled: Vec::new(),
+            collects,
+            at: at.filter(|_| uncrosses),
         })
     }
 
@@ -393,8 +413,16 @@ impl OrderBook<AccountId> for MockBook {
         let mut working = Vec::new();
         market.filled.clear();
         market.cancelled.clear();
-        for order in &market.orders {
+        let at = market.at.map(|at| limits.auction.price.unwrap_or(at));
+        let most = match at {
+            Some(_) => limits.max_fills.min(AuctionFits::get()),
+            None => limits.max_fills,
+        };
+        for order in market.orders.iter().filter(|_| !market.collects) {
             let mut order = order.clone();
+            if at.is_some_and(|at| !order.side.accepts(order.ticks, at)) {
+                continue;
+            }
             if !order.reduces() {
                 if limits.cancelled.contains(&order.account) {
                     market.cancelled.push(order.sequence);
@@ -427,13 +455,15 @@ impl OrderBook<AccountId> for MockBook {
 
         let mut fills: Vec<Fill<AccountId>> = Vec::new();
         let (mut volume, mut last, mut executed) = (0, None, 0);
+        let mut beyond = false;
         let mut makers = BTreeSet::new();
         for bid in &mut bids {
             for ask in &mut asks {
                 if bid.ticks < ask.ticks || bid.account == ask.account {
                     continue;
                 }
-                if (bid.resting || ask.resting) && executed >= limits.max_fills {
+                if (bid.resting || ask.resting || at.is_some()) && executed >= most {
+                    beyond |= at.is_some() && bid.lots.min(ask.lots) > 0;
                     continue;
                 }
                 let room = |order: &MockOrder| {
@@ -443,12 +473,15 @@ impl OrderBook<AccountId> for MockBook {
                         order.lots
                     }
                 };
-                let lots = room(bid).min(room(ask));
+                let wanted = room(bid).min(room(ask));
+                let lots = wanted.min(limits.auction_lots - volume);
+                beyond |= lots < wanted;
                 if lots == 0 {
                     continue;
                 }
-                executed += u32::from(bid.resting || ask.resting);
-                let ticks = if bid.resting { bid.ticks } else { ask.ticks };
+                executed += u32::from(bid.resting || ask.resting || at.is_some());
+                let limit = if bid.resting { bid.ticks } else { ask.ticks };
+                let ticks = at.unwrap_or(limit);
                 for order in [&mut *bid, &mut *ask] {
                     if order.resting {
                         makers.insert(order.account);
@@ -461,7 +494,7 @@ impl OrderBook<AccountId> for MockBook {
                         account: order.account,
                         sequence: order.sequence,
                         side: order.side,
-                        role: if order.resting {
+                        role: if order.resting && at.is_none() {
                             Role::Maker
                         } else {
                             Role::Taker
@@ -483,6 +516,8 @@ impl OrderBook<AccountId> for MockBook {
             last,
             executed,
             makers,
+            at_edge: AtEdge::get(),
+            unfinished: beyond.then_some(Unfinished { price: last.or(at) }),
         }
     }
 
@@ -674,6 +709,10 @@ parameter_types! {
     pub const LiquidationFee: Ppm = 10_000;
     pub static MaxFillsTotal: u32 = 2_048;
     pub static Presses: bool = false;
+    /// Pairs of orders that an auction executes in a close, at most.
+    pub static AuctionFits: u32 = u32::MAX;
+    /// Matches end at the edge of the band.
+    pub static AtEdge: bool = false;
     pub static Entries: u32 = 0;
     pub static LeftByMatches: u64 = 0;
     pub static PressedPartiesWeight: Weight = Weight::from_parts(10_000_000_000, 0);
@@ -720,7 +759,6 @@ impl crate::Config for Test {
     type FreshFor = ConstU64<6_000>;
     type OpenFor = ConstU64<15_000>;
     type MatchesFor = ConstU64<60_000>;
-    type ReopeningBlocks = ConstU32<3>;
     type BasisSpan = ConstU64<150_000>;
     type LastTradeFor = ConstU64<60_000>;
     type MaxFundingSpan = ConstU64<30_000>;

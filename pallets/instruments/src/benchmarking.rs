@@ -46,6 +46,8 @@ fn a_tier() -> RiskTier {
         impact_notional: 1_000 * QUANTUMS,
         mark_band: 10_000,
         price_band: 50_000,
+        call_blocks: 10,
+        edge_blocks: 30,
     }
 }
 

@@ -274,6 +274,10 @@ pub mod pallet {
         /// The market would move to a tier that is scheduled to change, which makes two steps; wait for the one scheduled or
         /// cancel it first.
         TierChanging,
+        /// The blocks before a call auction must be at least one and at most `MAX_CALL_BLOCKS`.
+        InvalidCallBlocks,
+        /// The blocks at the band's edge that interrupt a market must be at least one and at most `MAX_EDGE_BLOCKS`.
+        InvalidEdgeBlocks,
     }
 
     impl<T> From<novate_types::MathError> for Error<T> {
@@ -354,7 +358,8 @@ pub mod pallet {
         ///
         /// ## Details
         ///
-        /// The market gets the next free number and is open; it trades once its feed has a price. Tick and lot size, the
+        /// The market gets the next free number and is open; once its feed has a price it takes orders for its tier's `call_blocks`, and
+        /// trades from the call auction at their end on. Tick and lot size, the
         /// kind and the underlying never change afterwards: positions and resting orders are counted in them.
         ///
         /// ## Errors
@@ -412,7 +417,8 @@ pub mod pallet {
         ///
         /// - [`Error::TierExists`].
         /// - [`Error::InvalidMarginFractions`], [`Error::InvalidMarkBand`], [`Error::InvalidPriceBand`],
-        ///   [`Error::InvalidOpenInterestLimits`], [`Error::InvalidProfitCredit`], [`Error::InvalidImpactNotional`].
+        ///   [`Error::InvalidOpenInterestLimits`], [`Error::InvalidProfitCredit`], [`Error::InvalidImpactNotional`],
+        ///   [`Error::InvalidCallBlocks`], [`Error::InvalidEdgeBlocks`].
         ///
         /// ## Events
         ///

@@ -97,6 +97,7 @@ parameter_types! {
         rate: 100,
         cash: 1_000 * QUANTUMS.unsigned_abs(),
         lots: 10,
+        blocks: 2,
     };
     pub const MaxFee: u32 = 10_000;
     pub const MaxPending: u32 = 8;
@@ -128,6 +129,8 @@ pub fn tier() -> RiskTier {
         impact_notional: 10_000 * QUANTUMS,
         mark_band: 10_000,
         price_band: 50_000,
+        call_blocks: 10,
+        edge_blocks: 30,
     }
 }
 

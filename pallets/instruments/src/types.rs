@@ -14,6 +14,11 @@ pub const MAX_INTEREST: Ppm = 10_000;
 /// Most that the funding cap's factor can be: one hundred times `IMF − MMF`.
 pub const MAX_FUNDING_CAP_FACTOR: Ppm = 100 * MILLION;
 
+/// Most blocks of deposits and orders before a call auction: an hour of blocks of a second.
+pub const MAX_CALL_BLOCKS: BlockNumber = 3_600;
+/// Most blocks that a market wants to trade at its band's edge before it goes through a call auction: a day of blocks of a second.
+pub const MAX_EDGE_BLOCKS: BlockNumber = 86_400;
+
 /// All fee tiers, dearest first.
 pub type FeeTiers = BoundedVec<FeeTier, ConstU32<8>>;
 
@@ -31,6 +36,8 @@ pub struct Step {
     pub cash: u128,
     /// Least step of the open-interest cap.
     pub lots: Lots,
+    /// Least step of numbers of blocks.
+    pub blocks: BlockNumber,
 }
 
 /// A change of parameters, complete: the new values, not their differences.

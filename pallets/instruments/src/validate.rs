@@ -2,12 +2,12 @@
 
 use crate::{
     Change, Config, Error, FeeTierList, FeeTiers, Instruments, Pallet, Tiers, MAX_AMOUNT,
-    MAX_FUNDING_CAP_FACTOR, MAX_INTEREST,
+    MAX_CALL_BLOCKS, MAX_EDGE_BLOCKS, MAX_FUNDING_CAP_FACTOR, MAX_INTEREST,
 };
 use frame_support::{ensure, traits::Get};
 use novate_types::{
     math::{is_within_step, tick_value},
-    Cash, Instrument, Lots, MarketParams, Ppm, RiskTier, SignedLots, MILLION,
+    BlockNumber, Cash, Instrument, Lots, MarketParams, Ppm, RiskTier, SignedLots, MILLION,
 };
 
 impl<T: Config> Pallet<T> {
@@ -22,6 +22,8 @@ impl<T: Config> Pallet<T> {
             impact_notional,
             mark_band,
             price_band,
+            call_blocks,
+            edge_blocks,
         } = *tier;
         ensure!(
             0 < mmf && mmf < imf && imf <= MILLION,
@@ -48,6 +50,14 @@ impl<T: Config> Pallet<T> {
         ensure!(
             (1..=MAX_AMOUNT).contains(&impact_notional),
             Error::<T>::InvalidImpactNotional
+        );
+        ensure!(
+            (1..=MAX_CALL_BLOCKS).contains(&call_blocks),
+            Error::<T>::InvalidCallBlocks
+        );
+        ensure!(
+            (1..=MAX_EDGE_BLOCKS).contains(&edge_blocks),
+            Error::<T>::InvalidEdgeBlocks
         );
         Ok(())
     }
@@ -155,7 +165,9 @@ impl<T: Config> Pallet<T> {
         cash::<T>(old.open_interest_lower, new.open_interest_lower)?;
         cash::<T>(old.open_interest_upper, new.open_interest_upper)?;
         cash::<T>(old.profit_credit, new.profit_credit)?;
-        cash::<T>(old.impact_notional, new.impact_notional)
+        cash::<T>(old.impact_notional, new.impact_notional)?;
+        blocks::<T>(old.call_blocks, new.call_blocks)?;
+        blocks::<T>(old.edge_blocks, new.edge_blocks)
     }
 
     fn check_params_step(old: &MarketParams, new: &MarketParams) -> Result<(), Error<T>> {
@@ -193,4 +205,8 @@ fn cash<T: Config>(old: Cash, new: Cash) -> Result<(), Error<T>> {
 
 fn lots<T: Config>(old: Lots, new: Lots) -> Result<(), Error<T>> {
     step::<T>(old.into(), new.into(), T::MaxStep::get().lots.into())
+}
+
+fn blocks<T: Config>(old: BlockNumber, new: BlockNumber) -> Result<(), Error<T>> {
+    step::<T>(old.into(), new.into(), T::MaxStep::get().blocks.into())
 }

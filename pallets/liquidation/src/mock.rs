@@ -362,6 +362,8 @@ impl OrderBook<u64> for ScriptedBook {
             last: None,
             executed: 0,
             makers: Default::default(),
+            at_edge: false,
+            unfinished: None,
         }
     }
     fn candidates(_: &(), _: u32) -> Vec<(Of, Vec<OpenOrder>)> {
@@ -513,6 +515,7 @@ pub fn a_market(id: MarketId) -> MarketView {
         min_notional: QUANTUMS,
         impact_notional: usd(100),
         open_interest_cap: Lots::MAX,
+        auction_at: 0,
     }
 }
 

@@ -362,7 +362,15 @@ impl<'a, T: Config> Session<'a, T> {
         source: Source,
     ) -> Result<Sequence, OrderError> {
         let market = self.market_of(order)?;
+        ensure!(!market.is_uncrossing(self.now), OrderError::Uncrossing);
         let (ticks, time_in_force) = self.terms(order, market)?;
+        let rests = match time_in_force {
+            TimeInForce::GoodTilCancelled | TimeInForce::GoodTilBlock(_) => true,
+            TimeInForce::ImmediateOrCancel | TimeInForce::FillOrKill | TimeInForce::PostOnly => {
+                false
+            }
+        };
+        ensure!(rests || !market.is_in_auction(), OrderError::CallPhase);
         self.ensure_room(order, source)?;
         if let Some(display) = display {
             self.ensure_displayable(order, time_in_force, display, market, ticks)?;

@@ -28,6 +28,7 @@
 //! | [`book`] | tick groups, pages, directories |
 //! | `changes` | open orders that fill or leave in a close |
 //! | [`close`] | load, match, commit |
+//! | `close/auction` | a market in a call auction: orders collected, and all that crosses at one price |
 //! | `triggers` | stops and take-profits: their index, and firing |
 //! | `due` | TWAPs and pegged orders: their index, and what is due |
 //! | `rested` | rested quotes, depth and levels |

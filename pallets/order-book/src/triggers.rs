@@ -52,9 +52,9 @@ fn reached(market: &MarketView, direction: Direction) -> Option<Ticks> {
 }
 
 /// Whether triggers of the market fire: it matches, and its price is fresh enough to liquidate on. Until then they wait, through a halt
-/// and the reopening's first match.
+/// and any call auction.
 fn fires(market: &MarketView) -> bool {
-    matches(market) && market.fresh
+    matches(market) && market.fresh && !market.is_in_auction()
 }
 
 /// Whether the market's mark is at the level already, or beyond it.

@@ -81,6 +81,7 @@ fn market(
         min_notional: 0,
         impact_notional: 0,
         open_interest_cap: Lots::MAX,
+        auction_at: 0,
     }
 }
 
@@ -97,6 +98,8 @@ fn tier(case: &Value) -> RiskTier {
         impact_notional: 0,
         mark_band: 0,
         price_band: 0,
+        call_blocks: 0,
+        edge_blocks: 0,
     }
 }
 
@@ -186,6 +189,8 @@ fn margin_agrees_with_dydx() {
                     impact_notional: 0,
                     mark_band: 0,
                     price_band: 0,
+                    call_blocks: 0,
+                    edge_blocks: 0,
                 };
                 let k = ppm(&input, "clamp_factor_ppm");
                 let highest = funding_rate_8h(i64::MAX / 2, 0, k, &tier).unwrap();

@@ -35,6 +35,21 @@ pub struct MarketInfo {
     pub rested: RestedQuotes,
     /// Last trade and its time.
     pub last_trade: Option<(Ticks, Millis)>,
+    /// The call auction that it is in.
+    pub auction: Option<AuctionInfo>,
+}
+
+/// A market's call auction, and what it would do if it were held at the end of this block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct AuctionInfo {
+    /// The first block whose close may uncross the market.
+    pub at: BlockNumber,
+    /// The index at which the call began: the price lies within its band.
+    pub reference: Price,
+    /// Indicative price; none if nothing crosses.
+    pub price: Option<Ticks>,
+    /// Indicative volume, each lot counted once: of what one close has room for.
+    pub volume: Lots,
 }
 
 /// One price level.

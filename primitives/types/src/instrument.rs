@@ -1,6 +1,6 @@
 //! What is listed, and the parameters that decide what it costs to hold.
 
-use crate::{Cash, FeedId, Lots, Ppm, Price, Size};
+use crate::{BlockNumber, Cash, FeedId, Lots, Ppm, Price, Size};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
@@ -106,6 +106,10 @@ pub struct RiskTier {
     pub mark_band: Ppm,
     /// Farthest from the mark that orders execute.
     pub price_band: Ppm,
+    /// Blocks of deposits and orders before a call auction.
+    pub call_blocks: BlockNumber,
+    /// Blocks at whose end a market that wanted to trade at the edge of its band in all its matches goes through a call auction.
+    pub edge_blocks: BlockNumber,
 }
 
 /// What a market has of its own beside its tier.

@@ -284,6 +284,31 @@ pub struct MatchLimits<AccountId: Ord> {
     pub reducing_only: bool,
     /// Resting orders that may still execute in this block.
     pub max_fills: u32,
+    /// How the market is uncrossed if this is the close of its auction.
+    pub auction: AuctionTerms,
+    /// Lots that its auction executes at most.
+    pub auction_lots: Lots,
+}
+
+/// What bounds the price of a market's call auction beside the band of its mark.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct AuctionTerms {
+    /// The index at which the call began: the auction's price lies within its band too.
+    pub reference: Price,
+    /// The price that an earlier close found, if that could not execute all.
+    pub price: Option<Ticks>,
 }
 
 impl<AccountId: Ord> MatchLimits<AccountId> {
@@ -295,6 +320,8 @@ impl<AccountId: Ord> MatchLimits<AccountId> {
             admitted: None,
             reducing_only: false,
             max_fills,
+            auction: AuctionTerms::default(),
+            auction_lots: Lots::MAX,
         }
     }
 }
@@ -312,6 +339,17 @@ pub struct Tentative<AccountId: Ord> {
     pub executed: u32,
     /// Whose they are, and whose orders executed that came in before this block, each account once.
     pub makers: BTreeSet<AccountRef<AccountId>>,
+    /// The match traded, or somebody's order stands, at the edge of the band.
+    pub at_edge: bool,
+    /// An auction of which not all could execute.
+    pub unfinished: Option<Unfinished>,
+}
+
+/// An auction that goes on in the next close. The book crosses until then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unfinished {
+    /// At this price; at another if nothing executes at the one that was found.
+    pub price: Option<Ticks>,
 }
 
 /// What a close did to an account's orders: they came to rest, filled or left.
@@ -374,7 +412,9 @@ pub trait OrderBook<AccountId: Ord> {
     /// One market's book and this block's orders, loaded for matching.
     type Market;
 
-    /// Loads a market for this block's match, liquidation orders included. `None` if there is nothing to do in it.
+    /// Loads a market for this block's match, liquidation orders included. `None` if there is nothing to do in it. A market in the call
+    /// phase of an auction is loaded too: a run lets its orders join the book without matching, and at the auction's own block
+    /// uncrosses all that crosses.
     fn load(
         view: &MarketView,
         liquidations: Vec<LiquidationOrder<AccountId>>,

@@ -53,9 +53,22 @@ pub struct MarketView {
     pub impact_notional: Cash,
     /// Most lots open.
     pub open_interest_cap: Lots,
+    /// Block from whose close on the market is uncrossed at one price; zero while it trades continuously.
+    pub auction_at: BlockNumber,
 }
 
 impl MarketView {
+    /// Whether orders are collected for a call auction, or one that began has not ended: nothing matches otherwise, and the book may
+    /// cross.
+    pub const fn is_in_auction(&self) -> bool {
+        self.auction_at > 0
+    }
+
+    /// Whether a close before that of block `now` uncrossed a part of it: the price is found, and the rest of the orders wait.
+    pub const fn is_uncrossing(&self, now: BlockNumber) -> bool {
+        self.is_in_auction() && self.auction_at < now
+    }
+
     /// The cumulative index that a position of so many lots (signed) settles against.
     pub const fn funding_index_of(&self, lots: SignedLots) -> FundingIndex {
         if lots < 0 {
@@ -278,6 +291,7 @@ mod tests {
             min_notional: 6,
             impact_notional: Cash::MIN,
             open_interest_cap: seed,
+            auction_at: (seed % 7) as BlockNumber,
         }
     }
 

@@ -48,6 +48,7 @@ parameter_types! {
         rate: 100,
         cash: 1_000 * QUANTUMS.unsigned_abs(),
         lots: 1_000,
+        blocks: 5,
     };
     pub const MaxCollateralStep: pallet_margin::CollateralStep = pallet_margin::CollateralStep {
         relative: 250_000,
@@ -304,7 +305,6 @@ impl pallet_clearing::Config for Runtime {
     type FreshFor = ConstU64<6_000>;
     type OpenFor = ConstU64<15_000>;
     type MatchesFor = ConstU64<60_000>;
-    type ReopeningBlocks = ConstU32<10>;
     type BasisSpan = ConstU64<150_000>;
     type LastTradeFor = ConstU64<60_000>;
     type MaxFundingSpan = ConstU64<60_000>;

@@ -195,6 +195,8 @@ fn instruments(hostile: &mut Hostile) {
         ),
         (changed(|t| t.profit_credit = -1), "InvalidProfitCredit"),
         (changed(|t| t.impact_notional = 0), "InvalidImpactNotional"),
+        (changed(|t| t.call_blocks = 0), "InvalidCallBlocks"),
+        (changed(|t| t.edge_blocks = 0), "InvalidEdgeBlocks"),
     ] {
         hostile.by_root(Call::add_tier { tier: 7, new_value }, why);
         hostile.by_root(Call::schedule_tier_change { tier: 0, new_value }, why);

@@ -3,6 +3,7 @@
 //! Tests run in parallel threads; a chain, and what the harness remembers of it, belongs to its thread.
 
 mod attacks;
+mod auctions;
 mod common;
 mod conservation;
 mod exchange;

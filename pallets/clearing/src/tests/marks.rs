@@ -178,7 +178,7 @@ fn staleness_closes_in_steps_when_a_price_ages() {
 }
 
 #[test]
-fn a_halted_market_takes_orders_then_matches_then_liquidates_when_its_price_returns() {
+fn a_halted_market_takes_orders_then_is_uncrossed_then_liquidates_when_its_price_returns() {
     new_test_ext().execute_with(|| {
         next_block();
         Now::mutate(|now| *now = now.map(|now| now + 61_000));
@@ -186,20 +186,20 @@ fn a_halted_market_takes_orders_then_matches_then_liquidates_when_its_price_retu
         assert_eq!(status().0, MarketStatus::Halted);
         steps();
 
-        let matched = || steps().contains(&("match".into(), BTC));
+        let did = |what: &str| steps().contains(&(what.into(), BTC));
         // Three blocks of deposits and orders.
         for _ in 0..3 {
             run(1);
             assert_eq!(status(), (MarketStatus::Open, false));
-            assert!(!matched());
+            assert!(did("collect"));
         }
-        // It matches, and nobody is liquidated on this price yet.
+        // It is uncrossed, and nobody is liquidated on this price yet.
         run(1);
         assert_eq!(status(), (MarketStatus::Open, false));
-        assert!(matched());
+        assert!(did("uncross"));
         run(1);
         assert_eq!(status(), (MarketStatus::Open, true));
-        assert!(matched());
+        assert!(did("match"));
     });
 }
 

@@ -1,6 +1,7 @@
 //! By concern: marks and staleness, funding, novation and its check, requests, the close as a whole,
 //! and conservation over random blocks.
 
+mod auction;
 mod close;
 mod conservation;
 mod funding;

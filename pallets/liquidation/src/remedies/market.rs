@@ -236,7 +236,7 @@ impl<T: Config> Pallet<T> {
         let mut positions = Vec::new();
         for position in &account.positions {
             let market = now.market(position.market)?;
-            if !market.status.allows_matching() {
+            if !market.status.allows_matching() || market.is_in_auction() {
                 // It may open again: the account spends its closes here all the same.
                 offer = Offer::Later;
                 continue;
@@ -292,7 +292,7 @@ impl<T: Config> Pallet<T> {
         positions.rotate_left(turn.unwrap_or(0));
         for position in positions {
             let market = now.market(position.market)?;
-            if !market.fresh || !market.status.allows_matching() {
+            if !market.fresh || !market.status.allows_matching() || market.is_in_auction() {
                 continue;
             }
             let side = reducing_side(position.lots);

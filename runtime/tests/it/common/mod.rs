@@ -537,6 +537,7 @@ pub fn market() -> MarketView {
         min_notional: 0,
         impact_notional: 0,
         open_interest_cap: 0,
+        auction_at: 0,
     })
 }
 
