@@ -17,10 +17,10 @@ use frame_support::traits::{
 };
 use frame_system::RawOrigin;
 use novate_types::{
-    AccountRef, AssetId, BlockNumber, CollateralParams, CurrentView, Direction, MarginAccount,
-    MarketId, NewOrder, NewTrigger, OrderAggregate, OrderPrice, Position, RankSlot, RiskAxis,
-    RiskSlot, SelfTradePrevention, Side, TimeInForce, Trigger, MAX_COLLATERALS, MAX_ORDER_BYTES,
-    MAX_POSITIONS, MAX_RISK_SLOTS, MAX_TRIGGERS, QUANTUMS,
+    AccountRef, AssetId, BlockNumber, CollateralParams, CurrentView, Direction, LoanParams,
+    MarginAccount, MarketId, NewOrder, NewTrigger, OrderAggregate, OrderPrice, Position, RankSlot,
+    RiskAxis, RiskSlot, SelfTradePrevention, Side, TimeInForce, Trigger, MAX_COLLATERALS,
+    MAX_ORDER_BYTES, MAX_POSITIONS, MAX_RISK_SLOTS, MAX_TRIGGERS, QUANTUMS,
 };
 
 /// Collateral of the benchmarks: ids no genesis uses. Their assets need not exist.
@@ -51,6 +51,18 @@ fn params() -> CollateralParams {
         large_haircut: 200_000,
         value_cap: QUANTUMS,
         global_cap: 1_000_000,
+    }
+}
+
+fn loan_params() -> LoanParams {
+    LoanParams {
+        base_rate: 10_000,
+        slope: 90_000,
+        steep_slope: 1_000_000,
+        kink: 800_000,
+        reserve_factor: 100_000,
+        utilisation_cap: 900_000,
+        account_cap: QUANTUMS,
     }
 }
 
@@ -243,6 +255,39 @@ mod benchmarks {
             Pallet::<T>::act_on_deferred();
         }
         assert_eq!(Accounts::<T>::get(&of).map(|a| a.fee_tier), Some(0));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn schedule_loans() -> Result<(), BenchmarkError> {
+        let (governance, _) = origins::<T>()?;
+        Lending::<T>::kill();
+        #[extrinsic_call]
+        _(governance as T::RuntimeOrigin, loan_params());
+        assert!(Lending::<T>::get().pending.is_some());
+        Ok(())
+    }
+
+    #[benchmark]
+    fn cancel_loans() -> Result<(), BenchmarkError> {
+        let (governance, _) = origins::<T>()?;
+        Lending::<T>::mutate(|book| book.pending = Some((loan_params(), BlockNumber::MAX)));
+        #[extrinsic_call]
+        _(governance as T::RuntimeOrigin);
+        assert!(Lending::<T>::get().pending.is_none());
+        Ok(())
+    }
+
+    #[benchmark]
+    fn lower_utilisation_cap() -> Result<(), BenchmarkError> {
+        let (_, emergency) = origins::<T>()?;
+        Lending::<T>::mutate(|book| {
+            book.params = loan_params();
+            book.pending = Some((loan_params(), BlockNumber::MAX));
+        });
+        #[extrinsic_call]
+        _(emergency as T::RuntimeOrigin, 0);
+        assert_eq!(Lending::<T>::get().params.utilisation_cap, 0);
         Ok(())
     }
 

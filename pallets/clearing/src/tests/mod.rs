@@ -4,6 +4,7 @@
 mod close;
 mod conservation;
 mod funding;
+mod loans;
 mod marks;
 mod novation;
 mod requests;
