@@ -17,7 +17,7 @@ use frame_support::traits::{
 };
 use frame_system::RawOrigin;
 use novate_types::{
-    AccountRef, AssetId, BlockNumber, CollateralParams, CurrentView, Direction, LoanParams,
+    AccountRef, AssetId, BlockNumber, CollateralParams, CurrentView, Direction, Loan, LoanParams,
     MarginAccount, MarketId, NewOrder, NewTrigger, OrderAggregate, OrderPrice, Position, RankSlot,
     RiskAxis, RiskSlot, SelfTradePrevention, Side, TimeInForce, Trigger, MAX_COLLATERALS,
     MAX_ORDER_BYTES, MAX_POSITIONS, MAX_RISK_SLOTS, MAX_TRIGGERS, QUANTUMS,
@@ -178,12 +178,28 @@ mod benchmarks {
         let asset = T::SettlementAsset::get();
         let amount = T::Assets::minimum_balance(asset) * 1_000;
         Pallet::<T>::fund(&of, asset, 0).map_err(|_| "not opened")?;
-        Accounts::<T>::insert(&of, full_account());
+        // It owes a quantum, and interest on it.
+        let (cash, loan) = (
+            -1,
+            Some(Loan {
+                principal: 1,
+                index: 0,
+            }),
+        );
+        let debtor = MarginAccount {
+            cash,
+            loan,
+            ..full_account()
+        };
+        Accounts::<T>::insert(&of, debtor);
+        Lending::<T>::mutate(|book| {
+            (book.borrowed, book.index, book.accrued) = (1, 1, 1);
+        });
         T::Assets::mint_into(asset, &owner, amount)?;
         #[extrinsic_call]
         Pallet::<T>::deposit(RawOrigin::Signed(owner), 0, asset, amount);
         let account = Accounts::<T>::get(&of).ok_or("not opened")?;
-        assert_eq!(account.cash.unsigned_abs(), amount);
+        assert_eq!(account.cash.unsigned_abs(), amount - 2);
         Ok(())
     }
 

@@ -78,7 +78,7 @@ fn a_debtor_owes_more_with_every_block_and_pays_it_with_a_deposit() {
         a_debtor();
         let equity = assess(&main_account(Charlie)).equity;
         blocks(60, usd(20_000));
-        // 34 % are lent, at 4.4 % a year: 1.42 USD in a minute of seconds, 60 of 31,536,000.
+        // 34 % are lent, at 4.4 % a year: 1,423 quantums in 60 of 31,536,000 seconds.
         let paid = equity - assess(&main_account(Charlie)).equity;
         let due = 17_000 * USD * 44_000 / 1_000_000 * 60 / 31_536_000;
         assert!((due..=due + 60).contains(&paid), "{paid} {due}");
