@@ -11,8 +11,8 @@ use novate_client::{
     AccountId, Call, Refusal, Result,
 };
 use novate_runtime_api::LoanPotInfo;
-use novate_types::{BlockNumber, Ppm};
-use serde_json::json;
+use novate_types::{BlockNumber, LoanParams, Ppm};
+use serde_json::{json, Value};
 
 /// Carries out what is asked of the pot.
 pub async fn run(session: &Session, action: Option<&PotAction>) -> Result<Report> {
@@ -80,6 +80,18 @@ fn percent(ppm: Ppm) -> String {
     unsigned_units(ppm.into(), 4)
 }
 
+fn terms(params: &LoanParams) -> Value {
+    json!({
+        "base_rate_percent": percent(params.base_rate),
+        "slope_percent": percent(params.slope),
+        "steep_slope_percent": percent(params.steep_slope),
+        "kink_percent": percent(params.kink),
+        "reserve_factor_percent": percent(params.reserve_factor),
+        "utilisation_cap_percent": percent(params.utilisation_cap),
+        "account_cap": cash(params.account_cap),
+    })
+}
+
 fn show(block: BlockNumber, owner: AccountId, info: &LoanPotInfo) -> Report {
     let json = json!({
         "block": block,
@@ -94,8 +106,8 @@ fn show(block: BlockNumber, owner: AccountId, info: &LoanPotInfo) -> Report {
         "shares": shares(info.shares),
         "share_value": info.share_value.map(cash),
         "reserve": cash(info.reserve),
-        "parameters": info.params,
-        "scheduled": info.pending,
+        "parameters": terms(&info.params),
+        "scheduled": info.pending.map(|(params, due)| json!({ "parameters": terms(&params), "due": due })),
         "owner": owner.to_string(),
         "mine": { "shares": shares(info.my_shares), "worth": info.my_worth.map(cash) },
     });
