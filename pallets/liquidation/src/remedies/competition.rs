@@ -86,13 +86,13 @@ fn asked_and_free<T: Config>(
     let whole = if competes(account) {
         T::Risk::assess(account, &view)?.initial.max(0)
     } else {
-        let values = account.collateral.iter().map(|(asset, amount)| {
-            let terms = view.collateral(*asset)?;
-            Ok::<_, RiskError>(collateral_value(terms, *amount)?)
-        });
-        values
-            .into_iter()
-            .try_fold(0, |sum, value| Ok::<_, RiskError>(add(sum, value?)?))?
+        account
+            .collateral
+            .iter()
+            .try_fold(0, |sum, (asset, amount)| {
+                let value = collateral_value(view.collateral(*asset)?, *amount)?;
+                Ok::<_, RiskError>(add(sum, value)?)
+            })?
     };
     let asked = signed(ppm_floor(whole.unsigned_abs(), fraction)?)?;
     let found = T::Risk::assess(taker, &view)?;
