@@ -29,7 +29,7 @@ pub(super) enum Called {
 }
 
 /// Whether an account's collateral was offered long enough.
-const fn is_over(account: &MarginAccount) -> bool {
+pub(super) const fn is_over(account: &MarginAccount) -> bool {
     matches!(account.standing, Standing::Called { closes, .. } if closes >= CALL_CLOSES)
 }
 

@@ -25,7 +25,7 @@ use crate::{
     Config, Escalation, Event, Pallet, Queue, Refusal, Working,
 };
 use alloc::{collections::BTreeSet, vec::Vec};
-use call::Called;
+use call::{is_over, Called};
 use competition::{competes, BidsByAccount, COMPETITION_CLOSES};
 use deleverage::{Closing, Counterparties};
 use frame_support::{storage::with_storage_layer, traits::Get};
@@ -485,7 +485,8 @@ impl<T: Config> Pallet<T> {
         if assessment.equity < 0 && Self::top_up(of, view, sub(0, assessment.equity)?)? {
             account = opened(T::Ledger::account(of))?;
             assessment = T::Risk::assess(&account, view)?;
-            if !assessment.is_below_maintenance() {
+            // Who is at zero with collateral that nobody bid for goes to the vault all the same.
+            if !assessment.is_below_maintenance() && !is_over(&account) {
                 return Self::let_go(of, close);
             }
         }
