@@ -52,14 +52,14 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    pub(crate) fn supply(owner: &T::AccountId, amount: u128) -> Result<(), Refusal> {
+    pub(crate) fn do_supply(owner: &T::AccountId, amount: u128) -> Result<(), Refusal> {
         T::Ledger::take_into_custody(owner, T::Ledger::settlement_asset(), amount)?;
         let amount = math::signed(amount).map_err(LedgerError::from)?;
         T::Loans::supply(owner, amount)?;
         Ok(())
     }
 
-    pub(crate) fn redeem(owner: &T::AccountId, shares: u128) -> Result<(), Refusal> {
+    pub(crate) fn do_redeem(owner: &T::AccountId, shares: u128) -> Result<(), Refusal> {
         ensure!(!T::Liquidations::withdrawals_paused(), Refusal::Paused);
         let amount = T::Loans::redeem(owner, shares)?;
         let asset = T::Ledger::settlement_asset();
@@ -72,7 +72,7 @@ impl<T: Config> Pallet<T> {
 
     /// Cash leaves an account beyond what it holds, as far as its collateral covers it: the withdrawal test, with the collateral as if it
     /// were sold for its haircut value.
-    pub(crate) fn borrow(
+    pub(crate) fn do_borrow(
         owner: &T::AccountId,
         from: &Account<T>,
         amount: u128,

@@ -212,11 +212,11 @@ impl<T: Config> Pallet<T> {
                 T::Ledger::take_into_custody(owner, *asset, *amount)?;
                 Self::credit(owner, to, *asset, *amount, view, credits)?;
             }
-            Action::Supply => Self::supply(owner, *amount)?,
-            Action::Redeem => Self::redeem(owner, *amount)?,
+            Action::Supply => Self::do_supply(owner, *amount)?,
+            Action::Redeem => Self::do_redeem(owner, *amount)?,
             Action::Borrow { sub } => {
                 let from = AccountRef::new(owner.clone(), *sub);
-                Self::borrow(owner, &from, *amount, view, credits)?;
+                Self::do_borrow(owner, &from, *amount, view, credits)?;
             }
         }
         Ok(())
