@@ -4,7 +4,7 @@ use crate::{chain::Hash, decimal, Account, AccountId, Chain, Error, Market, Refu
 use codec::Decode;
 use novate_runtime_api::{
     AccountInfo, Book, Candidate, Competition, Conservation, FeedInfo, HypotheticalTrade,
-    MarketInfo, OracleScores, QueryError, StatusInfo, VaultInfo,
+    LoanPotInfo, MarketInfo, OracleScores, QueryError, StatusInfo, VaultInfo,
 };
 use novate_types::{AssetId, MarketId, RiskView};
 
@@ -178,6 +178,11 @@ impl Chain {
     /// The vault as an investment, and what of it is an owner's.
     pub async fn vault_info(&self, owner: AccountId, at: Option<Hash>) -> Result<VaultInfo> {
         answered(self.query("NovateApi_vault", owner, at).await?)
+    }
+
+    /// The liquidity pot, and what of it is an owner's.
+    pub async fn loan_pot(&self, owner: AccountId, at: Option<Hash>) -> Result<LoanPotInfo> {
+        answered(self.query("NovateApi_loan_pot", owner, at).await?)
     }
 
     /// Every price and parameter that the last close checked against.

@@ -161,6 +161,15 @@ pub enum Action {
         /// The account credited.
         to: Account,
     },
+    /// From the owner's wallet to the liquidity pot.
+    Supply,
+    /// Shares of the liquidity pot, for what they are worth.
+    Redeem,
+    /// From a margin account to its owner's wallet, beyond its cash.
+    Borrow {
+        /// The owner's account.
+        sub: SubaccountId,
+    },
 }
 
 /// A movement of assets that waits for the close.
@@ -189,6 +198,7 @@ pub enum RequestRefusal {
     NoRecipient,
     Ledger(LedgerError),
     Storage,
+    LoanCap { at_most: Cash },
 }
 
 /// What the taker of a fraction of an account buys.
@@ -461,7 +471,39 @@ pub enum Event {
         /// Maintenance margin that went with it.
         maintenance: Cash,
     },
-    /// Remedy 4: the vault paid a debt and took collateral for it.
+    /// An account's collateral is auctioned for what it owes.
+    CollateralCalled {
+        /// Whose.
+        account: Account,
+        /// What it owes, in quantums.
+        debt: Cash,
+    },
+    /// An account paid interest on what it owes.
+    InterestPaid {
+        /// Which.
+        account: Account,
+        /// Quantums paid.
+        paid: Cash,
+    },
+    /// Somebody supplied the liquidity pot.
+    Supplied {
+        /// Who.
+        owner: AccountId,
+        /// In quantums.
+        amount: Cash,
+        /// Shares for it.
+        shares: u128,
+    },
+    /// Somebody took shares out of the liquidity pot.
+    Redeemed {
+        /// Who.
+        owner: AccountId,
+        /// Shares taken back.
+        shares: u128,
+        /// What they were worth, in quantums.
+        amount: Cash,
+    },
+    /// The vault paid a debt and took collateral for it.
     DebtPaid {
         /// Whose.
         account: Account,
@@ -721,6 +763,30 @@ impl Event {
                     why,
                     equity,
                     maintenance,
+                }
+            }
+            ("Liquidation", "CollateralCalled") => {
+                let (account, debt) = decode_all(fields)?;
+                Self::CollateralCalled { account, debt }
+            }
+            ("Margin", "InterestPaid") => {
+                let (account, paid) = decode_all(fields)?;
+                Self::InterestPaid { account, paid }
+            }
+            ("Margin", "Supplied") => {
+                let (owner, amount, shares) = decode_all(fields)?;
+                Self::Supplied {
+                    owner,
+                    amount,
+                    shares,
+                }
+            }
+            ("Margin", "Redeemed") => {
+                let (owner, shares, amount) = decode_all(fields)?;
+                Self::Redeemed {
+                    owner,
+                    shares,
+                    amount,
                 }
             }
             ("Liquidation", "DebtPaid") => {

@@ -256,6 +256,10 @@ impl Recomputed {
                 self.cash = add(self.cash, *paid)?;
                 Ok(())
             }
+            Event::InterestPaid { account, paid } if *account == own => {
+                self.cash = sub(self.cash, *paid)?;
+                Ok(())
+            }
             // What those across owe for it is in their index.
             Event::LossShared { account, loss, .. } if *account == own => {
                 self.cash = add(self.cash, *loss)?;
@@ -328,6 +332,9 @@ impl Recomputed {
             Action::Withdraw { sub } => (Some(sub), None),
             Action::Transfer { sub, to } => (Some(sub), Some(to)),
             Action::DepositFor { to } => (None, Some(to)),
+            Action::Borrow { sub } => (Some(sub), None),
+            // Between a wallet and the liquidity pot.
+            Action::Supply | Action::Redeem => (None, None),
         };
         if from.is_some_and(|sub| Account::new(request.owner, sub) == self.account) {
             self.moved(request.asset, request.amount, false)?;

@@ -5,7 +5,7 @@ use crate::{
     event::{OrderError, RequestRefusal},
     Error, Market, Refusal,
 };
-use novate_types::{CancelReason, NewOrder};
+use novate_types::{CancelReason, LedgerError, NewOrder};
 use subxt::error::DispatchError;
 
 /// Why the pool did not take a transaction.
@@ -267,6 +267,19 @@ pub fn of_request(refusal: &RequestRefusal, text: impl Fn(u128) -> String) -> Re
             "no_recipient",
             "the account credited was never opened",
             "after its owner's first deposit",
+        ),
+        R::Ledger(LedgerError::Lent) => Refusal::new(
+            "pot_lent",
+            "the liquidity pot has lent it out",
+            "fewer shares, or again when debts are repaid: novate pot",
+        ),
+        R::LoanCap { at_most } => Refusal::new(
+            "loan_cap",
+            format!(
+                "the account may owe no more, or the liquidity pot lends no more; {} USDC may leave",
+                cash(*at_most)
+            ),
+            largest(u128::try_from(*at_most).unwrap_or(0)),
         ),
         R::Ledger(e) => Refusal::plain("ledger", format!("the ledger refused it: {e:?}")),
         R::Storage => Refusal::plain("storage", "the chain could not write it"),

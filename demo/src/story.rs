@@ -246,6 +246,9 @@ impl Seen {
                 let owner = story.name(&Account::new(request.owner, 0));
                 story.tell(match request.action {
                     Action::Withdraw { .. } => format!("{owner} withdraws {amount}"),
+                    Action::Supply => format!("{owner} supplies the liquidity pot with {amount}"),
+                    Action::Redeem => format!("{owner} gives shares of the liquidity pot back"),
+                    Action::Borrow { .. } => format!("{owner} borrows {amount}"),
                     Action::Transfer { to, .. } | Action::DepositFor { to } => {
                         format!("{owner} gives {} {amount}", story.name(&to))
                     }
@@ -312,6 +315,11 @@ impl Seen {
                     cash_floor(*equity)
                 ));
             }
+            Event::CollateralCalled { account, debt } => story.tell(format!(
+                "liquidation: {}'s collateral is auctioned for {} of debt",
+                story.name(account),
+                cash_floor(*debt)
+            )),
             Event::DebtPaid { account, paid } => story.tell(format!(
                 "liquidation: the vault pays {} of {}'s debt for collateral",
                 cash_floor(*paid),

@@ -8,7 +8,7 @@ use frame_support::{
 };
 use novate_runtime_api::{
     AccountInfo, Book, Candidate, Competition, Conservation, FeedInfo, HypotheticalTrade,
-    MarketInfo, OracleScores, QueryError, StatusInfo, VaultInfo,
+    LoanPotInfo, MarketInfo, OracleScores, QueryError, StatusInfo, VaultInfo,
 };
 use novate_types::{AccountRef, MarketId};
 use sp_api::impl_runtime_apis;
@@ -186,6 +186,9 @@ impl_runtime_apis! {
         }
         fn vault(owner: AccountId) -> Result<VaultInfo, QueryError> {
             queries::vault(&owner)
+        }
+        fn loan_pot(owner: AccountId) -> Result<LoanPotInfo, QueryError> {
+            queries::loan_pot(&owner)
         }
         fn conservation() -> Result<Conservation, QueryError> {
             queries::conservation()

@@ -377,6 +377,40 @@ impl pallet_clearing::BenchmarkHelper<AccountId> for Helper {
         Self::crowd(&taker);
         view
     }
+
+    fn lend(of: &AccountRef<AccountId>) -> RiskView {
+        use novate_types::{LoanParams, LoanView, Loans, MILLION, QUANTUMS};
+        let mut view = Self::stage();
+        let lent = 1_000_000 * QUANTUMS;
+        let params = LoanParams {
+            utilisation_cap: MILLION,
+            account_cap: lent,
+            kink: 800_000,
+            slope: 100_000,
+            ..LoanParams::default()
+        };
+        pallet_margin::Lending::<Runtime>::mutate(|book| book.params = params);
+        let supplier = AccountId::from([42; 32]);
+        <Margin as Loans<AccountId>>::supply(&supplier, lent).expect("the amount buys shares");
+        Assets::mint_into(USDC, &Margin::custody_account(), lent.unsigned_abs())
+            .expect("the asset exists");
+        pallet_margin::Custody::<Runtime>::mutate(USDC, |held| *held += lent.unsigned_abs());
+        // All of the account's cash is collateral instead, and a little of it owed already.
+        Self::open(of, &view);
+        Margin::settle(of, &view, false, |account| {
+            let (_, held) = account.collateral.first_mut().expect("it holds some");
+            *held *= 1_000_000;
+            account.cash = -1;
+            Ok::<_, LedgerError>(())
+        })
+        .expect("the view has its markets");
+        view.loans = LoanView {
+            index: 1,
+            account_cap: lent,
+            is_short: false,
+        };
+        view
+    }
 }
 
 impl pallet_liquidation::BenchmarkHelper<AccountId> for Helper {

@@ -9,13 +9,14 @@ use frame_support::traits::Get;
 use novate_risk::Linear;
 use novate_runtime_api::{
     AccountInfo, AuctionInfo, Book, BookLevel, Candidate, Competition, Conservation, Equality,
-    EraInfo, FeedInfo, HypotheticalTrade, MarketInfo, NoLiquidationPrice, OracleScores,
-    PositionInfo, QueryError, ShareholderInfo, StatusInfo, VaultInfo, VaultPosition,
+    EraInfo, FeedInfo, HypotheticalTrade, LoanPotInfo, MarketInfo, NoLiquidationPrice,
+    OracleScores, PositionInfo, QueryError, ShareholderInfo, StatusInfo, VaultInfo, VaultPosition,
     SHARE_DECIMALS,
 };
 use novate_types::{
-    math, AccountRef, Assessment, Cash, CurrentView, Ledger, Liquidations, Listing, MarginAccount,
-    MarketId, OrderBook as _, Price, RiskModel, RiskView, QUANTUMS,
+    math, AccountRef, Assessment, Cash, CurrentView, Ledger, Liquidations, Listing, Loans,
+    MarginAccount, MarketId, OrderBook as _, Pot, Price, RiskModel, RiskView,
+    INTEREST_FRACTION_BITS, MILLION, QUANTUMS,
 };
 use pallet_liquidation::{ShareWish, SHARES_PER_QUANTUM};
 use sp_runtime::traits::Zero;
@@ -182,6 +183,7 @@ fn describe(
         .collect::<Result<_, QueryError>>()?;
     Ok(AccountInfo {
         standing: account.standing,
+        debt: novate_risk::debt_ceil(&account, view).map_err(out_of_range)?,
         account,
         assessment,
         positions,
@@ -302,6 +304,45 @@ pub fn vault(owner: &AccountId) -> Result<VaultInfo, QueryError> {
     })
 }
 
+/// The liquidity pot.
+pub fn loan_pot(owner: &AccountId) -> Result<LoanPotInfo, QueryError> {
+    let book = pallet_margin::Lending::<Runtime>::get();
+    let pot = Margin::pot(Pot::Loans);
+    let whole = |interest: u128| {
+        let quantums = interest.checked_shr(INTEREST_FRACTION_BITS).unwrap_or(0);
+        math::signed(quantums).map_err(out_of_range)
+    };
+    let value = book.share_value(pot).map_err(out_of_range)?;
+    let worth = |shares| {
+        let worth = value.map(|value| value.worth_floor(shares)).transpose();
+        worth.map_err(out_of_range)
+    };
+    let utilisation = book.utilisation_ceil(pot).map_err(out_of_range)?;
+    let borrow_rate = book.params.rate_ceil(utilisation).map_err(out_of_range)?;
+    let kept = MILLION.saturating_sub(book.params.reserve_factor);
+    let supply_rate = math::ppm_floor(borrow_rate.into(), utilisation)
+        .and_then(|rate| math::ppm_floor(rate, kept))
+        .map_err(out_of_range)?;
+    let my_shares = <Margin as Loans<AccountId>>::shares(owner);
+    Ok(LoanPotInfo {
+        params: book.params,
+        pending: book.pending,
+        supplied: book.supplied_floor(pot).map_err(out_of_range)?,
+        borrowed: book.borrowed,
+        interest: whole(book.accrued)?,
+        liquid: math::sub(pot, book.borrowed).map_err(out_of_range)?,
+        lendable: <Margin as Loans<AccountId>>::lendable(),
+        utilisation,
+        borrow_rate,
+        supply_rate: u32::try_from(supply_rate).unwrap_or(u32::MAX),
+        shares: book.shares,
+        share_value: worth(SHARE)?,
+        reserve: whole(book.reserve)?,
+        my_shares,
+        my_worth: worth(my_shares)?,
+    })
+}
+
 /// The equalities, computed over the whole state.
 pub fn conservation() -> Result<Conservation, QueryError> {
     let sums = Margin::conservation().map_err(out_of_range)?;
@@ -318,6 +359,7 @@ pub fn conservation() -> Result<Conservation, QueryError> {
             .map(|(asset, e)| (asset, equality(e)))
             .collect(),
         pots: sums.pots,
+        loans: sums.loans,
         accounts: sums.accounts,
     })
 }

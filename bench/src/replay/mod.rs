@@ -694,11 +694,9 @@ impl<'a> Show<'a> {
         Ok(seen.err())
     }
 
-    /// Accounts that trade freely but for a debt that collateral covers: they stay in the queue until the vault pays it.
+    /// Accounts whose collateral is auctioned for a debt: they stay in the queue until somebody bids or the vault pays it.
     fn indebted(&self) -> u32 {
-        let owes = |account: &MarginAccount| {
-            account.standing == Standing::Good && account.cash < 0 && !account.collateral.is_empty()
-        };
+        let owes = |account: &MarginAccount| matches!(account.standing, Standing::Called { .. });
         let accounts = self.books.accounts();
         let indebted = accounts.filter(|(of, account)| **of != Vault::get() && owes(account));
         indebted.count() as u32

@@ -557,7 +557,9 @@ impl Record {
             }
             let assessed =
                 Linear::assess(account, view).map_err(|why| anyhow::anyhow!("{why:?}"))?;
-            if account.standing == Standing::Good {
+            let is_called = matches!(account.standing, Standing::Called { .. });
+            let owes_alone = is_called && !assessed.is_below_maintenance();
+            if account.standing == Standing::Good || owes_alone {
                 if let Some(episode) = self.episodes.remove(of) {
                     self.deficit += episode.deficit;
                 }

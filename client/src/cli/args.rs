@@ -128,6 +128,12 @@ pub enum OnChain {
         #[command(subcommand)]
         action: Option<VaultAction>,
     },
+    /// The liquidity pot: what is supplied and lent, at which rates, and what of it is yours. With an action: supply it, leave it, or borrow.
+    Pot {
+        /// What to do; nothing shows it.
+        #[command(subcommand)]
+        action: Option<PotAction>,
+    },
     /// Where the chain stands, and whether its books add up.
     Status {
         /// Also read the full state and add it up here.
@@ -153,6 +159,32 @@ pub enum VaultAction {
         /// All that are not locked.
         #[arg(long, group = "how_many")]
         all: bool,
+    },
+}
+
+/// What to do with the liquidity pot.
+#[derive(Debug, Subcommand)]
+pub enum PotAction {
+    /// Supply the wallet's settlement currency, at the block's close, for shares that earn what debtors pay.
+    Supply {
+        /// How much, such as 1000.5.
+        amount: String,
+    },
+    /// Give shares back, at the block's close; the wallet is paid as far as it is not lent.
+    #[command(group = clap::ArgGroup::new("how_many").required(true))]
+    Redeem {
+        /// How many, such as 1000.5.
+        #[arg(group = "how_many")]
+        shares: Option<String>,
+        /// All of them.
+        #[arg(long, group = "how_many")]
+        all: bool,
+    },
+    /// Move settlement currency from the margin account to the wallet beyond what it holds, against its collateral, at interest. A deposit
+    /// repays.
+    Borrow {
+        /// How much, such as 1000.5.
+        amount: String,
     },
 }
 

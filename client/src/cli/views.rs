@@ -371,13 +371,17 @@ impl View<'_> {
                 Standing::Liquidating { .. } => "liquidating",
                 Standing::Frozen => "frozen",
                 Standing::Competing { .. } => "competing",
+                Standing::Called { .. } => "called",
             },
             "liquidating_since": match info.standing {
-                Standing::Liquidating { since, .. } | Standing::Competing { since, .. } => Some(since),
+                Standing::Liquidating { since, .. }
+                | Standing::Competing { since, .. }
+                | Standing::Called { since, .. } => Some(since),
                 _ => None,
             },
             "fee_tier": info.account.fee_tier,
             "cash": cash(info.account.cash),
+            "debt": cash(info.debt),
             "equity": cash(a.equity),
             "initial_equity": cash(a.initial_equity),
             "initial_margin": cash(a.initial),
@@ -527,6 +531,9 @@ impl View<'_> {
             Standing::Competing { since, .. } => {
                 format!("in open competition since block {since}: anyone may take fractions of it")
             }
+            Standing::Called { since, .. } => {
+                format!("called since block {since}: its collateral is auctioned for its debt")
+            }
         };
         let mut text = format!(
             "{} / {} at block {block}, standing {standing}\n",
@@ -542,6 +549,9 @@ impl View<'_> {
             ("notional", a.notional),
         ] {
             text += &format!("{name:<16}{:>18}\n", cash_floor(value));
+        }
+        if info.debt > 0 {
+            text += &format!("{:<16}{:>18}\n", "owed", cash(info.debt));
         }
         for (id, amount) in &info.account.collateral {
             let (asset, amount) = self.asset(*id, *amount);

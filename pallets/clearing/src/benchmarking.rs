@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 use frame_benchmarking::v2::*;
 use frame_support::{traits::Get, BoundedVec};
 use frame_system::RawOrigin;
-use novate_types::{AccountRef, AssetId, Ledger, MAX_POSITIONS};
+use novate_types::{AccountRef, AssetId, Ledger, Loans, MAX_POSITIONS};
 
 type Account<T> = AccountRef<<T as frame_system::Config>::AccountId>;
 
@@ -110,6 +110,87 @@ mod benches {
             Pallet::<T>::execute_requests(&view);
         }
         assert_eq!(cash::<T>(&to), before + AMOUNT as i128);
+        Ok(())
+    }
+
+    #[benchmark]
+    fn supply() -> Result<(), BenchmarkError> {
+        let (caller, _, _) = two::<T>();
+        let view = View::<T>::get();
+        #[block]
+        {
+            Pallet::<T>::supply(RawOrigin::Signed(caller.clone()).into(), AMOUNT)?;
+            Pallet::<T>::execute_requests(&view);
+        }
+        assert!(T::Loans::shares(&caller) > 0);
+        Ok(())
+    }
+
+    #[benchmark]
+    fn redeem() -> Result<(), BenchmarkError> {
+        let (caller, _, _) = two::<T>();
+        let view = View::<T>::get();
+        Pallet::<T>::supply(RawOrigin::Signed(caller.clone()).into(), AMOUNT)?;
+        Pallet::<T>::execute_requests(&view);
+        let shares = T::Loans::shares(&caller);
+        #[block]
+        {
+            Pallet::<T>::redeem(RawOrigin::Signed(caller.clone()).into(), shares)?;
+            Pallet::<T>::execute_requests(&view);
+        }
+        assert_eq!(T::Loans::shares(&caller), 0);
+        Ok(())
+    }
+
+    #[benchmark]
+    fn borrow() -> Result<(), BenchmarkError> {
+        let caller: T::AccountId = whitelisted_caller();
+        let from = AccountRef::new(caller.clone(), 0);
+        let view = T::BenchmarkHelper::lend(&from);
+        let before = cash::<T>(&from);
+        #[block]
+        {
+            Pallet::<T>::borrow(RawOrigin::Signed(caller).into(), 0, AMOUNT)?;
+            Pallet::<T>::execute_requests(&view);
+        }
+        assert_eq!(cash::<T>(&from) + AMOUNT as i128, before);
+        assert!(cash::<T>(&from) < 0);
+        Ok(())
+    }
+
+    /// What a supply executes more than a withdrawal does.
+    #[benchmark]
+    fn lending(n: Linear<0, { T::MaxRequestsPerClose::get() }>) {
+        for number in 0..n {
+            let owner: T::AccountId = account("owner", number, 0);
+            funded::<T>(&owner);
+            let asset = T::Ledger::settlement_asset();
+            assert_eq!(
+                Pallet::<T>::enqueue(owner, Action::Supply, asset, AMOUNT),
+                Ok(())
+            );
+        }
+        let view = View::<T>::get();
+        #[block]
+        {
+            Pallet::<T>::execute_requests(&view);
+        }
+        for number in 0..n {
+            assert!(T::Loans::shares(&account("owner", number, 0)) > 0);
+        }
+    }
+
+    #[benchmark]
+    fn interest() -> Result<(), BenchmarkError> {
+        let of = AccountRef::new(whitelisted_caller::<T::AccountId>(), 0);
+        let mut view = T::BenchmarkHelper::lend(&of);
+        let (block, _) = Pallet::<T>::now();
+        #[block]
+        {
+            T::Loans::accrue(block, 1_000);
+            view.loans.index = view.loans.index.max(1);
+            Pallet::<T>::reserve_interest(&view);
+        }
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use crate::{
     CloseReserve, Config, LastTrade, MarketState, Pallet, States, View, WeightInfo,
 };
 use alloc::{collections::BTreeMap, vec::Vec};
-use frame_support::{defensive, traits::UnixTime, BoundedVec};
+use frame_support::{defensive, traits::UnixTime, weights::Weight, BoundedVec};
 use novate_types::{
     BlockNumber, Liquidations, Listing, MarketId, Millis, OrderBook, PriceFeeds, RiskView,
 };
@@ -20,7 +20,7 @@ impl<T: Config> Pallet<T> {
         )
     }
 
-    /// Oracle round, marks, funding, thresholds, triggers, markets, waterfall, requests, in this order.
+    /// Oracle round, marks, funding, interest, thresholds, triggers, markets, waterfall, requests, in this order.
     pub(crate) fn close() {
         let (block, now) = Self::now();
         // As it was reserved for: thresholds may press from now on.
@@ -34,6 +34,7 @@ impl<T: Config> Pallet<T> {
         let reserved_for = u32::try_from(states.len()).unwrap_or(u32::MAX);
         let (mut view, matching) = Self::advance(&before, &mut states, block, now);
         View::<T>::put(&view);
+        Self::reserve_interest(&view);
 
         let liquidations = T::Liquidations::on_marks(&before, &view);
         let liquidated = u64::try_from(liquidations.len()).unwrap_or(u64::MAX);
@@ -63,9 +64,14 @@ impl<T: Config> Pallet<T> {
         Self::housekeep(&view);
 
         let markets = u32::try_from(view.markets.len()).unwrap_or(u32::MAX);
+        let interest = match view.loans.index {
+            0 => Weight::zero(),
+            _ => T::WeightInfo::interest(),
+        };
         let spent = T::WeightInfo::close(markets)
             .saturating_add(matches)
-            .saturating_add(T::WeightInfo::request().saturating_mul(executed))
+            .saturating_add(interest)
+            .saturating_add(Self::a_request().saturating_mul(executed))
             .saturating_add(T::Others::spent(budget.matched))
             .saturating_sub(unmoved.by_close);
         Self::reclaim(spent, unmoved.by_orders);

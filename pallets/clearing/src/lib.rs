@@ -6,7 +6,7 @@
 //! margin that is not there. Then the default waterfall acts, and what asked to leave leaves.
 //!
 //! ```text
-//! parameters due → oracle round → marks, funding → thresholds → triggers
+//! parameters due → oracle round → marks, funding, interest → thresholds → triggers
 //!     → markets, those with liquidation orders first, by rotated id: (match → check) ≤ 3 → novation
 //!     → waterfall → withdrawals, transfers → the book's housekeeping
 //! ```
@@ -42,6 +42,7 @@ extern crate alloc;
 pub mod auction;
 mod close;
 pub mod funding;
+mod loans;
 pub mod marks;
 mod novation;
 mod requests;
@@ -73,6 +74,8 @@ pub trait BenchmarkHelper<AccountId> {
     /// `orders` resting orders of each of `makers` accounts with so many positions, in the first market, and a new order that executes
     /// against all of them. The view that they match at.
     fn cross(makers: u32, orders: u32, positions: u32) -> novate_types::RiskView;
+    /// Gives the account so much collateral, and the liquidity pot so much cash, that it can borrow. The view at which it does.
+    fn lend(account: &novate_types::AccountRef<AccountId>) -> novate_types::RiskView;
 }
 
 /// What the other pallets' parts of the close cost. The runtime, which alone knows them, adds up their own functions.
@@ -128,7 +131,7 @@ pub mod pallet {
     use frame_system::pallet_prelude::*;
     use novate_types::{
         AccountRef, AssetId, BlockNumber, CurrentView, FeedId, Fill, FundingIndex, Ledger,
-        Liquidations, Listing, Lots, MarketId, MarketStatus, Millis, OrderBook, Ppm, Price,
+        Liquidations, Listing, Loans, Lots, MarketId, MarketStatus, Millis, OrderBook, Ppm, Price,
         PriceFeeds, RiskModel, RiskView, SubaccountId, Ticks, MAX_HOLDINGS,
     };
 
@@ -140,6 +143,8 @@ pub mod pallet {
         type Feeds: PriceFeeds;
         /// Margin accounts, pots and custody.
         type Ledger: Ledger<Self::AccountId>;
+        /// The liquidity pot.
+        type Loans: Loans<Self::AccountId>;
         /// Orders and matching.
         type Book: OrderBook<Self::AccountId>;
         /// Liquidation's part of the close.
@@ -521,6 +526,84 @@ pub mod pallet {
             let owner = ensure_signed(origin)?;
             Self::enqueue(owner, Action::DepositFor { to }, asset, amount)
         }
+
+        /// Moves settlement currency from the caller's wallet into the liquidity pot, for shares of it, at the close.
+        ///
+        /// ## Dispatch Origin
+        ///
+        /// Signed.
+        ///
+        /// ## Details
+        ///
+        /// At the pot's value in that close, rounded down. Shares earn what debtors pay, less the insurance fund's part.
+        ///
+        /// ## Errors
+        ///
+        /// [`Error::ZeroAmount`], [`Error::AmountTooLarge`], [`Error::TooManyRequests`], [`Error::QueueFull`].
+        ///
+        /// ## Events
+        ///
+        /// Those of `withdraw`, and the margin pallet's `Supplied`.
+        #[pallet::call_index(3)]
+        pub fn supply(origin: OriginFor<T>, #[pallet::compact] amount: u128) -> DispatchResult {
+            let owner = ensure_signed(origin)?;
+            Self::enqueue(owner, Action::Supply, T::Ledger::settlement_asset(), amount)
+        }
+
+        /// Gives shares of the liquidity pot back for what they are worth, which goes to the caller's wallet, at the close.
+        ///
+        /// ## Dispatch Origin
+        ///
+        /// Signed.
+        ///
+        /// ## Details
+        ///
+        /// At the pot's value in that close, rounded down, as far as it is not lent: a request for more than that is dropped. Nothing leaves
+        /// while withdrawals are paused.
+        ///
+        /// ## Errors
+        ///
+        /// - [`Error::ZeroAmount`], [`Error::AmountTooLarge`], [`Error::TooManyRequests`], [`Error::QueueFull`]
+        /// - [`Error::InsufficientBalance`]: the caller has fewer shares.
+        ///
+        /// ## Events
+        ///
+        /// Those of `withdraw`, and the margin pallet's `Redeemed`.
+        #[pallet::call_index(4)]
+        pub fn redeem(origin: OriginFor<T>, #[pallet::compact] shares: u128) -> DispatchResult {
+            let owner = ensure_signed(origin)?;
+            Self::enqueue(owner, Action::Redeem, T::Ledger::settlement_asset(), shares)
+        }
+
+        /// Moves cash from one of the caller's margin accounts to the caller's wallet beyond what the account holds, at the close. What its cash
+        /// is below zero then is a loan from the liquidity pot, at interest.
+        ///
+        /// ## Dispatch Origin
+        ///
+        /// Signed by the account's owner.
+        ///
+        /// ## Details
+        ///
+        /// The test of a withdrawal, with collateral as if it were sold for its haircut value: no unrealised profit leaves. Neither the account
+        /// nor the pot goes beyond its cap. A deposit repays.
+        ///
+        /// ## Errors
+        ///
+        /// [`Error::ZeroAmount`], [`Error::AmountTooLarge`], [`Error::NoAccount`], [`Error::TooManyRequests`], [`Error::QueueFull`].
+        ///
+        /// ## Events
+        ///
+        /// Those of `withdraw`.
+        #[pallet::call_index(5)]
+        pub fn borrow(
+            origin: OriginFor<T>,
+            sub: SubaccountId,
+            #[pallet::compact] amount: u128,
+        ) -> DispatchResult {
+            let owner = ensure_signed(origin)?;
+            let asset = T::Ledger::settlement_asset();
+            Self::enqueue(owner, Action::Borrow { sub }, asset, amount)
+        }
     }
 
     impl<T: Config> Pallet<T> {
@@ -551,8 +634,14 @@ pub mod pallet {
             let requests = requests.min(u64::from(T::MaxRequestsPerClose::get()));
             T::WeightInfo::close(markets)
                 .saturating_add(Self::matches_reserve(presses))
-                .saturating_add(T::WeightInfo::request().saturating_mul(requests))
+                .saturating_add(T::WeightInfo::interest())
+                .saturating_add(Self::a_request().saturating_mul(requests))
                 .saturating_add(others)
+        }
+
+        /// A request's execution, the liquidity pot's part of it included.
+        pub(crate) fn a_request() -> Weight {
+            T::WeightInfo::request().saturating_add(T::WeightInfo::lending())
         }
 
         /// What matches' fills may cost, beside the book's own work.

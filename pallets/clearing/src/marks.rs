@@ -5,7 +5,7 @@ use crate::{funding, Config, LastTrade, MarketState, Pallet, Phase};
 use alloc::vec::Vec;
 use frame_support::traits::{Defensive, Get};
 use novate_types::{
-    math, BlockNumber, CollateralView, FeedPrice, Instrument, Ledger, Listing, MarketId,
+    math, BlockNumber, CollateralView, FeedPrice, Instrument, Ledger, Listing, Loans, MarketId,
     MarketStatus, MarketView, MathError, Millis, OrderBook, Ppm, Price, PriceFeeds, RestedQuotes,
     RiskTier, RiskView, Ticks, MILLION,
 };
@@ -211,6 +211,7 @@ impl<T: Config> Pallet<T> {
             markets: sp_core::bounded::BoundedVec::truncate_from(markets),
             collaterals: sp_core::bounded::BoundedVec::truncate_from(collaterals),
             fee_tiers: sp_core::bounded::BoundedVec::truncate_from(T::Listing::fee_tiers()),
+            loans: T::Loans::accrue(block, elapsed.min(T::MaxFundingSpan::get())),
         };
         (view, matching)
     }

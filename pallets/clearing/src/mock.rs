@@ -13,11 +13,11 @@ use frame_support::{
 use novate_types::{
     math, AccountRef, AssetId, BlockNumber, CancelReason, Cash, CollateralParams, CurrentView,
     FeeTier, FeedId, FeedPrice, Fill, FundingIndex, Indexed, Instrument, InstrumentKind, Ledger,
-    LedgerError, LiquidationOrder, Liquidations, Listing, Lots, MarginAccount, MarketId,
-    MarketParams, MarketStatus, MarketView, MatchLimits, Millis, OpenOrder, Operation, OrderBook,
-    Position, Pot, Ppm, Price, PriceFeeds, Release, ReleasedMargin, RestedQuotes, RiskTier,
-    RiskView, Role, Side, SignedLots, Size, Tentative, Ticks, TierId, TimeInForce, Unfinished,
-    QUANTUMS,
+    LedgerError, LiquidationOrder, Liquidations, Listing, LoanView, Loans, Lots, MarginAccount,
+    MarketId, MarketParams, MarketStatus, MarketView, MatchLimits, Millis, OpenOrder, Operation,
+    OrderBook, Position, Pot, Ppm, Price, PriceFeeds, Release, ReleasedMargin, RestedQuotes,
+    RiskTier, RiskView, Role, Side, SignedLots, Size, Tentative, Ticks, TierId, TimeInForce,
+    Unfinished, QUANTUMS,
 };
 use sp_runtime::{traits::IdentityLookup, BuildStorage, FixedPointNumber};
 use std::collections::{BTreeMap, BTreeSet};
@@ -107,6 +107,14 @@ pub type Migrating = StorageValue<Mock, bool>;
 pub type Trace = StorageValue<Mock, Vec<(Vec<u8>, MarketId)>>;
 #[storage_alias]
 pub type Sabotage = StorageValue<Mock, bool>;
+/// What accrual answers.
+#[storage_alias]
+pub type LoanTerms = StorageValue<Mock, LoanView>;
+/// What of interest is the insurance fund's.
+#[storage_alias]
+pub type InterestReserve = StorageValue<Mock, Cash>;
+#[storage_alias]
+pub type PotShares = StorageMap<Mock, Blake2_128Concat, AccountId, u128>;
 /// Picoseconds that triggers cost in each close.
 #[storage_alias]
 pub type Fired = StorageValue<Mock, u64>;
@@ -325,6 +333,52 @@ impl Ledger<AccountId> for MockLedger {
             Wallets::get((*to, asset)).unwrap_or(0) + amount,
         );
         Ok(())
+    }
+}
+
+/// The liquidity pot in few words: a share is a quantum, and interest is what a test says it is.
+pub struct MockLoans;
+
+impl MockLoans {
+    fn borrowed() -> Cash {
+        Accounts::iter_values().map(|a| -a.cash.min(0)).sum()
+    }
+}
+
+impl Loans<AccountId> for MockLoans {
+    fn accrue(_: BlockNumber, _: Millis) -> LoanView {
+        trace("interest", 0);
+        LoanTerms::get().unwrap_or_default()
+    }
+    fn take_reserve() -> Result<Cash, LedgerError> {
+        let reserve = InterestReserve::take().unwrap_or(0);
+        MockLedger::credit_pot(Pot::Loans, -reserve)?;
+        Ok(reserve)
+    }
+    fn shares(owner: &AccountId) -> u128 {
+        PotShares::get(owner).unwrap_or(0)
+    }
+    fn supply(owner: &AccountId, amount: Cash) -> Result<u128, LedgerError> {
+        MockLedger::credit_pot(Pot::Loans, amount)?;
+        let shares = amount.unsigned_abs();
+        PotShares::insert(owner, Self::shares(owner) + shares);
+        Ok(shares)
+    }
+    fn redeem(owner: &AccountId, shares: u128) -> Result<Cash, LedgerError> {
+        let left = Self::shares(owner).checked_sub(shares);
+        let amount = math::signed(shares)?;
+        if MockLedger::pot(Pot::Loans) - Self::borrowed() < amount {
+            return Err(LedgerError::Lent);
+        }
+        PotShares::insert(owner, left.ok_or(LedgerError::Shares)?);
+        MockLedger::credit_pot(Pot::Loans, -amount)?;
+        Ok(amount)
+    }
+    fn lendable() -> Cash {
+        (MockLedger::pot(Pot::Loans) - Self::borrowed()).max(0)
+    }
+    fn is_within_cap() -> bool {
+        Self::borrowed() <= MockLedger::pot(Pot::Loans)
     }
 }
 
@@ -749,6 +803,7 @@ impl crate::Config for Test {
     type Listing = MockListing;
     type Feeds = MockFeeds;
     type Ledger = MockLedger;
+    type Loans = MockLoans;
     type Book = MockBook;
     type Liquidations = MockLiquidations;
     type Risk = novate_risk::Linear;
@@ -808,6 +863,23 @@ impl crate::BenchmarkHelper<AccountId> for Helper {
         }
         Book::insert(BTC, orders);
         View::<Test>::get()
+    }
+    fn lend(account: &Account) -> RiskView {
+        begin();
+        deposit(account.owner, 0);
+        Accounts::mutate(account, |a| {
+            let collateral = &mut a.as_mut().unwrap().collateral;
+            collateral.try_push((GOLD, 1_000_000_000)).unwrap();
+        });
+        MockLoans::supply(&DAVE, cash(1_000)).unwrap();
+        Custody::insert(USDC, 1_000_000_000);
+        RiskView {
+            loans: LoanView {
+                account_cap: cash(1_000),
+                ..Default::default()
+            },
+            ..View::<Test>::get()
+        }
     }
 }
 

@@ -233,6 +233,15 @@ pub enum Action<AccountId> {
         /// The account credited.
         to: AccountRef<AccountId>,
     },
+    /// From the owner's wallet to the liquidity pot, for shares of it.
+    Supply,
+    /// Shares of the liquidity pot, as many as the amount, for what they are worth, to the owner's wallet.
+    Redeem,
+    /// From the owner's margin account to the owner's wallet, beyond its cash: the liquidity pot lends it.
+    Borrow {
+        /// The owner's account.
+        sub: SubaccountId,
+    },
 }
 
 /// A movement of assets that waits for the close.
@@ -246,7 +255,7 @@ pub struct Request<AccountId> {
     pub action: Action<AccountId>,
     /// The asset.
     pub asset: AssetId,
-    /// How much of it, in its smallest unit.
+    /// How much of it, in its smallest unit; shares of the liquidity pot where those are redeemed.
     pub amount: u128,
 }
 
@@ -292,6 +301,11 @@ pub enum Refusal {
     Ledger(LedgerError),
     /// Storage layers are nested too deep; cannot happen in the close.
     Storage,
+    /// The account may owe no more, or the liquidity pot lends no more: ask for less, or when debts are repaid.
+    LoanCap {
+        /// The most that may leave, in quantums.
+        at_most: Cash,
+    },
 }
 
 impl From<LedgerError> for Refusal {

@@ -15,6 +15,16 @@ pub trait WeightInfo {
     fn transfer() -> Weight;
     /// A deposit for another account: intake and execution.
     fn deposit_for() -> Weight;
+    /// A supply of the liquidity pot: intake and execution.
+    fn supply() -> Weight;
+    /// Shares of the liquidity pot given back: intake and execution.
+    fn redeem() -> Weight;
+    /// A loan of the liquidity pot: intake and execution.
+    fn borrow() -> Weight;
+    /// What executing a request takes more where it is the liquidity pot's.
+    fn lending() -> Weight;
+    /// Interest accrues, and the insurance fund is given its part.
+    fn interest() -> Weight;
     /// The close without fills, requests and liquidations, with `markets` listed.
     fn close(markets: u32) -> Weight;
     /// One resting order's execution: in the match, in the book, in the event.
@@ -58,6 +68,21 @@ impl WeightInfo for () {
     fn deposit_for() -> Weight {
         micros(500)
     }
+    fn supply() -> Weight {
+        micros(500)
+    }
+    fn redeem() -> Weight {
+        micros(500)
+    }
+    fn borrow() -> Weight {
+        micros(500)
+    }
+    fn lending() -> Weight {
+        micros(50)
+    }
+    fn interest() -> Weight {
+        micros(100)
+    }
     fn close(markets: u32) -> Weight {
         micros(5_000).saturating_add(micros(150).saturating_mul(u64::from(markets)))
     }
@@ -92,6 +117,26 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// 150 µs, 10 keys read, 9 written.
     fn deposit_for() -> Weight {
         Weight::from_parts(150_260_000, 0).saturating_add(T::DbWeight::get().reads_writes(10, 9))
+    }
+    /// Estimated: 170 µs, 12 keys read, 11 written.
+    fn supply() -> Weight {
+        Weight::from_parts(170_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(12, 11))
+    }
+    /// Estimated: 180 µs, 13 keys read, 11 written.
+    fn redeem() -> Weight {
+        Weight::from_parts(180_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(13, 11))
+    }
+    /// Estimated: 220 µs, 14 keys read, 12 written.
+    fn borrow() -> Weight {
+        Weight::from_parts(220_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(14, 12))
+    }
+    /// Estimated: 20 µs, 3 keys read, 3 written.
+    fn lending() -> Weight {
+        Weight::from_parts(20_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(3, 3))
+    }
+    /// Estimated: 60 µs, 4 keys read, 4 written.
+    fn interest() -> Weight {
+        Weight::from_parts(60_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(4, 4))
     }
     /// 136 µs, 9 keys read, 2 written; 19.64 µs, 5 keys read, 1 written for each of `markets`.
     fn close(markets: u32) -> Weight {

@@ -27,12 +27,12 @@ use alloc::{
     vec::Vec,
 };
 use frame_support::{storage::with_storage_layer, traits::Get};
-use novate_risk::{safe_moves, Move, RELATIVE_ONE};
+use novate_risk::{debt_ceil, safe_moves, Move, RELATIVE_ONE};
 use novate_types::{
     math::{mul_div_ceil, mul_div_floor},
-    AccountRef, Assessment, BlockNumber, Direction, Ledger, Liquidations, MarginAccount, Position,
-    RankSlot, RiskAxis, RiskError, RiskIndex, RiskModel, RiskSlot, RiskView, Side, Standing,
-    ThresholdSweep,
+    AccountRef, Assessment, BlockNumber, Direction, Ledger, Liquidations, LoanView, MarginAccount,
+    Position, RankSlot, RiskAxis, RiskError, RiskIndex, RiskModel, RiskSlot, RiskView, Side,
+    Standing, ThresholdSweep,
 };
 
 /// One account below maintenance margin among so many looked at means that there are more where the budget ended.
@@ -81,7 +81,7 @@ impl Needed {
 
 /// Where an account belongs.
 pub(crate) enum Place {
-    /// In the queue: below maintenance margin, not yet let go, or in debt that its collateral can pay.
+    /// In the queue: below maintenance margin, not yet let go, or in debt beyond what is lent to it.
     Queue,
     /// In this bucket until a price is back: it would belong into the queue.
     Waits(Needed),
@@ -290,7 +290,7 @@ fn is_usable(axis: RiskAxis, view: &RiskView) -> bool {
             view.market(market).is_ok_and(|m| m.fresh)
         }
         RiskAxis::Collateral(asset) => view.collateral(asset).is_ok_and(|c| c.fresh),
-        RiskAxis::Parameters => true,
+        RiskAxis::Parameters | RiskAxis::Interest => true,
     }
 }
 
@@ -298,6 +298,9 @@ fn is_usable(axis: RiskAxis, view: &RiskView) -> bool {
 fn position_on<T: Config>(axis: RiskAxis, direction: Direction, view: &RiskView) -> Option<u32> {
     let price = match axis {
         RiskAxis::Parameters => return Some(Tightenings::<T>::get()),
+        // Where the pot is short of what is owed, everybody who owes is looked at.
+        RiskAxis::Interest if view.loans.is_short => return Some(scale::LAST),
+        RiskAxis::Interest => return Some(scale::floor(view.loans.index)),
         RiskAxis::Mark(market) => view.market(market).ok()?.mark,
         RiskAxis::Collateral(asset) => view.collateral(asset).ok()?.price,
         RiskAxis::Funding(market) => {
@@ -330,6 +333,7 @@ fn crossings<T: Config>(view: &RiskView) -> Vec<(RiskAxis, Direction, u32)> {
     let mut all: Vec<_> = marks
         .chain(collaterals)
         .chain([(RiskAxis::Parameters, Direction::Up)])
+        .chain((view.loans != LoanView::default()).then_some((RiskAxis::Interest, Direction::Up)))
         .filter(|(axis, _)| is_usable(*axis, view))
         .filter_map(|(axis, direction)| {
             position_on::<T>(axis, direction, view).map(|at| (axis, direction, at))
@@ -343,11 +347,12 @@ fn crossings<T: Config>(view: &RiskView) -> Vec<(RiskAxis, Direction, u32)> {
     all
 }
 
-/// Half of a distance on a funding index. Funding is slow, and slack changes with every trade: a threshold drawn nearer than it must
+/// Half of a distance on the index of funding or of interest. Both are slow, and slack changes with every trade: a threshold drawn nearer than it must
 /// be is not drawn again until half of the slack is gone.
-fn halved_funding(move_: Move) -> Move {
+fn halved_index(move_: Move) -> Move {
     match move_ {
         Move::FundingDelta(delta) => Move::FundingDelta(delta.checked_div(2).unwrap_or(delta)),
+        Move::InterestDelta(delta) => Move::InterestDelta(delta.checked_div(2).unwrap_or(delta)),
         relative => relative,
     }
 }
@@ -370,6 +375,9 @@ fn step_of(
                     risen.map(scale::signed_floor)
                 }
             });
+        }
+        (RiskAxis::Interest, Move::InterestDelta(delta)) => {
+            return Ok(view.loans.index.checked_add(delta).map(scale::floor));
         }
         (RiskAxis::Mark(market), Move::Relative(_)) => view.market(market)?.mark,
         (RiskAxis::Collateral(asset), Move::Relative(_)) => view.collateral(asset)?.price,
@@ -403,9 +411,18 @@ fn step_of(
 }
 
 impl<T: Config> Pallet<T> {
-    /// Whether the account's debt can be paid out of its collateral. The vault is the one that pays, never paid for.
-    pub(crate) fn is_in_debt(of: &AccountRef<T::AccountId>, account: &MarginAccount) -> bool {
-        account.cash < 0 && !account.collateral.is_empty() && *of != T::Vault::get()
+    /// Whether the account owes more than is lent to it, by its own cap or because the pot is short, and has collateral to pay with. The vault
+    /// is the one that pays, never paid for.
+    pub(crate) fn owes_too_much(
+        of: &AccountRef<T::AccountId>,
+        account: &MarginAccount,
+        view: &RiskView,
+    ) -> Result<bool, RiskError> {
+        if account.cash >= 0 || account.collateral.is_empty() || *of == T::Vault::get() {
+            return Ok(false);
+        }
+        let debt = debt_ceil(account, view)?;
+        Ok(debt > view.loans.account_cap || view.loans.is_short)
     }
 
     /// Where an account belongs.
@@ -417,7 +434,7 @@ impl<T: Config> Pallet<T> {
     ) -> Result<Place, RiskError> {
         let needs_remedies = assessment.is_below_maintenance()
             || account.standing != Standing::Good
-            || Self::is_in_debt(of, account);
+            || Self::owes_too_much(of, account, view)?;
         let class = scale::class_by_notional(assessment.notional.unsigned_abs());
         if needs_remedies {
             return Ok(match missing_axis(account, view)? {
@@ -457,7 +474,7 @@ impl<T: Config> Pallet<T> {
                 direction: safe.direction,
                 bucket: scale::bucket(class, farthest),
             };
-            let drawn = step(halved_funding(safe.move_))?.unwrap_or(farthest);
+            let drawn = step(halved_index(safe.move_))?.unwrap_or(farthest);
             needed.push(Needed {
                 at,
                 drawn: scale::bucket(class, drawn),
@@ -923,7 +940,7 @@ impl<T: Config> Pallet<T> {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let mut near: Vec<(u32, Shelf, u32)> = Vec::new();
         for (axis, direction, price) in crossings::<T>(view) {
-            if matches!(axis, RiskAxis::Funding(_) | RiskAxis::Parameters) {
+            if !matches!(axis, RiskAxis::Mark(_) | RiskAxis::Collateral(_)) {
                 continue;
             }
             let shelf = Shelf::Threshold(axis, direction);

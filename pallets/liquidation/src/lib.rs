@@ -540,6 +540,13 @@ pub mod pallet {
             /// Quantums.
             amount: Cash,
         },
+        /// An account's orders are cancelled and its collateral is auctioned for what it owes: more than is lent to it, or all that it is worth.
+        CollateralCalled {
+            /// Which.
+            account: AccountRef<T::AccountId>,
+            /// What it owes, in quantums, interest included.
+            debt: Cash,
+        },
     }
 
     #[pallet::error]
@@ -562,7 +569,7 @@ pub mod pallet {
         NoAccount,
         /// Accounts under margin do not bid; bring it back to good standing first, or bid with another.
         NotInGoodStanding,
-        /// The account is not in open competition; the runtime API `NovateApi_competitions` lists those that are.
+        /// Nothing of the account is for sale; the runtime API `NovateApi_competitions` lists those of which something is.
         NotCompeting,
         /// A fraction is between 1 and 1,000,000 ppm, a discount at most 1,000,000.
         BadFraction,
@@ -767,7 +774,7 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Bids for a fraction of an account in open competition (remedy 3), with the signer's account `sub`, in this block's close.
+        /// Bids for a fraction of an account in open competition (remedy 3), or of a debtor's collateral, with the signer's account `sub`, in this block's close.
         ///
         /// ## Dispatch Origin
         ///
@@ -784,6 +791,9 @@ pub mod pallet {
         /// A bid is for this block alone. Another of the same owner for the same account in the same block takes its place. Where there are
         /// more than [`Config::MaxBids`], or for an account than [`Config::MaxBidsPerAccount`], those stay whose takers had free margin for
         /// most of what they ask for when the block began; one whose `least_discount` is not reached gives way to any other.
+        ///
+        /// Of an account that is called for a debt, or that owes something while the market is offered its positions, the fraction is one of its
+        /// collateral alone, no more is sold than pays the debt, and the discount is of the way from the price to the haircut value.
         ///
         /// ## Errors
         ///

@@ -540,6 +540,7 @@ pub fn a_view() -> RiskView {
         markets: vec![a_market(0), a_market(1)].try_into().unwrap(),
         collaterals: vec![asset].try_into().unwrap(),
         fee_tiers: Default::default(),
+        loans: Default::default(),
     }
 }
 

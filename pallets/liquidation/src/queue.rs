@@ -1,7 +1,7 @@
 //! The queue: accounts in need of remedies, by octaves of their notional at risk, first come first served within one.
 //!
 //! An account is in the map [`Queue`] and exactly once in the pages of [`Shelf::Queue`], or in [`Working`] while a close is at
-//! work on it. Those that wait for others (frozen while counterparties are found, or in debt while the vault has no cash)
+//! work on it. Those that wait for others (frozen while counterparties are found, or called for a debt while neither bids nor the vault pay it)
 //! stand behind all others, so that they cannot keep the queue from draining.
 
 use crate::{

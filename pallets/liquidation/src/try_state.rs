@@ -3,7 +3,10 @@
 use crate::{
     index::{entry_bucket, is_waiting, side_of},
     pages::{Entry, Shelf, Span},
-    remedies::competition::{competes, COMPETITION_CLOSES},
+    remedies::{
+        call::CALL_CLOSES,
+        competition::{takes_bids, COMPETITION_CLOSES},
+    },
     Backstop, Bids, Config, Pallet, Queue, RiskDirectory, RiskPage, RiskSpan, ShareHoldings,
     ShareRequests, ShareWish, Suspended, UncoveredDeficit, Wishes, Working,
 };
@@ -197,14 +200,14 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Every bid is for an account in competition, and an owner's only one for it.
+    /// Every bid is for an account of which something is for sale, and an owner's only one for it.
     fn check_bids() -> Result<(), TryRuntimeError> {
         let mut known = BTreeSet::new();
         let mut by_account = BTreeMap::<_, u32>::new();
         for bid in Bids::<T>::get() {
             let account = T::Ledger::account(&bid.account);
             ensure!(
-                account.as_ref().is_some_and(competes),
+                account.as_ref().is_some_and(takes_bids),
                 "a bid is for an account that is not in competition"
             );
             ensure!(
@@ -279,9 +282,14 @@ impl<T: Config> Pallet<T> {
             account.standing == Standing::Good || is_queued || waits,
             "an account in remedies is neither queued nor waiting"
         );
-        if let Standing::Competing { closes, .. } = account.standing {
+        let spent = match account.standing {
+            Standing::Competing { closes, .. } => Some(closes <= COMPETITION_CLOSES),
+            Standing::Called { closes, .. } => Some(closes <= CALL_CLOSES),
+            _ => None,
+        };
+        if let Some(is_within) = spent {
             ensure!(
-                closes <= COMPETITION_CLOSES,
+                is_within,
                 "an account has spent more closes in competition than there are"
             );
             ensure!(

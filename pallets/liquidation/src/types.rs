@@ -246,7 +246,7 @@ pub enum Refusal {
     Ledger(LedgerError),
     /// Storage layers are nested too deep.
     Layers,
-    /// The account is not in competition any more, or this close had no time for it.
+    /// Nothing of the account is for sale any more, or this close had no time for it.
     NotCompeting,
     /// The discount is not yet as large as the bid asks for.
     Discount,

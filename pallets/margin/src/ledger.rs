@@ -164,6 +164,7 @@ impl<T: Config> Pallet<T> {
                 .collect();
             let done = change(&mut account)?;
             tidy(&mut account).map_err(LedgerError::from)?;
+            Self::keep_loan(of, &mut account)?;
             Self::keep_open_interest(&held, &account).map_err(LedgerError::from)?;
             finish(&mut account).map_err(LedgerError::from)?;
             Accounts::<T>::insert(of, account);
@@ -289,6 +290,7 @@ impl<T: Config> Ledger<T::AccountId> for Pallet<T> {
             closed = add(closed, before)?;
             opened = add(opened, account.lots(market))?;
             tidy(&mut account)?;
+            Self::keep_loan(&of, &mut account)?;
             Accounts::<T>::insert(of, account);
         }
         Ok(Self::move_open_interest(market, closed, opened)?)

@@ -9,6 +9,7 @@
 //! | [`linear`] | [`Linear`]: equity, initial and maintenance margin, collateral, the check before novation |
 //! | [`fees`] | trading fees, and what an open order reserves |
 //! | [`funding`] | premium, rate and accrual of perpetuals |
+//! | [`loans`] | interest on negative cash, and what the pot charges |
 //! | [`liquidation`] | bankruptcy and fillable prices, and how much to close |
 //! | [`competition`] | uniform fractions of a portfolio, their discount, and how much of it may go |
 //! | [`portfolio`] | options, futures and perpetuals of one underlying under a grid of scenarios |
@@ -38,6 +39,7 @@ pub mod funding;
 pub mod ledger;
 pub mod linear;
 pub mod liquidation;
+pub mod loans;
 pub mod portfolio;
 pub mod quoting;
 pub mod stress;
@@ -50,5 +52,6 @@ pub use funding::*;
 pub use ledger::*;
 pub use linear::*;
 pub use liquidation::*;
+pub use loans::*;
 pub use quoting::*;
 pub use thresholds::*;

@@ -3,7 +3,7 @@
 //! Sources: dYdX v4 for the fractions and their scaling by open interest; Mango Markets (October 2022) and JELLY (March 2025)
 //! for why unrealised profit supports only its own position's initial margin and a small credit elsewhere.
 
-use crate::ledger::funding_owed_ceil;
+use crate::{ledger::funding_owed_ceil, loans::cash_after_interest};
 use alloc::vec::Vec;
 use novate_types::{
     math::{
@@ -20,6 +20,7 @@ pub const MIN_MAINTENANCE: Cash = QUANTUMS;
 
 /// The linear model.
 ///
+/// - Cash: less the interest due on what it is below zero.
 /// - Equity: `cash + Σ (⌊value⌋ − cost − ⌈funding owed⌉) + Σ haircut collateral`.
 /// - Maintenance: `Σ max(⌈|value|·MMF⌉, 1 USD)` over positions; initial: `Σ max(⌈|value|·IMF⌉, maintenance)`.
 /// - Initial with orders: in each market the initial margin of the farthest position that any subset of its orders can reach
@@ -41,9 +42,10 @@ impl RiskModel for Linear {
         };
         // Few underlyings, mostly one: a list is shorter than a tree.
         let mut by_underlying = Vec::<(FeedId, Cash)>::new();
-        sum.equity = account.cash;
-        sum.initial_equity = account.cash;
-        let mut free = account.cash;
+        let cash = cash_after_interest(account, view)?;
+        sum.equity = cash;
+        sum.initial_equity = cash;
+        let mut free = cash;
 
         for position in &account.positions {
             let market = view.market(position.market)?;
@@ -99,7 +101,7 @@ impl RiskModel for Linear {
         }
 
         sum.withdrawable = sub(free.min(sum.initial_equity), sum.initial_with_orders)?
-            .min(account.cash)
+            .min(cash)
             .max(0);
         Ok(sum)
     }

@@ -11,9 +11,9 @@ use alloc::vec::Vec;
 use codec::{Codec, Decode, DecodeWithMemTracking, Encode};
 use novate_types::{
     AccountRef, Arrangement, Assessment, AssetId, BlockNumber, Cash, EraIndex, FeedId,
-    FundingIndex, Instrument, Lots, MarginAccount, MarketId, MarketStatus, MarketView, Millis,
-    OpenOrder, Pot, Ppm, Price, RestedQuotes, RiskError, RiskTier, SignedLots, Standing, Ticks,
-    ValidatorScore,
+    FundingIndex, Instrument, LoanParams, LoanTotals, Lots, MarginAccount, MarketId, MarketStatus,
+    MarketView, Millis, OpenOrder, Pot, Ppm, Price, RestedQuotes, RiskError, RiskTier, SignedLots,
+    Standing, Ticks, ValidatorScore,
 };
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
@@ -165,6 +165,8 @@ pub struct AccountInfo {
     pub standing: Standing,
     /// What it is worth and needs.
     pub assessment: Assessment,
+    /// What it owes the liquidity pot, interest due included, in quantums.
+    pub debt: Cash,
     /// Its positions.
     pub positions: Vec<PositionInfo>,
     /// Its open orders: of an iceberg, what shows.
@@ -246,7 +248,7 @@ pub struct Candidate<AccountId> {
     pub notional: Cash,
 }
 
-/// An account in open competition, and the terms on which the next close sells fractions of it (`Liquidation.bid`) if nothing changes until
+/// An account in open competition, or a debtor whose collateral is for sale, and the terms on which the next close sells fractions of it (`Liquidation.bid`) if nothing changes until
 /// then.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
 pub struct Competition<AccountId> {
@@ -256,7 +258,8 @@ pub struct Competition<AccountId> {
     pub equity: Cash,
     /// Maintenance margin.
     pub maintenance: Cash,
-    /// What the whole is worth at the marks: equity with collateral at its price instead of its haircut value.
+    /// What the whole is worth at the marks: equity with collateral at its price instead of its haircut value. Of a debtor's collateral, what it is
+    /// worth beyond its haircut value.
     pub worth: Cash,
     /// What of a fraction's worth its taker does not pay, in ppm.
     pub discount: Ppm,
@@ -286,6 +289,8 @@ pub struct Conservation {
     pub collateral: Vec<(AssetId, Equality)>,
     /// What the pots hold.
     pub pots: Vec<(Pot, Cash)>,
+    /// What debtors owe and suppliers hold, summed, against the liquidity pot's book.
+    pub loans: (LoanTotals, LoanTotals),
     /// Accounts summed.
     pub accounts: u32,
 }
@@ -296,6 +301,7 @@ impl Conservation {
         self.lots.iter().all(|(_, sum)| *sum == 0)
             && self.settlement.ledger == self.settlement.custody
             && self.collateral.iter().all(|(_, e)| e.ledger == e.custody)
+            && self.loans.0 == self.loans.1
     }
 }
 
@@ -382,6 +388,41 @@ pub struct ShareholderInfo {
     pub leaving: u128,
 }
 
+/// The liquidity pot: what is supplied, what is lent, and what that costs and earns.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct LoanPotInfo {
+    /// What it charges and lends.
+    pub params: LoanParams,
+    /// Scheduled, and the first block whose close puts it into force.
+    pub pending: Option<(LoanParams, BlockNumber)>,
+    /// What is the suppliers', in quantums, rounded down: interest due included, the insurance fund's part not.
+    pub supplied: Cash,
+    /// What is lent, in quantums, without interest due.
+    pub borrowed: Cash,
+    /// Interest due on it, in quantums, rounded down.
+    pub interest: Cash,
+    /// What may leave it, in quantums; below zero it is short, and whoever owes something is called.
+    pub liquid: Cash,
+    /// What it still lends to whoever asks, in quantums.
+    pub lendable: Cash,
+    /// The part that is lent, in ppm, rounded up.
+    pub utilisation: Ppm,
+    /// What debtors pay a year, in ppm.
+    pub borrow_rate: Ppm,
+    /// What suppliers earn a year, in ppm, rounded down.
+    pub supply_rate: Ppm,
+    /// All shares, in their smallest unit.
+    pub shares: u128,
+    /// Quantums that 10⁹ of the smallest unit are worth, rounded down.
+    pub share_value: Option<Cash>,
+    /// Of interest, what is the insurance fund's and was not yet given to it, in quantums, rounded down.
+    pub reserve: Cash,
+    /// Shares of the owner who asks.
+    pub my_shares: u128,
+    /// What they are worth, in quantums, rounded down.
+    pub my_worth: Option<Cash>,
+}
+
 sp_api::decl_runtime_apis! {
     /// Novate's queries.
     pub trait NovateApi<AccountId> where AccountId: Codec + Ord {
@@ -399,10 +440,12 @@ sp_api::decl_runtime_apis! {
         fn simulate(account: AccountRef<AccountId>, trades: Vec<HypotheticalTrade>) -> Result<AccountInfo, QueryError>;
         /// Accounts by nearness to their maintenance margin, `count` from the `from`-th.
         fn liquidation_candidates(from: u32, count: u32) -> Vec<Candidate<AccountId>>;
-        /// Accounts in open competition, in the order in which the close works on them.
+        /// Accounts in open competition, and debtors whose collateral is for sale, in the order in which the close works on them.
         fn competitions() -> Vec<Competition<AccountId>>;
         /// The vault as an investment, and what of it is `owner`'s.
         fn vault(owner: AccountId) -> Result<VaultInfo, QueryError>;
+        /// The liquidity pot, and what of it is `owner`'s.
+        fn loan_pot(owner: AccountId) -> Result<LoanPotInfo, QueryError>;
         /// The equalities, computed over the whole state: for operators and tests, not for every block.
         fn conservation() -> Result<Conservation, QueryError>;
         /// Where the chain stands.

@@ -10,9 +10,9 @@
 
 use crate::{
     AccountRef, AssetId, BlockNumber, CancelReason, Cash, CollateralParams, FeeTier, FeedId, Fill,
-    Instrument, Lots, MarginAccount, MarketId, MarketStatus, MarketView, Millis, OpaqueOrders,
-    OpenOrder, Operation, Ppm, Price, RiskError, RiskTier, RiskView, Sequence, Side, SignedLots,
-    Ticks, TierId,
+    Instrument, LoanView, Lots, MarginAccount, MarketId, MarketStatus, MarketView, Millis,
+    OpaqueOrders, OpenOrder, Operation, Ppm, Price, RiskError, RiskTier, RiskView, Sequence, Side,
+    SignedLots, Ticks, TierId,
 };
 use alloc::{collections::BTreeMap, collections::BTreeSet, vec::Vec};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
@@ -96,6 +96,8 @@ pub enum Pot {
     Funding(MarketId),
     /// Deposits that wait to buy shares of the vault, and payments for shares on their way to wallets.
     Vault,
+    /// The liquidity pot: what suppliers brought and earned, what of it is lent included.
+    Loans,
 }
 
 /// Why the ledger refused.
@@ -118,6 +120,10 @@ pub enum LedgerError {
     Custody,
     /// An account's list is full, or a sum is out of range.
     Risk(RiskError),
+    /// The liquidity pot has lent it out; ask for less, or wait until debts are repaid.
+    Lent,
+    /// The supplier has fewer shares of the liquidity pot, or the amount buys none.
+    Shares,
 }
 
 impl From<RiskError> for LedgerError {
@@ -199,6 +205,24 @@ pub trait Ledger<AccountId> {
         -> Result<(), LedgerError>;
     /// Moves an asset out of custody to `to`'s wallet. The ledger entry is the caller's.
     fn pay_from_custody(to: &AccountId, asset: AssetId, amount: u128) -> Result<(), LedgerError>;
+}
+
+/// The liquidity pot, out of which negative cash is lent. Implemented by the margin pallet, called by the close.
+pub trait Loans<AccountId> {
+    /// Interest accrues for so long, at the rate that the last close left. Parameters that are due come into force.
+    fn accrue(block: BlockNumber, elapsed: Millis) -> LoanView;
+    /// Takes what of interest is the insurance fund's, if it is a USD and the pot has it: the caller gives it to the fund.
+    fn take_reserve() -> Result<Cash, LedgerError>;
+    /// Shares of a supplier.
+    fn shares(owner: &AccountId) -> u128;
+    /// Gives a supplier shares for an amount, at the pot's value, rounded down. The amount is in custody.
+    fn supply(owner: &AccountId, amount: Cash) -> Result<u128, LedgerError>;
+    /// Takes a supplier's shares, and what they are worth, rounded down, out of the pot. What leaves custody is the caller's.
+    fn redeem(owner: &AccountId, shares: u128) -> Result<Cash, LedgerError>;
+    /// What the pot still lends to whoever asks, in quantums, at least zero.
+    fn lendable() -> Cash;
+    /// Whether no more is owed than the pot lends to whoever asks.
+    fn is_within_cap() -> bool;
 }
 
 /// Puts accounts where they are found again when they are near their maintenance margin, and positions where

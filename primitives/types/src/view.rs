@@ -1,8 +1,8 @@
 //! Every market's prices and parameters in one value, written once a block, and what an account is worth against it.
 
 use crate::{
-    math, AssetId, BlockNumber, Cash, CollateralParams, FeeTier, FeedId, FundingIndex, Lots,
-    MarginAccount, MarketId, MarketStatus, MathError, Millis, Ppm, Price, RiskError, Side,
+    math, AssetId, BlockNumber, Cash, CollateralParams, FeeTier, FeedId, FundingIndex, LoanView,
+    Lots, MarginAccount, MarketId, MarketStatus, MathError, Millis, Ppm, Price, RiskError, Side,
     SignedLots, Size, MAX_MARKETS,
 };
 use codec::{Compact, Decode, Encode, MaxEncodedLen};
@@ -137,6 +137,8 @@ pub struct RiskView {
     pub collaterals: BoundedVec<CollateralView, ConstU32<16>>,
     /// Fee tiers.
     pub fee_tiers: BoundedVec<FeeTier, ConstU32<8>>,
+    /// The liquidity pot's loans.
+    pub loans: LoanView,
 }
 
 impl RiskView {
@@ -168,6 +170,7 @@ impl RiskView {
             markets,
             collaterals: Decode::decode(input)?,
             fee_tiers: Decode::decode(input)?,
+            loans: Decode::decode(input)?,
         })
     }
 
@@ -215,7 +218,7 @@ impl RiskView {
     Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize,
 )]
 pub struct Assessment {
-    /// Cash, position values, accrued funding and haircut collateral.
+    /// Cash less interest due, position values, accrued funding and haircut collateral.
     pub equity: Cash,
     /// Equity with each market's unrealised profit limited to what may support initial margin.
     pub initial_equity: Cash,

@@ -56,6 +56,11 @@ parameter_types! {
         cash: 1_000 * QUANTUMS.unsigned_abs(),
         units: 1_000,
     };
+    pub const MaxLoanStep: pallet_margin::LoanStep = pallet_margin::LoanStep {
+        relative: 250_000,
+        fraction: 10_000,
+        cash: 1_000 * QUANTUMS.unsigned_abs(),
+    };
     pub const MaxFee: Ppm = 10_000;
     pub const Deviation: Ppm = 1_000;
     pub const OutlierShare: Ppm = 50_000;
@@ -209,6 +214,7 @@ impl pallet_margin::Config for Runtime {
     type EmergencyOrigin = EnsureRoot<AccountId>;
     type Timelock = ConstU32<DAYS>;
     type MaxStep = MaxCollateralStep;
+    type MaxLoanStep = MaxLoanStep;
     type WeightInfo = pallet_margin::weights::SubstrateWeight<Runtime>;
 }
 
@@ -295,6 +301,7 @@ impl pallet_clearing::Config for Runtime {
     type Listing = Instruments;
     type Feeds = Oracle;
     type Ledger = Margin;
+    type Loans = Margin;
     type Book = OrderBook;
     type Liquidations = Liquidation;
     type Risk = Linear;

@@ -452,6 +452,32 @@ fn margin(hostile: &mut Hostile) {
     hostile.by_root(tier(account.clone(), 255), "UnknownFeeTier");
     hostile.by_root(tier(account.clone(), 0), "Unchanged");
     hostile.by_root(tier(AccountRef::new(account.owner, 9), 1), "NoAccount");
+    let old = pallet_margin::Lending::<Runtime>::get().params;
+    let schedule = |new_value| Call::<Runtime>::schedule_loans { new_value };
+    hostile.only_root(schedule(novate_types::LoanParams {
+        slope: old.slope + 1,
+        ..old
+    }));
+    hostile.by_root(schedule(old), "Unchanged");
+    for account_cap in [-1, i128::MIN] {
+        let bad = novate_types::LoanParams { account_cap, ..old };
+        hostile.by_root(schedule(bad), "InvalidLoanParams");
+    }
+    let far = novate_types::LoanParams {
+        account_cap: i128::MAX,
+        ..old
+    };
+    hostile.by_root(schedule(far), "StepTooLarge");
+    for ppm in [0, 1_000_000, u32::MAX] {
+        let bad = novate_types::LoanParams { kink: ppm, ..old };
+        hostile.by_root(schedule(bad), "InvalidLoanParams");
+    }
+    hostile.only_root(Call::cancel_loans {});
+    hostile.by_root(Call::cancel_loans {}, "NoSuchChange");
+    let lower = |new_value| Call::<Runtime>::lower_utilisation_cap { new_value };
+    hostile.only_root(lower(0));
+    hostile.by_root(lower(old.utilisation_cap), "NotLower");
+    hostile.by_root(lower(u32::MAX), "NotLower");
 }
 
 fn clearing(hostile: &mut Hostile) {
@@ -489,6 +515,20 @@ fn clearing(hostile: &mut Hostile) {
     hostile.by(Dave, transfer(other.clone(), USDC, 1), "NoAccount");
     hostile.by(Bob, transfer(own, USDC, 1), "SameAccount");
     hostile.by(Bob, deposit_for(other.clone(), USDT, 1), "CashOnly");
+    let supply = |amount| Call::<Runtime>::supply { amount };
+    let redeem = |shares| Call::<Runtime>::redeem { shares };
+    let borrow = |sub, amount| Call::<Runtime>::borrow { sub, amount };
+    hostile.only_signed(supply(1));
+    hostile.only_signed(redeem(1));
+    hostile.only_signed(borrow(0, 1));
+    for (amount, why) in [(0, "ZeroAmount"), (u128::MAX, "AmountTooLarge")] {
+        hostile.by(Bob, supply(amount), why);
+        hostile.by(Bob, redeem(amount), why);
+        hostile.by(Bob, borrow(0, amount), why);
+    }
+    hostile.by(Bob, redeem(1), "InsufficientBalance");
+    hostile.by(Bob, borrow(9, 1), "NoAccount");
+    hostile.by(Dave, borrow(0, 1), "NoAccount");
     for _ in 0..16 {
         submit(Bob, withdraw(0, USDC, 1)).unwrap();
     }

@@ -10,6 +10,7 @@ mod exchange;
 mod fees;
 mod fuzz;
 mod hostile;
+mod loans;
 mod order_independence;
 mod pins;
 mod scores;

@@ -40,10 +40,12 @@ const STORAGE: &[(&str, &[&str])] = &[
             "AtClose",
             "Collaterals",
             "Custody",
+            "Lending",
             "OpenInterest",
             "PendingCollaterals",
             "Pots",
             "Subaccounts",
+            "Suppliers",
         ],
     ),
     (
@@ -203,9 +205,19 @@ pinned! {
         "cancel_collateral",
         "lower_global_cap",
         "set_fee_tier",
+        "schedule_loans",
+        "cancel_loans",
+        "lower_utilisation_cap",
     ];
     OrderBook, pallet_order_book: ["submit"];
-    Clearing, pallet_clearing: ["withdraw", "transfer", "deposit_for"];
+    Clearing, pallet_clearing: [
+        "withdraw",
+        "transfer",
+        "deposit_for",
+        "supply",
+        "redeem",
+        "borrow",
+    ];
     Liquidation, pallet_liquidation: [
         "schedule_loss_cap",
         "cancel_loss_cap",

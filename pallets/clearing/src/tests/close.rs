@@ -27,6 +27,7 @@ fn the_close_goes_in_the_order_of_the_protocol() {
             [
                 "parameters",
                 "oracle",
+                "interest",
                 "thresholds",
                 "triggers",
                 "match",

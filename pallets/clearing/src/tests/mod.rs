@@ -5,6 +5,7 @@ mod auction;
 mod close;
 mod conservation;
 mod funding;
+mod loans;
 mod marks;
 mod novation;
 mod requests;

@@ -146,7 +146,9 @@ impl<T: Config> Pallet<T> {
         slices: &mut Slices,
         cancels: &mut u32,
     ) -> Result<Option<LiquidationOrder<T::AccountId>>, Refusal> {
-        if !assessment.is_below_maintenance() || missing_axis(&account, now)?.is_some() {
+        let is_called = Self::is_called(of, &account, now, &assessment)?;
+        let is_fine = !assessment.is_below_maintenance() && !is_called;
+        if is_fine || missing_axis(&account, now)?.is_some() {
             // The waterfall lets it go.
             return Ok(None);
         }
@@ -157,9 +159,26 @@ impl<T: Config> Pallet<T> {
             }
             // A trigger is in no page, and its time is counted by itself.
             let triggers = u32::try_from(account.triggers.len()).unwrap_or(u32::MAX);
-            let cancelled = Self::start(of, now, &assessment)?;
+            let cancelled = if is_called {
+                Self::start_call(of, &account, now)?
+            } else {
+                Self::start(of, now, &assessment)?
+            };
             *cancels = cancels.saturating_sub(cancelled.saturating_sub(triggers));
             account = opened(T::Ledger::account(of))?;
+        }
+        if is_called {
+            // The waterfall sells its collateral.
+            return Ok(None);
+        }
+        if matches!(account.standing, Standing::Called { .. }) {
+            // Its positions brought it below maintenance margin meanwhile.
+            account.standing = Self::started(now);
+            let standing = account.standing;
+            T::Ledger::update(of, |account| {
+                account.standing = standing;
+                Ok::<_, Refusal>(())
+            })?;
         }
         if competes(&account) || escalation(&account, &assessment, backlogged)?.is_some() {
             return Ok(None);
@@ -215,13 +234,17 @@ impl<T: Config> Pallet<T> {
             equity,
             maintenance,
         });
+        Self::say_cancelled(of, orders);
+        Ok(orders)
+    }
+
+    pub(super) fn say_cancelled(of: &AccountRef<T::AccountId>, orders: u32) {
         if orders > 0 {
             Self::deposit_event(Event::OrdersCancelled {
                 account: of.clone(),
                 orders,
             });
         }
-        Ok(orders)
     }
 
     fn offer(

@@ -3,6 +3,7 @@
 mod adl;
 mod ahead;
 mod attacks;
+mod call;
 mod competition;
 mod drift;
 mod index;

@@ -559,55 +559,6 @@ fn the_vault_counts_its_losses_at_marks_and_funding_when_it_holds_positions() {
 }
 
 #[test]
-fn a_debt_is_paid_out_of_collateral_at_its_haircut_value_when_equity_suffices() {
-    new_test_ext().execute_with(|| {
-        deposit(VAULT, usd(1_000));
-        deposit_asset(LONG, 1_000);
-        deposit(LONG, -usd(90));
-        // 1,000 units count for 900: equity 810, nothing to be liquidated for, but cash is owed.
-        assert!(is_queued(LONG));
-        let sums = totals();
-        close_at(100);
-        assert_eq!(totals(), sums);
-        // 90 USD are 100 units after the haircut.
-        assert_eq!(
-            events().pop(),
-            Some(Event::DebtPaid {
-                account: of(LONG),
-                paid: usd(90)
-            })
-        );
-        assert_eq!(
-            (account(LONG).cash, account(LONG).collateral[0].1),
-            (0, 900_000_000)
-        );
-        assert_eq!(
-            (account(VAULT).cash, account(VAULT).collateral[0].1),
-            (usd(910), 100_000_000)
-        );
-        assert_eq!((assess(LONG).equity, is_queued(LONG)), (usd(810), false));
-    });
-}
-
-#[test]
-fn a_debt_waits_behind_the_others_when_the_vault_cannot_pay() {
-    new_test_ext().execute_with(|| {
-        deposit(VAULT, usd(50));
-        deposit_asset(LONG, 1_000);
-        deposit(LONG, -usd(90));
-        close_at(100);
-        assert_eq!(Pallet::<Test>::queue(9)[0].1.priority, 0);
-        assert_eq!(
-            (account(LONG).cash, standing(LONG)),
-            (-usd(90), Standing::Good)
-        );
-        deposit(VAULT, usd(50));
-        close_at(100);
-        assert_eq!((account(LONG).cash, is_queued(LONG)), (0, false));
-    });
-}
-
-#[test]
 fn nothing_is_done_when_a_price_is_old() {
     new_test_ext().execute_with(|| {
         deposit(VAULT, usd(1_000));

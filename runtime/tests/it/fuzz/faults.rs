@@ -108,6 +108,11 @@ pub const FAULTS: &[Fault] = &[
         found: "equality 3",
     },
     Fault {
+        name: "a quantum lent that nobody owes",
+        inject: || pallet_margin::Lending::<Runtime>::mutate(|book| book.borrowed += 1),
+        found: "equality 4",
+    },
+    Fault {
         name: "a lot of open interest more",
         inject: || pallet_margin::OpenInterest::<Runtime>::mutate(BTC_PERP, |lots| *lots += 1),
         found: "margin: open interest is not the sum of long positions",
@@ -244,7 +249,15 @@ pub const FAULTS: &[Fault] = &[
             let taken = 10_000_000 * USD + most;
             falsify(
                 |a| is_held(a) && a.cash == most,
-                |account| account.cash -= taken,
+                |account| {
+                    account.cash -= taken;
+                    pallet_margin::Lending::<Runtime>::mutate(|book| {
+                        let principal = -account.cash;
+                        book.borrowed += principal;
+                        let index = book.index;
+                        account.loan = Some(novate_types::Loan { principal, index });
+                    });
+                },
             );
             pallet_margin::Pots::<Runtime>::mutate(Pot::Fees, |held| *held += taken);
         },
@@ -300,7 +313,7 @@ pub const FAULTS: &[Fault] = &[
 ];
 
 /// How many of [`FAULTS`] break an equality of conservation.
-pub const EQUALITIES: usize = 10;
+pub const EQUALITIES: usize = 11;
 
 fn burn(asset: u32) {
     let (custody, unit) = (Margin::custody_account(), 1);

@@ -151,6 +151,10 @@ pub enum Rule {
     Tier(i64, i64),
     /// Interest and least notional move, in a day.
     Params(MarketId, i64, i64),
+    /// What an account may owe moves by so many ppm, in a day.
+    Loans(i64),
+    /// What the liquidity pot lends falls to so many ppm of it.
+    UtilisationCap(Ppm),
     /// A haircut moves, in a day.
     Haircut(AssetId, i64),
 }
@@ -168,6 +172,11 @@ pub enum Step {
     DepositFor(Who, Who, AssetId, Amount),
     Withdraw(Who, AssetId, Amount),
     Transfer(Who, Who, AssetId, Amount),
+    /// From an owner's wallet to the liquidity pot.
+    Supply(Who, Amount),
+    /// So many ppm of an owner's shares of it.
+    Redeem(Who, Ppm),
+    Borrow(Who, Amount),
     CloseAccount(Who),
     /// For the account in competition of that number; for that actor if there is none.
     Bid {
@@ -267,11 +276,26 @@ impl Generator {
             151 if self.random.one_in(2) => self.fall(),
             152 if self.random.one_in(3) => self.gap(),
             153 => self.era += 1,
+            154..160 => self.lend(),
             _ => {
                 let step = Step::Close(self.pause());
                 self.push(step);
             }
         }
+    }
+
+    /// Somebody supplies the liquidity pot, leaves it or borrows from it.
+    fn lend(&mut self) {
+        let who = self.who();
+        let step = match self.random.below(8) {
+            0..3 => Step::Supply(who, self.amount()),
+            3 => Step::Redeem(
+                who,
+                *self.random.pick(&[0, 1, 500_000, 1_000_000, 1_000_001]),
+            ),
+            _ => Step::Borrow(who, self.amount()),
+        };
+        self.push(step);
     }
 
     /// Everybody leaves the book, one account falls a little below its maintenance margin, and others bid for it.
@@ -499,6 +523,13 @@ impl Generator {
             18..21 => {
                 let by = |random: &mut Random| *random.pick(&[-5_000, -1_000, 0, 1_000, 7_500]);
                 Rule::Tier(by(&mut self.random), by(&mut self.random))
+            }
+            21 if self.random.one_in(2) => {
+                if self.random.one_in(2) {
+                    Rule::Loans(*self.random.pick(&[-250_000, 250_000, 250_001]))
+                } else {
+                    Rule::UtilisationCap(*self.random.pick(&[500_000, 800_000, 900_000]))
+                }
             }
             21 => Rule::Params(
                 market,

@@ -15,9 +15,9 @@ use novate_runtime::{
     RuntimeEvent, System, DAYS,
 };
 use novate_types::{
-    AssetId, Cash, CurrentView, Ledger, MarginAccount, MarketId, MarketView, NewOrder, NewTrigger,
-    OpenOrder, Operation, OrderBook as _, OrderPrice, OrderTarget, Price, RiskModel, RiskView,
-    SelfTradePrevention, Side, Standing, Ticks, TimeInForce, MILLION,
+    AssetId, Cash, CurrentView, Ledger, Loans, MarginAccount, MarketId, MarketView, NewOrder,
+    NewTrigger, OpenOrder, Operation, OrderBook as _, OrderPrice, OrderTarget, Price, RiskModel,
+    RiskView, SelfTradePrevention, Side, Standing, Ticks, TimeInForce, MILLION,
 };
 use pallet_liquidation::Event as Liquidated;
 use sp_keyring::Sr25519Keyring;
@@ -76,7 +76,7 @@ fn listen() {
 // What must hold
 // ---------------------------------------------------------------------------------------------------------------------
 
-/// The three equalities, after whatever happens.
+/// The equalities, after whatever happens.
 pub fn conserved() -> Result<(), String> {
     let sums = Margin::conservation().map_err(|error| format!("a sum overflows: {error:?}"))?;
     if let Some((market, sum)) = sums.lots.iter().find(|(_, sum)| *sum != 0) {
@@ -85,13 +85,16 @@ pub fn conserved() -> Result<(), String> {
     if sums.settlement.ledger != sums.settlement.custody {
         return Err(format!("equality 2: {:?}", sums.settlement));
     }
-    match sums.collaterals.iter().find(|(_, e)| e.ledger != e.custody) {
-        Some((asset, sides)) => Err(format!("equality 3: asset {asset}: {sides:?}")),
-        None => Ok(()),
+    if let Some((asset, sides)) = sums.collaterals.iter().find(|(_, e)| e.ledger != e.custody) {
+        return Err(format!("equality 3: asset {asset}: {sides:?}"));
     }
+    if sums.loans.0 != sums.loans.1 {
+        return Err(format!("equality 4: {:?}", sums.loans));
+    }
+    Ok(())
 }
 
-/// The three equalities, and what every pallet says of its own storage: that nobody below maintenance margin is missed, too.
+/// The equalities, and what every pallet says of its own storage: that nobody below maintenance margin is missed, too.
 pub fn sound() -> Result<(), String> {
     conserved()?;
     let check = |name: &str, held: Result<(), sp_runtime::TryRuntimeError>| {
@@ -505,6 +508,20 @@ impl World {
                 };
                 (signer, call.into())
             }
+            Step::Supply(who, amount) => {
+                let amount = self.amount(*who, USDC, *amount);
+                (owner(*who), pallet_clearing::Call::supply { amount }.into())
+            }
+            Step::Redeem(who, ppm) => {
+                let held = <Margin as Loans<_>>::shares(&owner(*who).to_account_id());
+                let shares = (held / 1_000_000).saturating_mul((*ppm).into());
+                (owner(*who), pallet_clearing::Call::redeem { shares }.into())
+            }
+            Step::Borrow(who, amount) => {
+                let (signer, sub) = of(who);
+                let amount = self.amount(*who, USDC, *amount);
+                (signer, pallet_clearing::Call::borrow { sub, amount }.into())
+            }
             Step::CloseAccount(who) => {
                 let (signer, sub) = of(who);
                 (signer, pallet_margin::Call::close_account { sub }.into())
@@ -747,6 +764,18 @@ impl World {
                 };
                 Instruments::schedule_market_params { market, new_value }.into()
             }
+            Rule::Loans(ppm) => {
+                let old = pallet_margin::Lending::<Runtime>::get().params;
+                let cap = old.account_cap + old.account_cap * i128::from(ppm) / 1_000_000;
+                let new_value = novate_types::LoanParams {
+                    account_cap: cap,
+                    ..old
+                };
+                pallet_margin::Call::schedule_loans { new_value }.into()
+            }
+            Rule::UtilisationCap(new_value) => {
+                pallet_margin::Call::lower_utilisation_cap { new_value }.into()
+            }
             Rule::Haircut(asset, ppm) => {
                 let old = pallet_margin::Collaterals::<Runtime>::get()[&asset];
                 let new_value = novate_types::CollateralParams {
@@ -781,11 +810,17 @@ fn account_of(who: Who) -> Account {
     }
 }
 
-/// The account in competition of that number.
+/// The account in competition, or called, of that number.
 fn competing(nth: u8) -> Option<Account> {
     let accounts = pallet_margin::Accounts::<Runtime>::iter();
     let mut all: Vec<_> = accounts
-        .filter(|(_, account)| matches!(account.standing, Standing::Competing { .. }))
+        .filter(|(_, account)| {
+            let standing = account.standing;
+            matches!(
+                standing,
+                Standing::Competing { .. } | Standing::Called { .. }
+            )
+        })
         .map(|(of, _)| of)
         .collect();
     all.sort();
