@@ -11,6 +11,7 @@
 
 use super::{Outcome, Waterfall};
 use crate::{types::opened, Config, Event, Pallet, Refusal};
+use frame_support::traits::Get;
 use novate_risk::debt_ceil;
 use novate_types::{
     AccountRef, Assessment, CancelReason, Ledger, MarginAccount, OrderBook, RiskError, RiskModel,
