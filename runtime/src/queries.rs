@@ -16,7 +16,7 @@ use novate_runtime_api::{
 use novate_types::{
     math, AccountRef, Assessment, Cash, CurrentView, Ledger, Liquidations, Listing, Loans,
     MarginAccount, MarketId, OrderBook as _, Pot, Price, RiskModel, RiskView,
-    INTEREST_FRACTION_BITS, MILLION, QUANTUMS,
+    INTEREST_FRACTION_BITS, QUANTUMS,
 };
 use pallet_liquidation::{ShareWish, SHARES_PER_QUANTUM};
 use sp_runtime::traits::Zero;
@@ -319,10 +319,7 @@ pub fn loan_pot(owner: &AccountId) -> Result<LoanPotInfo, QueryError> {
     };
     let utilisation = book.utilisation_ceil(pot).map_err(out_of_range)?;
     let borrow_rate = book.params.rate_ceil(utilisation).map_err(out_of_range)?;
-    let kept = MILLION.saturating_sub(book.params.reserve_factor);
-    let supply_rate = math::ppm_floor(borrow_rate.into(), utilisation)
-        .and_then(|rate| math::ppm_floor(rate, kept))
-        .map_err(out_of_range)?;
+    let supply_rate = book.supply_rate_floor(pot).map_err(out_of_range)?;
     let my_shares = <Margin as Loans<AccountId>>::shares(owner);
     Ok(LoanPotInfo {
         params: book.params,
@@ -334,7 +331,7 @@ pub fn loan_pot(owner: &AccountId) -> Result<LoanPotInfo, QueryError> {
         lendable: <Margin as Loans<AccountId>>::lendable(),
         utilisation,
         borrow_rate,
-        supply_rate: u32::try_from(supply_rate).unwrap_or(u32::MAX),
+        supply_rate,
         shares: book.shares,
         share_value: worth(SHARE)?,
         reserve: whole(book.reserve)?,

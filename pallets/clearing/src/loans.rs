@@ -5,7 +5,7 @@
 
 use crate::{requests::Credits, Action, Config, Pallet, Refusal, Request};
 use frame_support::{ensure, storage::with_storage_layer, traits::Get, Hashable};
-use novate_risk::{collateral_value, debt_ceil};
+use novate_risk::{borrowable_floor, cash_after_interest, collateral_value, debt_ceil};
 use novate_types::{
     math, AccountRef, Cash, Ledger, LedgerError, Liquidations, Loans, MathError, RiskModel,
     RiskView, Standing,
@@ -71,7 +71,7 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Cash leaves an account beyond what it holds, as far as its collateral covers it: the withdrawal test, with the collateral as if it
-    /// were sold for its haircut value.
+    /// were sold for its haircut value, and a buffer on what the account owes then (`novate_risk::borrowable_floor`).
     pub(crate) fn do_borrow(
         owner: &T::AccountId,
         from: &Account<T>,
@@ -95,7 +95,9 @@ impl<T: Config> Pallet<T> {
         sold.collateral.clear();
         let assess = |account| T::Risk::assess(account, view).map_err(LedgerError::from);
         ensure!(assess(&account)?.fresh, Refusal::StalePrice);
-        let at_most = assess(&sold)?.withdrawable;
+        let own = cash_after_interest(&account, view).map_err(LedgerError::from)?;
+        let free = assess(&sold)?.withdrawable;
+        let at_most = borrowable_floor(free, own).map_err(LedgerError::from)?;
         ensure!(value <= at_most, Refusal::InsufficientMargin { at_most });
 
         let owes = |account| debt_ceil(account, view).map_err(LedgerError::from);

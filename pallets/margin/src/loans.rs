@@ -176,7 +176,7 @@ impl<T: Config> Loans<T::AccountId> for Pallet<T> {
             .checked_shr(INTEREST_FRACTION_BITS)
             .unwrap_or(0);
         let whole = signed(whole)?;
-        if whole < QUANTUMS || whole > sub(Self::loans_pot(), book.borrowed)? {
+        if whole < QUANTUMS || whole > book.removable_floor(Self::loans_pot())? {
             return Ok(0);
         }
         book.reserve &= INTEREST_UNIT.saturating_sub(1);
@@ -214,7 +214,7 @@ impl<T: Config> Loans<T::AccountId> for Pallet<T> {
         let left = left.ok_or(LedgerError::Shares)?;
         let value = book.share_value(pot)?.ok_or(LedgerError::Shares)?;
         let amount = value.worth_floor(shares)?;
-        ensure!(amount <= sub(pot, book.borrowed)?, LedgerError::Lent);
+        ensure!(amount <= book.removable_floor(pot)?, LedgerError::Lent);
         book.shares = book.shares.checked_sub(shares).ok_or(MathError::Overflow)?;
         if left == 0 {
             Suppliers::<T>::remove(owner);

@@ -6,7 +6,7 @@
 
 use codec::{Decode, Encode, MaxEncodedLen};
 use novate_types::{
-    math::{mul_div_ceil, ppm_floor, signed, sub},
+    math::{add, mul_div_ceil, mul_div_floor, ppm_ceil, ppm_floor, signed, sub},
     BlockNumber, Cash, LoanParams, LoanTotals, LoanView, MarginAccount, MathError, Millis, Ppm,
     RiskView, ShareValue, INTEREST_FRACTION_BITS, MILLION, YEAR,
 };
@@ -14,6 +14,11 @@ use scale_info::TypeInfo;
 
 /// One quantum in a borrow index.
 pub const INTEREST_UNIT: u128 = 1 << INTEREST_FRACTION_BITS;
+/// Of what an account is to owe when it borrows, the part that it keeps free beside, in ppm: interest is due from the next close on.
+pub const BORROW_BUFFER: Ppm = 50_000;
+/// Of what is lent, the part that stays in the pot beside it when somebody takes cash out of it, in ppm: losses beyond cash are lent without
+/// being asked for.
+pub const LOSS_CUSHION: Ppm = 50_000;
 
 /// What of the pot is lent, in ppm, rounded up, and at most all: also where there is a debt and no pot.
 pub fn utilisation_ceil(borrowed: Cash, supplied: Cash) -> Result<Ppm, MathError> {
@@ -58,6 +63,27 @@ pub fn cash_after_interest(account: &MarginAccount, view: &RiskView) -> Result<C
 /// What an account owes, interest due included, in quantums.
 pub fn debt_ceil(account: &MarginAccount, view: &RiskView) -> Result<Cash, MathError> {
     sub(0, cash_after_interest(account, view)?.min(0))
+}
+
+/// Most that an account may take out, in quantums, rounded down: `v + buffer·max(0, v − own) ≤ free`, with [`BORROW_BUFFER`]; `free` is what
+/// margin leaves it, collateral at its haircut value included, and `own` its cash after interest. What it has is taken out without a buffer.
+pub fn borrowable_floor(free: Cash, own: Cash) -> Result<Cash, MathError> {
+    if free <= own {
+        return Ok(free.max(0));
+    }
+    let times = |amount: Cash, ppm: Ppm| {
+        amount
+            .checked_mul(Cash::from(ppm))
+            .ok_or(MathError::Overflow)
+    };
+    let whole = add(times(free, MILLION)?, times(own, BORROW_BUFFER)?)?;
+    let each = MILLION
+        .checked_add(BORROW_BUFFER)
+        .ok_or(MathError::Overflow)?;
+    whole
+        .max(0)
+        .checked_div(each.into())
+        .ok_or(MathError::DivisionByZero)
 }
 
 /// The pot's parameters, and its sums over suppliers and debtors.
@@ -109,6 +135,33 @@ impl LoanBook {
         )?)
     }
 
+    /// What of the borrowed suppliers lent, in quantums: as much as is in the pot, and nothing where nobody supplies. The rest the fund bears.
+    fn lent_by_suppliers(&self, pot: Cash) -> Cash {
+        match self.shares {
+            0 => 0,
+            _ => self.borrowed.min(pot).max(0),
+        }
+    }
+
+    /// What may be taken out of the pot, in quantums, rounded down; below zero if it has to come back first. What is lent stays in it, and
+    /// [`LOSS_CUSHION`] of that beside.
+    pub fn removable_floor(&self, pot: Cash) -> Result<Cash, MathError> {
+        let cushion = signed(ppm_ceil(self.borrowed.max(0).unsigned_abs(), LOSS_CUSHION)?)?;
+        sub(sub(pot, self.borrowed)?, cushion)
+    }
+
+    /// What suppliers earn a year, in ppm of what they have, rounded down.
+    pub fn supply_rate_floor(&self, pot: Cash) -> Result<Ppm, MathError> {
+        let rate = self.params.rate_ceil(self.utilisation_ceil(pot)?)?;
+        let (lent, supplied) = (self.lent_by_suppliers(pot), self.supplied_floor(pot)?);
+        if supplied <= 0 {
+            return Ok(0);
+        }
+        let earned = mul_div_floor(rate.into(), lent.unsigned_abs(), supplied.unsigned_abs())?;
+        let kept = MILLION.saturating_sub(self.params.reserve_factor);
+        Ok(Ppm::try_from(ppm_floor(earned, kept)?).unwrap_or(Ppm::MAX))
+    }
+
     /// What is summed over debtors and suppliers.
     pub const fn totals(&self) -> LoanTotals {
         LoanTotals {
@@ -127,20 +180,21 @@ impl LoanBook {
         }
     }
 
-    /// Interest accrues on all principals.
+    /// Interest accrues on all principals. Of what suppliers lent a part is the fund's, and of what is owed beyond that, all.
     pub fn accrue(&mut self, pot: Cash, elapsed: Millis) -> Result<(), MathError> {
         let rate = self.params.rate_ceil(self.utilisation_ceil(pot)?)?;
         let step = interest_step_ceil(rate, elapsed)?;
-        let earned = self
-            .borrowed
-            .unsigned_abs()
-            .checked_mul(step)
-            .ok_or(MathError::Overflow)?;
-        // Where nobody supplies, the fund bears what is lent.
-        let to_fund = match self.shares {
-            0 => earned,
-            _ => ppm_floor(earned, self.params.reserve_factor)?,
+        let interest = |on: Cash| {
+            on.unsigned_abs()
+                .checked_mul(step)
+                .ok_or(MathError::Overflow)
         };
+        let earned = interest(self.borrowed)?;
+        let suppliers = interest(self.lent_by_suppliers(pot))?;
+        let beyond = earned.checked_sub(suppliers).ok_or(MathError::Overflow)?;
+        let to_fund = ppm_floor(suppliers, self.params.reserve_factor)?
+            .checked_add(beyond)
+            .ok_or(MathError::Overflow)?;
         let sum = |a: u128, b: u128| a.checked_add(b).ok_or(MathError::Overflow);
         let (index, accrued) = (sum(self.index, step)?, sum(self.accrued, earned)?);
         self.reserve = sum(self.reserve, to_fund)?;

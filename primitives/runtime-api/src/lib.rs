@@ -401,7 +401,8 @@ pub struct LoanPotInfo {
     pub borrowed: Cash,
     /// Interest due on it, in quantums, rounded down.
     pub interest: Cash,
-    /// What may leave it, in quantums; below zero it is short, and whoever owes something is called.
+    /// What it counts beyond what is lent, in quantums; below zero it is short, and whoever owes something is called. Of it 5 % of what is lent,
+    /// rounded up, stays when suppliers redeem: a cushion for losses (`novate_risk::LOSS_CUSHION`).
     pub liquid: Cash,
     /// What it still lends to whoever asks, in quantums.
     pub lendable: Cash,
@@ -409,7 +410,7 @@ pub struct LoanPotInfo {
     pub utilisation: Ppm,
     /// What debtors pay a year, in ppm.
     pub borrow_rate: Ppm,
-    /// What suppliers earn a year, in ppm, rounded down.
+    /// What suppliers earn a year on what is theirs, in ppm, rounded down: interest on what is owed beyond the pot is the insurance fund's.
     pub supply_rate: Ppm,
     /// All shares, in their smallest unit.
     pub shares: u128,

@@ -33,7 +33,7 @@ fn borrowed() -> Cash {
     pallet_margin::Lending::<Runtime>::get().borrowed
 }
 
-/// Bob supplies 50,000 USD, of which Charlie owes 17,000 behind a bitcoin that counts for 18,000.
+/// Bob supplies 50,000 USD, of which Charlie owes 17,000 behind a bitcoin that counts for 18,000: a twentieth of a loan stays free.
 fn a_debtor() {
     block(usd(20_000), || {
         supply(Bob, 50_000);
@@ -41,8 +41,8 @@ fn a_debtor() {
         deposit(Dave, 50_000);
     });
     let before = wallet(Charlie);
-    block(usd(20_000), || borrow(Charlie, 18_001));
-    let refused = |reason: &pallet_clearing::Refusal| matches!(reason, pallet_clearing::Refusal::InsufficientMargin { at_most } if *at_most == 18_000 * USD);
+    block(usd(20_000), || borrow(Charlie, 17_143));
+    let refused = |reason: &pallet_clearing::Refusal| matches!(reason, pallet_clearing::Refusal::InsufficientMargin { at_most } if *at_most == 17_142_857_142);
     assert!(
         dropped().iter().all(refused) && dropped().len() == 1,
         "{:?}",

@@ -67,14 +67,20 @@ fn cash_goes_below_zero_when_collateral_covers_a_loan() {
         run(1);
         assert_eq!(MockLedger::pot(Pot::Loans), cash(5_000));
         // 100 of cash and 900 of gold.
-        borrow(ALICE, 1_001);
+        borrow(ALICE, 958);
         run(1);
-        let at_most = cash(1_000);
+        // 957.142857 and a twentieth of the 857.142857 that are lent.
+        let at_most = 957_142_857;
         assert_eq!(refusals(), [Refusal::InsufficientMargin { at_most }]);
-        borrow(ALICE, 1_000);
+        borrow(ALICE, 957);
         run(1);
         assert_eq!(refusals(), []);
-        assert_eq!((cash_of(ALICE), wallet(ALICE)), (cash(-900), 1_000));
+        assert_eq!((cash_of(ALICE), wallet(ALICE)), (cash(-857), 957));
+        // What it has is its own, without a buffer.
+        deposit(BOB, 100);
+        borrow(BOB, 100);
+        run(1);
+        assert_eq!((refusals(), cash_of(BOB)), (vec![], 0));
         // A withdrawal never borrows.
         assert_noop!(
             Clearing::withdraw(signed(ALICE), 0, USDC, 1),
@@ -181,8 +187,7 @@ fn owners_take_turns_by_lot_when_the_pot_is_too_small() {
             borrow(ALICE, 600);
             next_block();
             refresh();
-            let parent = sp_core::H256::repeat_byte(parent);
-            System::initialize(&System::block_number(), &parent, &Default::default());
+            System::set_parent_hash(sp_core::H256::repeat_byte(parent));
             close();
             assert_eq!((cash_of(ALICE) < 0) as u8 + (cash_of(BOB) < 0) as u8, 1);
             cash_of(ALICE) < 0
@@ -221,10 +226,11 @@ fn interest_due_counts_against_a_loan() {
         deposit(ALICE, 0);
         deposit_gold(ALICE, 10);
         supply(DAVE, 5_000);
+        borrow(ALICE, 500);
         run(1);
+        assert_eq!(cash_of(ALICE), cash(-500));
         Accounts::mutate(of(ALICE), |account| {
             let account: &mut MarginAccount = account.as_mut().unwrap();
-            account.cash = cash(-500);
             account.loan = Some(novate_types::Loan {
                 principal: cash(500),
                 index: 0,
@@ -237,12 +243,13 @@ fn interest_due_counts_against_a_loan() {
             ..Default::default()
         });
         run(1);
-        borrow(ALICE, 351);
+        borrow(ALICE, 308);
         run(1);
-        // 900 less 500 less 50, of which a part of a quantum is rounded up.
-        assert!(
-            matches!(refusals()[..], [Refusal::InsufficientMargin { at_most }]
-            if (cash(350) - 1..=cash(350)).contains(&at_most))
-        );
+        // 900 less 500 less 50, and a twentieth of the 857.142857 that are owed then.
+        let at_most = 307_142_857;
+        assert_eq!(refusals(), [Refusal::InsufficientMargin { at_most }]);
+        borrow(ALICE, 307);
+        run(1);
+        assert_eq!((refusals(), cash_of(ALICE)), (vec![], cash(-807)));
     });
 }

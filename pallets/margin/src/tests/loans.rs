@@ -154,14 +154,17 @@ fn a_supplier_cannot_take_out_what_is_lent() {
         take(ALICE, usd(60)).unwrap();
         assert_noop!(redeem(BOB, shares), LedgerError::Lent);
         assert_noop!(redeem(ALICE, 1), LedgerError::Shares);
-        assert_noop!(supply(BOB, 0), LedgerError::Shares);
-        assert_eq!(redeem(BOB, shares / 5 * 2), Ok(usd(40)));
+        // The close takes the cash before, and undoes that with the rest.
+        assert_noop!(<Margin as Loans<u64>>::supply(&BOB, 0), LedgerError::Shares);
+        // A twentieth of what is lent stays beside it.
+        assert_eq!(redeem(BOB, shares / 100 * 37), Ok(usd(37)));
         assert_noop!(redeem(BOB, SHARES_PER_QUANTUM), LedgerError::Lent);
-        // What losses took beyond the pot makes it short, and what comes back ends that.
+        // Losses within that do not make the pot short. Those beyond do, and what comes back ends it.
+        lose(FUND, BOB, usd(1_003));
         assert!(!accrue(0).is_short);
-        lose(FUND, BOB, usd(1_001));
+        lose(FUND, BOB, 1);
         assert!(accrue(0).is_short);
-        lose(BOB, FUND, usd(1));
+        lose(BOB, FUND, 1);
         assert!(!accrue(0).is_short);
     });
 }
@@ -196,6 +199,33 @@ fn interest_is_the_funds_when_nobody_supplies() {
         assert_eq!(<Margin as Loans<u64>>::take_reserve(), Ok(usd(1_000)));
         <Margin as Ledger<u64>>::credit_pot(Pot::Fees, usd(1_000)).unwrap();
         assert_eq!(redeem(BOB, shares), Ok(usd(500)));
+    });
+}
+
+#[test]
+fn interest_beyond_the_pot_is_the_funds_when_somebody_supplies_a_quantum() {
+    run(|| {
+        take(ALICE, 1_000).unwrap();
+        supply(BOB, 1).unwrap();
+        assert_eq!((pot(), book().borrowed), (1, 1_000));
+        // At the dearest rate, a quantum of interest is what the one brought, a tenth of it the fund's.
+        accrue(YEAR);
+        assert_eq!(debt(ALICE), 2_000);
+        assert_eq!(book().accrued, 1_000 * INTEREST_UNIT);
+        assert_eq!(book().reserve, 999 * INTEREST_UNIT + INTEREST_UNIT / 10);
+        assert_eq!(book().supplied_floor(pot()), Ok(1));
+        assert_eq!(book().supply_rate_floor(pot()), Ok(900_000));
+        // Where the pot suffices, what is lent of it earns.
+        supply(BOB, 1_000_000).unwrap();
+        let rate = loan_params()
+            .rate_ceil(book().utilisation_ceil(pot()).unwrap())
+            .unwrap();
+        let earns = u128::from(rate) * 1_000 / book().supplied_floor(pot()).unwrap() as u128;
+        let earned = earns * 9 / 10;
+        assert_eq!(
+            book().supply_rate_floor(pot()),
+            Ok(u32::try_from(earned).unwrap())
+        );
     });
 }
 
