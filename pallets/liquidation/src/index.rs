@@ -27,12 +27,12 @@ use alloc::{
     vec::Vec,
 };
 use frame_support::{storage::with_storage_layer, traits::Get};
-use novate_risk::{debt_ceil, safe_moves, Move, RELATIVE_ONE};
+use novate_risk::{collateral_value, debt_ceil, safe_moves, Move, RELATIVE_ONE};
 use novate_types::{
-    math::{mul_div_ceil, mul_div_floor},
+    math::{add, mul_div_ceil, mul_div_floor},
     AccountRef, Assessment, BlockNumber, Direction, Ledger, Liquidations, LoanView, MarginAccount,
     Position, RankSlot, RiskAxis, RiskError, RiskIndex, RiskModel, RiskSlot, RiskView, Side,
-    Standing, ThresholdSweep,
+    Standing, ThresholdSweep, QUANTUMS,
 };
 
 /// One account below maintenance margin among so many looked at means that there are more where the budget ended.
@@ -411,8 +411,8 @@ fn step_of(
 }
 
 impl<T: Config> Pallet<T> {
-    /// Whether the account owes more than is lent to it, by its own cap or because the pot is short, and has collateral to pay with. The vault
-    /// is the one that pays, never paid for.
+    /// Whether the account owes more than is lent to it, by its own cap or because the pot is short, and has collateral to pay with: as much as
+    /// the debt or a USD, at its haircut value, as anyone can send it less. The vault is the one that pays, never paid for.
     pub(crate) fn owes_too_much(
         of: &AccountRef<T::AccountId>,
         account: &MarginAccount,
@@ -422,7 +422,17 @@ impl<T: Config> Pallet<T> {
             return Ok(false);
         }
         let debt = debt_ceil(account, view)?;
-        Ok(debt > view.loans.account_cap || view.loans.is_short)
+        if debt <= view.loans.account_cap && !view.loans.is_short {
+            return Ok(false);
+        }
+        let worth = account
+            .collateral
+            .iter()
+            .try_fold(0, |sum, (asset, held)| {
+                let value = collateral_value(view.collateral(*asset)?, *held)?;
+                Ok::<_, RiskError>(add(sum, value)?)
+            })?;
+        Ok(worth >= debt.min(QUANTUMS))
     }
 
     /// Where an account belongs.

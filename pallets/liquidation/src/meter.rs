@@ -173,8 +173,8 @@ impl<T: Config> Meter<T> {
 
     /// An account written with all the thresholds that it can have.
     fn redrawn(&self, holdings: u32) -> u64 {
-        // A mark's and a funding index's for each position, and one for parameters.
-        let thresholds = holdings.saturating_mul(2).saturating_add(1);
+        // A mark's and a funding index's for each position, one for parameters, and one for interest.
+        let thresholds = holdings.saturating_mul(2).saturating_add(2);
         self.keys(1).saturating_add(self.appended(thresholds))
     }
 

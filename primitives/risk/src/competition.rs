@@ -132,7 +132,6 @@ pub fn worth(account: &MarginAccount, view: &RiskView) -> Result<Cash, RiskError
 
 /// What bids take fractions of: in open competition all of an account; while its collateral is called, or the market is offered its
 /// positions, the collateral alone, as long as the account owes something. None where nothing is for sale.
-///
 pub fn for_sale(
     account: &MarginAccount,
     view: &RiskView,

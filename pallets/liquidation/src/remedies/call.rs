@@ -136,11 +136,13 @@ impl<T: Config> Pallet<T> {
         if !Self::owes_too_much(of, &account, view)? {
             return Ok(None);
         }
+        let assessment = T::Risk::assess(&account, view)?;
         if !matches!(account.standing, Standing::Called { .. }) {
+            Self::say_ended(of, &account, None, &assessment);
             Self::start_call(of, &account, view)?;
         }
         Ok(Some(Outcome::Stays {
-            assessment: T::Risk::assess(&account, view)?,
+            assessment,
             waits: is_over(&account),
         }))
     }

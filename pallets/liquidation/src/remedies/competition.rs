@@ -57,6 +57,18 @@ pub(crate) fn takes_bids(account: &MarginAccount) -> bool {
     }
 }
 
+/// The account as the next close's sale finds it, if it takes bids: a close of remedy 2 is counted before its bids are, and the last of them
+/// sells nothing.
+fn at_next_sale(mut account: MarginAccount) -> Option<MarginAccount> {
+    if let Standing::Liquidating { closes, .. } = &mut account.standing {
+        *closes = closes.saturating_add(1);
+        if *closes >= MARKET_CLOSES {
+            return None;
+        }
+    }
+    Some(account).filter(takes_bids)
+}
+
 /// Closes that an account spent where it is, and those that it spends there.
 const fn spent(account: &MarginAccount) -> (u8, u8) {
     match account.standing {
@@ -68,7 +80,7 @@ const fn spent(account: &MarginAccount) -> (u8, u8) {
     }
 }
 
-/// How far from the mark to its bankruptcy value an account is sold in its next close, or its collateral from the price to its haircut value,
+/// How far from the mark to its bankruptcy value an account is sold in a close that finds it so, or its collateral from the price to its haircut value,
 /// in ppm.
 fn discount_of(account: &MarginAccount) -> Ppm {
     let (closes, of) = spent(account);
@@ -165,7 +177,7 @@ impl<T: Config> Pallet<T> {
             Error::<T>::NotInGoodStanding
         );
         // Standing changes in closes alone: no extrinsic of this block has a say in it.
-        let account = T::Ledger::account(&of).filter(takes_bids);
+        let account = T::Ledger::account(&of).and_then(at_next_sale);
         let account = account.ok_or(Error::<T>::NotCompeting)?;
         // It may come to hold positions in the markets of its orders, too.
         let ordered = u32::try_from(taker.orders.len()).unwrap_or(u32::MAX);
@@ -499,7 +511,7 @@ impl<T: Config> Pallet<T> {
         })
     }
 
-    /// On which terms the next close sells an account in competition, or a debtor's collateral, if nothing changes until then.
+    /// On which terms a close that finds an account so sells it in competition, or a debtor's collateral.
     pub(crate) fn terms(
         account: &MarginAccount,
         assessment: &Assessment,
@@ -519,17 +531,21 @@ impl<T: Config> Pallet<T> {
             discount,
             available,
             worth,
-            closes: of.saturating_sub(closes),
+            closes: match account.standing {
+                // Its market ends before its discount does.
+                Standing::Liquidating { closes, .. } => MARKET_CLOSES.saturating_sub(closes),
+                _ => of.saturating_sub(closes),
+            },
         })
     }
 
-    /// Accounts in competition, and those whose collateral is for sale, with what they are worth and need at `view` and the terms of the next close, in the order in which they are
-    /// worked on: those among the first [`MOST_CANDIDATES`] of the queue. For queries.
+    /// Accounts in competition, and those whose collateral is for sale, with what they are worth and need at `view` and the terms of the next
+    /// close, if nothing changes until then, in the order in which they are worked on: those among the first [`MOST_CANDIDATES`] of the queue. For queries.
     pub fn competitions(view: &RiskView) -> Vec<(AccountRef<T::AccountId>, Assessment, Terms)> {
         let most = usize::try_from(MOST_CANDIDATES).unwrap_or(usize::MAX);
         let queued = Self::queue(most).into_iter();
         let found = queued.filter_map(|(of, _)| {
-            let account = T::Ledger::account(&of)?;
+            let account = T::Ledger::account(&of).and_then(at_next_sale)?;
             for_sale(&account, view).ok()??;
             let assessment = T::Risk::assess(&account, view).ok()?;
             let terms = Self::terms(&account, &assessment, view).ok()?;

@@ -345,6 +345,119 @@ fn an_account_is_found_when_interest_brings_its_debt_to_its_cap() {
     });
 }
 
+#[test]
+fn terms_beside_positions_are_those_of_the_next_sale() {
+    new_test_ext().execute_with(|| {
+        View::mutate(|view| lends(view.as_mut().unwrap(), usd(1_000)));
+        deposit(TAKER, usd(5_000));
+        deposit(VAULT, usd(5_000));
+        deposit(SHORT, usd(10_000));
+        deposit(LONG, 0);
+        deposit_asset(LONG, 200);
+        deposit(LONG, -usd(80));
+        trade(LONG, SHORT, 0, 10, 100);
+        let terms = || {
+            let listed = Pallet::<Test>::competitions(&StoredView::view());
+            listed
+                .first()
+                .map(|found| (found.2.discount, found.2.closes))
+        };
+        close_at(94);
+        assert_eq!(terms(), Some((0, 3)));
+        close_at(94);
+        assert!(matches!(
+            standing(LONG),
+            Standing::Liquidating { closes: 2, .. }
+        ));
+        assert_eq!(terms(), Some((250_000, 2)));
+        // Who asks for that discount is served, and who asks for more is not.
+        let least = |taker, least_discount| {
+            let signed = RuntimeOrigin::signed(taker);
+            assert_ok!(Liquidation::bid(
+                signed,
+                0,
+                of(LONG),
+                100_000,
+                least_discount
+            ));
+        };
+        deposit(TAKER + 1, usd(5_000));
+        least(TAKER, 250_000);
+        least(TAKER + 1, 250_001);
+        events();
+        close_at(94);
+        // 20 units that count for 18 USD.
+        let [(worth, discount)] = discounts()[..] else {
+            panic!("not one sale")
+        };
+        assert_eq!((worth, discount), (usd(2), usd(2) / 4));
+        assert_eq!(terms(), Some((500_000, 1)));
+        close_at(94);
+        assert!(matches!(
+            standing(LONG),
+            Standing::Liquidating { closes: 4, .. }
+        ));
+        // The next close goes on to open competition.
+        assert_eq!(terms(), None);
+        let signed = RuntimeOrigin::signed(TAKER);
+        assert_noop!(
+            Liquidation::bid(signed, 0, of(LONG), MILLION, 0),
+            Error::<Test>::NotCompeting
+        );
+    });
+}
+
+#[test]
+fn a_competition_that_ends_in_a_call_says_so() {
+    new_test_ext().execute_with(|| {
+        View::mutate(|view| lends(view.as_mut().unwrap(), usd(1_000)));
+        deposit(TAKER, usd(5_000));
+        deposit(VAULT, usd(5_000));
+        deposit(SHORT, usd(10_000));
+        deposit(LONG, 0);
+        deposit_asset(LONG, 200);
+        deposit(LONG, -usd(80));
+        trade(LONG, SHORT, 0, 10, 100);
+        for _ in 0..5 {
+            close_at(94);
+        }
+        assert!(matches!(standing(LONG), Standing::Competing { .. }));
+        events();
+        bid(TAKER, MILLION);
+        close(|view| lends(view, usd(1)));
+        assert!(!assess(LONG).is_below_maintenance());
+        assert!(matches!(standing(LONG), Standing::Called { .. }));
+        let found = events();
+        let at = |is: fn(&Event<Test>) -> bool| found.iter().position(is);
+        let ended = at(|event| matches!(event, Event::CompetitionEnded { why: None, .. }));
+        let called = at(|event| matches!(event, Event::CollateralCalled { .. }));
+        assert!(ended.is_some() && ended < called, "{found:?}");
+    });
+}
+
+#[test]
+fn nobody_is_called_for_what_a_stranger_sent_when_it_pays_nothing() {
+    new_test_ext().execute_with(|| {
+        deposit(SHORT, usd(10_000));
+        deposit(LONG, usd(100));
+        trade(LONG, SHORT, 0, 10, 100);
+        close_at(120);
+        // 200 of profit less 100, against 60.
+        deposit(LONG, -usd(200));
+        assert!(!is_queued(LONG));
+        // 0.90 USD of 100.
+        deposit_asset(LONG, 1);
+        close_at(120);
+        assert_eq!((standing(LONG), is_queued(LONG)), (Standing::Good, false));
+        deposit_asset(LONG, 1);
+        assert!(is_queued(LONG));
+        // The same is enough for a debt that is as small.
+        deposit_asset(LONG + 20, 1);
+        deposit(LONG + 20, -usd(1) / 10 * 8);
+        assert!(is_queued(LONG + 20));
+    });
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
