@@ -184,6 +184,7 @@ mod benches {
     fn interest() -> Result<(), BenchmarkError> {
         let of = AccountRef::new(whitelisted_caller::<T::AccountId>(), 0);
         let mut view = T::BenchmarkHelper::lend(&of);
+        let before = cash::<T>(&T::InsuranceFund::get());
         let (block, _) = Pallet::<T>::now();
         #[block]
         {
@@ -191,6 +192,7 @@ mod benches {
             view.loans.index = view.loans.index.max(1);
             Pallet::<T>::reserve_interest(&view);
         }
+        assert!(cash::<T>(&T::InsuranceFund::get()) > before);
         Ok(())
     }
 

@@ -74,7 +74,8 @@ pub trait BenchmarkHelper<AccountId> {
     /// `orders` resting orders of each of `makers` accounts with so many positions, in the first market, and a new order that executes
     /// against all of them. The view that they match at.
     fn cross(makers: u32, orders: u32, positions: u32) -> novate_types::RiskView;
-    /// Gives the account so much collateral, and the liquidity pot so much cash, that it can borrow. The view at which it does.
+    /// Gives the account so much collateral, and the liquidity pot so much cash, that it can borrow, and the insurance fund 2 USD of interest
+    /// that it was not yet given. The view at which it does.
     fn lend(account: &novate_types::AccountRef<AccountId>) -> novate_types::RiskView;
 }
 

@@ -872,6 +872,7 @@ impl crate::BenchmarkHelper<AccountId> for Helper {
             collateral.try_push((GOLD, 1_000_000_000)).unwrap();
         });
         MockLoans::supply(&DAVE, cash(1_000)).unwrap();
+        InterestReserve::put(cash(2));
         Custody::insert(USDC, 1_000_000_000);
         RiskView {
             loans: LoanView {

@@ -130,9 +130,9 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     fn borrow() -> Weight {
         Weight::from_parts(220_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(14, 12))
     }
-    /// Estimated: 20 µs, 3 keys read, 3 written.
+    /// Estimated: 80 µs, 3 keys read, 3 written.
     fn lending() -> Weight {
-        Weight::from_parts(20_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(3, 3))
+        Weight::from_parts(80_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(3, 3))
     }
     /// Estimated: 60 µs, 4 keys read, 4 written.
     fn interest() -> Weight {
