@@ -93,7 +93,6 @@ impl Session {
         })
     }
 
-    /// The key that signs; an address alone cannot.
     /// The settlement currency.
     async fn settlement(&self, at: novate_client::Hash) -> Result<novate_client::Asset> {
         let id = self.chain.settlement_asset()?;
@@ -102,6 +101,7 @@ impl Session {
         Ok(found.ok_or_else(|| Refusal::plain("asset", "the settlement currency has no name"))?)
     }
 
+    /// The key that signs; an address alone cannot.
     fn signer(&self) -> Result<Signer> {
         if self.secret.parse::<novate_client::AccountId>().is_ok() {
             return Err(Refusal::new(
