@@ -270,7 +270,7 @@ pub fn of_request(refusal: &RequestRefusal, text: impl Fn(u128) -> String) -> Re
         ),
         R::Ledger(LedgerError::Lent) => Refusal::new(
             "pot_lent",
-            "the liquidity pot has lent it out",
+            "the liquidity pot has lent it out, or keeps it beside what it lent",
             "fewer shares, or again when debts are repaid: novate pot",
         ),
         R::LoanCap { at_most } => Refusal::new(

@@ -112,7 +112,7 @@ fn show(block: BlockNumber, owner: AccountId, info: &LoanPotInfo) -> Report {
         "mine": { "shares": shares(info.my_shares), "worth": info.my_worth.map(cash) },
     });
     let mut text = format!(
-        "supplied     {} USDC\nlent         {} USDC, {} % of the pot, with {} of interest due\nleft         {} USDC to leave with, {} to be lent to whoever asks, {} an account at most\n",
+        "supplied     {} USDC\nlent         {} USDC, {} % of the pot, with {} of interest due\nleft         {} USDC to leave with but for 5 % of what is lent, {} to be lent to whoever asks, {} an account at most\n",
         cash(info.supplied),
         cash(info.borrowed),
         percent(info.utilisation),
