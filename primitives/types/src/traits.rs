@@ -120,7 +120,7 @@ pub enum LedgerError {
     Custody,
     /// An account's list is full, or a sum is out of range.
     Risk(RiskError),
-    /// The liquidity pot has lent it out; ask for less, or wait until debts are repaid.
+    /// The liquidity pot has lent it out, or keeps it beside what it lent; ask for less, or wait until debts are repaid.
     Lent,
     /// The supplier has fewer shares of the liquidity pot, or the amount buys none.
     Shares,
