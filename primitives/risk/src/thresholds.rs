@@ -140,10 +140,7 @@ pub fn safe_moves(
             .min(INTEREST_UNIT);
         if !account.collateral.is_empty() {
             let room = sub(view.loans.account_cap, debt_ceil(account, view)?)?;
-            // Who is beyond its cap already and was not called for it has too little to be.
-            if room >= 0 {
-                delta = delta.min(interest_delta(room, loan.principal)?);
-            }
+            delta = delta.min(interest_delta(room.max(0), loan.principal)?);
         }
         moves.push(SafeMove {
             axis: RiskAxis::Interest,
