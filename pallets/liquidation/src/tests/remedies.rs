@@ -616,6 +616,56 @@ fn an_account_is_liquidated_without_the_market_when_the_market_is_halted() {
 }
 
 #[test]
+fn an_account_waits_for_the_call_of_its_market_and_takes_part_in_the_auction() {
+    new_test_ext().execute_with(|| {
+        a_pair();
+        let called = |view: &mut RiskView| {
+            view.markets[0].auction_at = view.block + 1;
+            set_mark(view, 0, 94);
+        };
+        let closes = 0;
+        for _ in 0..9 {
+            assert!(close(called).is_empty());
+            assert_eq!(standing(LONG), Standing::Liquidating { since: 2, closes });
+        }
+        // A close that uncrosses it, the first or a later one.
+        let uncrossed = |view: &mut RiskView| {
+            view.markets[0].auction_at = 11;
+            set_mark(view, 0, 94);
+        };
+        for closes in 1..3 {
+            assert_eq!(close(uncrossed), vec![the_order()]);
+            assert_eq!(standing(LONG), Standing::Liquidating { since: 2, closes });
+        }
+    });
+}
+
+#[test]
+fn an_account_does_not_wait_for_a_call_for_ever() {
+    new_test_ext().execute_with(|| {
+        deposit(VAULT, usd(1_000));
+        a_pair();
+        let called = |view: &mut RiskView| {
+            view.markets[0].auction_at = view.block + 1;
+            set_mark(view, 0, 94);
+        };
+        for block in 2..26 {
+            assert!(close(called).is_empty());
+            let closes = u8::try_from(block - 1).unwrap().saturating_sub(20);
+            assert_eq!(standing(LONG), Standing::Liquidating { since: 2, closes });
+        }
+        close(called);
+        assert_eq!(
+            standing(LONG),
+            Standing::Competing {
+                since: 26,
+                closes: 0
+            }
+        );
+    });
+}
+
+#[test]
 fn the_other_market_is_used_when_one_is_halted() {
     new_test_ext().execute_with(|| {
         deposit(LONG, usd(140));
