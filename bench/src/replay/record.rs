@@ -10,8 +10,8 @@ use novate_runtime::{
     AccountId, Runtime, RuntimeEvent,
 };
 use novate_types::{
-    math, AccountRef, Cash, Lots, MarginAccount, MarketId, Millis, Price, RiskModel, RiskView,
-    Side, SignedLots, Standing, Ticks,
+    math, AccountRef, BlockNumber, Cash, Lots, MarginAccount, MarketId, Millis, Price, RiskModel,
+    RiskView, Side, SignedLots, Standing, Ticks,
 };
 use pallet_clearing::CallReason;
 use pallet_liquidation::{Escalation, Event, Refusal};
@@ -22,6 +22,9 @@ type Before = BTreeMap<Of, Option<MarginAccount>>;
 
 /// Age up to which a price may liquidate.
 const FRESH: Millis = 6_000;
+
+/// The presets' blocks of a call, and for so many closes beyond the first of an auction liquidation waits for it.
+const CALL: BlockNumber = 10;
 
 /// What one remedy did.
 #[derive(Clone, Debug, Default)]
@@ -453,8 +456,10 @@ impl Record {
                 "{of:?} is liquidated on a price of market {} that is {age} ms old",
                 market.id
             );
+            let last = market.auction_at.saturating_add(CALL);
+            let has_waited = market.is_in_auction() && view.block > last;
             ensure!(
-                !matches!(self.reopening.get(&market.id), Some(Reopening::Called(_))),
+                has_waited || !matches!(self.reopening.get(&market.id), Some(Reopening::Called(_))),
                 "{of:?} is liquidated before the reopening auction of market {} has ended",
                 market.id
             );
@@ -864,6 +869,16 @@ mod tests {
         let started = || vec![RuntimeEvent::Liquidation(started())];
         let (mut record, view) = reopening(&books);
         assert!(record.note(&view, started(), &before, &books).is_err());
+        // Nobody waits for ever.
+        for (block, allowed) in [(20, false), (21, true)] {
+            let (mut record, mut view) = reopening(&books);
+            view.markets[0].auction_at = 10;
+            view.block = block;
+            let part = vec![uncrossed(None, false)];
+            record.note(&view, part, &before, &books).unwrap();
+            let noted = record.note(&view, started(), &before, &books);
+            assert_eq!(noted.is_ok(), allowed);
+        }
         let (mut record, view) = reopening(&books);
         let done = vec![uncrossed(None, true)];
         record.note(&view, done, &before, &books).unwrap();

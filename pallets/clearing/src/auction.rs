@@ -25,8 +25,8 @@ pub struct Indicative {
 }
 
 impl<T: Config> Pallet<T> {
-    /// Notes the index at which a call begins. A call whose mark has left the band of that index begins again: there is no price that
-    /// would be near to both.
+    /// Notes the index at which a call begins. A price that the mark's band has left is found anew. A call without a price whose mark has
+    /// left the band of that index begins again: there is no price that would be near to both.
     pub(crate) fn advance_auction(
         view: &mut MarketView,
         tier: &RiskTier,
@@ -34,6 +34,14 @@ impl<T: Config> Pallet<T> {
         block: BlockNumber,
         was_closed: bool,
     ) -> Result<()> {
+        let band = i64::from(tier.price_band);
+        if let Some(found) = state.auction.price {
+            let (lower, upper) = band_around(view.mark, band)?;
+            let found = math::price_of(found, view.tick_size)?;
+            if found < lower || upper < found {
+                state.auction.price = None;
+            }
+        }
         match state.phase {
             Phase::Reopening { .. } if was_closed => {
                 Self::call_auction(view, state, CallReason::Opening);
@@ -41,10 +49,7 @@ impl<T: Config> Pallet<T> {
             Phase::Reopening { at } | Phase::Interrupted { at }
                 if at <= block && state.auction.price.is_none() =>
             {
-                let reference = state.auction.reference;
-                let band = i64::from(tier.price_band);
-                let lower = math::shift_ceil(reference, band.saturating_neg())?;
-                let upper = math::shift_floor(reference, band)?;
+                let (lower, upper) = band_around(state.auction.reference, band)?;
                 if lower <= view.mark && view.mark <= upper {
                     return Ok(());
                 }
@@ -165,4 +170,10 @@ impl<T: Config> Pallet<T> {
             volume: run.map_or(0, |run| run.volume),
         })
     }
+}
+
+/// The least and the greatest price within a band.
+fn band_around(price: Price, band: i64) -> Result<(Price, Price)> {
+    let lower = math::shift_ceil(price, band.saturating_neg())?;
+    Ok((lower, math::shift_floor(price, band)?))
 }

@@ -250,16 +250,22 @@ impl<T: Config> Pallet<T> {
             phase.next(admitted, fresh, clock.block, tier.call_blocks)
         };
         let was_closed = state.phase == Phase::Closed;
-        // An auction that has its price ends at that.
-        let priced = fresh || state.auction.price.is_some();
-        state.phase = advance(state.phase, admitted, priced);
+        state.phase = advance(state.phase, admitted, fresh);
+        if !fresh {
+            // What was found on a price that is now stale is found anew.
+            state.auction.price = None;
+        }
         state.price = advance(state.price, by_age, fresh).after(clock.block);
         if state.phase == Phase::Closed {
             (state.auction, state.edge_since) = Default::default();
         }
         // Governance's halt does not make a price stale, or whoever holds a position in the market could neither be liquidated
-        // nor withdraw elsewhere. Reopening, whoever halted, has one order: orders, an auction, then liquidations.
-        let reopening = matches!(state.phase, Phase::Reopening { .. });
+        // nor withdraw elsewhere. Reopening, whoever halted, has one order: orders, an auction, then liquidations. These wait no longer
+        // for what a close has no room for than for the auction itself, or whoever crosses his own orders could hold them up.
+        let reopening = match state.phase {
+            Phase::Reopening { at } => clock.block <= at.saturating_add(tier.call_blocks),
+            _ => false,
+        };
         let status = if state.phase == Phase::Closed {
             MarketStatus::Halted
         } else {

@@ -30,7 +30,7 @@ pub enum Phase {
     #[default]
     Closed,
     /// Deposits and orders are taken. Nothing matches before the close of block `at`, which uncrosses the market in a call auction;
-    /// nothing is liquidated, funded or withdrawn on its price until that has ended.
+    /// nothing is liquidated, funded or withdrawn on its price until that has ended, or has gone on for `call_blocks` closes.
     Reopening {
         /// The first block whose close may uncross it.
         at: BlockNumber,

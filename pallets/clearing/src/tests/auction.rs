@@ -163,11 +163,11 @@ fn an_auction_goes_on_at_its_price_when_not_all_fits_a_close() {
         let market = market_view();
         assert!(market.is_uncrossing(System::block_number() + 1));
         assert!(!market.fresh);
-        // Wherever the index goes.
+        // Wherever the index goes while 19,000 is within the mark's band.
         System::reset_events();
         next_block();
         refresh();
-        set_price(BTC_FEED, usd(18_000));
+        set_price(BTC_FEED, usd(18_200));
         close();
         assert_eq!(uncrossed(), [(Some(ticks(19_000)), 5, true)]);
         assert_eq!(fill_prices(), [ticks(19_000); 2]);
@@ -176,6 +176,87 @@ fn an_auction_goes_on_at_its_price_when_not_all_fits_a_close() {
         assert_eq!(phase(), Phase::Running);
         run(1);
         assert!(market_view().fresh);
+    });
+}
+
+#[test]
+fn a_price_is_found_anew_when_the_band_has_left_it() {
+    new_test_ext().execute_with(|| {
+        traders();
+        halted_and_back(usd(19_000));
+        for owner in [ALICE, CHARLIE] {
+            place(owner, Side::Bid, ticks(20_000), 10);
+        }
+        for owner in [BOB, DAVE] {
+            place(owner, Side::Ask, ticks(18_000), 10);
+        }
+        AuctionFits::set(1);
+        run(2);
+        next_block();
+        refresh();
+        set_price(BTC_FEED, usd(19_900));
+        close();
+        assert_eq!(uncrossed(), [(Some(ticks(19_900)), 10, false)]);
+        // 5 % above is 19,845: within the band of 19,000, but 19,900 is not.
+        System::reset_events();
+        next_block();
+        refresh();
+        set_price(BTC_FEED, usd(18_900));
+        close();
+        assert_eq!(uncrossed(), [(Some(ticks(18_900)), 10, true)]);
+        assert!(calls().is_empty());
+    });
+}
+
+#[test]
+fn liquidation_waits_for_a_long_auction_no_longer_than_for_its_call() {
+    new_test_ext().execute_with(|| {
+        traders();
+        halted_and_back(usd(19_000));
+        for _ in 0..8 {
+            place(ALICE, Side::Bid, ticks(19_000) + 20, 1);
+            place(BOB, Side::Ask, ticks(19_000) - 20, 1);
+        }
+        AuctionFits::set(1);
+        run(3);
+        assert_eq!(uncrossed().len(), 1);
+        for _ in 0..3 {
+            assert!(!market_view().fresh);
+            run(1);
+        }
+        assert!(!market_view().fresh);
+        run(1);
+        assert!(market_view().fresh);
+        assert!(matches!(phase(), Phase::Reopening { .. }));
+        assert!(uncrossed().iter().all(|(.., done)| !done));
+        run(3);
+        assert_eq!(phase(), Phase::Running);
+        assert_eq!(lots_of(ALICE), 8);
+    });
+}
+
+#[test]
+fn an_interrupted_market_finds_its_price_anew_when_it_went_stale() {
+    new_test_ext().execute_with(|| {
+        traders();
+        place(ALICE, Side::Bid, ticks(15_000), 1);
+        AtEdge::set(true);
+        run(4);
+        AtEdge::set(false);
+        cross(20_000);
+        AuctionFits::set(1);
+        run(3);
+        assert_eq!(uncrossed(), [(Some(ticks(20_000)), 10, false)]);
+        System::reset_events();
+        Now::mutate(|now| *now = now.map(|now| now + 6_000));
+        next_block();
+        close();
+        assert!(!market_view().fresh && uncrossed().is_empty());
+        assert!(!market_view().is_uncrossing(System::block_number() + 1));
+        assert_eq!(States::<Test>::get()[0].auction.price, None);
+        run(1);
+        assert_eq!(uncrossed(), [(Some(ticks(20_000)), 5, true)]);
+        assert_eq!(phase(), Phase::Running);
     });
 }
 
