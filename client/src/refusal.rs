@@ -197,7 +197,7 @@ pub fn of_order(error: &OrderError, market: Option<&Market>, order: Option<&NewO
             Some("--price and no --tif, or again after the auction that novate markets shows".into()),
         ),
         E::Uncrossing => (
-            "the market's auction executes what did not fit into one block, and takes no order until it is done".into(),
+            "the market's auction has begun and is not done, and takes no order until it is; cancels it does".into(),
             Some("again in a later block".into()),
         ),
     };

@@ -32,6 +32,7 @@ use alloc::{
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
 };
+pub(crate) use auction::AUCTION_RUNS;
 use auction::{Called, Mode};
 use codec::{Encode, Output};
 use core::{cell::RefCell, hash::Hasher};
@@ -881,17 +882,11 @@ impl<T: Config> Market<T> {
         let at_edge = is_continuous
             && self.view.status.allows_risk()
             && band_edges(rules).is_ok_and(|(lower, upper)| {
-                let bid = |ticks: Ticks| ticks >= upper;
-                let ask = |ticks: Ticks| ticks <= lower;
-                let rests = |(id, ticks, _): &(u32, Ticks, Lots)| match self.party(*id) {
-                    Some((known, _)) if known.side == Side::Bid => bid(*ticks),
-                    Some(_) => ask(*ticks),
-                    None => false,
-                };
-                outcome.last.is_some_and(|last| bid(last) || ask(last))
-                    || best_bid.is_some_and(bid)
-                    || best_ask.is_some_and(ask)
-                    || joined.iter().any(rests)
+                [(Side::Bid, upper), (Side::Ask, lower)]
+                    .into_iter()
+                    .any(|(side, edge)| {
+                        self.presses(side, edge, &outcome.fills, &joined, &left, &gone)
+                    })
             });
         self.settled = Some(Settled {
             banned: limits.cancelled.clone(),

@@ -528,11 +528,12 @@ pub enum OrderError {
     /// There is no price that the order could follow: the book has none that stood, or it lies beyond what there is. Try again later, or
     /// follow the mark.
     NothingToFollow,
-    /// The market collects orders for a call auction: it takes none that is immediate, fill-or-kill, at the market or post-only. Use a
-    /// limit that is good-til-cancelled or good-til-block, or wait for the auction.
+    /// The market collects orders for a call auction: it takes none that is immediate, fill-or-kill, at the market or post-only, nor
+    /// another price or more lots for one that rests and is post-only. Use a limit that is good-til-cancelled or good-til-block, or wait for the
+    /// auction.
     CallPhase,
-    /// The market's auction has its price, and executes at it what did not fit into one block: no order is taken until it is done. Try
-    /// again in a later block.
+    /// The market's auction has begun and is not done: it executes what did not fit into one block, or has no price yet at which anything
+    /// may execute. No order is taken until it is done, but cancels are. Try again in a later block.
     Uncrossing,
 }
 

@@ -16,7 +16,7 @@ use novate_types::{BlockNumber, CancelReason, Lots, MathError, Side, SignedLots,
 
 type Result<T> = core::result::Result<T, MathError>;
 
-/// The prices at which most executes and least is left over.
+/// The prices at which most executes and least is left over, as far as that is known.
 #[derive(Clone, Copy)]
 struct Clearing {
     first: Ticks,
@@ -78,7 +78,7 @@ pub fn run(
     };
     let found = match terms.price {
         Some(price) => Some((price, at(price, &sides, &offers)?)),
-        None => clear(&sides, &offers)?.map(|c| (c.price(band.as_ref()), c.volume)),
+        None => clear(&sides, &offers, terms.partial)?.map(|c| (c.price(band.as_ref()), c.volume)),
     };
     let mut waiting = Vec::new();
     if let Some((price, volume)) = found.filter(|(_, volume)| *volume > 0) {
@@ -241,9 +241,13 @@ fn prevent_self_trades(record: &mut Record, sides: &mut Sides<Vec<Entry>>) {
     }
 }
 
-/// The prices of the greatest volume and then of the least imbalance, if anything can execute. They are adjacent: demand only
-/// falls with the price and supply only rises.
-fn clear(sides: &Sides<Vec<Entry>>, offers: &Sides<Vec<Offer>>) -> Result<Option<Clearing>> {
+/// The prices of the greatest volume and then, unless only some orders are known, of the least imbalance, if anything can execute. They are
+/// adjacent: demand only falls with the price and supply only rises.
+fn clear(
+    sides: &Sides<Vec<Entry>>,
+    offers: &Sides<Vec<Offer>>,
+    partial: bool,
+) -> Result<Option<Clearing>> {
     let (bids, demand) = (&sides.bids, &offers.bids);
     let (asks, supply) = (&sides.asks, &offers.asks);
     // Where demand or supply changes: an ask comes in at its limit, a bid is gone a tick above its own.
@@ -282,7 +286,11 @@ fn clear(sides: &Sides<Vec<Entry>>, offers: &Sides<Vec<Offer>>) -> Result<Option
                 .map_or(Some(Ticks::MAX), |tick| tick.checked_sub(1))
                 .ok_or(MathError::Overflow)?,
             volume: demanded.min(supplied),
-            imbalance: demanded.abs_diff(supplied),
+            imbalance: if partial {
+                0
+            } else {
+                demanded.abs_diff(supplied)
+            },
         };
         let merit = |c: &Clearing| (c.volume, Reverse(c.imbalance));
         match &mut best {

@@ -89,7 +89,9 @@ pub fn match_block(
 /// Section 4 of the protocol is the specification.
 ///
 /// `terms` bound the price further: it lies within the band of the mark and of [`Terms::reference`]. A price found before is not
-/// looked for again, and holds wherever the mark has gone.
+/// looked for again, and holds wherever the mark has gone: it is the caller who drops one that is too far from it. Of some of the orders
+/// ([`Terms::partial`]) it is, of the prices with the greatest volume, the one nearest to the mark: whoever filled one side with more orders than are
+/// read could otherwise choose the imbalance, and with it the price.
 ///
 /// `orders` are all that take part, resting and new, in any sequence; they are treated alike, and the sides may overlap.
 /// `position` is what an account held at the start. In turn:

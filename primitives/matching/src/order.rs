@@ -69,6 +69,8 @@ pub struct Terms {
     pub price: Option<Ticks>,
     /// Lots that may execute at most.
     pub most: Option<Lots>,
+    /// The orders are not all that cross. What is left over of these says nothing then, and only the greatest volume counts.
+    pub partial: bool,
 }
 
 /// The rested book, best price first. A level is asked for when the match reaches it, so that the caller decodes no more

@@ -437,3 +437,25 @@ fn remainder_crosses_at_another_price_when_orders_left_before_it_could_execute()
         (0, 0, true)
     );
 }
+
+#[test]
+fn what_is_left_over_says_nothing_of_orders_that_are_not_all() {
+    // Ten trade from 100 to 110; from 103 on nothing is left over.
+    let orders = [bid(1, 1, 110, 10), bid(2, 2, 102, 90), ask(3, 3, 100, 10)];
+    for (partial, price) in [(false, 103), (true, 101)] {
+        let terms = Terms {
+            partial,
+            ..Terms::default()
+        };
+        let outcome = on_terms(Some(&at(101)), terms, &orders);
+        assert_eq!((outcome.volume, outcome.last), (10, Some(price)));
+    }
+    // The greatest volume is still what counts first.
+    let orders = [bid(1, 1, 110, 10), ask(2, 2, 100, 4), ask(3, 3, 108, 6)];
+    let terms = Terms {
+        partial: true,
+        ..Terms::default()
+    };
+    let outcome = on_terms(Some(&at(101)), terms, &orders);
+    assert_eq!((outcome.volume, outcome.last), (10, Some(108)));
+}

@@ -64,7 +64,8 @@ impl MarketView {
         self.auction_at > 0
     }
 
-    /// Whether a close before that of block `now` uncrossed a part of it: the price is found, and the rest of the orders wait.
+    /// Whether a close before that of block `now` began to uncross it and did not end: it executes in parts, or nothing within its bands
+    /// has executed so far. The orders wait.
     pub const fn is_uncrossing(&self, now: BlockNumber) -> bool {
         self.is_in_auction() && self.auction_at < now
     }

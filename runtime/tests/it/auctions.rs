@@ -44,6 +44,10 @@ fn phase() -> Phase {
     States::<novate_runtime::Runtime>::get()[0].phase
 }
 
+fn edge_since() -> u32 {
+    States::<novate_runtime::Runtime>::get()[0].edge_since
+}
+
 fn taking(side: Side, lots: u64, limit: Ticks) -> NewOrder {
     NewOrder {
         time_in_force: TimeInForce::ImmediateOrCancel,
@@ -114,14 +118,21 @@ fn a_halted_market_is_uncrossed_near_the_first_fresh_index_and_then_liquidates()
 fn a_market_at_its_edge_is_interrupted_for_one_auction() {
     opened_at(usd(20_000)).execute_with(|| {
         block(usd(20_000), || {
-            deposit(Bob, 50_000);
-            deposit(Charlie, 50_000);
+            deposit(Bob, 100_000);
+            deposit(Charlie, 100_000);
         });
-        // 3 % above the mark, and more; nobody sells.
+        // 3 % above the mark, and more; nobody sells. Twenty dollars there are no demand.
+        for _ in 0..3 {
+            block(usd(20_000), || bid(Bob, 10, ticks(20_700)).unwrap());
+        }
+        assert_eq!(edge_since(), 0);
+        // Ten thousand are.
         for round in 1..=EDGE {
             assert_eq!(phase(), Phase::Running);
             assert!(called().is_empty());
-            block(usd(20_000), || bid(Bob, 10, ticks(20_700)).unwrap());
+            let lots = if round == 1 { 5_000 } else { 10 };
+            block(usd(20_000), || bid(Bob, lots, ticks(20_700)).unwrap());
+            assert!(edge_since() > 0 || round == EDGE);
             assert_eq!(called().len(), usize::from(round == EDGE));
         }
         assert_eq!(called(), [CallReason::Volatility]);

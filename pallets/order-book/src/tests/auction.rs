@@ -545,26 +545,114 @@ fn nothing_executes_without_a_price_within_both_bands() {
 }
 
 #[test]
+fn the_side_that_is_not_read_to_its_end_does_not_choose_the_price() {
+    new_test_ext().execute_with(|| {
+        call(2);
+        place(4, limit(1, Side::Bid, 5, MARK + 300)).unwrap();
+        place(5, limit(1, Side::Bid, 5, MARK + 100)).unwrap();
+        close();
+        // Ten trade up to 500 above the mark; of what is known least is left over from 301 on.
+        place(1, limit(1, Side::Bid, 10, MARK + 500)).unwrap();
+        place(2, limit(1, Side::Bid, 90, MARK + 200)).unwrap();
+        place(3, limit(1, Side::Ask, 10, MARK - 10)).unwrap();
+        LoadLimit::set(1);
+        let parts = uncross(FILLS);
+        LoadLimit::set(512);
+        assert_eq!(prices(&parts), [MARK]);
+        assert_eq!([1, 3].map(|owner| bought(&parts, owner)), [10, 10]);
+    });
+}
+
+#[test]
+fn where_only_reductions_match_both_sides_are_looked_up_by_turns() {
+    new_test_ext().execute_with(|| {
+        place(1, limit(1, Side::Bid, 80, MARK)).unwrap();
+        for n in 0..80 {
+            fund(&account(100 + n), 1_000);
+            place(100 + n, limit(1, Side::Ask, 1, MARK)).unwrap();
+        }
+        close_within(&MatchLimits::first(u32::MAX));
+        assert_eq!(lots_of(1), 80);
+        call(2);
+        for n in 0..80 {
+            place(100 + n, limit(2, Side::Bid, 1, MARK + 10)).unwrap();
+        }
+        place(1, limit(2, Side::Ask, 80, MARK - 10)).unwrap();
+        close();
+        MockView::change(BTC, |m| m.status = MarketStatus::ReduceOnly);
+        // Enough for the positions of some sixty of them.
+        BlockReads::set(1_100);
+        let parts = uncross(u32::MAX);
+        BlockReads::set(20_480);
+        assert_eq!(prices(&parts), [MARK]);
+        assert!(parts.len() > 1);
+        assert_eq!(lots_of(1), 0);
+    });
+}
+
+#[test]
+fn liquidation_orders_execute_in_an_auction() {
+    new_test_ext().execute_with(|| {
+        place(1, limit(1, Side::Bid, 10, MARK)).unwrap();
+        place(2, limit(1, Side::Ask, 10, MARK)).unwrap();
+        close();
+        call(2);
+        place(3, limit(1, Side::Bid, 6, MARK + 10)).unwrap();
+        close();
+        System::reset_events();
+        let order = LiquidationOrder {
+            account: account(1),
+            market: BTC,
+            side: Side::Ask,
+            lots: 10,
+            limit: MARK - 20,
+        };
+        let closed = close_with(&MatchLimits::first(FILLS), vec![order]);
+        assert_eq!(closed.unfinished, None);
+        assert_eq!((lots_of(1), lots_of(3)), (4, 6));
+        assert_eq!(prices(&[closed]), [MARK]);
+        assert!(cancellations().is_empty());
+        assert_eq!(book(), (vec![], vec![]));
+    });
+}
+
+#[test]
 fn a_match_says_whether_it_ended_at_the_edge_of_its_band() {
     new_test_ext().execute_with(|| {
+        // A lot there is worth 6.12 USD, and 600 are wanted.
         let edge = MARK + 2_400;
         place(1, limit(1, Side::Ask, 5, edge - 1)).unwrap();
         place(2, limit(1, Side::Bid, 3, edge - 1)).unwrap();
         assert!(!close().at_edge);
-        // Somebody's bid stands there,
-        place(2, limit(2, Side::Bid, 5, edge + 900)).unwrap();
+        // What stands there is worth 599.76 USD, then a lot more,
+        place(2, limit(2, Side::Bid, 100, edge + 900)).unwrap();
+        assert!(!close().at_edge);
+        place(3, limit(1, Side::Bid, 1, edge + 5)).unwrap();
         assert!(close().at_edge);
-        // still does,
-        place(3, limit(1, Side::Bid, 5, MARK - 900)).unwrap();
+        // still is,
+        place(3, limit(2, Side::Bid, 5, MARK - 900)).unwrap();
         assert!(close().at_edge);
-        // and trades there.
-        place(3, limit(2, Side::Ask, 3, MARK)).unwrap();
+        // and what trades there counts with it, in its own match.
+        place(4, limit(1, Side::Ask, 3, MARK)).unwrap();
+        let traded = close();
+        assert!(traded.at_edge);
+        assert_eq!(prices(&[traded]), [edge]);
+        place(4, limit(2, Side::Ask, 1, MARK)).unwrap();
+        assert!(!close().at_edge);
+        // An order that only reduces may be gone tomorrow.
+        let reducing = NewOrder {
+            reduce_only: true,
+            ..limit(3, Side::Bid, 900, edge)
+        };
+        place(4, reducing).unwrap();
+        assert!(!close().at_edge);
+        place(5, limit(1, Side::Bid, 4, edge)).unwrap();
         assert!(close().at_edge);
         mark(BTC, MARK + 100);
         place(3, limit(3, Side::Ask, 1, edge + 100)).unwrap();
         assert!(!close().at_edge);
         // Downwards.
-        place(4, limit(1, Side::Ask, 9, 1)).unwrap();
+        place(6, limit(1, Side::Ask, 400, MARK - 20_000)).unwrap();
         assert!(close().at_edge);
         MockView::change(BTC, |m| m.status = MarketStatus::ReduceOnly);
         place(
