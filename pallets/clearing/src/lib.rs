@@ -16,7 +16,8 @@
 //!
 //! A market that was halted, is new, or wanted to trade at the edge of its band for `edge_blocks` goes through a call auction: for
 //! `call_blocks` its orders rest without matching, then all that crosses executes at one price, within the band of the mark and of the
-//! index at which the call began ([`auction`]). Nobody is liquidated before the auction after a halt has ended.
+//! index at which the call began ([`auction`]). Nobody is liquidated before the auction after a halt has ended,
+//! or has gone on for as many closes.
 //!
 //! What the close decides is one value, [`View`], written once a block; every check until the next
 //! close is made against it. Open interest of this block's matches enters initial margin with the next
