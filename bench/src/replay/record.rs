@@ -3,7 +3,6 @@
 
 use super::books::Books;
 use anyhow::{bail, ensure, Result};
-use frame_support::traits::Get;
 use novate_risk::Linear;
 use novate_runtime::{
     configs::exchange::{InsuranceFund, Vault},

@@ -30,9 +30,9 @@ use frame_support::{storage::with_storage_layer, traits::Get};
 use novate_risk::{collateral_value, debt_ceil, safe_moves, Move, RELATIVE_ONE};
 use novate_types::{
     math::{add, mul_div_ceil, mul_div_floor},
-    AccountRef, Assessment, BlockNumber, Direction, Ledger, Liquidations, LoanView, MarginAccount,
-    Position, RankSlot, RiskAxis, RiskError, RiskIndex, RiskModel, RiskSlot, RiskView, Side,
-    Standing, ThresholdSweep, QUANTUMS,
+    AccountRef, Assessment, BlockNumber, Direction, Ledger, LoanView, MarginAccount, Position,
+    RankSlot, RiskAxis, RiskError, RiskIndex, RiskModel, RiskSlot, RiskView, Side, Standing,
+    ThresholdSweep, QUANTUMS,
 };
 
 /// One account below maintenance margin among so many looked at means that there are more where the budget ended.
