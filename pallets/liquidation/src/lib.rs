@@ -1038,8 +1038,17 @@ impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
         let bids = Self::take_bids();
         let began = Self::meter().left().saturating_add(more);
         let (left, is_shared) = Self::remedies_beyond_the_market(view, half, bids);
-        Took::<T>::put(began.saturating_sub(left));
-        Self::plan(half.thresholds_wait);
+        let mut meter = Meter::of(left);
+        // What was set aside for the remedies is more than they take: many of the queue wait for bids. Whoever is found now is worked on in
+        // the next close.
+        let thresholds_wait = if Self::presses() {
+            Self::pop_crossed(view, &mut meter)
+        } else {
+            half.thresholds_wait
+        };
+        meter.release();
+        Took::<T>::put(began.saturating_sub(meter.left()));
+        Self::plan(thresholds_wait);
         let work = Self::work_on_shares(view);
         Self::count_for_vault(Self::share_weight(work));
         is_shared
