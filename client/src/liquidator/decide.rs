@@ -474,7 +474,7 @@ mod tests {
             prop_assert!(after.covers_orders() && plan.after.cash >= 0);
             if plan.fraction < terms.available {
                 let found = Linear::assess(&target, &view()).unwrap();
-                let more = offer(&own, &target, &found, plan.fraction + 1, terms.discount, &view(), &policy).unwrap();
+                let more = offer(&own, (&target, &target), &found, plan.fraction + 1, terms.discount, &view(), &policy).unwrap();
                 prop_assert!(!more.fits);
             }
         }
