@@ -124,6 +124,9 @@ impl Ledger<AccountId> for MockLedger {
     ) -> Result<R, E> {
         Self::change(of, change)
     }
+    fn settle_expired(_: &Account, _: &RiskView) -> Result<(), LedgerError> {
+        Ok(())
+    }
     fn index(_: &Account, _: &RiskView) -> Result<Indexed, LedgerError> {
         Ok(Indexed::default())
     }
@@ -212,6 +215,7 @@ pub fn market(id: MarketId) -> MarketView {
         impact_notional: 600 * QUANTUMS,
         open_interest_cap: Lots::MAX,
         auction_at: 0,
+        contract: Default::default(),
     }
 }
 

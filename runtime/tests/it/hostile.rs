@@ -325,8 +325,8 @@ fn instruments(hostile: &mut Hostile) {
 
 fn oracle(hostile: &mut Hostile) {
     use pallet_price_oracle::{
-        crypto::AuthoritySignature, Call, Feed, Observation, Source, SourceName, Sources, Subject,
-        Text,
+        crypto::AuthoritySignature, surface::SurfaceObservation, Call, Feed, Observation, Source,
+        SourceName, Sources, Subject, Text,
     };
     let observation = Observation {
         validator: 0,
@@ -336,6 +336,20 @@ fn oracle(hostile: &mut Hostile) {
     };
     let signature = AuthoritySignature::from(sp_core::sr25519::Signature::from_raw([0; 64]));
     let observe = Call::<Runtime>::observe {
+        observation,
+        signature,
+    };
+    hostile.by(Alice, observe.clone(), "Bad origin");
+    hostile.only_signed(observe);
+    let observation = SurfaceObservation {
+        validator: 0,
+        round: System::block_number(),
+        observed_at: now(),
+        feed: BTC_FEED,
+        smiles: Default::default(),
+    };
+    let signature = AuthoritySignature::from(sp_core::sr25519::Signature::from_raw([0; 64]));
+    let observe = Call::<Runtime>::observe_surface {
         observation,
         signature,
     };
@@ -375,6 +389,11 @@ fn oracle(hostile: &mut Hostile) {
         ..policy
     };
     hostile.by_root(schedule(9, Some(inverted)), "BadPolicy");
+    let one_chain = Feed {
+        min_chains: 1,
+        ..Feed::new("X")
+    };
+    hostile.by_root(schedule(9, Some(one_chain)), "BadPolicy");
     hostile.by_root(schedule(9, Some(Feed::new(""))), "BadText");
     let farther = Feed {
         min_configured: 7,
