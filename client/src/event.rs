@@ -502,6 +502,17 @@ pub enum Event {
         /// What it owes, in quantums.
         debt: Cash,
     },
+    /// A position in a contract that has settled was booked as cash.
+    PositionSettled {
+        /// Whose, and which.
+        account: Account,
+        /// The market.
+        market: MarketId,
+        /// What was held, signed.
+        lots: SignedLots,
+        /// What it came to, less its cost, in quantums.
+        cash: Cash,
+    },
     /// An account paid interest on what it owes.
     InterestPaid {
         /// Which.
@@ -840,6 +851,15 @@ impl Event {
             ("Liquidation", "CollateralCalled") => {
                 let (account, debt) = decode_all(fields)?;
                 Self::CollateralCalled { account, debt }
+            }
+            ("Margin", "PositionSettled") => {
+                let (account, market, lots, cash) = decode_all(fields)?;
+                Self::PositionSettled {
+                    account,
+                    market,
+                    lots,
+                    cash,
+                }
             }
             ("Margin", "InterestPaid") => {
                 let (account, paid) = decode_all(fields)?;

@@ -263,9 +263,8 @@ impl<T: Config> Pallet<T> {
 
     /// Removes a market that has settled and of which nothing is left: at most one a close.
     pub(crate) fn remove_settled(view: &mut RiskView) {
-        let is_flat = |market: &&MarketView| {
-            market.contract.settled && T::Ledger::open_interest(market.id) == 0
-        };
+        let is_flat =
+            |market: &&MarketView| market.contract.settled && T::Ledger::is_flat(market.id);
         let gone = view
             .ended()
             .filter(is_flat)

@@ -277,10 +277,17 @@ impl MockLedger {
     }
 }
 
+/// Lots booked as cash since their market settled.
+#[storage_alias]
+pub type Booked = StorageMap<Mock, Blake2_128Concat, MarketId, SignedLots>;
+
 /// What the ledger does with positions in contracts that have settled.
 fn book_settled(account: &mut MarginAccount, view: &RiskView) -> Result<(), LedgerError> {
-    for (market, owed) in novate_risk::settle_expired(account, view)? {
-        MockLedger::credit_pot(Pot::Funding(market), owed)?;
+    for booked in novate_risk::settle_expired(account, view)? {
+        MockLedger::credit_pot(Pot::Funding(booked.market), booked.pot)?;
+        Booked::mutate(booked.market, |sum| {
+            *sum = Some(sum.unwrap_or(0) + booked.lots)
+        });
     }
     Ok(())
 }
@@ -343,6 +350,9 @@ impl Ledger<AccountId> for MockLedger {
     fn credit_pot(pot: Pot, amount: Cash) -> Result<(), LedgerError> {
         Pots::insert(pot, math::add(Self::pot(pot), amount)?);
         Ok(())
+    }
+    fn is_flat(market: MarketId) -> bool {
+        Accounts::iter_values().all(|account| account.lots(market) == 0)
     }
     fn open_interest(market: MarketId) -> Lots {
         Accounts::iter_values()
@@ -1137,7 +1147,7 @@ pub fn events() -> Vec<Event<Test>> {
 /// Σ lots = 0 in each market; Σ cash − Σ cost + Σ pots = custody; Σ collateral = custody.
 pub fn assert_conserved() {
     let (mut sum, mut gold) = (0, 0);
-    let mut lots = BTreeMap::<MarketId, i64>::new();
+    let mut lots: BTreeMap<MarketId, i64> = Booked::iter().collect();
     for account in Accounts::iter_values() {
         sum += account.cash;
         gold += account

@@ -1029,7 +1029,7 @@ impl<T: Config> Pallet<T> {
     }
 
     /// A close samples one underlying, a sweep ends once in it, and whom it passes may hold nothing but options.
-    fn most_for_stress() -> Weight {
+    pub(crate) fn most_for_stress() -> Weight {
         let options = T::SweepPerClose::get().saturating_mul(MAX_POSITIONS);
         T::WeightInfo::sample()
             .saturating_add(T::WeightInfo::publish())

@@ -241,10 +241,17 @@ fn atomic<R, E>(change: impl FnOnce() -> Result<R, E>) -> Result<R, E> {
     })
 }
 
+/// Lots booked as cash since their market settled.
+#[storage_alias]
+pub type Booked = StorageMap<Mock, Blake2_128Concat, MarketId, SignedLots>;
+
 /// What the ledger does with positions in contracts that have settled.
 fn book_settled(account: &mut MarginAccount, view: &RiskView) -> Result<(), LedgerError> {
-    for (market, owed) in settle_expired(account, view)? {
-        StoredLedger::credit_pot(Pot::Funding(market), owed)?;
+    for booked in settle_expired(account, view)? {
+        StoredLedger::credit_pot(Pot::Funding(booked.market), booked.pot)?;
+        Booked::mutate(booked.market, |sum| {
+            *sum = Some(sum.unwrap_or(0) + booked.lots)
+        });
     }
     Ok(())
 }
@@ -329,6 +336,9 @@ impl Ledger<u64> for StoredLedger {
         Ok(())
     }
 
+    fn is_flat(market: MarketId) -> bool {
+        Accounts::iter_values().all(|account| account.lots(market) == 0)
+    }
     fn open_interest(market: MarketId) -> Lots {
         Accounts::iter()
             .map(|(_, a)| a.lots(market).max(0).unsigned_abs())

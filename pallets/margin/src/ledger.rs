@@ -1,7 +1,8 @@
 //! [`Ledger`]: every change of an account, a pot or custody.
 
 use crate::{
-    Accounts, Collaterals, Config, Custody, Error, Event, OpenInterest, Pallet, Pots, Subaccounts,
+    Accounts, Booked, Collaterals, Config, Custody, Error, Event, OpenInterest, Pallet, Pots,
+    Subaccounts,
 };
 use alloc::vec::Vec;
 use frame_support::{
@@ -175,12 +176,31 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Books positions in contracts that have settled as cash.
-    fn book_settled(account: &mut MarginAccount, view: &RiskView) -> Result<(), LedgerError> {
+    fn book_settled(
+        of: &AccountRef<T::AccountId>,
+        account: &mut MarginAccount,
+        view: &RiskView,
+    ) -> Result<(), LedgerError> {
         if !novate_risk::holds_settled(account, view) {
             return Ok(());
         }
-        for (market, owed) in novate_risk::settle_expired(account, view)? {
-            <Self as Ledger<T::AccountId>>::credit_pot(Pot::Funding(market), owed)?;
+        for booked in novate_risk::settle_expired(account, view)? {
+            let market = booked.market;
+            <Self as Ledger<T::AccountId>>::credit_pot(Pot::Funding(market), booked.pot)?;
+            let sum = Booked::<T>::get(market)
+                .checked_add(booked.lots)
+                .ok_or(MathError::Overflow)?;
+            if sum == 0 {
+                Booked::<T>::remove(market);
+            } else {
+                Booked::<T>::insert(market, sum);
+            }
+            Self::deposit_event(Event::PositionSettled {
+                account: of.clone(),
+                market,
+                lots: booked.lots,
+                cash: booked.cash,
+            });
         }
         Ok(())
     }
@@ -278,7 +298,7 @@ impl<T: Config> Ledger<T::AccountId> for Pallet<T> {
             open,
             |account| {
                 let done = change(account)?;
-                Self::book_settled(account, view)?;
+                Self::book_settled(of, account, view)?;
                 Ok(done)
             },
             |account| T::RiskIndex::refresh(of, account, view).map(|_| ()),
@@ -289,7 +309,7 @@ impl<T: Config> Ledger<T::AccountId> for Pallet<T> {
         Self::change(
             of,
             false,
-            |account| Self::book_settled(account, view),
+            |account| Self::book_settled(of, account, view),
             |_| Ok(()),
         )
     }
@@ -299,7 +319,7 @@ impl<T: Config> Ledger<T::AccountId> for Pallet<T> {
             let mut account = Accounts::<T>::get(of).ok_or(LedgerError::NoAccount)?;
             if novate_risk::holds_settled(&account, view) {
                 let held = held(&account);
-                Self::book_settled(&mut account, view)?;
+                Self::book_settled(of, &mut account, view)?;
                 Self::keep_loan(of, &mut account)?;
                 Self::keep_open_interest(&held, &account)?;
             }
@@ -343,6 +363,11 @@ impl<T: Config> Ledger<T::AccountId> for Pallet<T> {
             Pots::<T>::insert(pot, held);
         }
         Ok(())
+    }
+
+    fn is_flat(market: MarketId) -> bool {
+        // While one side is booked and the other is not, the booked lots say so.
+        OpenInterest::<T>::get(market) == 0 && Booked::<T>::get(market) == 0
     }
 
     fn open_interest(market: MarketId) -> Lots {

@@ -145,6 +145,9 @@ impl Ledger<AccountId> for MockLedger {
     fn credit_pot(_: Pot, _: Cash) -> Result<(), LedgerError> {
         Ok(())
     }
+    fn is_flat(_: MarketId) -> bool {
+        unimplemented!()
+    }
     fn open_interest(_: MarketId) -> Lots {
         0
     }

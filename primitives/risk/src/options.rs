@@ -26,7 +26,7 @@ use novate_math::{
 };
 use novate_types::{
     math::{
-        add, notional_ceil, position_value_floor, ppm_ceil, price_of, shift_floor, signed, sub,
+        add, neg, notional_ceil, position_value_floor, ppm_ceil, price_of, shift_floor, signed, sub,
     },
     Cash, Lots, MarginAccount, MarketId, MarketView, MathError, Millis, OptionRight, Position, Ppm,
     Price, RiskError, RiskView, SignedLots, Ticks,
@@ -350,27 +350,46 @@ fn is_settled(position: &Position, view: &RiskView) -> bool {
         .is_ok_and(|market| market.contract.settled)
 }
 
-/// Books the account's positions in contracts that have settled as cash. Returns what each market's funding pot receives.
+/// A position in a contract that has settled, booked as cash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Booked {
+    /// The market.
+    pub market: MarketId,
+    /// What was held, signed.
+    pub lots: SignedLots,
+    /// What the account receives: [`settlement_cash`].
+    pub cash: Cash,
+    /// What the market's funding pot receives: what is owed for shared losses, less what the position is worth. The worths of all positions
+    /// of a market sum to zero, so the pot has nothing of them once everybody is booked, and nothing is missing before.
+    pub pot: Cash,
+}
+
+/// Books the account's positions in contracts that have settled as cash. Returns what was booked, and with it what each market's funding pot
+/// receives.
 ///
 /// Neither equity nor what the account may withdraw changes by it, whoever does it and when: [`crate::Linear`] counts such a position as the
 /// cash that it is. As settlement prices are whole ticks, values sum to zero over all accounts.
 pub fn settle_expired(
     account: &mut MarginAccount,
     view: &RiskView,
-) -> Result<Vec<(MarketId, Cash)>, RiskError> {
-    let mut pots = Vec::new();
+) -> Result<Vec<Booked>, RiskError> {
+    let mut all = Vec::new();
     let mut cash = account.cash;
     for position in account.positions.iter().filter(|p| is_settled(p, view)) {
         let market = view.market(position.market)?;
-        cash = add(cash, settlement_cash(position, market)?)?;
-        let owed = funding_owed_ceil(position, market)?;
-        if owed != 0 {
-            pots.push((position.market, owed));
-        }
+        let received = settlement_cash(position, market)?;
+        let before_cost = add(received, position.cost)?;
+        cash = add(cash, received)?;
+        all.push(Booked {
+            market: position.market,
+            lots: position.lots,
+            cash: received,
+            pot: neg(before_cost)?,
+        });
     }
     account.cash = cash;
     account
         .positions
         .retain(|position| !is_settled(position, view));
-    Ok(pots)
+    Ok(all)
 }

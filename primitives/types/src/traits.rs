@@ -231,6 +231,8 @@ pub trait Ledger<AccountId> {
     fn pot(pot: Pot) -> Cash;
     /// Adds to a pot, or takes from it below zero.
     fn credit_pot(pot: Pot, amount: Cash) -> Result<(), LedgerError>;
+    /// Whether nobody holds anything of it: neither longs nor, where it has settled and others were booked already, shorts.
+    fn is_flat(market: MarketId) -> bool;
     /// Lots open in a market: the sum of its long positions.
     fn open_interest(market: MarketId) -> Lots;
     /// Assets taken as collateral, by id.

@@ -554,9 +554,11 @@ fn played(play: &Play, order: &[AccountId]) -> Vec<Cash> {
         for (n, price) in play.prices.iter().enumerate() {
             until(EXPIRY - third * (2 - n as u64), usd(*price));
         }
+        // One in which nobody traded is gone already.
         assert!([FUTURE, CALL, PUT]
-            .iter()
-            .all(|id| market(*id).contract.settled));
+            .into_iter()
+            .filter(|id| is_listed(*id))
+            .all(|id| market(id).contract.settled));
         let equities: Vec<_> = (1..6).map(|owner| assess(owner).equity).collect();
         for (n, owner) in order.iter().enumerate() {
             MockLedger::settle_expired(&of(*owner), &View::<Test>::get()).unwrap();
@@ -600,6 +602,13 @@ fn expiries_of_two_underlyings_settle_apart() {
             ..instrument("ETH-X", ETH_FEED)
         };
         Instruments::insert(ETH, of_eth);
+        run(6);
+        for owner in [ALICE, BOB] {
+            deposit(owner, 10_000);
+        }
+        // Held, or it would be removed in the close that settles it.
+        trade(FUTURE, ALICE, BOB, 1, ticks(20_000));
+        trade(ETH, ALICE, BOB, 1, ticks(1_500));
         until(EXPIRY, usd(20_000));
         let means: Vec<(FeedId, Option<Price>)> = Settlements::<Test>::get()
             .iter()

@@ -341,11 +341,14 @@ proptest! {
         };
         let owned = total(&holder) + worth(1, lots.0) + worth(2, lots.1);
         let booked = booked_cash(&holder, &view).unwrap();
-        let pots = settle_expired(&mut holder, &view).unwrap();
+        let all = settle_expired(&mut holder, &view).unwrap();
         prop_assert_eq!(holder.cash, booked);
-        let paid: Cash = pots.iter().map(|(_, owed)| owed).sum();
-        // Settlement is exact: what moved is lots times ticks, and the pots have the rest.
-        prop_assert_eq!(total(&holder) + paid, owned);
+        let pots: Cash = all.iter().map(|booked| booked.pot).sum();
+        let worths = worth(1, lots.0) + worth(2, lots.1);
+        // Nothing is missing while others are not booked: the pots have the other side of it, and of what is owed.
+        prop_assert_eq!(total(&holder) + pots, owned - worths);
+        let lots_booked: Vec<_> = all.iter().map(|booked| (booked.market, booked.lots)).collect();
+        prop_assert_eq!(lots_booked, vec![(1, lots.0), (2, lots.1)]);
         prop_assert!(!holds_settled(&holder, &view) && holder.positions.len() == 1);
         prop_assert_eq!(Linear::assess(&holder, &view).unwrap(), before);
         // Twice is once.
