@@ -198,6 +198,7 @@ pub fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let reach = Some(Reach::AtMost(1.15));
     compare(bench, &deep, &shallow, "100", reach)?;
     compare(bench, &deep, &small, "100 and none elsewhere", None)?;
+    // Its databases are not needed any more.
     drop(small);
     bench.tell(&deep.chain, &deep.rounds.tally, &deep.rounds.last)?;
     let [shallow, deep] = cross([&mut shallow.chain, &mut deep.chain], bench.rounds)?;

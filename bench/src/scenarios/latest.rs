@@ -33,8 +33,7 @@ impl Picture {
         let (mut basis, mut funding) = (0f64, 0);
         for position in &account.positions {
             let market = view.market(position.market).expect("the market is listed");
-            let [mark, index] =
-                [market.mark, market.index].map(|price| price.into_inner() as f64);
+            let [mark, index] = [market.mark, market.index].map(|price| price.into_inner() as f64);
             let off = mark / index - 1.0;
             if off.abs() > basis.abs() {
                 basis = off;

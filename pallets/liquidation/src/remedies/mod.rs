@@ -101,19 +101,17 @@ pub(crate) fn escalation(
             (closes >= COMPETITION_CLOSES).then_some(Escalation::CompetitionExhausted)
         }
     };
-    Ok(
-        if is_deep(assessment)? {
-            Some(Escalation::DeepShortfall)
-        } else if account
-            .positions
-            .iter()
-            .any(|p| backlogged.contains(&p.market))
-        {
-            Some(Escalation::Backlog)
-        } else {
-            spent
-        },
-    )
+    Ok(if is_deep(assessment)? {
+        Some(Escalation::DeepShortfall)
+    } else if account
+        .positions
+        .iter()
+        .any(|p| backlogged.contains(&p.market))
+    {
+        Some(Escalation::Backlog)
+    } else {
+        spent
+    })
 }
 
 impl<T: Config> Pallet<T> {

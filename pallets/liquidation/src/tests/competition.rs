@@ -281,7 +281,9 @@ fn a_small_account_begins_when_large_ones_wait_for_bids_and_time_is_short() {
             Allowance::<Test>::put(three);
             close_at(94);
             assert_eq!(standing(LONG), Standing::Liquidating { since: 7, closes });
-            assert!(large.clone().all(|owner| standing(owner) == competing(closes)));
+            assert!(large
+                .clone()
+                .all(|owner| standing(owner) == competing(closes)));
         }
     });
 }
