@@ -42,7 +42,7 @@ struct Cli {
     /// Directory for the databases; on a disk, or commits cost nothing.
     #[arg(long, default_value_os_t = std::env::temp_dir())]
     dir: PathBuf,
-    /// Also tells which storage items a block asked for, and how often.
+    /// Also tells which storage items a block asked for, and how often; of a crash each block, and whom it worked off last.
     #[arg(long)]
     details: bool,
     /// An argument for the node whose configuration the clients have, such as `--node-arg=--trie-cache-size=0`; may be given several

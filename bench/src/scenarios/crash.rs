@@ -1,7 +1,7 @@
 //! The crash: prices fall by 10, 20 and 30 % within one block, on a hundred thousand accounts with leveraged positions; and what
 //! a price costs that crosses nobody's threshold.
 
-use super::{Bench, Chain, World};
+use super::{latest::Journeys, Bench, Chain, World};
 use crate::{
     crowd,
     measure::{median, millis, quantile, Reach},
@@ -78,6 +78,7 @@ fn dollars(quantums: Cash) -> f64 {
 fn fall(bench: &mut Bench, chain: &mut Chain, percent: u64) -> anyhow::Result<()> {
     set_price(chain, PRICE * (100 - percent) / 100);
     let mut remedies = Remedies::default();
+    let mut journeys = Journeys::default();
     let (mut imports, mut builds, mut weights) = (Vec::new(), Vec::new(), Vec::new());
     let mut first = crowd::Scan::default();
     let mut last = None;
@@ -85,7 +86,11 @@ fn fall(bench: &mut Bench, chain: &mut Chain, percent: u64) -> anyhow::Result<()
         let made = chain.make(&mut VecDeque::new(), 0)?;
         imports.push(millis(made.imported.total()));
         builds.push(millis(made.built.execute));
-        for event in chain.events()? {
+        let events = chain.events()?;
+        if bench.details {
+            journeys.follow(chain, block, &events)?;
+        }
+        for event in events {
             remedies.note(event);
         }
         let (weight, queued) = chain.read(|| {
@@ -112,6 +117,9 @@ fn fall(bench: &mut Bench, chain: &mut Chain, percent: u64) -> anyhow::Result<()
             last = Some(block);
             break;
         }
+    }
+    if bench.details {
+        journeys.tell();
     }
     let end = chain.read(crowd::scan)?;
     if let Err(why) = chain.read(crowd::check)? {

@@ -1,4 +1,8 @@
 //! A book of a hundred thousand resting orders: an operation costs no more than in a book of a hundred.
+//!
+//! Depth alone is compared: both chains hold the same accounts with the same hundred thousand orders, which on one of them rest in another
+//! market than the one that is operated on. A transfer on both, which touches no book, tells whether that is so. What the larger
+//! state costs everybody is told beside it, against a third chain that holds none of these orders.
 
 use super::{
     batches::Makers,
@@ -12,7 +16,7 @@ use crate::{
 };
 use anyhow::bail;
 use novate_runtime::OrderBook;
-use novate_types::{Operation, Side};
+use novate_types::{MarketId, Operation, Side};
 
 /// Those who move their orders, and how many each of them has: a hundred in all.
 const ACTIVE: u32 = 10;
@@ -29,8 +33,13 @@ const LEVELS: u64 = 400;
 /// Farthest that the active ones do.
 const NEAR: u64 = 800;
 
-/// Brings the orders of the passive ones to rest, natively.
-fn rest(chain: &mut Chain) -> anyhow::Result<()> {
+/// Market that is operated on.
+const OPERATED: MarketId = 0;
+/// The other one.
+const ELSEWHERE: MarketId = 1;
+
+/// Brings the orders of the passive ones to rest in a market, natively.
+fn rest(chain: &mut Chain, market: MarketId) -> anyhow::Result<()> {
     let mut passive = Traders::new("passive", PASSIVE, chain.genesis());
     chain.seed(|| passive.fund(1_000_000))?;
     for (block, traders) in passive.all.chunks_mut(IN_BLOCK).enumerate() {
@@ -46,7 +55,7 @@ fn rest(chain: &mut Chain) -> anyhow::Result<()> {
                             0 => (Side::Bid, MARK - away),
                             _ => (Side::Ask, MARK + away),
                         };
-                        Operation::Place(trader.order(0, side, 100, ticks))
+                        Operation::Place(trader.order(market, side, 100, ticks))
                     })
                     .collect();
                 match OrderBook::execute(&of, &orders) {
@@ -63,7 +72,7 @@ fn rest(chain: &mut Chain) -> anyhow::Result<()> {
     chain.wait(1)
 }
 
-/// A book and who works in it.
+/// A book, in a state, and who works in it.
 struct Depth {
     chain: Chain,
     payers: Payers,
@@ -73,10 +82,15 @@ struct Depth {
 }
 
 impl Depth {
-    fn new(bench: &Bench, deep: bool) -> anyhow::Result<Self> {
-        let (mut chain, payers) = bench.chain(World::default())?;
-        if deep {
-            rest(&mut chain)?;
+    /// With the passive ones' orders in a market, or without them.
+    fn new(bench: &Bench, resting: Option<MarketId>) -> anyhow::Result<Self> {
+        let world = World {
+            markets: 2,
+            ..World::default()
+        };
+        let (mut chain, payers) = bench.chain(world)?;
+        if let Some(market) = resting {
+            rest(&mut chain, market)?;
         }
         let makers = Makers::new(&mut chain, "active", ACTIVE, QUOTES, NEAR)?;
         Ok(Self {
@@ -135,40 +149,57 @@ fn cross(chains: [&mut Chain; 2], rounds: usize) -> anyhow::Result<[Vec<f64>; 2]
     ])
 }
 
+/// Tells what an operation takes in a deep book over one in another, and a transfer on the same two chains.
+fn compare(
+    bench: &mut Bench,
+    deep: &Depth,
+    other: &Depth,
+    over_what: &str,
+    reach: Option<Reach>,
+) -> anyhow::Result<()> {
+    let report = &mut bench.report;
+    report.compare(
+        &format!("an operation, 100,000 orders resting over {over_what}"),
+        median(&deep.each),
+        "us",
+        over(&deep.each, &other.each),
+        reach,
+    )?;
+    let unit = deep.rounds.unit.import_each();
+    report.compare(
+        &format!("a transfer, 100,000 orders resting over {over_what}"),
+        unit,
+        "us",
+        unit / other.rounds.unit.import_each(),
+        None,
+    )
+}
+
 fn over(deep: &[f64], shallow: &[f64]) -> f64 {
     let ratios: Vec<f64> = deep.iter().zip(shallow).map(|(a, b)| a / b).collect();
     median(&ratios)
 }
 
 pub fn run(bench: &mut Bench) -> anyhow::Result<()> {
-    let (mut shallow, mut deep) = (Depth::new(bench, false)?, Depth::new(bench, true)?);
+    let mut small = Depth::new(bench, None)?;
+    let mut shallow = Depth::new(bench, Some(ELSEWHERE))?;
+    let mut deep = Depth::new(bench, Some(OPERATED))?;
     let resting = deep.chain.read(|| {
         pallet_margin::Accounts::<novate_runtime::Runtime>::iter_values()
             .map(|account| pallet_order_book::AccountOrders::of(&account).open.len())
             .sum::<usize>()
     })?;
     for round in 0..=bench.rounds {
+        small.round(round)?;
         shallow.round(round)?;
         deep.round(round)?;
     }
-    let report = &mut bench.report;
-    report.tell("orders resting", resting as f64, "")?;
-    report.compare(
-        "an operation, 100,000 orders resting over 100",
-        median(&deep.each),
-        "us",
-        over(&deep.each, &shallow.each),
-        Some(Reach::AtMost(1.15)),
-    )?;
-    let unit = deep.rounds.unit.import_each();
-    let ratio = unit / shallow.rounds.unit.import_each();
-    report.compare(
-        "a transfer, 100,000 orders resting over 100",
-        unit,
-        "us",
-        ratio,
-        None,
-    )?;
+    bench.report.tell("orders resting", resting as f64, "")?;
+    let reach = Some(Reach::AtMost(1.15));
+    compare(bench, &deep, &shallow, "100", reach)?;
+    compare(bench, &deep, &small, "100 and none elsewhere", None)?;
+    // Its databases are not needed any more.
+    drop(small);
     bench.tell(&deep.chain, &deep.rounds.tally, &deep.rounds.last)?;
     let [shallow, deep] = cross([&mut shallow.chain, &mut deep.chain], bench.rounds)?;
     bench.report.compare(

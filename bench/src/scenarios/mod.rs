@@ -4,6 +4,7 @@ mod batches;
 mod crash;
 mod depth;
 mod fills;
+mod latest;
 mod options;
 mod orders;
 mod rounds;

@@ -19,7 +19,7 @@ use crate::{
     meter::Meter,
     pages::{Entry, Shelf},
     scale,
-    types::{steps, QUEUED_STEPS},
+    types::{steps, Search, QUEUED_STEPS},
     Config, Event, Pallet, Queue, Refusal, RiskDirectory, SweepState, Sweeping, Tightenings,
 };
 use alloc::{
@@ -37,8 +37,6 @@ use novate_types::{
     ThresholdSweep, QUANTUMS,
 };
 
-/// One account below maintenance margin among so many looked at means that there are more where the budget ended.
-const PRESSING_SHARE: u32 = 16;
 /// Accounts that [`Pallet::candidates`] looks for at most.
 pub const MOST_CANDIDATES: u32 = 4_096;
 /// Keys that going to the queue changes: the account's place in it, and a page.
@@ -109,6 +107,8 @@ struct Crossed {
     class: u32,
     /// The farthest crossed last.
     buckets: Vec<u32>,
+    /// Entries taken from them by this search.
+    taken: u32,
 }
 
 /// An account's entry that was taken out of the index.
@@ -607,9 +607,9 @@ impl<T: Config> Pallet<T> {
 
     /// Takes the accounts behind crossed thresholds, class by class while the budget lasts, and puts each where it belongs now.
     ///
-    /// Returns whether the next close should look at more of them: the budget is used up, and accounts below maintenance
-    /// margin were among those it was spent on. A crowd that only stands near the line does not press.
-    pub(crate) fn pop_crossed(now: &RiskView, meter: &mut Meter<T>) -> bool {
+    /// Each class takes from all axes alike, page by page, of every axis the farthest crossed first: no axis has its crowd near the line
+    /// looked at while others' accounts far beyond it wait.
+    pub(crate) fn pop_crossed(now: &RiskView, meter: &mut Meter<T>) -> Search {
         let queued = Queue::<T>::count();
         let capacity = Self::capacity();
         let (mut pops, mut steps) = (capacity.pops, capacity.looks);
@@ -632,8 +632,10 @@ impl<T: Config> Pallet<T> {
             for part in [2, 1] {
                 for class in (0..scale::CLASSES).rev() {
                     let of_class = open.iter_mut().filter(|crossed| crossed.class == class);
+                    let mut of_class: Vec<_> = of_class.collect();
+                    of_class.sort_by_key(|crossed| crossed.taken);
                     let ration = budget.div_ceil(part);
-                    let left = Self::pop_class(of_class.collect(), ration, &mut popped);
+                    let left = Self::pop_class(of_class, ration, &mut popped);
                     budget = budget.saturating_sub(ration.saturating_sub(left));
                 }
             }
@@ -653,8 +655,11 @@ impl<T: Config> Pallet<T> {
         for (of, taken) in &stay {
             Self::put_back(of, taken);
         }
-        let found = Queue::<T>::count().saturating_sub(queued);
-        is_used_up && found.saturating_mul(PRESSING_SHARE) >= looked_at
+        Search {
+            is_used_up,
+            looked_at,
+            found: Queue::<T>::count().saturating_sub(queued),
+        }
     }
 
     /// Looks at accounts whose entries were taken out, as far as steps and time go, and returns those that they did not suffice for.
@@ -712,7 +717,9 @@ impl<T: Config> Pallet<T> {
                 };
                 let shelf = Shelf::Threshold(crossed.axis, crossed.direction);
                 let entries = Self::take(shelf, bucket, budget);
-                budget = budget.saturating_sub(u32::try_from(entries.len()).unwrap_or(u32::MAX));
+                let taken = u32::try_from(entries.len()).unwrap_or(u32::MAX);
+                budget = budget.saturating_sub(taken);
+                crossed.taken = crossed.taken.saturating_add(taken);
                 popped.pages = popped.pages.saturating_add(1);
                 let at = Threshold {
                     axis: crossed.axis,
@@ -751,6 +758,7 @@ impl<T: Config> Pallet<T> {
                         direction,
                         class,
                         buckets,
+                        taken: 0,
                     });
                 }
             }

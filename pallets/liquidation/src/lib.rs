@@ -1143,7 +1143,7 @@ impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
             meter.set_aside(queued.min(meter.left().saturating_sub(finding)));
             meter.put_by_from_now_on();
         }
-        let thresholds_wait = Self::pop_crossed(now, &mut meter);
+        let search = Self::pop_crossed(now, &mut meter);
         meter.release();
         Self::sweep(now, sweep);
         let mut steps = Self::capacity().liquidations;
@@ -1157,7 +1157,7 @@ impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
         Halfway::<T>::put(HalfClose {
             left: meter.left(),
             steps,
-            thresholds_wait,
+            search,
         });
         Self::market_remedies(now, cases)
     }
@@ -1171,14 +1171,14 @@ impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
         let mut meter = Meter::of(left);
         // What was set aside for the remedies is more than they take: many of the queue wait for bids. Whoever is found now is worked on in
         // the next close.
-        let thresholds_wait = if Self::presses() {
-            Self::pop_crossed(view, &mut meter)
+        let search = if Self::presses() {
+            half.search.then(Self::pop_crossed(view, &mut meter))
         } else {
-            half.thresholds_wait
+            half.search
         };
         let left = Self::empty_shelves(view, meter.left());
         Took::<T>::put(began.saturating_sub(left));
-        Self::plan(thresholds_wait);
+        Self::plan(search.presses());
         let work = Self::work_on_shares(view);
         Self::count_for_vault(Self::share_weight(work));
         is_shared

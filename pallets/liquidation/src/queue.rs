@@ -7,6 +7,7 @@
 use crate::{
     meter::Meter,
     pages::{Entry, Shelf},
+    remedies::stays,
     types::{steps, ACCOUNT_STEPS},
     Config, Pallet, Queue, Queued, RiskDirectory, Suspended, UncoveredDeficit,
 };
@@ -192,7 +193,7 @@ impl<T: Config> Pallet<T> {
                 let case = Self::look_at(&entry.account, now);
                 let steps = case.account.as_ref().map_or(ACCOUNT_STEPS, steps);
                 let sum = reckoned
-                    .saturating_add(meter.expected(case.holdings()))
+                    .saturating_add(Self::reckoned(&case, meter))
                     .saturating_add(meter.left_behind(case.triggers()));
                 is_full |= steps > *steps_left || !meter.affords(sum);
                 if !is_full {
@@ -207,6 +208,20 @@ impl<T: Config> Pallet<T> {
             }
         }
         cases
+    }
+
+    /// What a case is reckoned to take. Who stays with the market or in competition is closed against nobody: were it reckoned to be,
+    /// large accounts that wait for bids would take all of a close's time on paper, and smaller ones behind them would not come to begin.
+    fn reckoned(case: &Case<T::AccountId>, meter: &Meter<T>) -> u64 {
+        let is_staying = match (&case.account, &case.assessment) {
+            (Some(account), Ok(assessment)) => stays(account, assessment).unwrap_or(false),
+            _ => false,
+        };
+        if is_staying {
+            meter.liquidation(case.holdings(), false)
+        } else {
+            meter.expected(case.holdings())
+        }
     }
 
     /// Puts an account back where it was: there was no time for it.

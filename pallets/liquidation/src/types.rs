@@ -14,6 +14,9 @@ use novate_types::{
 use sp_core::ConstU32;
 use sp_runtime::DispatchError;
 
+/// One account below maintenance margin among so many looked at means that there are more where the budget ended.
+const PRESSING_SHARE: u32 = 16;
+
 /// What benchmarks need from the runtime.
 #[cfg(any(test, feature = "runtime-benchmarks"))]
 pub trait BenchmarkHelper<AccountId> {
@@ -50,8 +53,36 @@ pub struct HalfClose {
     pub left: u64,
     /// Steps of accounts for which remedies may still be taken, see [`Work`].
     pub steps: u32,
-    /// Accounts behind crossed thresholds were not looked at.
-    pub thresholds_wait: bool,
+    /// What its search of the threshold index came to.
+    pub search: Search,
+}
+
+/// What a search of the threshold index came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct Search {
+    /// Its budget ended before all crossed thresholds were looked behind.
+    pub is_used_up: bool,
+    /// Accounts looked at.
+    pub looked_at: u32,
+    /// Of them, queued.
+    pub found: u32,
+}
+
+impl Search {
+    /// This one and another after it in the same close, as one: it ended where the other did, and spent its budget on whom both looked at.
+    pub fn then(self, later: Self) -> Self {
+        Self {
+            is_used_up: later.is_used_up,
+            looked_at: self.looked_at.saturating_add(later.looked_at),
+            found: self.found.saturating_add(later.found),
+        }
+    }
+
+    /// Whether the next close should look at more: the budget is used up, and accounts below maintenance margin were among those it was
+    /// spent on. A crowd that only stands near the line does not press.
+    pub fn presses(&self) -> bool {
+        self.is_used_up && self.found.saturating_mul(PRESSING_SHARE) >= self.looked_at
+    }
 }
 
 /// What the vault may lose in one market and window.

@@ -67,6 +67,23 @@ enum Outcome {
     Refused(MarginAccount),
 }
 
+/// Whether an account is too far below maintenance margin for remedies 2 and 3.
+fn is_deep(assessment: &Assessment) -> Result<bool, MathError> {
+    let times = |a: i128, n: i128| a.checked_mul(n).ok_or(MathError::Overflow);
+    Ok(times(assessment.equity, 3)? < times(assessment.maintenance, 2)?)
+}
+
+/// Whether this close leaves an account in remedy 2 or 3, or begins with them, by all that can be said of it alone: it takes neither
+/// vault nor counterparties.
+pub(crate) fn stays(account: &MarginAccount, assessment: &Assessment) -> Result<bool, MathError> {
+    let lasts = match account.standing {
+        Standing::Good | Standing::Liquidating { .. } => true,
+        Standing::Competing { closes, .. } => closes < COMPETITION_CLOSES,
+        Standing::Called { .. } | Standing::Frozen => false,
+    };
+    Ok(lasts && !is_deep(assessment)?)
+}
+
 /// Whether what an account is in, remedy 2 or 3, is not enough for it, and why.
 pub(crate) fn escalation(
     account: &MarginAccount,
@@ -84,20 +101,17 @@ pub(crate) fn escalation(
             (closes >= COMPETITION_CLOSES).then_some(Escalation::CompetitionExhausted)
         }
     };
-    let times = |a: i128, n: i128| a.checked_mul(n).ok_or(MathError::Overflow);
-    Ok(
-        if times(assessment.equity, 3)? < times(assessment.maintenance, 2)? {
-            Some(Escalation::DeepShortfall)
-        } else if account
-            .positions
-            .iter()
-            .any(|p| backlogged.contains(&p.market))
-        {
-            Some(Escalation::Backlog)
-        } else {
-            spent
-        },
-    )
+    Ok(if is_deep(assessment)? {
+        Some(Escalation::DeepShortfall)
+    } else if account
+        .positions
+        .iter()
+        .any(|p| backlogged.contains(&p.market))
+    {
+        Some(Escalation::Backlog)
+    } else {
+        spent
+    })
 }
 
 impl<T: Config> Pallet<T> {

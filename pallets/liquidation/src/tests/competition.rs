@@ -260,6 +260,35 @@ fn a_close_counts_once_and_ends_once_when_there_is_time_for_more() {
 }
 
 #[test]
+fn a_small_account_begins_when_large_ones_wait_for_bids_and_time_is_short() {
+    new_test_ext().execute_with(|| {
+        let large = 1_000..1_010;
+        for owner in large.clone() {
+            deposit(owner, usd(200));
+            deposit(SHORT, usd(10_000));
+            trade(owner, SHORT, 0, 20, 100);
+        }
+        for _ in 0..5 {
+            close_at(94);
+        }
+        let competing = |closes| Standing::Competing { since: 6, closes };
+        assert!(large.clone().all(|owner| standing(owner) == competing(0)));
+        a_pair();
+        assert!(is_queued(LONG));
+        for closes in 1..=3 {
+            // Enough to close three of them against others, which none of them asks for.
+            let three = crate::meter::Meter::<Test>::of(0).expected(1) * 3;
+            Allowance::<Test>::put(three);
+            close_at(94);
+            assert_eq!(standing(LONG), Standing::Liquidating { since: 7, closes });
+            assert!(large
+                .clone()
+                .all(|owner| standing(owner) == competing(closes)));
+        }
+    });
+}
+
+#[test]
 fn the_vault_takes_over_and_bids_are_dropped_when_the_shortfall_grows_deep() {
     new_test_ext().execute_with(|| {
         the_competition(3);

@@ -1,7 +1,7 @@
 //! The threshold index against an exhaustive scan.
 
 use super::*;
-use crate::{pages::Shelf, Event, Pallet, RiskDirectory, Sweeping};
+use crate::{pages::Shelf, Allowance, Event, Pallet, RiskDirectory, Search, Sweeping};
 use novate_types::ThresholdSweep;
 use proptest::prelude::*;
 
@@ -384,6 +384,46 @@ fn small_accounts_do_not_starve_when_large_ones_stand_at_the_line() {
         assert!(is_queued(LONG), "{:?}", assess(LONG));
         assert!((1_000..1_020).all(|owner| !assess(owner).is_below_maintenance()));
     });
+}
+
+#[test]
+fn no_axis_waits_for_a_crowd_on_another_when_time_is_short() {
+    // Whichever axis a block begins with.
+    for first in 0..24 {
+        new_test_ext().execute_with(|| {
+            deposit(SHORT, usd(10_000_000));
+            // Healthy by a cent, in the bucket of the price: more than there is time to look at.
+            for owner in 1_000..1_200 {
+                deposit(owner, 5_010_000);
+                trade(owner, SHORT, 0, 1, 100);
+            }
+            deposit(LONG, usd(100));
+            trade(LONG, SHORT, 1, 10, 100);
+            Allowance::<Test>::put(10_000_000_000);
+            marks(|view| {
+                view.block += first;
+                set_mark(view, 1, 94);
+            });
+            assert!(is_queued(LONG), "not found in block {first}");
+        });
+    }
+}
+
+#[test]
+fn what_both_searches_of_a_close_found_presses_when_the_last_was_cut_short() {
+    let search = |is_used_up, looked_at, found| Search {
+        is_used_up,
+        looked_at,
+        found,
+    };
+    let presses = |first: Search, later| first.then(later).presses();
+    // The second meets no more than those near the line, and may not have come to the others.
+    assert!(presses(search(true, 600, 500), search(true, 900, 0)));
+    assert!(presses(search(false, 600, 500), search(true, 900, 0)));
+    // A crowd near the line, whoever met it.
+    assert!(!presses(search(true, 600, 40), search(true, 900, 0)));
+    // Everybody was looked at.
+    assert!(!presses(search(true, 600, 500), search(false, 900, 1)));
 }
 
 #[test]
