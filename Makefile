@@ -36,6 +36,8 @@ test: format lint build ## everything; the last part is runs on the real node
 	cargo test --manifest-path vendor/wasm-opt/Cargo.toml --release
 	@echo "== four validators: one with lying sources, one stopped (two minutes)"
 	$(BIN)/novate-demo network
+	@echo "== a liquidator, as a process of its own, bids for an account on the real node (one minute)"
+	$(BIN)/novate-demo compete
 	@echo "== the real node on recorded prices (two minutes)"
 	$(BIN)/novate-demo run
 
@@ -94,6 +96,7 @@ DEPEG := bench/data/usdc_depeg_2023-03_1m.csv.gz
 
 replay: build ## recorded crashes through the whole chain, and an oracle that falls silent (docs/risk.md)
 	$(BIN)/novate-bench replay $(CRASH)
+	$(BIN)/novate-bench replay $(CRASH) --bots 4
 	$(BIN)/novate-bench replay $(DEPEG)
 	$(BIN)/novate-bench replay $(DEPEG) --settlement usdt
 	for silence in 19:31:30,30 19:30:30,120 18:32:00,3600; do \

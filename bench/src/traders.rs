@@ -44,6 +44,13 @@ impl Trader {
         self.next_client
     }
 
+    /// So many, one after the other; the first of them.
+    pub fn client_ids(&mut self, many: usize) -> ClientId {
+        let first = self.next_client + 1;
+        self.next_client += many as ClientId;
+        first
+    }
+
     /// An order with a client id of its own.
     pub fn order(&mut self, market: MarketId, side: Side, lots: Lots, ticks: Ticks) -> NewOrder {
         NewOrder {

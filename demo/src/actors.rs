@@ -104,6 +104,33 @@ impl Actor {
         }
     }
 
+    /// Rests one order to sell, a level away from the mark.
+    pub async fn offer(&self, market: &Market, lots: Lots) -> Result<()> {
+        let mark = market.mark().context("the market has no mark")?;
+        let limit = math::shift_ceil(mark, SPREAD)
+            .ok()
+            .and_then(|p| market.ticks_within(p, Side::Ask));
+        let limit = OrderPrice::Limit(limit.context("the mark is out of range")?);
+        let Operation::Place(order) = self.take(market, Side::Ask, lots, limit) else {
+            bail!("an order is placed")
+        };
+        let order = Operation::Place(NewOrder {
+            time_in_force: TimeInForce::GoodTilCancelled,
+            ..order
+        });
+        match self.submit(&[order]).await?.first() {
+            Some(Err(error)) => bail!("{}", refusal::of_order(error, Some(market), None)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Cancels every open order.
+    pub async fn withdraw_orders(&self) -> Result<()> {
+        self.submit(&[Operation::CancelAll { market: None }])
+            .await?;
+        Ok(())
+    }
+
     /// Takes the largest position that its margin allows close to the mark, and says how large it is.
     pub async fn trade_all_in(&self, market: &Market, side: Side) -> Result<Lots> {
         let mark = market.mark().context("the market has no mark")?;

@@ -2,6 +2,7 @@
 //! books added up at the end.
 
 mod actors;
+mod compete;
 mod exchanges;
 mod network;
 mod node;
@@ -59,6 +60,12 @@ enum Mode {
     Run(Options),
     /// The same, and stays up until Ctrl-C.
     Dev(Options),
+    /// An account in open competition, and `novate liquidator` bidding for it on a development chain.
+    Compete {
+        /// The node's binary, if it is not beside this one.
+        #[arg(long)]
+        node: Option<PathBuf>,
+    },
     /// Starts four validators, one with sources that lie, stops another, and watches the index, blocks and finality.
     Network {
         /// The node's binary, if it is not beside this one.
@@ -85,6 +92,7 @@ async fn main() -> ExitCode {
     let played = match Cli::parse().mode {
         Mode::Run(options) => play(options, false).await,
         Mode::Dev(options) => play(options, true).await,
+        Mode::Compete { node } => compete::play(node).await.map(|last| println!("{last}")),
         Mode::Network { node } => network::play(node).await.map(|last| println!("{last}")),
     };
     match played {

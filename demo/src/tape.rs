@@ -59,6 +59,24 @@ impl Tape {
         self
     }
 
+    /// The same until `at`; in the minute after it BTC trades at its last price of before less so many ppm, and everything else at its own.
+    pub fn falling(mut self, at: u64, ppm: u32) -> Self {
+        for ((_, symbol), bars) in &mut self.series {
+            bars.retain(|bar| bar.end() <= at);
+            let Some(mut fallen) = bars.last().cloned() else {
+                continue;
+            };
+            fallen.ts = at;
+            if symbol.starts_with("BTC-") {
+                for price in [&mut fallen.low, &mut fallen.high, &mut fallen.close] {
+                    *price = lowered(price, ppm);
+                }
+            }
+            bars.push(fallen);
+        }
+        self
+    }
+
     fn read(csv: impl std::io::Read) -> Result<Self> {
         let mut series: BTreeMap<_, Vec<Bar>> = BTreeMap::new();
         for bar in csv::Reader::from_reader(csv).deserialize() {
@@ -88,6 +106,17 @@ impl Tape {
             .filter(move |(e, _)| e == exchange)
             .map(|(_, symbol)| symbol.as_str())
     }
+}
+
+/// A decimal less so many ppm, rounded down, with two digits more.
+fn lowered(price: &str, ppm: u32) -> String {
+    let (whole, fraction) = price.split_once('.').unwrap_or((price, ""));
+    let units: u128 = format!("{whole}{fraction}00").parse().unwrap_or(0);
+    let left = units * u128::from(1_000_000_u32.saturating_sub(ppm)) / 1_000_000;
+    let digits = fraction.len() + 2;
+    let text = format!("{left:0>width$}", width = digits + 1);
+    let (whole, fraction) = text.split_at(text.len() - digits);
+    format!("{whole}.{fraction}")
 }
 
 /// Where the replay stands: still at its start until it is let go, then `speed` times as fast as the world, still again at
@@ -160,6 +189,19 @@ mod tests {
             (&*bar.low, &*bar.high, &*bar.close),
             ("12.50", "300.0", "05.0")
         );
+    }
+
+    #[test]
+    fn price_falls_after_its_moment_and_other_coins_stand() {
+        let tape = tape("60,kraken,BTC-USD,100,200.5,0.04\n60,kraken,USDC-USD,1,1,1\n120,kraken,BTC-USD,9,9,9\n");
+        let tape = tape.falling(120, 25_000);
+        assert_eq!(tape.bar("kraken", "BTC-USD", 179).unwrap().close, "0.04");
+        let fallen = tape.bar("kraken", "BTC-USD", 180).unwrap();
+        assert_eq!(
+            (&*fallen.low, &*fallen.high, &*fallen.close),
+            ("97.50", "195.487", "0.0390")
+        );
+        assert_eq!(tape.bar("kraken", "USDC-USD", 180).unwrap().close, "1");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! blocks of a reopening, work done in a close) is then slower against the price than on the chain.
 
 mod books;
+mod bots;
 mod cast;
 mod clock;
 mod picture;
@@ -15,6 +16,7 @@ mod tape;
 use crate::{chain::Chain, measure::quantile, world};
 use anyhow::{bail, ensure, Context, Result};
 use books::Books;
+use bots::Bots;
 use cast::Makers;
 use novate_runtime::{
     configs::exchange::{InsuranceFund, Vault, BTC_FEED, USDC_FEED, USDT_FEED},
@@ -87,6 +89,9 @@ pub struct Options {
     /// USD in the backstop vault.
     #[arg(long, default_value_t = 2_000_000)]
     vault: u64,
+    /// Liquidators that bid in open competition, each with 250,000 USD.
+    #[arg(long, default_value_t = 0)]
+    bots: u32,
     /// What contracts settle in. The chain has one settlement currency; it is given this coin's price, and the collateral the other's.
     #[arg(long, value_enum, default_value = "usdc")]
     settlement: Settlement,
@@ -587,7 +592,8 @@ struct Show<'a> {
     chain: Chain,
     books: Books,
     makers: Makers,
-    /// What makers sent and no block took yet.
+    bots: Bots,
+    /// What makers and bots sent and no block took yet.
     sent: VecDeque<OpaqueExtrinsic>,
     record: Record,
     history: History,
@@ -605,10 +611,14 @@ impl<'a> Show<'a> {
         let mut chain = Chain::alone(place.dir, &genesis, oracle, place.tokio)?;
         chain.set_clock((stage.from - OPENING) * 1_000, 1_000);
         let makers = Makers::new(chain.genesis());
-        chain.seed(|| makers.fund())?;
+        let options = stage.options;
+        let bots = Bots::new(options.bots, chain.genesis());
+        chain.seed(|| {
+            makers.fund();
+            bots.fund();
+        })?;
         // Markets open ten blocks after their first price.
         chain.wait(12)?;
-        let options = stage.options;
         chain
             .seed(|| cast::populate(options.seed, options.accounts, insurance, options.vault))??;
         chain.wait(2)?;
@@ -618,6 +628,7 @@ impl<'a> Show<'a> {
             chain,
             books,
             makers,
+            bots,
             sent: VecDeque::new(),
             record: Record::default(),
             history: History::default(),
@@ -639,7 +650,7 @@ impl<'a> Show<'a> {
         let made = self.chain.make_as_it_comes(&mut self.sent, usize::MAX)?;
         self.record.crowded += u64::from(made.full && made.taken == 0);
         let before = self.books.follow(made.changes)?;
-        let (view, events, balances, queued, uncovered) = self.chain.read(|| {
+        let (view, events, balances, queued, uncovered, competitions) = self.chain.read(|| {
             let events = System::events().into_iter().map(|record| record.event);
             (
                 Clearing::view(),
@@ -647,6 +658,7 @@ impl<'a> Show<'a> {
                 books::balances(),
                 pallet_liquidation::Queue::<Runtime>::count(),
                 pallet_liquidation::UncoveredDeficit::<Runtime>::get(),
+                novate_runtime::queries::competitions(),
             )
         })?;
         self.view = view;
@@ -667,6 +679,8 @@ impl<'a> Show<'a> {
         // Whoever still waits for a block sends nothing more.
         if self.sent.is_empty() {
             self.sent = self.makers.act(&self.view, &self.books);
+            self.sent
+                .extend(self.bots.act(&self.view, &self.books, &competitions)?);
         }
         Ok(None)
     }
@@ -704,9 +718,10 @@ impl<'a> Show<'a> {
             }
         }
         println!(
-            "{} accounts beside {} makers; equity of all {:.1} million USD, {longs} with a long",
+            "{} accounts beside {} makers and {} liquidators; equity of all {:.1} million USD, {longs} with a long",
             self.stage.options.accounts,
             cast::MAKERS,
+            self.stage.options.bots,
             equity / 1e6
         );
         for market in &self.view.markets {

@@ -19,4 +19,4 @@ pub mod outcome;
 pub mod run;
 
 pub use config::Config;
-pub use run::run;
+pub use run::{closing_orders, run};

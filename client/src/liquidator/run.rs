@@ -480,7 +480,7 @@ impl fmt::Display for Hedged {
 }
 
 /// Reduce-only market orders for the lots that were taken in `hedged` markets, numbered from `first`.
-fn closing_orders(
+pub fn closing_orders(
     taken: &[(MarketId, SignedLots, i128)],
     hedged: &BTreeSet<MarketId>,
     first: u64,

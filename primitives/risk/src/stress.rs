@@ -8,7 +8,7 @@
 //! CPMI-IOSCO PFMI, Principle 4, for the cover.
 
 use crate::ModelError;
-use novate_math::{exp, ln, pow, Scaled};
+use novate_math::{exp, ln, Scaled};
 use novate_types::{
     math::{add, mul_div_ceil, ppm_ceil, signed, sub},
     Cash, MathError, Ppm,
@@ -97,28 +97,75 @@ impl Garch {
     /// `E[σ²ₜ₊ₖ] = σ²_LR + (α+β)^{k−1}·(σ²ₜ₊₁ − σ²_LR)`, `k ≥ 1`, from the next period's variance.
     pub fn forecast(&self, next: Scaled, k: u32) -> Result<Scaled> {
         let before = k.checked_sub(1).ok_or(ModelError::Invalid)?;
-        let left = self.power(before)?;
-        Ok(next
-            .minus(self.long_run)?
-            .times(left)?
-            .plus(self.long_run)?)
+        let Decay { left, gone, .. } = Decay::after(self.persistence, before)?;
+        Ok(left.times(next)?.plus(gone.times(self.long_run)?)?)
     }
 
     /// The sum of the forecasts of the next `periods`: `n·σ²_LR + (σ²ₜ₊₁ − σ²_LR)·(1 − (α+β)ⁿ)/(1 − α − β)`.
     pub fn variance_over(&self, next: Scaled, periods: u32) -> Result<Scaled> {
-        let weight = Scaled::ONE
-            .minus(self.power(periods)?)?
-            .over(Scaled::ONE.minus(self.persistence)?)?;
-        let settled = self.long_run.times(Scaled::from(u64::from(periods)))?;
-        Ok(next.minus(self.long_run)?.times(weight)?.plus(settled)?)
+        let decay = Decay::after(self.persistence, periods)?;
+        let transient = decay.sum_left.times(next)?;
+        Ok(transient.plus(decay.sum_gone.times(self.long_run)?)?)
+    }
+}
+
+/// How much of a shock is left after `n` periods that keep `p` of it each, with no difference of near numbers anywhere: each field
+/// is exact to a few roundings however near `p` is to one.
+#[derive(Clone, Copy)]
+struct Decay {
+    /// `pⁿ`.
+    left: Scaled,
+    /// `1 − pⁿ`.
+    gone: Scaled,
+    /// `Σ pⁱ`, `i < n`.
+    sum_left: Scaled,
+    /// `Σ (1 − pⁱ)`, `i < n`.
+    sum_gone: Scaled,
+}
+
+impl Decay {
+    const NONE: Self = Self {
+        left: Scaled::ONE,
+        gone: Scaled::ZERO,
+        sum_left: Scaled::ZERO,
+        sum_gone: Scaled::ZERO,
+    };
+
+    /// `n` periods in at most 64 steps: the bits of `n`, highest first.
+    fn after(persistence: Scaled, n: u32) -> Result<Self> {
+        let once = Self {
+            left: persistence,
+            gone: Scaled::ONE.minus(persistence)?,
+            sum_left: Scaled::ONE,
+            ..Self::NONE
+        };
+        let mut total = Self::NONE;
+        for bit in (0..n
+            .checked_ilog2()
+            .map_or(0, |highest| highest.saturating_add(1)))
+            .rev()
+        {
+            total = total.then(total, n.checked_shr(bit.saturating_add(1)).unwrap_or(0))?;
+            if n.checked_shr(bit).unwrap_or(0) & 1 == 1 {
+                total = total.then(once, 1)?;
+            }
+        }
+        Ok(total)
     }
 
-    /// `(α+β)ⁿ`.
-    fn power(&self, n: u32) -> Result<Scaled> {
-        Ok(match n {
-            0 => Scaled::ONE,
-            _ if self.persistence.is_zero() => Scaled::ZERO,
-            _ => pow(self.persistence, Scaled::from(u64::from(n)))?,
+    /// These periods and then `other`, which are `periods`.
+    fn then(self, other: Self, periods: u32) -> Result<Self> {
+        let periods = Scaled::from(u64::from(periods));
+        // 1 − p^{n+i} = (1 − pⁿ) + pⁿ·(1 − pⁱ)
+        let sum_gone = periods.times(self.gone)?;
+        Ok(Self {
+            left: self.left.times(other.left)?,
+            gone: self.gone.plus(self.left.times(other.gone)?)?,
+            sum_left: self.sum_left.plus(self.left.times(other.sum_left)?)?,
+            sum_gone: self
+                .sum_gone
+                .plus(sum_gone)?
+                .plus(self.left.times(other.sum_gone)?)?,
         })
     }
 }
