@@ -10,7 +10,8 @@ use novate_runtime::{
     Margin, Runtime, RuntimeCall, System,
 };
 use novate_types::{
-    AssetId, FeedId, InstrumentKind, MarketId, MarketParams, MarketStatus, Price, RiskTier, TierId,
+    AssetId, FeedId, InstrumentKind, Ledger, MarketId, MarketParams, MarketStatus, Price, RiskTier,
+    TierId,
 };
 use pallet_price_oracle::{Feed, Source, SourceName, Subject as Configured, Text};
 

@@ -5,8 +5,8 @@ use novate_runtime::{
     Clearing, Instruments, Liquidation, Margin, Oracle, OrderBook, Runtime, RuntimeEvent,
 };
 use novate_types::{
-    Arrangement, Ledger, Lots, MarginAccount, MarketId, OrderAggregate, Pot, Sequence, Side,
-    SignedLots, MAX_OPEN_ORDERS,
+    Arrangement, Lots, MarginAccount, MarketId, OrderAggregate, Pot, Sequence, Side, SignedLots,
+    MAX_OPEN_ORDERS,
 };
 use pallet_liquidation::{Event as Liquidated, ShareWish};
 use pallet_order_book::{AccountOrders, Event as Booked};
