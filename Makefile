@@ -76,7 +76,7 @@ fmt: ## format the code
 SCENARIO ?=
 FIGURES := $(CARGO_TARGET_DIR)/bench.json
 
-bench: build ## throughput and crashes, measured; SCENARIO=n for one of them
+bench: build ## throughput, crashes and options, measured; SCENARIO=n for one of them
 ifeq ($(SCENARIO),)
 	$(BIN)/novate-bench --json $(FIGURES)
 	$(BIN)/novate-bench rpc

@@ -5,7 +5,7 @@ use crate::{
     input::{integer, Input},
     Error, Result,
 };
-use novate_matching::{Kind, Order, Outcome, Rules};
+use novate_matching::{Kind, Order, Outcome, Rules, Terms};
 use novate_types::{Lots, MathError, Ppm, Price, SelfTradePrevention, SignedLots, Ticks, MILLION};
 use serde_json::{json, Value};
 use std::collections::HashMap;
@@ -66,8 +66,12 @@ pub fn read<'a>(input: &Input<'a>) -> Result<Auction<'a>> {
     }
     let rules = rules(input, &orders)?;
     let of: Vec<_> = orders.iter().map(|(order, _)| *order).collect();
-    let outcome: Outcome =
-        novate_matching::call_auction(rules.as_ref(), &of, &|_| -> SignedLots { 0 })?;
+    let outcome: Outcome = novate_matching::call_auction(
+        rules.as_ref(),
+        &Terms::default(),
+        &of,
+        &|_| -> SignedLots { 0 },
+    )?;
     for fill in &outcome.fills {
         let (_, (_, got)) = orders.get_mut(fill.order as usize).ok_or_else(|| {
             Error::new(

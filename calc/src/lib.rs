@@ -34,5 +34,5 @@ mod table;
 
 pub use cases::{answer, answer_all};
 pub use error::{Error, Result};
-pub use people::{auction, liquidation_price, margin, option, Report};
+pub use people::{auction, backtest, liquidation_price, margin, option, Report};
 pub use table::Table;

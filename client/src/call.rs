@@ -100,6 +100,21 @@ impl Call {
         Self::new("Clearing", "withdraw", (sub, asset, Compact(amount)))
     }
 
+    /// Moves settlement currency from the signer's wallet into the liquidity pot, for shares of it, at this block's close.
+    pub fn supply(amount: u128) -> Self {
+        Self::new("Clearing", "supply", Compact(amount))
+    }
+
+    /// Gives shares of the liquidity pot back, at this block's close; the signer's wallet is paid.
+    pub fn redeem(shares: u128) -> Self {
+        Self::new("Clearing", "redeem", Compact(shares))
+    }
+
+    /// Moves cash from the signer's account `sub` to its wallet beyond what it holds, as a loan, at this block's close.
+    pub fn borrow(sub: SubaccountId, amount: u128) -> Self {
+        Self::new("Clearing", "borrow", (sub, Compact(amount)))
+    }
+
     /// Moves an asset from the signer's account `sub` to another account, at this block's close.
     pub fn transfer(sub: SubaccountId, to: Account, asset: AssetId, amount: u128) -> Self {
         Self::new("Clearing", "transfer", (sub, to, asset, Compact(amount)))

@@ -4,8 +4,9 @@
 
 use crate::{chain::Hash, Account, AccountId, Chain, Error, Result};
 use futures::future::try_join_all;
+use novate_risk::LoanBook;
 use novate_runtime_api::{Conservation, Equality};
-use novate_types::{AssetId, Cash, Lots, MarginAccount, MarketId, Pot};
+use novate_types::{AssetId, Cash, LoanTotals, Lots, MarginAccount, MarketId, Pot};
 use std::collections::BTreeMap;
 
 /// The state that conservation speaks of, read at one block.
@@ -17,6 +18,10 @@ pub struct FullState {
     pub pots: Vec<(Pot, Cash)>,
     /// Lots open by market: the sum of long positions, as the chain keeps count.
     pub open_interest: BTreeMap<MarketId, Lots>,
+    /// The liquidity pot's book.
+    pub lending: LoanBook,
+    /// Shares of the pot, of each supplier.
+    pub suppliers: Vec<u128>,
     /// The settlement currency in custody.
     pub settlement: u128,
     /// Collateral assets in custody.
@@ -67,7 +72,14 @@ impl FullState {
             .collect();
         let mut pots: Vec<(Pot, Cash)> = chain.entries("Margin", "Pots", TWOX_64, at).await?;
         pots.sort_unstable();
+        let suppliers: Vec<(AccountId, u128)> =
+            chain.entries("Margin", "Suppliers", BLAKE2_128, at).await?;
         Ok(Self {
+            lending: chain
+                .value("Margin", "Lending", (), Some(at))
+                .await?
+                .unwrap_or_default(),
+            suppliers: suppliers.into_iter().map(|(_, shares)| shares).collect(),
             accounts: chain.entries("Margin", "Accounts", BLAKE2_128, at).await?,
             pots,
             open_interest: chain
@@ -92,8 +104,15 @@ impl FullState {
         let mut collateral: BTreeMap<AssetId, Cash> =
             self.collateral.keys().map(|a| (*a, 0)).collect();
         let (mut ledger, mut deficit): (Cash, Cash) = (0, 0);
+        let mut loans = LoanTotals::default();
+        for shares in &self.suppliers {
+            loans.shares = loans.shares.checked_add(*shares).ok_or_else(range)?;
+        }
         for (_, account) in &self.accounts {
             ledger = ledger.checked_add(account.cash).ok_or_else(range)?;
+            loans
+                .count(account, self.lending.index)
+                .map_err(|_| range())?;
             deficit = deficit.checked_sub(account.cash.min(0)).ok_or_else(range)?;
             for position in &account.positions {
                 ledger = ledger.checked_sub(position.cost).ok_or_else(range)?;
@@ -133,6 +152,7 @@ impl FullState {
                 })
                 .collect::<Result<_>>()?,
             pots: self.pots.clone(),
+            loans: (loans, self.lending.totals()),
             accounts: u32::try_from(self.accounts.len()).map_err(|_| range())?,
         };
         let open_interest = lots
@@ -164,7 +184,7 @@ fn custody_account(pallet_id: [u8; 8]) -> AccountId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use novate_types::{Position, RankSlot};
+    use novate_types::{Loan, Position, RankSlot};
 
     fn account(byte: u8, cash: Cash, lots: i64, cost: Cash) -> (Account, MarginAccount) {
         let position = Position {
@@ -176,6 +196,10 @@ mod tests {
         };
         let account = MarginAccount {
             cash,
+            loan: (cash < 0).then_some(Loan {
+                principal: -cash,
+                index: 3,
+            }),
             positions: vec![position].try_into().unwrap(),
             collateral: vec![(3, 10u128)].try_into().unwrap(),
             ..MarginAccount::default()
@@ -188,6 +212,14 @@ mod tests {
             accounts: vec![account(1, 100, 5, 50), account(2, -20, -5, -60)],
             pots: vec![(Pot::Fees, 7), (Pot::Funding(1), -3)],
             open_interest: BTreeMap::from([(1, 5)]),
+            lending: LoanBook {
+                borrowed: 20,
+                index: 7,
+                accrued: 20 * 4,
+                shares: 9,
+                ..LoanBook::default()
+            },
+            suppliers: vec![4, 5],
             settlement: 94,
             collateral: BTreeMap::from([(3, 20)]),
         }
@@ -203,7 +235,7 @@ mod tests {
 
     #[test]
     fn conservation_fails_when_anything_drifts_by_one() {
-        let drifts: [fn(&mut FullState); 7] = [
+        let drifts: [fn(&mut FullState); 11] = [
             |s| s.settlement += 1,
             |s| s.pots[0].1 -= 1,
             |s| s.accounts[0].1.cash += 1,
@@ -211,6 +243,10 @@ mod tests {
             |s| s.accounts[1].1.positions[0].cost += 1,
             |s| *s.collateral.get_mut(&3).unwrap() -= 1,
             |s| *s.open_interest.get_mut(&1).unwrap() += 1,
+            |s| s.lending.borrowed += 1,
+            |s| s.lending.accrued -= 1,
+            |s| s.lending.index += 1,
+            |s| s.suppliers[0] += 1,
         ];
         for (number, drift) in drifts.into_iter().enumerate() {
             let mut state = balanced();

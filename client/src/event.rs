@@ -4,8 +4,8 @@ use crate::{chain::decode_all, Account, AccountId, Refusal};
 use codec::{Decode, Encode};
 use novate_types::{
     AssetId, BlockNumber, CancelReason, Cash, EraIndex, FeedId, Fill, FundingIndex, LedgerError,
-    Lots, MarketId, MarketStatus, Ppm, Price, RiskError, Sequence, Side, SignedLots, SubaccountId,
-    Ticks, ValidatorScore,
+    Lots, MarginCall, MarketId, MarketStatus, Ppm, Price, RiskError, Sequence, Side, SignedLots,
+    SubaccountId, Ticks, ValidatorScore,
 };
 
 /// When in its block an event was deposited.
@@ -80,6 +80,8 @@ pub enum OrderError {
     TooManyArrangements,
     BadPeg,
     NothingToFollow,
+    CallPhase,
+    Uncrossing,
 }
 
 /// A trigger that fired, or a slice that was due, and what became of it.
@@ -121,6 +123,21 @@ pub struct LossCharge {
     pub per_lot: FundingIndex,
 }
 
+/// Standard deviations of an underlying's return over the liquidation horizon, in ppm, each rounded up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Forecast {
+    /// By the exponentially weighted variance.
+    pub ewma: Ppm,
+    /// By GARCH(1,1).
+    pub garch: Ppm,
+    /// In the stress that is remembered.
+    pub stressed: Ppm,
+    /// In the long run.
+    pub long_run: Ppm,
+    /// What margin is held for.
+    pub deviation: Ppm,
+}
+
 /// What somebody asks of the vault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum ShareWish {
@@ -159,6 +176,15 @@ pub enum Action {
         /// The account credited.
         to: Account,
     },
+    /// From the owner's wallet to the liquidity pot.
+    Supply,
+    /// Shares of the liquidity pot, for what they are worth.
+    Redeem,
+    /// From a margin account to its owner's wallet, beyond its cash.
+    Borrow {
+        /// The owner's account.
+        sub: SubaccountId,
+    },
 }
 
 /// A movement of assets that waits for the close.
@@ -187,6 +213,7 @@ pub enum RequestRefusal {
     NoRecipient,
     Ledger(LedgerError),
     Storage,
+    LoanCap { at_most: Cash },
 }
 
 /// What the taker of a fraction of an account buys.
@@ -231,6 +258,17 @@ pub enum Escalation {
     Frozen,
     /// Nobody took enough of it in open competition.
     CompetitionExhausted,
+}
+
+/// Why a market goes through a call auction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum CallReason {
+    /// It was listed, or was halted.
+    Opening,
+    /// It wanted to trade at the edge of its band for long.
+    Volatility,
+    /// The mark left the band of the index at which the call before had begun.
+    Moved,
 }
 
 /// A feed's aggregate.
@@ -297,6 +335,28 @@ pub enum Event {
         /// From this close on.
         to: MarketStatus,
     },
+    /// A market takes orders without matching them, for a call auction.
+    AuctionCalled {
+        /// The market.
+        market: MarketId,
+        /// Why.
+        reason: CallReason,
+        /// The first block whose close may uncross it.
+        at: BlockNumber,
+        /// The index from which the auction's price is no farther than the band.
+        reference: Price,
+    },
+    /// A market was uncrossed at one price, or a part of what crossed was.
+    Uncrossed {
+        /// The market.
+        market: MarketId,
+        /// The price; none if nothing executed.
+        price: Option<Ticks>,
+        /// Lots traded in this close, each counted once.
+        volume: Lots,
+        /// Whether it trades continuously from the next block on.
+        done: bool,
+    },
     /// Funding, once a minute.
     FundingAccrued {
         /// The market.
@@ -305,6 +365,15 @@ pub enum Event {
         rate: i64,
         /// Owed by a long lot since the listing.
         index: FundingIndex,
+    },
+    /// A contract has settled: positions in it are cash.
+    Settled {
+        /// The market.
+        market: MarketId,
+        /// The mean of the index over the 30 minutes before expiry.
+        price: Ticks,
+        /// What a unit is worth at it: the same, or what an option pays.
+        worth: Ticks,
     },
     /// A request waits for the close.
     Requested {
@@ -426,7 +495,39 @@ pub enum Event {
         /// Maintenance margin that went with it.
         maintenance: Cash,
     },
-    /// Remedy 4: the vault paid a debt and took collateral for it.
+    /// An account's collateral is auctioned for what it owes.
+    CollateralCalled {
+        /// Whose.
+        account: Account,
+        /// What it owes, in quantums.
+        debt: Cash,
+    },
+    /// An account paid interest on what it owes.
+    InterestPaid {
+        /// Which.
+        account: Account,
+        /// Quantums paid.
+        paid: Cash,
+    },
+    /// Somebody supplied the liquidity pot.
+    Supplied {
+        /// Who.
+        owner: AccountId,
+        /// In quantums.
+        amount: Cash,
+        /// Shares for it.
+        shares: u128,
+    },
+    /// Somebody took shares out of the liquidity pot.
+    Redeemed {
+        /// Who.
+        owner: AccountId,
+        /// Shares taken back.
+        shares: u128,
+        /// What they were worth, in quantums.
+        amount: Cash,
+    },
+    /// The vault paid a debt and took collateral for it.
     DebtPaid {
         /// Whose.
         account: Account,
@@ -516,6 +617,46 @@ pub enum Event {
         /// Quantums.
         amount: Cash,
     },
+    /// A price was sampled, and this is what its past lets expect.
+    VolatilityForecast {
+        /// Its feed.
+        underlying: FeedId,
+        /// Standard deviations over the liquidation horizon.
+        forecast: Forecast,
+    },
+    /// An account has come nearer to liquidation than two forecast standard deviations, or than one.
+    MarginCalled {
+        /// Which.
+        account: Account,
+        /// How near.
+        call: MarginCall,
+        /// Its equity, in quantums.
+        equity: Cash,
+        /// Its maintenance margin, in quantums.
+        maintenance: Cash,
+        /// One standard deviation of what it has beyond that, in quantums.
+        deviation: Cash,
+    },
+    /// A sweep has seen every account under stress.
+    StressAssessed {
+        /// Block at which it began.
+        began: BlockNumber,
+        /// Accounts.
+        accounts: u32,
+        /// What the default fund should be, in quantums.
+        default_fund: Cash,
+        /// What fund and vault have, in quantums.
+        available: Cash,
+        /// Expected shortfall by market, in quantums.
+        shortfalls: Vec<(MarketId, Cash)>,
+    },
+    /// Another part of the open-interest caps is in force from the next close on.
+    OpenInterestScaled {
+        /// In ppm of the caps that governance set.
+        old_value: Ppm,
+        /// From now on.
+        new_value: Ppm,
+    },
     /// Feeds have new prices.
     PricesAggregated {
         /// Those that changed.
@@ -573,12 +714,38 @@ impl Event {
                 let (market, from, to) = decode_all(fields)?;
                 Self::StatusChanged { market, from, to }
             }
+            ("Clearing", "AuctionCalled") => {
+                let (market, reason, at, reference) = decode_all(fields)?;
+                Self::AuctionCalled {
+                    market,
+                    reason,
+                    at,
+                    reference,
+                }
+            }
+            ("Clearing", "Uncrossed") => {
+                let (market, price, volume, done) = decode_all(fields)?;
+                Self::Uncrossed {
+                    market,
+                    price,
+                    volume,
+                    done,
+                }
+            }
             ("Clearing", "FundingAccrued") => {
                 let (market, rate, index) = decode_all(fields)?;
                 Self::FundingAccrued {
                     market,
                     rate,
                     index,
+                }
+            }
+            ("Clearing", "Settled") => {
+                let (market, price, worth) = decode_all(fields)?;
+                Self::Settled {
+                    market,
+                    price,
+                    worth,
                 }
             }
             ("Clearing", "Requested") => {
@@ -670,6 +837,30 @@ impl Event {
                     maintenance,
                 }
             }
+            ("Liquidation", "CollateralCalled") => {
+                let (account, debt) = decode_all(fields)?;
+                Self::CollateralCalled { account, debt }
+            }
+            ("Margin", "InterestPaid") => {
+                let (account, paid) = decode_all(fields)?;
+                Self::InterestPaid { account, paid }
+            }
+            ("Margin", "Supplied") => {
+                let (owner, amount, shares) = decode_all(fields)?;
+                Self::Supplied {
+                    owner,
+                    amount,
+                    shares,
+                }
+            }
+            ("Margin", "Redeemed") => {
+                let (owner, shares, amount) = decode_all(fields)?;
+                Self::Redeemed {
+                    owner,
+                    shares,
+                    amount,
+                }
+            }
             ("Liquidation", "DebtPaid") => {
                 let (account, paid) = decode_all(fields)?;
                 Self::DebtPaid { account, paid }
@@ -732,6 +923,40 @@ impl Event {
                     shares,
                     paid,
                     left,
+                }
+            }
+            ("Liquidation", "VolatilityForecast") => {
+                let (underlying, forecast) = decode_all(fields)?;
+                Self::VolatilityForecast {
+                    underlying,
+                    forecast,
+                }
+            }
+            ("Liquidation", "MarginCalled") => {
+                let (account, call, equity, maintenance, deviation) = decode_all(fields)?;
+                Self::MarginCalled {
+                    account,
+                    call,
+                    equity,
+                    maintenance,
+                    deviation,
+                }
+            }
+            ("Liquidation", "StressAssessed") => {
+                let (began, accounts, default_fund, available, shortfalls) = decode_all(fields)?;
+                Self::StressAssessed {
+                    began,
+                    accounts,
+                    default_fund,
+                    available,
+                    shortfalls,
+                }
+            }
+            ("Liquidation", "OpenInterestScaled") => {
+                let (old_value, new_value) = decode_all(fields)?;
+                Self::OpenInterestScaled {
+                    old_value,
+                    new_value,
                 }
             }
             ("Liquidation", "ShareDepositReturned") => {
@@ -811,8 +1036,33 @@ mod tests {
         assert_eq!(OrderError::UnknownMarket.encode(), [0]);
         assert_eq!(OrderError::InsufficientMargin.encode(), [14]);
         assert_eq!(OrderError::NothingToReduce.encode(), [25]);
+        assert_eq!(OrderError::Uncrossing.encode(), [34]);
         assert_eq!(Accepted::Armed(7).encode()[0], 3);
         assert_eq!(RequestRefusal::Storage.encode(), [8]);
+    }
+
+    #[test]
+    fn an_auction_is_read_from_its_call_to_its_end() {
+        let bytes = (1u16, CallReason::Volatility, 44u32, Price::from_u32(7)).encode();
+        assert_eq!(
+            Event::decode("Clearing", "AuctionCalled", &bytes).unwrap(),
+            Event::AuctionCalled {
+                market: 1,
+                reason: CallReason::Volatility,
+                at: 44,
+                reference: Price::from_u32(7)
+            }
+        );
+        let bytes = (1u16, Some(40_000u64), 9u64, true).encode();
+        assert_eq!(
+            Event::decode("Clearing", "Uncrossed", &bytes).unwrap(),
+            Event::Uncrossed {
+                market: 1,
+                price: Some(40_000),
+                volume: 9,
+                done: true
+            }
+        );
     }
 
     #[test]

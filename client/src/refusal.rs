@@ -5,7 +5,7 @@ use crate::{
     event::{OrderError, RequestRefusal},
     Error, Market, Refusal,
 };
-use novate_types::{CancelReason, NewOrder};
+use novate_types::{CancelReason, LedgerError, NewOrder};
 use subxt::error::DispatchError;
 
 /// Why the pool did not take a transaction.
@@ -192,6 +192,14 @@ pub fn of_order(error: &OrderError, market: Option<&Market>, order: Option<&NewO
             "there is no price that it could follow".into(),
             Some("--peg mark, or again once an order of its side has stood for two blocks".into()),
         ),
+        E::CallPhase => (
+            "the market collects orders for a call auction, and takes only such as rest".into(),
+            Some("--price and no --tif, or again after the auction that novate markets shows".into()),
+        ),
+        E::Uncrossing => (
+            "the market's auction has begun and is not done, and takes no order until it is; cancels it does".into(),
+            Some("again in a later block".into()),
+        ),
     };
     Refusal {
         rule,
@@ -259,6 +267,19 @@ pub fn of_request(refusal: &RequestRefusal, text: impl Fn(u128) -> String) -> Re
             "no_recipient",
             "the account credited was never opened",
             "after its owner's first deposit",
+        ),
+        R::Ledger(LedgerError::Lent) => Refusal::new(
+            "pot_lent",
+            "the liquidity pot has lent it out, or keeps it beside what it lent",
+            "fewer shares, or again when debts are repaid: novate pot",
+        ),
+        R::LoanCap { at_most } => Refusal::new(
+            "loan_cap",
+            format!(
+                "the account may owe no more, or the liquidity pot lends no more; {} USDC may leave",
+                cash(*at_most)
+            ),
+            largest(u128::try_from(*at_most).unwrap_or(0)),
         ),
         R::Ledger(e) => Refusal::plain("ledger", format!("the ledger refused it: {e:?}")),
         R::Storage => Refusal::plain("storage", "the chain could not write it"),

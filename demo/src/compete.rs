@@ -29,8 +29,10 @@ const FALL: u32 = 25_000;
 const CLOSES: u32 = 60;
 /// How long any one thing may take.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Lots that the maker sells to whoever is all in.
-const OFFERED: u64 = 400_000;
+/// Lots that the maker sells.
+const OFFERED: u64 = 800_000;
+/// Lots of somebody with little leverage: open interest against which whoever is all in is no backlog, which would go to the vault at once.
+const CALM: u64 = 600_000;
 
 /// What the liquidator says, a line.
 #[derive(Debug, Deserialize)]
@@ -113,9 +115,10 @@ async fn perform(node: &mut Node, replay: Arc<Replay>) -> Result<String> {
     let chain = node.connect().await?;
     let actor = |name, uri| Actor::new(name, uri, &chain);
     let (maker, reckless) = (actor("the maker", "//Bob")?, actor("dave", "//Dave")?);
+    let calm = actor("eve", "//Eve")?;
     let taker = actor("the liquidator", "//Ferdie")?;
     let usdc = chain.settlement_asset()?;
-    let named = [&maker, &reckless, &taker].map(|a| (a.account().owner, a.name));
+    let named = [&maker, &reckless, &calm, &taker].map(|a| (a.account().owner, a.name));
     let assets = chain.assets(chain.best().await?.hash).await?;
     let story = Story::new(replay.clone(), named, assets);
 
@@ -123,10 +126,12 @@ async fn perform(node: &mut Node, replay: Arc<Replay>) -> Result<String> {
     tokio::try_join!(
         maker.deposit(usdc, 2_000_000 * UNIT),
         reckless.deposit(usdc, 5_000 * UNIT),
+        calm.deposit(usdc, 300_000 * UNIT),
         taker.deposit(usdc, 200_000 * UNIT),
     )?;
     let market = chain.market(MARKET, None).await?;
     maker.offer(&market, OFFERED).await?;
+    calm.trade(&market, Side::Bid, CALM).await?;
     let lots = reckless.trade_all_in(&market, Side::Bid).await?;
     maker.withdraw_orders().await?;
     story.tell(format!(

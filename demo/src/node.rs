@@ -22,7 +22,7 @@ const SOURCES: [&str; 5] = ["binanceus", "bybit", "coinbase", "cryptocom", "krak
 const FIRST_KEY: &str = "0000000000000000000000000000000000000000000000000000000000000001";
 const FIRST_PEER: &str = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp";
 /// How long the node may take until it answers.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(180);
 /// Lines of the node's log kept for a failure.
 const KEPT: usize = 40;
 

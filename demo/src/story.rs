@@ -190,6 +190,29 @@ impl Seen {
                     ));
                 }
             }
+            Event::AuctionCalled { market: id, at, .. } => {
+                if let Some(m) = market(id) {
+                    story.tell(format!(
+                        "{} collects orders for an auction in block {at}",
+                        m.symbol
+                    ));
+                }
+            }
+            Event::Uncrossed {
+                market: id,
+                price,
+                volume,
+                ..
+            } => {
+                if let (Some(m), Some(price)) = (market(id), price) {
+                    story.tell(format!(
+                        "{} uncrossed {} at {}",
+                        m.symbol,
+                        m.size(*volume),
+                        m.price(*price)
+                    ));
+                }
+            }
             Event::FundingAccrued {
                 market: id,
                 rate,
@@ -223,6 +246,9 @@ impl Seen {
                 let owner = story.name(&Account::new(request.owner, 0));
                 story.tell(match request.action {
                     Action::Withdraw { .. } => format!("{owner} withdraws {amount}"),
+                    Action::Supply => format!("{owner} supplies the liquidity pot with {amount}"),
+                    Action::Redeem => format!("{owner} gives shares of the liquidity pot back"),
+                    Action::Borrow { .. } => format!("{owner} borrows {amount}"),
                     Action::Transfer { to, .. } | Action::DepositFor { to } => {
                         format!("{owner} gives {} {amount}", story.name(&to))
                     }
@@ -289,6 +315,11 @@ impl Seen {
                     cash_floor(*equity)
                 ));
             }
+            Event::CollateralCalled { account, debt } => story.tell(format!(
+                "liquidation: {}'s collateral is auctioned for {} of debt",
+                story.name(account),
+                cash_floor(*debt)
+            )),
             Event::DebtPaid { account, paid } => story.tell(format!(
                 "liquidation: the vault pays {} of {}'s debt for collateral",
                 cash_floor(*paid),

@@ -16,12 +16,12 @@ use frame_support::{
     },
     BoundedBTreeMap, BoundedVec,
 };
-use novate_risk::apply_trade;
+use novate_risk::{apply_trade, collateral_value};
 use novate_types::{
     math, AccountRef, Cash, CurrentView, FeedId, FeedPrice, Ledger, LedgerError, MarketId,
     MarketView, MatchLimits, Millis, NewOrder, Operation, OrderAggregate, OrderBook as Book,
     OrderPrice, Price, RestedQuotes, RiskView, SelfTradePrevention, Side, SignedLots, Symbol,
-    TimeInForce, MAX_COLLATERALS, MAX_MARKETS, MAX_OPEN_ORDERS, MAX_POSITIONS,
+    TimeInForce, MAX_COLLATERALS, MAX_MARKETS, MAX_OPEN_ORDERS, MAX_POSITIONS, QUANTUMS,
 };
 use pallet_clearing::{MarketState, Phase, PremiumHistory, PremiumMinute, States};
 use pallet_instruments::Instruments as Listed;
@@ -73,6 +73,8 @@ const MARGINS: Cash = 100;
 /// Ticks between orders of different tick groups, and how many such groups lie within the price band on one side.
 const APART: u64 = 32;
 const WITHIN_BAND: u64 = 36;
+/// What an account may owe, and the liquidity pot lends.
+const ACCOUNT_CAP: Cash = 1_000_000 * QUANTUMS;
 /// Milliseconds of a minute of funding.
 const MINUTE: Millis = 60_000;
 
@@ -215,6 +217,18 @@ impl Helper {
         .expect("the view has its markets");
     }
 
+    /// The account owes a quantum, and instead of cash holds more of its first collateral, for as much.
+    fn owe(of: &AccountRef<AccountId>, view: &RiskView) {
+        Margin::settle(of, view, false, |account| {
+            let (asset, held) = account.collateral.first_mut().expect("it holds some");
+            let value = collateral_value(view.collateral(*asset)?, *held)?.max(1);
+            *held *= (account.cash / value).unsigned_abs() + 1;
+            account.cash = -1;
+            Ok::<_, LedgerError>(())
+        })
+        .expect("the view has its markets");
+    }
+
     /// The first market, and its mark.
     fn first(view: &RiskView) -> (&MarketView, u64) {
         let market = view.market(0).expect("it is listed");
@@ -348,8 +362,10 @@ impl pallet_clearing::BenchmarkHelper<AccountId> for Helper {
     }
 
     fn cross(makers: u32, orders: u32, positions: u32) -> RiskView {
-        let view = Self::stage();
+        let mut view = Self::stage();
+        view.loans.account_cap = ACCOUNT_CAP;
         let (market, mark) = Self::first(&view);
+        let market = &market.clone();
         let at = |n: u32| mark - 1 - APART * (u64::from(n) % WITHIN_BAND);
         let lots = if orders == 1 { TRADED } else { FEW_LOTS };
         let is_full = positions == MAX_POSITIONS;
@@ -357,6 +373,9 @@ impl pallet_clearing::BenchmarkHelper<AccountId> for Helper {
             let maker = AccountRef::new(account("maker", n, 0), 0);
             let collaterals = if is_full { MAX_COLLATERALS } else { 0 };
             Self::open_with(&maker, &view, positions, collaterals, n);
+            if is_full {
+                Self::owe(&maker, &view);
+            }
             // Its execution moves every threshold nearer.
             let bid = |m| new_order(u64::from(m), Side::Bid, at(n * orders + m), lots);
             if orders > 0 {
@@ -369,12 +388,58 @@ impl pallet_clearing::BenchmarkHelper<AccountId> for Helper {
         if makers * orders > 0 {
             Self::rest(market);
         }
+        if is_full {
+            // A quantum of interest is due of each.
+            pallet_margin::Lending::<Runtime>::mutate(|book| {
+                book.index = 1;
+                book.accrued = makers.into();
+            });
+            view.loans.index = 1;
+        }
         let taker = AccountRef::new(account("taker", 0, 0), 0);
         Self::open(&taker, &view);
         let all = u64::from(makers * orders).max(1) * lots;
         let ask = new_order(0, Side::Ask, mark - 1 - APART * WITHIN_BAND, all);
         Self::order(&taker, core::iter::once(ask));
         Self::crowd(&taker);
+        view
+    }
+
+    fn lend(of: &AccountRef<AccountId>) -> RiskView {
+        use novate_types::{LoanParams, LoanView, Loans, Pot, INTEREST_FRACTION_BITS, MILLION};
+        let mut view = Self::stage();
+        let (lent, reserve) = (ACCOUNT_CAP, 2 * QUANTUMS);
+        let params = LoanParams {
+            utilisation_cap: MILLION,
+            account_cap: lent,
+            kink: 800_000,
+            slope: 100_000,
+            ..LoanParams::default()
+        };
+        pallet_margin::Lending::<Runtime>::mutate(|book| {
+            book.params = params;
+            book.reserve = reserve.unsigned_abs() << INTEREST_FRACTION_BITS;
+        });
+        Margin::credit_pot(Pot::Loans, reserve).expect("it is empty");
+        let supplier = AccountId::from([42; 32]);
+        <Margin as Loans<AccountId>>::supply(&supplier, lent).expect("the amount buys shares");
+        let counted = (lent + reserve).unsigned_abs();
+        Assets::mint_into(USDC, &Margin::custody_account(), counted).expect("the asset exists");
+        pallet_margin::Custody::<Runtime>::mutate(USDC, |held| *held += counted);
+        view.loans = LoanView {
+            index: 1,
+            account_cap: lent,
+            is_short: false,
+        };
+        // All of the account's cash is collateral instead, and a little of it owed already.
+        Self::open(of, &view);
+        Margin::settle(of, &view, false, |account| {
+            let (_, held) = account.collateral.first_mut().expect("it holds some");
+            *held *= 1_000_000;
+            account.cash = -1;
+            Ok::<_, LedgerError>(())
+        })
+        .expect("the view has its markets");
         view
     }
 }

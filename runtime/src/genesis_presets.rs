@@ -10,7 +10,7 @@ use crate::{
 use alloc::{vec, vec::Vec};
 use frame_support::build_struct_json_patch;
 use novate_types::{
-    math, CollateralParams, FeeTier, FeedId, Instrument, InstrumentKind, MarketParams,
+    math, CollateralParams, FeeTier, FeedId, Instrument, InstrumentKind, LoanParams, MarketParams,
     MarketStatus, Price, RiskTier, Symbol, QUANTUMS,
 };
 use pallet_price_oracle::{venues, Feed, Source, SourceName};
@@ -45,6 +45,8 @@ fn deep_tier() -> RiskTier {
         impact_notional: 10_000 * QUANTUMS,
         mark_band: 10_000,
         price_band: 30_000,
+        call_blocks: 10,
+        edge_blocks: 30,
     }
 }
 
@@ -106,6 +108,19 @@ fn collaterals() -> Vec<(u32, CollateralParams)> {
         global_cap: 10_000 * 100_000_000,
     };
     vec![(USDT, usdt), (BTC, btc)]
+}
+
+/// Five percent a year where two fifths are lent, nine at four fifths, a hundred where all is: what comes due calls loans back.
+fn loans() -> LoanParams {
+    LoanParams {
+        base_rate: 10_000,
+        slope: 80_000,
+        steep_slope: 910_000,
+        kink: 800_000,
+        reserve_factor: 100_000,
+        utilisation_cap: 900_000,
+        account_cap: 1_000_000 * QUANTUMS,
+    }
 }
 
 /// A stablecoin's feed: recorded and live venues that quote one in USD are few.
@@ -211,6 +226,7 @@ fn genesis(validators: Vec<(Sr25519Keyring, Ed25519Keyring)>) -> serde_json::Val
                 (vault.owner, vault.sub, 0u128),
             ],
             collaterals: collaterals(),
+            loans: loans(),
         },
     })
 }

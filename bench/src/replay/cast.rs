@@ -313,7 +313,8 @@ impl Makers {
         let key = (number, market.id);
         let before = self.quotes.get(&key).copied().unwrap_or(Quotes::Away);
         let is_priced = now.saturating_sub(market.observed_at) <= FRESH;
-        if market.status == MarketStatus::Open && is_priced && !market.fresh {
+        let is_called = !market.fresh || market.is_in_auction();
+        if market.status == MarketStatus::Open && is_priced && is_called {
             self.quotes.insert(key, Quotes::Opinion);
             return match before {
                 Quotes::Opinion => vec![],
@@ -404,6 +405,8 @@ mod tests {
             min_notional: 0,
             impact_notional: 0,
             open_interest_cap: u64::MAX,
+            auction_at: 0,
+            contract: Default::default(),
         };
         let collateral = CollateralView {
             asset: USDT,

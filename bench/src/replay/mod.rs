@@ -540,14 +540,13 @@ impl Stage<'_> {
         );
         for reopened in &record.reopened {
             let traded = match reopened.distance() {
-                Some(distance) => format!(
-                    "{:+.3} % from the first fresh index at the farthest",
-                    100.0 * distance
-                ),
+                Some(distance) => {
+                    format!("at {:+.3} % from the first fresh index", 100.0 * distance)
+                }
                 None => "nothing".into(),
             };
             println!(
-                "market {} had no price for {} s; its first match traded {traded}; the band is {:.1} %",
+                "market {} had no price for {} s; its auction traded {traded}; the band is {:.1} %; nobody was liquidated before it ended",
                 reopened.market,
                 (reopened.fresh - reopened.halted) / 1_000,
                 100.0 * done.band
@@ -695,11 +694,9 @@ impl<'a> Show<'a> {
         Ok(seen.err())
     }
 
-    /// Accounts that trade freely but for a debt that collateral covers: they stay in the queue until the vault pays it.
+    /// Accounts whose collateral is auctioned for a debt: they stay in the queue until somebody bids or the vault pays it.
     fn indebted(&self) -> u32 {
-        let owes = |account: &MarginAccount| {
-            account.standing == Standing::Good && account.cash < 0 && !account.collateral.is_empty()
-        };
+        let owes = |account: &MarginAccount| matches!(account.standing, Standing::Called { .. });
         let accounts = self.books.accounts();
         let indebted = accounts.filter(|(of, account)| **of != Vault::get() && owes(account));
         indebted.count() as u32

@@ -1,18 +1,18 @@
-//! What happened, counted from events, and what must not have happened: a remedy out of order or on a stale price, more lots closed than
-//! were held, a position that no event explains.
+//! What happened, counted from events, and what must not have happened: a remedy out of order, on a stale price or before a reopening's
+//! auction has ended, an auction at more than one price, more lots closed than were held, a position that no event explains.
 
 use super::books::Books;
 use anyhow::{bail, ensure, Result};
-use frame_support::traits::Get;
 use novate_risk::Linear;
 use novate_runtime::{
     configs::exchange::{InsuranceFund, Vault},
     AccountId, Runtime, RuntimeEvent,
 };
 use novate_types::{
-    math, AccountRef, BlockNumber, Cash, Lots, MarginAccount, MarketId, Millis, RiskModel,
+    math, AccountRef, BlockNumber, Cash, Lots, MarginAccount, MarketId, Millis, Price, RiskModel,
     RiskView, Side, SignedLots, Standing, Ticks,
 };
+use pallet_clearing::CallReason;
 use pallet_liquidation::{Escalation, Event, Refusal};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +21,9 @@ type Before = BTreeMap<Of, Option<MarginAccount>>;
 
 /// Age up to which a price may liquidate.
 const FRESH: Millis = 6_000;
+
+/// The presets' blocks of a call, and for so many closes beyond the first of an auction liquidation waits for it.
+const CALL: BlockNumber = 10;
 
 /// What one remedy did.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +55,7 @@ struct Episode {
     insured: Cash,
 }
 
-/// A market's first match after a halt.
+/// A market's auction after a halt.
 #[derive(Clone, Debug)]
 pub struct Reopened {
     /// Where.
@@ -61,14 +64,14 @@ pub struct Reopened {
     pub halted: Millis,
     /// Time of its first fresh price after it.
     pub fresh: Millis,
-    /// The first fresh index after the halt, in ticks.
+    /// The first fresh index after the halt, in ticks: that at which the call began, or began again.
     pub index: f64,
-    /// The price farthest from it among those of the match; none if nobody traded.
+    /// Its one price; none if nobody traded.
     pub price: Option<Ticks>,
 }
 
 impl Reopened {
-    /// How far from the first fresh index the match traded at most.
+    /// How far from the first fresh index it traded.
     pub fn distance(&self) -> Option<f64> {
         self.price.map(|price| price as f64 / self.index - 1.0)
     }
@@ -78,8 +81,8 @@ impl Reopened {
 enum Reopening {
     /// Since when it has no price.
     Halted(Millis),
-    /// The first close that matches it, and what is known of it.
-    At(BlockNumber, Reopened),
+    /// It collects orders or is uncrossed, and what is known of that.
+    Called(Reopened),
 }
 
 /// Everything that is counted.
@@ -203,9 +206,25 @@ impl Record {
             books,
             lots: BTreeMap::new(),
         };
+        let mut traded = BTreeMap::<MarketId, BTreeSet<Ticks>>::new();
         for event in events {
             match event {
                 RuntimeEvent::Liquidation(event) => self.note_remedy(event, view, &mut held)?,
+                RuntimeEvent::Clearing(pallet_clearing::Event::AuctionCalled {
+                    market,
+                    reason,
+                    reference,
+                    ..
+                }) => self.note_call(market, reason, reference, view)?,
+                RuntimeEvent::Clearing(pallet_clearing::Event::Uncrossed {
+                    market,
+                    price,
+                    done,
+                    ..
+                }) => {
+                    let traded = traded.get(&market).into_iter().flatten();
+                    self.note_uncrossed(market, price, done, traded)?;
+                }
                 RuntimeEvent::Clearing(pallet_clearing::Event::Cleared {
                     market, fills, ..
                 }) => {
@@ -228,7 +247,7 @@ impl Record {
                         }
                     }
                     let prices = fills.iter().map(|fill| fill.ticks);
-                    self.note_trades(market, prices);
+                    traded.entry(market).or_default().extend(prices);
                 }
                 _ => {}
             }
@@ -436,6 +455,13 @@ impl Record {
                 "{of:?} is liquidated on a price of market {} that is {age} ms old",
                 market.id
             );
+            let last = market.auction_at.saturating_add(CALL);
+            let has_waited = market.is_in_auction() && view.block > last;
+            ensure!(
+                has_waited || !matches!(self.reopening.get(&market.id), Some(Reopening::Called(_))),
+                "{of:?} is liquidated before the reopening auction of market {} has ended",
+                market.id
+            );
         }
         for (asset, _) in held
             .account(of)
@@ -453,53 +479,76 @@ impl Record {
         Ok(())
     }
 
-    fn note_trades(&mut self, market: MarketId, prices: impl Iterator<Item = Ticks>) {
-        let Some(Reopening::At(_, reopened)) = self.reopening.get_mut(&market) else {
-            return;
+    /// A call begins, or begins again.
+    fn note_call(
+        &mut self,
+        market: MarketId,
+        reason: CallReason,
+        reference: Price,
+        view: &RiskView,
+    ) -> Result<()> {
+        let listed = view
+            .market(market)
+            .map_err(|why| anyhow::anyhow!("{why:?}"))?;
+        let size = listed.tick_size.into_inner().max(1) as f64;
+        let index = reference.into_inner() as f64 / size;
+        match (self.reopening.get_mut(&market), reason) {
+            (Some(Reopening::Called(reopened)), CallReason::Moved) => reopened.index = index,
+            (Some(reopening), CallReason::Opening) => {
+                let halted = match &*reopening {
+                    Reopening::Halted(since) => *since,
+                    Reopening::Called(reopened) => reopened.halted,
+                };
+                *reopening = Reopening::Called(Reopened {
+                    market,
+                    halted,
+                    fresh: view.now,
+                    index,
+                    price: None,
+                });
+            }
+            // Governance's halt, and an interruption, leave the price fresh.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// An auction, or a part of it, was held; the market `traded` at these prices in this block.
+    fn note_uncrossed<'a>(
+        &mut self,
+        market: MarketId,
+        price: Option<Ticks>,
+        done: bool,
+        mut traded: impl Iterator<Item = &'a Ticks>,
+    ) -> Result<()> {
+        ensure!(
+            traded.all(|ticks| Some(*ticks) == price),
+            "market {market} was uncrossed at more than one price"
+        );
+        let Some(Reopening::Called(reopened)) = self.reopening.get_mut(&market) else {
+            return Ok(());
         };
-        let index = reopened.index;
-        let off = |ticks: &Ticks| (*ticks as f64 - index).abs();
-        let prices = prices.chain(reopened.price);
-        reopened.price = prices.max_by(|a, b| off(a).total_cmp(&off(b)));
+        reopened.price = price.or(reopened.price);
+        if done {
+            self.reopened.push(reopened.clone());
+            self.reopening.remove(&market);
+        }
+        Ok(())
     }
 
     fn note_halts(&mut self, view: &RiskView) {
         for market in &view.markets {
-            let id = market.id;
             let age = view.now.saturating_sub(market.observed_at);
-            let halts = !market.status.allows_matching() && age > FRESH;
-            match self.reopening.remove(&id) {
-                Some(Reopening::Halted(halted)) if age <= FRESH => {
-                    let size = market.tick_size.into_inner().max(1) as f64;
-                    let reopened = Reopened {
-                        market: id,
-                        halted,
-                        fresh: view.now,
-                        index: market.index.into_inner() as f64 / size,
-                        price: None,
-                    };
-                    let wait: BlockNumber =
-                        <Runtime as pallet_clearing::Config>::ReopeningBlocks::get();
-                    let at = Reopening::At(view.block + wait, reopened);
-                    self.reopening.insert(id, at);
-                }
-                Some(Reopening::At(at, reopened)) if !halts => {
-                    if view.block >= at {
-                        self.reopened.push(reopened);
-                    } else {
-                        let at = Reopening::At(at, reopened);
-                        self.reopening.insert(id, at);
-                    }
-                }
-                Some(Reopening::Halted(since)) => {
-                    self.reopening.insert(id, Reopening::Halted(since));
-                }
-                _ if halts => {
-                    let since = Reopening::Halted(market.observed_at);
-                    self.reopening.insert(id, since);
-                }
-                _ => {}
+            if market.status.allows_matching() || age <= FRESH {
+                continue;
             }
+            let since = match self.reopening.get(&market.id) {
+                Some(Reopening::Halted(since)) => *since,
+                Some(Reopening::Called(reopened)) => reopened.halted,
+                None => market.observed_at,
+            };
+            let halted = Reopening::Halted(since);
+            self.reopening.insert(market.id, halted);
         }
     }
 
@@ -512,7 +561,9 @@ impl Record {
             }
             let assessed =
                 Linear::assess(account, view).map_err(|why| anyhow::anyhow!("{why:?}"))?;
-            if account.standing == Standing::Good {
+            let is_called = matches!(account.standing, Standing::Called { .. });
+            let owes_alone = is_called && !assessed.is_below_maintenance();
+            if account.standing == Standing::Good || owes_alone {
                 if let Some(episode) = self.episodes.remove(of) {
                     self.deficit += episode.deficit;
                 }
@@ -588,6 +639,8 @@ mod tests {
             min_notional: 0,
             impact_notional: 0,
             open_interest_cap: u64::MAX,
+            auction_at: 0,
+            contract: Default::default(),
         };
         RiskView {
             block: 7,
@@ -721,27 +774,114 @@ mod tests {
         assert!(note(&view(), (10, 4), &events).is_err());
     }
 
-    #[test]
-    fn a_reopened_market_is_known_by_the_match_that_it_waited_for() {
-        let (books, _) = state(10, 10);
-        let none = Before::new();
+    fn clearing(event: pallet_clearing::Event<Runtime>) -> RuntimeEvent {
+        RuntimeEvent::Clearing(event)
+    }
+
+    fn called(reason: CallReason, index: u128) -> RuntimeEvent {
+        clearing(pallet_clearing::Event::AuctionCalled {
+            market: 0,
+            reason,
+            at: 18,
+            reference: Price::from_inner(index * 1_000_000_000_000_000_000),
+        })
+    }
+
+    fn uncrossed(price: Option<Ticks>, done: bool) -> RuntimeEvent {
+        clearing(pallet_clearing::Event::Uncrossed {
+            market: 0,
+            price,
+            volume: 0,
+            done,
+        })
+    }
+
+    fn cleared(prices: &[Ticks]) -> RuntimeEvent {
+        let fill = |ticks: &Ticks| novate_types::Fill {
+            account: of(1),
+            sequence: 1,
+            side: Side::Bid,
+            role: novate_types::Role::Taker,
+            ticks: *ticks,
+            lots: 0,
+            fee: 0,
+            liquidation: false,
+        };
+        let fills: Vec<_> = prices.iter().map(fill).collect();
+        clearing(pallet_clearing::Event::Cleared {
+            market: 0,
+            price: 0,
+            volume: 0,
+            part: 0,
+            fills: BoundedVec::truncate_from(fills),
+        })
+    }
+
+    /// A market that was halted for 70 seconds, and whose call has begun at 100.
+    fn reopening(books: &Books) -> (Record, RiskView) {
         let mut record = Record::default();
         let mut view = view();
-        let wait: BlockNumber = <Runtime as pallet_clearing::Config>::ReopeningBlocks::get();
         view.markets[0].status = MarketStatus::Halted;
         view.now = NOW + 70_000;
-        record.note(&view, vec![], &none, &books).unwrap();
+        record.note(&view, vec![], &Before::new(), books).unwrap();
         view.markets[0].status = MarketStatus::Open;
         (view.block, view.now) = (8, NOW + 80_000);
         view.markets[0].observed_at = view.now;
-        record.note(&view, vec![], &none, &books).unwrap();
+        let events = vec![called(CallReason::Opening, 100)];
+        record.note(&view, events, &Before::new(), books).unwrap();
+        (record, view)
+    }
+
+    #[test]
+    fn a_reopened_market_is_known_by_the_auction_that_it_waited_for() {
+        let (books, _) = state(10, 10);
+        let none = Before::new();
+        let (mut record, view) = reopening(&books);
         assert!(record.reopened.is_empty());
-        record.note_trades(0, [99, 102, 101].into_iter());
-        view.block = 8 + wait;
-        record.note(&view, vec![], &none, &books).unwrap();
+        let part = vec![cleared(&[102, 102]), uncrossed(Some(102), false)];
+        record.note(&view, part, &none, &books).unwrap();
+        assert!(record.reopened.is_empty());
+        let rest = vec![cleared(&[102]), uncrossed(Some(102), true)];
+        record.note(&view, rest, &none, &books).unwrap();
         let reopened = &record.reopened[0];
         assert_eq!((reopened.halted, reopened.fresh), (NOW, NOW + 80_000));
         assert_eq!(reopened.price, Some(102));
         assert!((reopened.distance().unwrap() - 0.02).abs() < 1e-12);
+        // A call that begins again has another first index.
+        let (mut record, view) = reopening(&books);
+        let events = vec![called(CallReason::Moved, 120), uncrossed(None, true)];
+        record.note(&view, events, &none, &books).unwrap();
+        assert_eq!(record.reopened[0].index, 120.0);
+        assert_eq!(record.reopened[0].distance(), None);
+    }
+
+    #[test]
+    fn an_auction_at_two_prices_is_noticed() {
+        let (books, _) = state(10, 10);
+        let (mut record, view) = reopening(&books);
+        let events = vec![cleared(&[102, 101]), uncrossed(Some(102), true)];
+        assert!(record.note(&view, events, &Before::new(), &books).is_err());
+    }
+
+    #[test]
+    fn a_remedy_before_the_reopening_auction_has_ended_is_noticed() {
+        let (books, before) = state(10, 10);
+        let started = || vec![RuntimeEvent::Liquidation(started())];
+        let (mut record, view) = reopening(&books);
+        assert!(record.note(&view, started(), &before, &books).is_err());
+        // Nobody waits for ever.
+        for (block, allowed) in [(20, false), (21, true)] {
+            let (mut record, mut view) = reopening(&books);
+            view.markets[0].auction_at = 10;
+            view.block = block;
+            let part = vec![uncrossed(None, false)];
+            record.note(&view, part, &before, &books).unwrap();
+            let noted = record.note(&view, started(), &before, &books);
+            assert_eq!(noted.is_ok(), allowed);
+        }
+        let (mut record, view) = reopening(&books);
+        let done = vec![uncrossed(None, true)];
+        record.note(&view, done, &before, &books).unwrap();
+        record.note(&view, started(), &before, &books).unwrap();
     }
 }

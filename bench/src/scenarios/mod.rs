@@ -4,6 +4,7 @@ mod batches;
 mod crash;
 mod depth;
 mod fills;
+mod options;
 mod orders;
 mod rounds;
 mod transfers;
@@ -62,6 +63,7 @@ pub const SCENARIOS: &[(usize, &str, Scenario)] = &[
         rounds::run,
     ),
     (10, "weights charged and time taken", weights::run),
+    (11, "options in WebAssembly", options::run),
 ];
 
 impl Bench {

@@ -68,6 +68,8 @@ fn adjusted_imf_floor(input: &Input) -> Result<Ppm> {
         impact_notional: 0,
         mark_band: 0,
         price_band: 0,
+        call_blocks: 0,
+        edge_blocks: 0,
     };
     let ceil = effective_imf(&tier, open, 0)?;
     if open <= lower || open >= upper {

@@ -63,6 +63,8 @@ impl<'a> Portfolio<'a> {
             min_notional: 0,
             impact_notional: 0,
             open_interest_cap: Lots::MAX,
+            auction_at: 0,
+            contract: Default::default(),
         };
         let position = Position {
             market: id,

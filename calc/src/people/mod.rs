@@ -2,11 +2,13 @@
 
 mod account;
 mod auction;
+mod backtest;
 mod margin;
 mod option;
 mod portfolio;
 
 pub use auction::auction;
+pub use backtest::backtest;
 pub use margin::{liquidation_price, margin};
 pub use option::option;
 

@@ -107,6 +107,12 @@ pub enum OnChain {
     Markets,
     /// The oracle's prices and their age.
     Prices,
+    /// The volatility surface of an underlying: of each expiry the volatility at places of `ln(K/F)/√T`, and its age.
+    Surface {
+        /// The underlying.
+        #[arg(default_value = "BTC")]
+        underlying: String,
+    },
     /// How the validators observe prices: what each missed, where it was an outlier, and what follows.
     Validators,
     /// The account as it would be after a trade.
@@ -128,6 +134,14 @@ pub enum OnChain {
         #[command(subcommand)]
         action: Option<VaultAction>,
     },
+    /// The liquidity pot: what is supplied and lent, at which rates, and what of it is yours. With an action: supply it, leave it, or borrow.
+    Pot {
+        /// What to do; nothing shows it.
+        #[command(subcommand)]
+        action: Option<PotAction>,
+    },
+    /// Volatility forecasts, the margin that follows them, and what all accounts would lack if prices moved, against fund and vault.
+    Stress,
     /// Where the chain stands, and whether its books add up.
     Status {
         /// Also read the full state and add it up here.
@@ -153,6 +167,32 @@ pub enum VaultAction {
         /// All that are not locked.
         #[arg(long, group = "how_many")]
         all: bool,
+    },
+}
+
+/// What to do with the liquidity pot.
+#[derive(Debug, Subcommand)]
+pub enum PotAction {
+    /// Supply the wallet's settlement currency, at the block's close, for shares that earn what debtors pay.
+    Supply {
+        /// How much, such as 1000.5.
+        amount: String,
+    },
+    /// Give shares back, at the block's close; the wallet is paid as far as it is not lent.
+    #[command(group = clap::ArgGroup::new("how_many").required(true))]
+    Redeem {
+        /// How many, such as 1000.5.
+        #[arg(group = "how_many")]
+        shares: Option<String>,
+        /// All of them.
+        #[arg(long, group = "how_many")]
+        all: bool,
+    },
+    /// Move settlement currency from the margin account to the wallet beyond what it holds, against its collateral, at interest. A deposit
+    /// repays.
+    Borrow {
+        /// How much, such as 1000.5.
+        amount: String,
     },
 }
 
@@ -519,6 +559,8 @@ mod tests {
         .is_ok());
         assert!(parse("novate calc option --forward 1 --strike 1 --vol 1").is_err());
         assert!(parse("novate calc margin portfolio.json").is_ok());
+        assert!(parse("novate calc backtest bars.csv.gz --series BTC-USD --half-life 1h").is_ok());
+        assert!(parse("novate calc backtest").is_err());
         assert!(parse("novate calc cases").is_ok());
         assert!(parse("novate calc").is_err());
     }

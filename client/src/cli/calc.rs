@@ -2,10 +2,12 @@
 
 use super::Report;
 use clap::Subcommand;
+use flate2::read::GzDecoder;
 use novate_client::{Refusal, Result};
 use serde_json::{json, Value};
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -58,6 +60,32 @@ pub enum Calc {
         /// The orders as JSON; docs/calculator.md has the schema.
         file: PathBuf,
     },
+    /// How often recorded losses were greater than volatility forecasts covered, and Kupiec's test of it.
+    Backtest {
+        /// Bars as CSV with ts, exchange, symbol and close, compressed by gzip or not.
+        file: PathBuf,
+        /// Only series whose exchange:symbol ends so: USDC-USD, kraken:USDC-USD.
+        #[arg(long)]
+        series: Option<String>,
+        /// Time in which a position is closed; one loss is counted in each.
+        #[arg(long, default_value = "10m")]
+        horizon: String,
+        /// Half-life of the exponentially weighted variance.
+        #[arg(long, default_value = "5d")]
+        half_life: String,
+        /// Time that seeds the variances and is not tested.
+        #[arg(long, default_value = "1d")]
+        warm_up: String,
+        /// GARCH's weight of the last return.
+        #[arg(long, default_value = "0.05")]
+        alpha: String,
+        /// GARCH's weight of the last variance.
+        #[arg(long, default_value = "0.94")]
+        beta: String,
+        /// Share of losses to be covered.
+        #[arg(long, default_value = "0.99")]
+        coverage: String,
+    },
     /// Answers cases from standard input, one a line, as docs/calculator.md describes.
     Cases,
 }
@@ -85,6 +113,22 @@ pub fn run(calc: &Calc, as_json: bool) -> Result<()> {
             "size": size, "entry": entry, "cash": cash, "maintenance": maintenance, "mark": mark,
         })),
         Calc::Auction { file } => novate_calc::auction(&read(file)?),
+        Calc::Backtest {
+            file,
+            series,
+            horizon,
+            half_life,
+            warm_up,
+            alpha,
+            beta,
+            coverage,
+        } => novate_calc::backtest(
+            &text(file)?,
+            &json!({
+                "series": series, "horizon": horizon, "half_life": half_life, "warm_up": warm_up,
+                "alpha": alpha, "beta": beta, "coverage": coverage,
+            }),
+        ),
         Calc::Cases => return cases(),
     };
     let report = report.map_err(|error| Refusal::plain(error.name, error.words))?;
@@ -93,12 +137,24 @@ pub fn run(calc: &Calc, as_json: bool) -> Result<()> {
 }
 
 fn read(file: &Path) -> Result<Value> {
-    let unreadable = |error: String| {
-        let message = format!("{} cannot be read: {error}", file.display());
-        Refusal::plain("unreadable", message)
-    };
-    let text = fs::read_to_string(file).map_err(|error| unreadable(error.to_string()))?;
-    Ok(serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()))?)
+    let text = text(file)?;
+    Ok(serde_json::from_str(&text).map_err(|error| unreadable(file, error.to_string()))?)
+}
+
+/// A file's text, decompressed where its name ends in `.gz`.
+fn text(file: &Path) -> Result<String> {
+    let mut text = String::new();
+    let read = fs::File::open(file).and_then(|mut opened| match file.extension() {
+        Some(ending) if ending == "gz" => GzDecoder::new(opened).read_to_string(&mut text),
+        _ => opened.read_to_string(&mut text),
+    });
+    read.map_err(|error| unreadable(file, error.to_string()))?;
+    Ok(text)
+}
+
+fn unreadable(file: &Path, error: String) -> Refusal {
+    let message = format!("{} cannot be read: {error}", file.display());
+    Refusal::plain("unreadable", message)
 }
 
 fn cases() -> Result<()> {

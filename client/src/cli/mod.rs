@@ -3,6 +3,9 @@
 pub mod args;
 mod calc;
 mod order;
+mod pot;
+mod stress;
+mod surface;
 mod vault;
 mod views;
 
@@ -11,7 +14,6 @@ use novate_client::{
     address_of,
     conservation::FullState,
     decimal::cash,
-    event::Action,
     liquidator::{self, run::Said, Config},
     refusal, Account, Call, Chain, Error, Event, Refusal, Result, Signer, Wallet,
 };
@@ -91,6 +93,14 @@ impl Session {
             secret,
             account,
         })
+    }
+
+    /// The settlement currency.
+    async fn settlement(&self, at: novate_client::Hash) -> Result<novate_client::Asset> {
+        let id = self.chain.settlement_asset()?;
+        let assets = self.chain.assets(at).await?;
+        let found = assets.into_iter().find(|asset| asset.id == id);
+        Ok(found.ok_or_else(|| Refusal::plain("asset", "the settlement currency has no name"))?)
     }
 
     /// The key that signs; an address alone cannot.
@@ -223,6 +233,13 @@ async fn once(session: &Session, command: &OnChain) -> Result<Report> {
                 &chain.prices(Some(block.hash)).await?,
             ))
         }
+        OnChain::Surface { underlying } => {
+            let block = chain.best().await?;
+            let at = Some(block.hash);
+            let feed = chain.feed(underlying, at).await?;
+            let slices = chain.surface(feed.feed, at).await?;
+            Ok(surface::show(block.number, &feed, &slices))
+        }
         OnChain::Validators => {
             let block = chain.best().await?;
             let at = Some(block.hash);
@@ -237,6 +254,8 @@ async fn once(session: &Session, command: &OnChain) -> Result<Report> {
             price,
         } => simulate(session, Side::from(*side), size, market, price.as_deref()).await,
         OnChain::Vault { action } => vault::run(session, action.as_ref()).await,
+        OnChain::Pot { action } => pot::run(session, action.as_ref()).await,
+        OnChain::Stress => stress::run(session).await,
         OnChain::Status { recompute } => status(session, *recompute).await,
     }
 }
@@ -326,7 +345,39 @@ async fn withdraw(session: &Session, amount: &str, asset: &str) -> Result<Report
         .into());
     }
     let call = Call::withdraw(session.account.sub, asset.id, units);
-    let included = signer.execute(&call).await?;
+    let (block, asked) = ask(&signer, &call, |units| asset.text(units)).await?;
+    Ok(match asked {
+        Asked::Executed => Report::new(
+            json!({ "withdrawn": asset.text(units), "asset": asset.symbol, "block": block,
+                "account": session.account }),
+            format!(
+                "withdrew {} {} in block {block}",
+                asset.text(units),
+                asset.symbol
+            ),
+        ),
+        Asked::Waits(number) => Report::new(
+            json!({ "queued": asset.text(units), "asset": asset.symbol, "block": block,
+                "request": number, "account": session.account }),
+            format!(
+                "{} {} wait in the queue since block {block}; novate account shows when they left",
+                asset.text(units),
+                asset.symbol
+            ),
+        ),
+    })
+}
+
+/// What became of a request in the close of its block.
+enum Asked {
+    Executed,
+    /// Others came first: its number.
+    Waits(Option<u64>),
+}
+
+/// Asks the close for something, and says in which block and what became of it. What the close drops is an error.
+async fn ask(signer: &Signer, call: &Call, text: impl Fn(u128) -> String) -> Result<(u32, Asked)> {
+    let included = signer.execute(call).await?;
     let number = included.own().find_map(|event| match event {
         Event::Requested { id, .. } => Some(*id),
         _ => None,
@@ -334,31 +385,16 @@ async fn withdraw(session: &Session, amount: &str, asset: &str) -> Result<Report
     let block = included.block.number;
     for event in included.close() {
         match event {
-            Event::Executed { id, request } if Some(*id) == number => {
-                debug_assert!(matches!(request.action, Action::Withdraw { .. }));
-                let json = json!({ "withdrawn": asset.text(units), "asset": asset.symbol,
-                    "block": block, "account": session.account });
-                let text = format!(
-                    "withdrew {} {} in block {block}",
-                    asset.text(units),
-                    asset.symbol
-                );
-                return Ok(Report::new(json, text));
+            Event::Executed { id, .. } if Some(*id) == number => {
+                return Ok((block, Asked::Executed));
             }
             Event::Dropped { id, reason, .. } if Some(*id) == number => {
-                return Err(refusal::of_request(reason, |units| asset.text(units)).into());
+                return Err(refusal::of_request(reason, text).into());
             }
             _ => {}
         }
     }
-    let json = json!({ "queued": asset.text(units), "asset": asset.symbol, "block": block,
-        "request": number, "account": session.account });
-    let text = format!(
-        "{} {} wait in the queue since block {block}; novate account shows when they left",
-        asset.text(units),
-        asset.symbol
-    );
-    Ok(Report::new(json, text))
+    Ok((block, Asked::Waits(number)))
 }
 
 async fn simulate(

@@ -9,12 +9,12 @@ use novate_runtime_api::{VaultInfo, SHARE_DECIMALS};
 use novate_types::BlockNumber;
 use serde_json::json;
 
-fn shares(units: u128) -> String {
+pub(super) fn shares(units: u128) -> String {
     unsigned_units(units, SHARE_DECIMALS)
 }
 
 /// Shares as people type them.
-fn parse_shares(text: &str) -> Result<u128> {
+pub(super) fn parse_shares(text: &str) -> Result<u128> {
     let value: Decimal = text.parse().map_err(|e| {
         let message = format!("{text} shares {e}");
         Refusal::new("shares", message, "a number such as 1000.5")
@@ -50,11 +50,7 @@ pub async fn run(session: &Session, action: Option<&VaultAction>) -> Result<Repo
 async fn deposit(session: &Session, amount: &str) -> Result<Report> {
     let signer = session.signer()?;
     let best = session.chain.best().await?;
-    let settlement = session.chain.settlement_asset()?;
-    let assets = session.chain.assets(best.hash).await?;
-    let asset = assets.into_iter().find(|asset| asset.id == settlement);
-    let asset =
-        asset.ok_or_else(|| Refusal::plain("asset", "the settlement currency has no name"))?;
+    let asset = session.settlement(best.hash).await?;
     let units = asset.units(amount)?;
     let included = signer.execute(&Call::vault_deposit(units)).await?;
     let number = asked(included.own());

@@ -11,8 +11,8 @@ use novate_runtime_api::{
     AccountInfo, Book, BookLevel, EraInfo, FeedInfo, NoLiquidationPrice, OracleScores, PositionInfo,
 };
 use novate_types::{
-    Anchor, Arrangement, AssetId, Direction, MarketId, MarketStatus, OracleScore, Outlier,
-    Sequence, Side, Standing, ValidatorScore, Verdict,
+    symbol::kind_text, Anchor, Arrangement, AssetId, Direction, MarketId, MarketStatus,
+    OracleScore, Outlier, Sequence, Side, Standing, ValidatorScore, Verdict,
 };
 use serde_json::{json, Value};
 
@@ -23,6 +23,38 @@ pub fn status(status: MarketStatus) -> &'static str {
         MarketStatus::ReduceOnly => "reduce-only",
         MarketStatus::Halted => "halted",
     }
+}
+
+/// What the market does now: what it admits, or the call auction that it is in.
+fn phase(market: &Market) -> String {
+    match (&market.info.auction, market.status()) {
+        (None, status) => self::status(status).into(),
+        (Some(auction), MarketStatus::Open) => format!("auction at {}", auction.at),
+        (Some(auction), status) => {
+            format!("{}, auction at {}", self::status(status), auction.at)
+        }
+    }
+}
+
+/// What a market's auction would do now, if it is in one.
+fn auction_json(market: &Market) -> Option<Value> {
+    market.info.auction.as_ref().map(|auction| {
+        json!({
+            "at_block": auction.at,
+            "reference": price_text(auction.reference),
+            "indicative_price": auction.price.map(|ticks| market.price(ticks)),
+            "indicative_size": market.size(auction.volume),
+        })
+    })
+}
+
+/// The same as text.
+fn indicative(market: &Market) -> Option<String> {
+    let auction = market.info.auction.as_ref()?;
+    Some(match auction.price {
+        Some(ticks) => format!("{} at {}", market.size(auction.volume), market.price(ticks)),
+        None => "nothing".into(),
+    })
 }
 
 /// A funding rate of parts per 10¹² as percent, exact.
@@ -41,6 +73,7 @@ pub fn book(block: u32, market: &Market, book: &Book) -> Report {
         "market": market.symbol,
         "block": block,
         "mark": market.mark().map(price_text),
+        "auction": auction_json(market),
         "bids": book.bids.iter().map(level).collect::<Vec<_>>(),
         "asks": book.asks.iter().map(level).collect::<Vec<_>>(),
     });
@@ -58,16 +91,20 @@ pub fn book(block: u32, market: &Market, book: &Book) -> Report {
     let mark = market
         .mark()
         .map_or("no mark".into(), |m| format!("mark {}", price_floor(m, 2)));
+    let called =
+        indicative(market).map(|what| format!(", {}: it would execute {what}", phase(market)));
     let spread = book
         .asks
         .first()
         .zip(book.bids.first())
+        .filter(|(ask, bid)| ask.ticks > bid.ticks)
         .map_or(String::new(), |(ask, bid)| {
             format!(
                 ", spread {}",
                 market.price(ask.ticks.saturating_sub(bid.ticks))
             )
         });
+    let spread = called.unwrap_or(spread);
     let empty = if table.is_empty() {
         "nobody quotes\n"
     } else {
@@ -91,7 +128,12 @@ pub fn markets(block: u32, markets: &[Market]) -> Report {
             json!({
                 "market": m.symbol,
                 "id": m.id,
+                "kind": kind_text(m.contract().kind),
+                "expiry_ms": m.info.instrument.kind.expiry(),
+                "strike": m.strike(),
+                "settled": m.contract().settled,
                 "status": status(m.status()),
+                "auction": auction_json(m),
                 "tick": m.tick().to_string(),
                 "lot": m.lot().to_string(),
                 "min_notional": cash(m.info.instrument.params.min_notional),
@@ -111,7 +153,9 @@ pub fn markets(block: u32, markets: &[Market]) -> Report {
         .collect::<Vec<_>>();
     let mut table = Table::new(&[
         "market",
+        "contract",
         "status",
+        "indicative",
         "mark",
         "index",
         "last",
@@ -127,6 +171,9 @@ pub fn markets(block: u32, markets: &[Market]) -> Report {
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
         table.row([
             m.symbol.clone(),
+            phase(m),
+            or_dash(indicative(m)),
+            m.contract_text(),
             status(m.status()).into(),
             or_dash(m.mark().map(|p| price_floor(p, 2))),
             or_dash(view.map(|v| price_floor(v.index, 2))),
@@ -304,6 +351,7 @@ impl View<'_> {
         let market = self.market(p.market);
         json!({
             "market": self.symbol(p.market),
+            "contract": market.map(Market::contract_text),
             "size": market.map(|m| m.signed_size(p.lots)),
             "lots": p.lots,
             "entry_price": market.and_then(|m| m.entry_price(p.lots, p.cost)),
@@ -331,13 +379,17 @@ impl View<'_> {
                 Standing::Liquidating { .. } => "liquidating",
                 Standing::Frozen => "frozen",
                 Standing::Competing { .. } => "competing",
+                Standing::Called { .. } => "called",
             },
             "liquidating_since": match info.standing {
-                Standing::Liquidating { since, .. } | Standing::Competing { since, .. } => Some(since),
+                Standing::Liquidating { since, .. }
+                | Standing::Competing { since, .. }
+                | Standing::Called { since, .. } => Some(since),
                 _ => None,
             },
             "fee_tier": info.account.fee_tier,
             "cash": cash(info.account.cash),
+            "debt": cash(info.debt),
             "equity": cash(a.equity),
             "initial_equity": cash(a.initial_equity),
             "initial_margin": cash(a.initial),
@@ -346,6 +398,8 @@ impl View<'_> {
             "withdrawable": cash(a.withdrawable),
             "notional": cash(a.notional),
             "fresh": a.fresh,
+            "deviations_to_liquidation": info.distance.map(|d| signed_units(d, 6)),
+            "margin_call": info.account.call,
             "collateral": info.account.collateral.iter().map(|(id, amount)| {
                 let (asset, amount) = self.asset(*id, *amount);
                 json!({ "asset": asset, "amount": amount })
@@ -487,6 +541,9 @@ impl View<'_> {
             Standing::Competing { since, .. } => {
                 format!("in open competition since block {since}: anyone may take fractions of it")
             }
+            Standing::Called { since, .. } => {
+                format!("called since block {since}: its collateral is auctioned for its debt")
+            }
         };
         let mut text = format!(
             "{} / {} at block {block}, standing {standing}\n",
@@ -503,9 +560,19 @@ impl View<'_> {
         ] {
             text += &format!("{name:<16}{:>18}\n", cash_floor(value));
         }
+        if info.debt > 0 {
+            text += &format!("{:<16}{:>18}\n", "owed", cash(info.debt));
+        }
         for (id, amount) in &info.account.collateral {
             let (asset, amount) = self.asset(*id, *amount);
             text += &format!("{:<16}{amount:>18}\n", format!("collateral {asset}"));
+        }
+        if let Some(distance) = info.distance {
+            text += &format!(
+                "{:<16}{:>18}\n",
+                "deviations left",
+                signed_units(distance, 6)
+            );
         }
         if !a.fresh {
             text += "some of its prices are stale\n";
@@ -683,6 +750,7 @@ fn absence(why: NoLiquidationPrice) -> &'static str {
         NoLiquidationPrice::Covered => "covered at every price",
         NoLiquidationPrice::AlreadyBelow => "below maintenance margin already",
         NoLiquidationPrice::NoPrice => "no price yet",
+        NoLiquidationPrice::NotLinear => "an option, or settled",
     }
 }
 

@@ -2,7 +2,7 @@
 //! formulas, the profit the discount less what the positions cost to close.
 
 use crate::Account;
-use novate_risk::{sell, Linear, Portion};
+use novate_risk::{for_sale, sell, Linear, Portion};
 use novate_types::{
     math::{notional_ceil, ppm_ceil, signed, sub},
     Assessment, Cash, MarginAccount, MarketId, Ppm, RiskError, RiskModel, RiskView, MILLION,
@@ -119,14 +119,14 @@ struct Offer {
 
 fn offer(
     own: &MarginAccount,
-    target: &MarginAccount,
+    (target, whole): (&MarginAccount, &MarginAccount),
     found: &Assessment,
     fraction: Ppm,
     discount: Ppm,
     view: &RiskView,
     policy: &Policy,
 ) -> Result<Offer, RiskError> {
-    let portion = Portion::between(target, view, 0, fraction)?;
+    let portion = Portion::between(whole, view, 0, fraction)?;
     let sale = sell::<Linear>(target, found, own, &portion, discount, view)?;
     let (mut notional, mut cost) = (0, 0);
     for (id, lots, _) in &portion.positions {
@@ -163,15 +163,18 @@ pub fn decide(
     if terms.available == 0 {
         return Err(Pass::NothingAvailable);
     }
+    // Of a debtor the collateral alone.
+    let whole = for_sale(target, view).map_err(|_| Pass::Unknown)?;
+    let whole = whole.ok_or(Pass::NothingAvailable)?;
     let strange = |id: &MarketId| !policy.costs.contains_key(id);
-    let mut held = target.positions.iter().map(|position| position.market);
+    let mut held = whole.positions.iter().map(|position| position.market);
     if let Some(id) = held.find(strange) {
         return Err(Pass::Market(id));
     }
     let found = Linear::assess(target, view).map_err(|_| Pass::Unknown)?;
     let offer = |fraction| {
-        offer(own, target, &found, fraction, terms.discount, view, policy)
-            .map_err(|_| Pass::Unknown)
+        let sides = (target, &whole);
+        offer(own, sides, &found, fraction, terms.discount, view, policy).map_err(|_| Pass::Unknown)
     };
     let fraction = largest(terms.available, |fraction| {
         offer(fraction).is_ok_and(|offer| offer.fits)
@@ -279,6 +282,8 @@ mod tests {
             min_notional: QUANTUMS,
             impact_notional: usd(100),
             open_interest_cap: u64::MAX,
+            auction_at: 0,
+            contract: Default::default(),
         }
     }
 
@@ -470,7 +475,7 @@ mod tests {
             prop_assert!(after.covers_orders() && plan.after.cash >= 0);
             if plan.fraction < terms.available {
                 let found = Linear::assess(&target, &view()).unwrap();
-                let more = offer(&own, &target, &found, plan.fraction + 1, terms.discount, &view(), &policy).unwrap();
+                let more = offer(&own, (&target, &target), &found, plan.fraction + 1, terms.discount, &view(), &policy).unwrap();
                 prop_assert!(!more.fits);
             }
         }

@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 use frame_benchmarking::v2::*;
 use frame_support::{traits::Get, BoundedVec};
 use frame_system::RawOrigin;
-use novate_types::{AccountRef, AssetId, Ledger, MAX_POSITIONS};
+use novate_types::{AccountRef, AssetId, Ledger, Listing, Loans, MAX_POSITIONS};
 
 type Account<T> = AccountRef<<T as frame_system::Config>::AccountId>;
 
@@ -48,7 +48,14 @@ const PARTIES: u32 = 64;
 fn cross<T: Config>(view: &novate_types::RiskView, fills: u32) {
     let market = view.markets.first().expect("it is listed");
     let (mut budget, mut traded) = (enough::<T>(), BTreeMap::new());
-    Pallet::<T>::match_market(view, market, Vec::new(), &mut budget, &mut traded);
+    Pallet::<T>::match_market(
+        view,
+        market,
+        Default::default(),
+        Vec::new(),
+        &mut budget,
+        &mut traded,
+    );
     Pallet::<T>::index_traded(view, traded);
     assert_eq!(enough::<T>().fills - budget.fills, fills);
 }
@@ -106,6 +113,89 @@ mod benches {
         Ok(())
     }
 
+    #[benchmark]
+    fn supply() -> Result<(), BenchmarkError> {
+        let (caller, _, _) = two::<T>();
+        let view = View::<T>::get();
+        #[block]
+        {
+            Pallet::<T>::supply(RawOrigin::Signed(caller.clone()).into(), AMOUNT)?;
+            Pallet::<T>::execute_requests(&view);
+        }
+        assert!(T::Loans::shares(&caller) > 0);
+        Ok(())
+    }
+
+    #[benchmark]
+    fn redeem() -> Result<(), BenchmarkError> {
+        let (caller, _, _) = two::<T>();
+        let view = View::<T>::get();
+        Pallet::<T>::supply(RawOrigin::Signed(caller.clone()).into(), AMOUNT)?;
+        Pallet::<T>::execute_requests(&view);
+        let shares = T::Loans::shares(&caller);
+        #[block]
+        {
+            Pallet::<T>::redeem(RawOrigin::Signed(caller.clone()).into(), shares)?;
+            Pallet::<T>::execute_requests(&view);
+        }
+        assert_eq!(T::Loans::shares(&caller), 0);
+        Ok(())
+    }
+
+    #[benchmark]
+    fn borrow() -> Result<(), BenchmarkError> {
+        let caller: T::AccountId = whitelisted_caller();
+        let from = AccountRef::new(caller.clone(), 0);
+        let view = T::BenchmarkHelper::lend(&from);
+        let before = cash::<T>(&from);
+        #[block]
+        {
+            Pallet::<T>::borrow(RawOrigin::Signed(caller).into(), 0, AMOUNT)?;
+            Pallet::<T>::execute_requests(&view);
+        }
+        assert_eq!(cash::<T>(&from) + AMOUNT as i128, before);
+        assert!(cash::<T>(&from) < 0);
+        Ok(())
+    }
+
+    /// What a supply executes more than a withdrawal does.
+    #[benchmark]
+    fn lending(n: Linear<0, { T::MaxRequestsPerClose::get() }>) {
+        for number in 0..n {
+            let owner: T::AccountId = account("owner", number, 0);
+            funded::<T>(&owner);
+            let asset = T::Ledger::settlement_asset();
+            assert_eq!(
+                Pallet::<T>::enqueue(owner, Action::Supply, asset, AMOUNT),
+                Ok(())
+            );
+        }
+        let view = View::<T>::get();
+        #[block]
+        {
+            Pallet::<T>::execute_requests(&view);
+        }
+        for number in 0..n {
+            assert!(T::Loans::shares(&account("owner", number, 0)) > 0);
+        }
+    }
+
+    #[benchmark]
+    fn interest() -> Result<(), BenchmarkError> {
+        let of = AccountRef::new(whitelisted_caller::<T::AccountId>(), 0);
+        let mut view = T::BenchmarkHelper::lend(&of);
+        let before = cash::<T>(&T::InsuranceFund::get());
+        let (block, _) = Pallet::<T>::now();
+        #[block]
+        {
+            T::Loans::accrue(block, 1_000);
+            view.loans.index = view.loans.index.max(1);
+            Pallet::<T>::reserve_interest(&view);
+        }
+        assert!(cash::<T>(&T::InsuranceFund::get()) > before);
+        Ok(())
+    }
+
     /// Withdrawals, of as many owners.
     #[benchmark]
     fn request(n: Linear<0, { T::MaxRequestsPerClose::get() }>) {
@@ -143,12 +233,66 @@ mod benches {
             for market in matching.iter().filter_map(|id| view.market(*id).ok()) {
                 let (mut budget, mut traded) = (Budget::full::<T>(false), BTreeMap::new());
                 let none = Vec::new();
-                Pallet::<T>::match_market(&view, market, none, &mut budget, &mut traded);
+                Pallet::<T>::match_market(
+                    &view,
+                    market,
+                    Default::default(),
+                    none,
+                    &mut budget,
+                    &mut traded,
+                );
             }
             States::<T>::put(BoundedVec::truncate_from(states));
             Pallet::<T>::execute_requests(&view);
         }
         assert_eq!(View::<T>::get().markets.len(), m as usize);
+    }
+
+    /// All markets that can be listed have settled, and nobody holds anything: those that a close deals with are looked at, and one is removed.
+    #[benchmark]
+    fn ending() {
+        T::BenchmarkHelper::list(novate_types::MAX_MARKETS);
+        let mut view = View::<T>::get();
+        for market in view.markets.iter_mut() {
+            market.contract = novate_types::Contract {
+                kind: novate_types::ContractKind::Future,
+                expiry: 1,
+                strike: 0,
+                settled: true,
+                variance: 0,
+            };
+        }
+        let listed = T::Listing::markets().len();
+        #[block]
+        {
+            Pallet::<T>::remove_settled(&mut view);
+        }
+        assert_eq!(T::Listing::markets().len() + 1, listed);
+    }
+
+    /// Of as many options as can be listed: logarithm and price. The surface's part is the oracle's to measure.
+    #[benchmark]
+    fn option_mark(n: Linear<0, { novate_types::MAX_MARKETS }>) {
+        let price = |dollars: u32| novate_types::Price::from_rational(dollars.into(), 1);
+        let variance = novate_types::Price::from_rational(n.into(), 1_000);
+        let mut sum = 0u128;
+        #[block]
+        {
+            for strike in 0..n {
+                let forward = novate_risk::Forward {
+                    price: price(60_000),
+                    settled: Default::default(),
+                    left: 86_400_000,
+                };
+                let strike = price(50_000 + 300 * strike);
+                let moneyness = novate_risk::log_moneyness(forward.price, strike);
+                let right = novate_types::OptionRight::Put;
+                let mark = novate_risk::option_mark_floor(right, &forward, strike, variance);
+                sum += mark.map_or(0, |mark| mark.into_inner());
+                sum += moneyness.map_or(0, |k| k.into_inner().unsigned_abs());
+            }
+        }
+        assert_eq!(sum > 0, n > 0);
     }
 
     /// What an execution costs in the book is in it. All of one account.

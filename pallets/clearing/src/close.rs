@@ -2,10 +2,10 @@
 
 use crate::{
     novation::{Budget, Unmoved},
-    CloseReserve, Config, MarketState, Pallet, States, View, WeightInfo,
+    CloseReserve, Config, LastTrade, MarketState, Pallet, States, View, WeightInfo,
 };
 use alloc::{collections::BTreeMap, vec::Vec};
-use frame_support::{defensive, traits::UnixTime, BoundedVec};
+use frame_support::{defensive, traits::UnixTime, weights::Weight, BoundedVec};
 use novate_types::{
     BlockNumber, Liquidations, Listing, MarketId, Millis, OrderBook, PriceFeeds, RiskView,
 };
@@ -20,20 +20,26 @@ impl<T: Config> Pallet<T> {
         )
     }
 
-    /// Oracle round, marks, funding, thresholds, triggers, markets, waterfall, requests, in this order.
+    /// Oracle round, marks, funding, interest, thresholds, triggers, markets, waterfall, requests, in this order.
     pub(crate) fn close() {
         let (block, now) = Self::now();
         // As it was reserved for: thresholds may press from now on.
         let presses = T::Liquidations::presses();
+        let for_expiring = Self::for_expiring();
         let mut budget = Budget::full::<T>(presses);
         T::Listing::apply_due(block);
         T::Feeds::close_round(now);
+        T::Listing::list_due(block, now, |feed| {
+            let fresh = T::Feeds::price(feed).filter(|price| Self::is_fresh(now, price));
+            fresh.map(|price| price.price)
+        });
 
         let before = View::<T>::get();
         let mut states = States::<T>::get().into_inner();
         let reserved_for = u32::try_from(states.len()).unwrap_or(u32::MAX);
         let (mut view, matching) = Self::advance(&before, &mut states, block, now);
         View::<T>::put(&view);
+        Self::reserve_interest(&view);
 
         let liquidations = T::Liquidations::on_marks(&before, &view);
         let liquidated = u64::try_from(liquidations.len()).unwrap_or(u64::MAX);
@@ -43,6 +49,9 @@ impl<T: Config> Pallet<T> {
         }
         budget.spend_on_triggers(T::Book::fire(&view, budget.for_triggers()));
         let unmoved = Self::match_markets(&view, &matching, orders, &mut states, &mut budget);
+        if Self::show_auctions(&mut view, &states) {
+            View::<T>::put(&view);
+        }
         States::<T>::put(BoundedVec::truncate_from(states));
 
         let matches = budget
@@ -58,11 +67,18 @@ impl<T: Config> Pallet<T> {
         }
         let executed = Self::execute_requests(&view);
         Self::housekeep(&view);
+        Self::remove_settled(&mut view);
 
         let markets = u32::try_from(view.markets.len()).unwrap_or(u32::MAX);
+        let interest = match view.loans.index {
+            0 => Weight::zero(),
+            _ => T::WeightInfo::interest(),
+        };
         let spent = T::WeightInfo::close(markets)
+            .saturating_add(for_expiring)
             .saturating_add(matches)
-            .saturating_add(T::WeightInfo::request().saturating_mul(executed))
+            .saturating_add(interest)
+            .saturating_add(Self::a_request().saturating_mul(executed))
             .saturating_add(T::Others::spent(budget.matched))
             .saturating_sub(unmoved.by_close);
         Self::reclaim(spent, unmoved.by_orders);
@@ -94,10 +110,19 @@ impl<T: Config> Pallet<T> {
             let Ok(market) = view.market(*id) else {
                 continue;
             };
+            let Some(state) = states.iter_mut().find(|state| state.id == *id) else {
+                continue;
+            };
             let orders = orders.remove(id).unwrap_or_default();
-            let last = Self::match_market(view, market, orders, budget, &mut traded);
-            if let Some(state) = states.iter_mut().find(|state| state.id == *id) {
+            let terms = state.auction;
+            let matched = Self::match_market(view, market, terms, orders, budget, &mut traded);
+            if let Some(matched) = matched {
+                let last = matched.last.map(|ticks| LastTrade {
+                    ticks,
+                    at: view.now,
+                });
                 state.last = last.or(state.last);
+                Self::note_match(view, market, &matched, state);
             }
         }
         Self::index_traded(view, traded)

@@ -6,13 +6,18 @@
 //! margin that is not there. Then the default waterfall acts, and what asked to leave leaves.
 //!
 //! ```text
-//! parameters due → oracle round → marks, funding → thresholds → triggers
+//! parameters due → oracle round → marks, funding, interest → thresholds → triggers
 //!     → markets, those with liquidation orders first, by rotated id: (match → check) ≤ 3 → novation
-//!     → waterfall → withdrawals, transfers → the book's housekeeping
+//!     → waterfall → withdrawals, transfers → the book's housekeeping → a market that has ended
 //! ```
 //!
 //! The close runs in [`PostTransactions`], which returns no weight: [`Hooks::on_initialize`] reserves
 //! its worst case before the first extrinsic. It does nothing while a multi-block migration runs.
+//!
+//! A market that was halted, is new, or wanted to trade at the edge of its band for `edge_blocks` goes through a call auction: for
+//! `call_blocks` its orders rest without matching, then all that crosses executes at one price, within the band of the mark and of the
+//! index at which the call began ([`auction`]). Nobody is liquidated before the auction after a halt has ended,
+//! or has gone on for as many closes.
 //!
 //! What the close decides is one value, [`View`], written once a block; every check until the next
 //! close is made against it. Open interest of this block's matches enters initial margin with the next
@@ -35,8 +40,11 @@
 
 extern crate alloc;
 
+pub mod auction;
 mod close;
+pub mod expiry;
 pub mod funding;
+mod loans;
 pub mod marks;
 mod novation;
 mod requests;
@@ -68,6 +76,9 @@ pub trait BenchmarkHelper<AccountId> {
     /// `orders` resting orders of each of `makers` accounts with so many positions, in the first market, and a new order that executes
     /// against all of them. The view that they match at.
     fn cross(makers: u32, orders: u32, positions: u32) -> novate_types::RiskView;
+    /// Gives the account so much collateral, and the liquidity pot so much cash, that it can borrow, and the insurance fund 2 USD of interest
+    /// that it was not yet given. The view at which it does.
+    fn lend(account: &novate_types::AccountRef<AccountId>) -> novate_types::RiskView;
 }
 
 /// What the other pallets' parts of the close cost. The runtime, which alone knows them, adds up their own functions.
@@ -110,8 +121,9 @@ pub const EVENT_FILLS: u32 = 512;
 #[frame_support::pallet]
 pub mod pallet {
     use crate::{
-        Action, CloseReserve, MarketStates, PremiumMinute, Refusal, Request, WeightInfo,
-        EVENT_FILLS, LAST_ROUND_LOOKS, LEFT_FOR_EXTRINSICS, PARTS_FOR_PARTIES, PRESSED_SHARE,
+        Action, CallReason, CloseReserve, MarketStates, PremiumMinute, Refusal, Request,
+        WeightInfo, EVENT_FILLS, LAST_ROUND_LOOKS, LEFT_FOR_EXTRINSICS, PARTS_FOR_PARTIES,
+        PRESSED_SHARE,
     };
     use frame_support::{
         migrations::MultiStepMigrator,
@@ -121,9 +133,10 @@ pub mod pallet {
     };
     use frame_system::pallet_prelude::*;
     use novate_types::{
-        AccountRef, AssetId, CurrentView, FeedId, Fill, FundingIndex, Ledger, Liquidations,
-        Listing, Lots, MarketId, MarketStatus, Millis, OrderBook, Ppm, PriceFeeds, RiskModel,
-        RiskView, SubaccountId, Ticks, MAX_HOLDINGS,
+        AccountRef, AssetId, BlockNumber, CurrentView, FeedId, Fill, FundingIndex, Ledger,
+        Liquidations, Listing, Loans, Lots, MarketId, MarketStatus, Millis, OrderBook, Ppm, Price,
+        PriceFeeds, RiskModel, RiskView, SubaccountId, Ticks, VolatilitySurface, MAX_HOLDINGS,
+        MAX_MARKETS,
     };
 
     #[pallet::config]
@@ -134,10 +147,14 @@ pub mod pallet {
         type Feeds: PriceFeeds;
         /// Margin accounts, pots and custody.
         type Ledger: Ledger<Self::AccountId>;
+        /// The liquidity pot.
+        type Loans: Loans<Self::AccountId>;
         /// Orders and matching.
         type Book: OrderBook<Self::AccountId>;
         /// Liquidation's part of the close.
         type Liquidations: Liquidations<Self::AccountId>;
+        /// Volatilities that options are marked with.
+        type Volatility: VolatilitySurface;
         /// The margin model.
         type Risk: RiskModel;
         /// The block's time.
@@ -159,9 +176,6 @@ pub mod pallet {
         /// Age up to which a market matches at all; beyond it halts.
         #[pallet::constant]
         type MatchesFor: Get<Millis>;
-        /// Blocks of deposits and orders between a halt and the first match.
-        #[pallet::constant]
-        type ReopeningBlocks: Get<novate_types::BlockNumber>;
         /// Span of the moving average of mid less index.
         #[pallet::constant]
         type BasisSpan: Get<Millis>;
@@ -233,6 +247,15 @@ pub mod pallet {
         BoundedVec<PremiumMinute, ConstU32<{ crate::funding::PAST_MINUTES }>>,
         ValueQuery,
     >;
+
+    /// Means that contracts settle at, by underlying and expiry, from 30 minutes before the expiry until their markets are gone.
+    #[pallet::storage]
+    pub type Settlements<T: Config> =
+        StorageValue<_, BoundedVec<crate::expiry::Settlement, ConstU32<MAX_MARKETS>>, ValueQuery>;
+
+    /// Options that the last close marked; none stored is zero.
+    #[pallet::storage]
+    pub type Marked<T: Config> = StorageValue<_, u32, ValueQuery>;
 
     /// Requests by number; those from [`OldestRequest`] to before [`NextRequest`] wait.
     #[pallet::storage]
@@ -324,6 +347,38 @@ pub mod pallet {
             /// Why.
             reason: Refusal,
         },
+        /// A market takes orders without matching them, for a call auction.
+        AuctionCalled {
+            /// The market.
+            market: MarketId,
+            /// Why.
+            reason: CallReason,
+            /// The first block whose close may uncross it.
+            at: BlockNumber,
+            /// The index at this close: the auction's price lies within its band, and within that of the mark by then.
+            reference: Price,
+        },
+        /// A market was uncrossed at one price, or a part of what crossed was.
+        Uncrossed {
+            /// The market.
+            market: MarketId,
+            /// The price; none if nothing executed.
+            price: Option<Ticks>,
+            /// Lots traded in this close, each counted once.
+            volume: Lots,
+            /// Whether it trades continuously from the next block on. Otherwise more executes in the next close.
+            done: bool,
+        },
+
+        /// A contract has settled: positions in it are cash from here on.
+        Settled {
+            /// The market.
+            market: MarketId,
+            /// The mean of the index over the 30 minutes before expiry, in ticks of the market.
+            price: Ticks,
+            /// What a unit is worth at it, in ticks: the same, or what an option pays.
+            worth: Ticks,
+        },
     }
 
     #[pallet::error]
@@ -362,8 +417,9 @@ pub mod pallet {
                 T::Liquidations::presses(),
                 T::Others::reserve().saturating_add(T::Others::liquidation()),
             );
+            let reserve = reserve.saturating_add(Self::for_expiring());
             Reserved::<T>::put(reserve);
-            T::DbWeight::get().reads(4).saturating_add(reserve)
+            T::DbWeight::get().reads(6).saturating_add(reserve)
         }
 
         fn integrity_test() {
@@ -393,6 +449,7 @@ pub mod pallet {
                 false,
                 T::Others::worst().saturating_add(T::Others::calm_liquidation()),
             );
+            let worst = worst.saturating_add(Self::most_for_expiring());
             let room = Self::room();
             assert!(
                 worst.all_lte(room),
@@ -496,6 +553,84 @@ pub mod pallet {
             let owner = ensure_signed(origin)?;
             Self::enqueue(owner, Action::DepositFor { to }, asset, amount)
         }
+
+        /// Moves settlement currency from the caller's wallet into the liquidity pot, for shares of it, at the close.
+        ///
+        /// ## Dispatch Origin
+        ///
+        /// Signed.
+        ///
+        /// ## Details
+        ///
+        /// At the pot's value in that close, rounded down. Shares earn what debtors pay, less the insurance fund's part.
+        ///
+        /// ## Errors
+        ///
+        /// [`Error::ZeroAmount`], [`Error::AmountTooLarge`], [`Error::TooManyRequests`], [`Error::QueueFull`].
+        ///
+        /// ## Events
+        ///
+        /// Those of `withdraw`, and the margin pallet's `Supplied`.
+        #[pallet::call_index(3)]
+        pub fn supply(origin: OriginFor<T>, #[pallet::compact] amount: u128) -> DispatchResult {
+            let owner = ensure_signed(origin)?;
+            Self::enqueue(owner, Action::Supply, T::Ledger::settlement_asset(), amount)
+        }
+
+        /// Gives shares of the liquidity pot back for what they are worth, which goes to the caller's wallet, at the close.
+        ///
+        /// ## Dispatch Origin
+        ///
+        /// Signed.
+        ///
+        /// ## Details
+        ///
+        /// At the pot's value in that close, rounded down, as far as it is not lent: a request for more than that is dropped. Nothing leaves
+        /// while withdrawals are paused.
+        ///
+        /// ## Errors
+        ///
+        /// - [`Error::ZeroAmount`], [`Error::AmountTooLarge`], [`Error::TooManyRequests`], [`Error::QueueFull`]
+        /// - [`Error::InsufficientBalance`]: the caller has fewer shares.
+        ///
+        /// ## Events
+        ///
+        /// Those of `withdraw`, and the margin pallet's `Redeemed`.
+        #[pallet::call_index(4)]
+        pub fn redeem(origin: OriginFor<T>, #[pallet::compact] shares: u128) -> DispatchResult {
+            let owner = ensure_signed(origin)?;
+            Self::enqueue(owner, Action::Redeem, T::Ledger::settlement_asset(), shares)
+        }
+
+        /// Moves cash from one of the caller's margin accounts to the caller's wallet beyond what the account holds, at the close. What its cash
+        /// is below zero then is a loan from the liquidity pot, at interest.
+        ///
+        /// ## Dispatch Origin
+        ///
+        /// Signed by the account's owner.
+        ///
+        /// ## Details
+        ///
+        /// The test of a withdrawal, with collateral as if it were sold for its haircut value: no unrealised profit leaves. Neither the account
+        /// nor the pot goes beyond its cap. A deposit repays.
+        ///
+        /// ## Errors
+        ///
+        /// [`Error::ZeroAmount`], [`Error::AmountTooLarge`], [`Error::NoAccount`], [`Error::TooManyRequests`], [`Error::QueueFull`].
+        ///
+        /// ## Events
+        ///
+        /// Those of `withdraw`.
+        #[pallet::call_index(5)]
+        pub fn borrow(
+            origin: OriginFor<T>,
+            sub: SubaccountId,
+            #[pallet::compact] amount: u128,
+        ) -> DispatchResult {
+            let owner = ensure_signed(origin)?;
+            let asset = T::Ledger::settlement_asset();
+            Self::enqueue(owner, Action::Borrow { sub }, asset, amount)
+        }
     }
 
     impl<T: Config> Pallet<T> {
@@ -526,8 +661,33 @@ pub mod pallet {
             let requests = requests.min(u64::from(T::MaxRequestsPerClose::get()));
             T::WeightInfo::close(markets)
                 .saturating_add(Self::matches_reserve(presses))
-                .saturating_add(T::WeightInfo::request().saturating_mul(requests))
+                .saturating_add(T::WeightInfo::interest())
+                .saturating_add(Self::a_request().saturating_mul(requests))
                 .saturating_add(others)
+        }
+
+        /// A request's execution, the liquidity pot's part of it included.
+        pub(crate) fn a_request() -> Weight {
+            T::WeightInfo::request().saturating_add(T::WeightInfo::lending())
+        }
+
+        /// What marking options and ending markets costs the close of this block.
+        pub(crate) fn for_expiring() -> Weight {
+            let ending = if Settlements::<T>::exists() {
+                T::WeightInfo::ending()
+            } else {
+                Weight::zero()
+            };
+            T::WeightInfo::option_mark()
+                .saturating_mul(Marked::<T>::get().into())
+                .saturating_add(ending)
+        }
+
+        /// The same at most.
+        pub(crate) fn most_for_expiring() -> Weight {
+            T::WeightInfo::option_mark()
+                .saturating_mul(MAX_MARKETS.into())
+                .saturating_add(T::WeightInfo::ending())
         }
 
         /// What matches' fills may cost, beside the book's own work.
@@ -591,7 +751,9 @@ pub mod pallet {
                 true,
                 T::Others::reserve(),
             );
-            Self::room().saturating_sub(others)
+            Self::room()
+                .saturating_sub(others)
+                .saturating_sub(Self::most_for_expiring())
         }
 
         /// Markets that the last close knew. One listed since has no price before its first close.

@@ -13,12 +13,13 @@ use frame_support::{
 use novate_types::{
     math, AccountRef, AssetId, BlockNumber, CancelReason, Cash, CollateralParams, CurrentView,
     FeeTier, FeedId, FeedPrice, Fill, FundingIndex, Indexed, Instrument, InstrumentKind, Ledger,
-    LedgerError, LiquidationOrder, Liquidations, Listing, Lots, MarginAccount, MarketId,
-    MarketParams, MarketStatus, MarketView, MatchLimits, Millis, OpenOrder, Operation, OrderBook,
-    Position, Pot, Ppm, Price, PriceFeeds, Release, ReleasedMargin, RestedQuotes, RiskTier,
-    RiskView, Role, Side, SignedLots, Size, Tentative, Ticks, TierId, TimeInForce, QUANTUMS,
+    LedgerError, LiquidationOrder, Liquidations, Listing, LoanView, Loans, Lots, MarginAccount,
+    MarketId, MarketParams, MarketStatus, MarketView, MatchLimits, Millis, OpenOrder, Operation,
+    OrderBook, Position, Pot, Ppm, Price, PriceFeeds, Release, ReleasedMargin, RestedQuotes,
+    RiskTier, RiskView, Role, Side, SignedLots, Size, Tentative, Ticks, TierId, TimeInForce,
+    Unfinished, VolatilitySurface, MILLION, QUANTUMS,
 };
-use sp_runtime::{traits::IdentityLookup, BuildStorage, FixedPointNumber};
+use sp_runtime::{traits::IdentityLookup, BuildStorage, FixedI128, FixedPointNumber, FixedU128};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub type AccountId = u64;
@@ -98,6 +99,9 @@ pub type Sharing = StorageValue<Mock, (MarketId, Side, FundingIndex)>;
 pub type Liquidating = StorageValue<Mock, Vec<LiquidationOrder<AccountId>>>;
 #[storage_alias]
 pub type Paused = StorageValue<Mock, bool>;
+/// The part of the open-interest caps that is in force.
+#[storage_alias]
+pub type Covered = StorageValue<Mock, Ppm>;
 #[storage_alias]
 pub type Now = StorageValue<Mock, Millis>;
 #[storage_alias]
@@ -106,6 +110,14 @@ pub type Migrating = StorageValue<Mock, bool>;
 pub type Trace = StorageValue<Mock, Vec<(Vec<u8>, MarketId)>>;
 #[storage_alias]
 pub type Sabotage = StorageValue<Mock, bool>;
+/// What accrual answers.
+#[storage_alias]
+pub type LoanTerms = StorageValue<Mock, LoanView>;
+/// What of interest is the insurance fund's.
+#[storage_alias]
+pub type InterestReserve = StorageValue<Mock, Cash>;
+#[storage_alias]
+pub type PotShares = StorageMap<Mock, Blake2_128Concat, AccountId, u128>;
 /// Picoseconds that triggers cost in each close.
 #[storage_alias]
 pub type Fired = StorageValue<Mock, u64>;
@@ -139,6 +151,8 @@ pub fn tier() -> RiskTier {
         impact_notional: cash(10_000),
         mark_band: 10_000,
         price_band: 50_000,
+        call_blocks: 3,
+        edge_blocks: 4,
     }
 }
 
@@ -197,6 +211,15 @@ impl Listing for MockListing {
             }
         });
     }
+    fn list_due(_: BlockNumber, _: Millis, price: impl Fn(FeedId) -> Option<Price>) {
+        // One test lists a market this way, on a feed that has a fresh price.
+        if let Some(id) = ByRule::get().filter(|_| price(BTC_FEED).is_some()) {
+            Instruments::insert(id, instrument("BY-RULE", BTC_FEED));
+        }
+    }
+    fn remove(market: MarketId) {
+        Instruments::remove(market);
+    }
 }
 
 pub struct MockFeeds;
@@ -207,6 +230,28 @@ impl PriceFeeds for MockFeeds {
     }
     fn price(feed: FeedId) -> Option<FeedPrice> {
         Feeds::get(feed)
+    }
+}
+
+/// What is listed by rule.
+#[storage_alias]
+pub type ByRule = StorageValue<Mock, MarketId>;
+/// Volatility a year of every expiry, in ppm, and whether it is fresh.
+#[storage_alias]
+pub type Volatility = StorageValue<Mock, (u32, bool)>;
+
+pub struct MockSurface;
+
+impl VolatilitySurface for MockSurface {
+    fn total_variance(_: FeedId, expiry: Millis, _: FixedI128, now: Millis) -> Option<FixedU128> {
+        let (ppm, _) = Volatility::get()?;
+        let left = expiry.checked_sub(now).filter(|left| *left > 0)?;
+        let volatility = FixedU128::from_rational(ppm.into(), 1_000_000);
+        let years = FixedU128::from_rational(left.into(), 365 * 86_400_000);
+        Some(volatility * volatility * years)
+    }
+    fn is_fresh(_: FeedId, _: Millis, _: Millis) -> bool {
+        Volatility::get().is_some_and(|(_, fresh)| fresh)
     }
 }
 
@@ -232,6 +277,14 @@ impl MockLedger {
     }
 }
 
+/// What the ledger does with positions in contracts that have settled.
+fn book_settled(account: &mut MarginAccount, view: &RiskView) -> Result<(), LedgerError> {
+    for (market, owed) in novate_risk::settle_expired(account, view)? {
+        MockLedger::credit_pot(Pot::Funding(market), owed)?;
+    }
+    Ok(())
+}
+
 impl Ledger<AccountId> for MockLedger {
     fn account(of: &Account) -> Option<MarginAccount> {
         Accounts::get(of)
@@ -250,13 +303,21 @@ impl Ledger<AccountId> for MockLedger {
     }
     fn settle<R, E: From<LedgerError>>(
         of: &Account,
-        _: &RiskView,
+        view: &RiskView,
         open: bool,
         change: impl FnOnce(&mut MarginAccount) -> Result<R, E>,
     ) -> Result<R, E> {
-        Self::change(of, open, change)
+        Self::change(of, open, |account| {
+            let done = change(account)?;
+            book_settled(account, view)?;
+            Ok(done)
+        })
     }
-    fn index(of: &Account, _: &RiskView) -> Result<Indexed, LedgerError> {
+    fn settle_expired(of: &Account, view: &RiskView) -> Result<(), LedgerError> {
+        Self::change(of, false, |account| book_settled(account, view))
+    }
+    fn index(of: &Account, view: &RiskView) -> Result<Indexed, LedgerError> {
+        Self::settle_expired(of, view)?;
         let account = Accounts::get(of).ok_or(LedgerError::NoAccount)?;
         let (holdings, entries) = (account.holdings(), Entries::get());
         Ok(Indexed { holdings, entries })
@@ -325,12 +386,62 @@ impl Ledger<AccountId> for MockLedger {
     }
 }
 
+/// The liquidity pot in few words: a share is a quantum, and interest is what a test says it is.
+pub struct MockLoans;
+
+impl MockLoans {
+    fn borrowed() -> Cash {
+        Accounts::iter_values().map(|a| -a.cash.min(0)).sum()
+    }
+}
+
+impl Loans<AccountId> for MockLoans {
+    fn accrue(_: BlockNumber, _: Millis) -> LoanView {
+        trace("interest", 0);
+        LoanTerms::get().unwrap_or_default()
+    }
+    fn take_reserve() -> Result<Cash, LedgerError> {
+        let reserve = InterestReserve::take().unwrap_or(0);
+        MockLedger::credit_pot(Pot::Loans, -reserve)?;
+        Ok(reserve)
+    }
+    fn shares(owner: &AccountId) -> u128 {
+        PotShares::get(owner).unwrap_or(0)
+    }
+    fn supply(owner: &AccountId, amount: Cash) -> Result<u128, LedgerError> {
+        MockLedger::credit_pot(Pot::Loans, amount)?;
+        let shares = amount.unsigned_abs();
+        PotShares::insert(owner, Self::shares(owner) + shares);
+        Ok(shares)
+    }
+    fn redeem(owner: &AccountId, shares: u128) -> Result<Cash, LedgerError> {
+        let left = Self::shares(owner).checked_sub(shares);
+        let amount = math::signed(shares)?;
+        if MockLedger::pot(Pot::Loans) - Self::borrowed() < amount {
+            return Err(LedgerError::Lent);
+        }
+        PotShares::insert(owner, left.ok_or(LedgerError::Shares)?);
+        MockLedger::credit_pot(Pot::Loans, -amount)?;
+        Ok(amount)
+    }
+    fn lendable() -> Cash {
+        (MockLedger::pot(Pot::Loans) - Self::borrowed()).max(0)
+    }
+    fn is_within_cap() -> bool {
+        Self::borrowed() <= MockLedger::pot(Pot::Loans)
+    }
+}
+
 /// A loaded market, and the outcome of its last run.
 pub struct MockMarket {
     id: MarketId,
     orders: Vec<MockOrder>,
     filled: BTreeMap<u64, Lots>,
     cancelled: Vec<u64>,
+    /// It only collects orders.
+    collects: bool,
+    /// It is uncrossed, at the price that was found or else the nearest to its index.
+    at: Option<Ticks>,
 }
 
 pub struct MockBook;
@@ -360,7 +471,17 @@ impl OrderBook<AccountId> for MockBook {
         view: &MarketView,
         liquidations: Vec<LiquidationOrder<AccountId>>,
     ) -> Option<MockMarket> {
-        trace("match", view.id);
+        let now = System::block_number();
+        let collects = view.auction_at > now;
+        let uncrosses = view.is_in_auction() && !collects;
+        trace(
+            match (collects, uncrosses) {
+                (true, _) => "collect",
+                (_, true) => "uncross",
+                _ => "match",
+            },
+            view.id,
+        );
         let mut orders = Book::get(view.id).unwrap_or_default();
         for (n, order) in liquidations.into_iter().enumerate() {
             orders.push(MockOrder {
@@ -375,11 +496,14 @@ impl OrderBook<AccountId> for MockBook {
                 resting: false,
             });
         }
-        (!orders.is_empty()).then_some(MockMarket {
+        let at = math::ticks_nearest(view.mark, view.tick_size).ok();
+        (uncrosses || !orders.is_empty()).then_some(MockMarket {
             id: view.id,
             orders,
             filled: BTreeMap::new(),
             cancelled: Vec::new(),
+            collects,
+            at: at.filter(|_| uncrosses),
         })
     }
 
@@ -393,8 +517,16 @@ impl OrderBook<AccountId> for MockBook {
         let mut working = Vec::new();
         market.filled.clear();
         market.cancelled.clear();
-        for order in &market.orders {
+        let at = market.at.map(|at| limits.auction.price.unwrap_or(at));
+        let most = match at {
+            Some(_) => limits.max_fills.min(AuctionFits::get()),
+            None => limits.max_fills,
+        };
+        for order in market.orders.iter().filter(|_| !market.collects) {
             let mut order = order.clone();
+            if at.is_some_and(|at| !order.side.accepts(order.ticks, at)) {
+                continue;
+            }
             if !order.reduces() {
                 if limits.cancelled.contains(&order.account) {
                     market.cancelled.push(order.sequence);
@@ -427,13 +559,15 @@ impl OrderBook<AccountId> for MockBook {
 
         let mut fills: Vec<Fill<AccountId>> = Vec::new();
         let (mut volume, mut last, mut executed) = (0, None, 0);
+        let mut beyond = false;
         let mut makers = BTreeSet::new();
         for bid in &mut bids {
             for ask in &mut asks {
                 if bid.ticks < ask.ticks || bid.account == ask.account {
                     continue;
                 }
-                if (bid.resting || ask.resting) && executed >= limits.max_fills {
+                if (bid.resting || ask.resting || at.is_some()) && executed >= most {
+                    beyond |= at.is_some() && bid.lots.min(ask.lots) > 0;
                     continue;
                 }
                 let room = |order: &MockOrder| {
@@ -443,12 +577,15 @@ impl OrderBook<AccountId> for MockBook {
                         order.lots
                     }
                 };
-                let lots = room(bid).min(room(ask));
+                let wanted = room(bid).min(room(ask));
+                let lots = wanted.min(limits.auction_lots - volume);
+                beyond |= lots < wanted;
                 if lots == 0 {
                     continue;
                 }
-                executed += u32::from(bid.resting || ask.resting);
-                let ticks = if bid.resting { bid.ticks } else { ask.ticks };
+                executed += u32::from(bid.resting || ask.resting || at.is_some());
+                let limit = if bid.resting { bid.ticks } else { ask.ticks };
+                let ticks = at.unwrap_or(limit);
                 for order in [&mut *bid, &mut *ask] {
                     if order.resting {
                         makers.insert(order.account);
@@ -461,7 +598,7 @@ impl OrderBook<AccountId> for MockBook {
                         account: order.account,
                         sequence: order.sequence,
                         side: order.side,
-                        role: if order.resting {
+                        role: if order.resting && at.is_none() {
                             Role::Maker
                         } else {
                             Role::Taker
@@ -483,6 +620,8 @@ impl OrderBook<AccountId> for MockBook {
             last,
             executed,
             makers,
+            at_edge: AtEdge::get(),
+            unfinished: beyond.then_some(Unfinished { price: last.or(at) }),
         }
     }
 
@@ -577,6 +716,9 @@ impl OrderBook<AccountId> for MockBook {
         trace("housekeeping", 0);
         Vec::new()
     }
+    fn forget(market: MarketId) -> bool {
+        Book::get(market).unwrap_or_default().is_empty()
+    }
 }
 
 pub struct MockLiquidations;
@@ -611,6 +753,13 @@ impl Liquidations<AccountId> for MockLiquidations {
     }
     fn withdrawals_paused() -> bool {
         Paused::get().unwrap_or(false)
+    }
+    fn open_interest_scale() -> Ppm {
+        Covered::get().unwrap_or(MILLION)
+    }
+
+    fn forget(_: MarketId) -> bool {
+        true
     }
 }
 
@@ -674,6 +823,10 @@ parameter_types! {
     pub const LiquidationFee: Ppm = 10_000;
     pub static MaxFillsTotal: u32 = 2_048;
     pub static Presses: bool = false;
+    /// Pairs of orders that an auction executes in a close, at most.
+    pub static AuctionFits: u32 = u32::MAX;
+    /// Matches end at the edge of the band.
+    pub static AtEdge: bool = false;
     pub static Entries: u32 = 0;
     pub static LeftByMatches: u64 = 0;
     pub static PressedPartiesWeight: Weight = Weight::from_parts(10_000_000_000, 0);
@@ -710,8 +863,10 @@ impl crate::Config for Test {
     type Listing = MockListing;
     type Feeds = MockFeeds;
     type Ledger = MockLedger;
+    type Loans = MockLoans;
     type Book = MockBook;
     type Liquidations = MockLiquidations;
+    type Volatility = MockSurface;
     type Risk = novate_risk::Linear;
     type Time = MockTime;
     type InsuranceFund = InsuranceFund;
@@ -720,7 +875,6 @@ impl crate::Config for Test {
     type FreshFor = ConstU64<6_000>;
     type OpenFor = ConstU64<15_000>;
     type MatchesFor = ConstU64<60_000>;
-    type ReopeningBlocks = ConstU32<3>;
     type BasisSpan = ConstU64<150_000>;
     type LastTradeFor = ConstU64<60_000>;
     type MaxFundingSpan = ConstU64<30_000>;
@@ -770,6 +924,24 @@ impl crate::BenchmarkHelper<AccountId> for Helper {
         }
         Book::insert(BTC, orders);
         View::<Test>::get()
+    }
+    fn lend(account: &Account) -> RiskView {
+        begin();
+        deposit(account.owner, 0);
+        Accounts::mutate(account, |a| {
+            let collateral = &mut a.as_mut().unwrap().collateral;
+            collateral.try_push((GOLD, 1_000_000_000)).unwrap();
+        });
+        MockLoans::supply(&DAVE, cash(1_000)).unwrap();
+        InterestReserve::put(cash(2));
+        Custody::insert(USDC, 1_000_000_000);
+        RiskView {
+            loans: LoanView {
+                account_cap: cash(1_000),
+                ..Default::default()
+            },
+            ..View::<Test>::get()
+        }
     }
 }
 

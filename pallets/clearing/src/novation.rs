@@ -1,8 +1,7 @@
 //! A market's match, the check before novation, and novation (protocol, section 4).
 
 use crate::{
-    Config, Error, Event, LastTrade, Pallet, WeightInfo, LAST_ROUND_SIDE, MAX_ROUNDS,
-    PARTS_FOR_PARTIES,
+    Config, Error, Event, Pallet, WeightInfo, LAST_ROUND_SIDE, MAX_ROUNDS, PARTS_FOR_PARTIES,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -12,10 +11,10 @@ use frame_support::{
     defensive, ensure, storage::with_storage_layer, traits::Get, weights::Weight, BoundedVec,
 };
 use novate_types::{
-    math, AccountRef, Assessment, Cash, FeeTier, Fill, Ledger, LedgerError, LiquidationOrder, Lots,
-    MarginAccount, MarketId, MarketView, MatchLimits, MathError, OpenOrder, OrderBook, Pot,
-    Release, RiskError, RiskModel, RiskView, Side, SignedLots, Tentative, Ticks, MAX_HOLDINGS,
-    MILLION,
+    math, AccountRef, Assessment, AuctionTerms, Cash, FeeTier, Fill, Ledger, LedgerError,
+    LiquidationOrder, Lots, MarginAccount, MarketId, MarketView, MatchLimits, MathError, OpenOrder,
+    OrderBook, Pot, Release, RiskError, RiskModel, RiskView, Side, SignedLots, Tentative, Ticks,
+    Unfinished, MAX_HOLDINGS, MILLION,
 };
 use sp_runtime::DispatchError;
 
@@ -112,6 +111,29 @@ pub(crate) enum Payer {
 
 /// Who traded in a close.
 pub(crate) type Traders<AccountId> = BTreeMap<AccountRef<AccountId>, Payer>;
+
+/// What a market's match came to.
+pub(crate) struct Matched {
+    /// Price of its last trade.
+    pub last: Option<Ticks>,
+    /// Lots traded, each counted once.
+    pub volume: Lots,
+    /// It traded, or somebody's order stands, at the edge of the band.
+    pub at_edge: bool,
+    /// An auction of which not all could execute.
+    pub unfinished: Option<Unfinished>,
+}
+
+impl<AccountId: Ord> From<&Tentative<AccountId>> for Matched {
+    fn from(tentative: &Tentative<AccountId>) -> Self {
+        Self {
+            last: tentative.last,
+            volume: tentative.volume,
+            at_edge: tentative.at_edge,
+            unfinished: tentative.unfinished,
+        }
+    }
+}
 
 /// An account before the match.
 struct Party {
@@ -348,6 +370,12 @@ impl<'a, T: Config> Check<'a, T> {
             return None;
         }
         let traded = trade::<T>(&party.account, view, market, rebates, fills).ok()?;
+        let adds = traded.account.lots(market.id) > traded.held.max(0);
+        let is_bought = market.contract.kind.is_option() && adds;
+        if is_bought && novate_risk::booked_cash(&traded.account, view).ok()? < 0 {
+            // Premiums are paid, not borrowed.
+            return None;
+        }
         let after = T::Risk::assess(&traded.account, view).ok()?;
         novate_risk::passes_check(&party.assessed, &after).then_some(traded)
     }
@@ -358,7 +386,21 @@ impl<'a, T: Config> Check<'a, T> {
             self.tighten(of, limits);
             limits.cancelled.insert(of.clone());
         }
-        limits.reducing_only |= checked.over_cap;
+        if checked.over_cap {
+            self.bound_opening(limits);
+        }
+    }
+
+    /// Keeps open interest within its cap. An auction executes as many lots as are left below it, at its price; what crosses beyond
+    /// leaves once there are none.
+    fn bound_opening(&self, limits: &mut MatchLimits<T::AccountId>) {
+        let cap = self.market.open_interest_cap;
+        let room = cap.saturating_sub(self.open_interest);
+        if self.market.is_in_auction() && (1..limits.auction_lots).contains(&room) {
+            limits.auction_lots = room;
+        } else {
+            limits.reducing_only = true;
+        }
     }
 
     /// Holds an account's reduce-only and liquidation orders to prices at which they pass. Those that
@@ -451,8 +493,11 @@ impl<'a, T: Config> Check<'a, T> {
             }
         }
         // Open interest grows by no more than the smaller side of those that may open.
-        limits.reducing_only |=
-            sum(bid.min(ask), self.open_interest)? > u128::from(self.market.open_interest_cap);
+        // In an auction no more lots than it may execute.
+        let opened = bid.min(ask).min(limits.auction_lots.into());
+        if sum(opened, self.open_interest)? > u128::from(self.market.open_interest_cap) {
+            self.bound_opening(limits);
+        }
         limits.admitted = Some(admitted);
         Ok(())
     }
@@ -477,6 +522,9 @@ impl<'a, T: Config> Check<'a, T> {
             novate_risk::add_order(&mut worst, market.id, order.side, order.lots, reserve)?;
         }
         if !T::Risk::assess(&worst, view)?.covers_orders() {
+            return Ok(false);
+        }
+        if market.contract.kind.is_option() && !pays_premiums(&worst, view, market, orders)? {
             return Ok(false);
         }
         let Some(side) = reducing_side(worst.lots(market.id)) else {
@@ -504,6 +552,24 @@ impl<'a, T: Config> Check<'a, T> {
             }
         }
     }
+}
+
+/// Whether the account has the cash for what it bids, all of it at its limits and with the dearer fee.
+fn pays_premiums(
+    account: &MarginAccount,
+    view: &RiskView,
+    market: &MarketView,
+    orders: &[OpenOrder],
+) -> Result<bool, RiskError> {
+    let fee = view.fee_tier(account.fee_tier);
+    let mut cash = novate_risk::booked_cash(account, view)?;
+    for order in orders.iter().filter(|order| order.side == Side::Bid) {
+        let lots = Side::Bid.signed(order.lots).ok_or(MathError::Overflow)?;
+        let premium = math::trade_value(lots, order.ticks, market.tick_value)?;
+        let ppm = i32::try_from(worst_fee(fee)).map_err(|_| MathError::Overflow)?;
+        cash = math::sub(math::sub(cash, premium)?, novate_risk::fee(premium, ppm)?)?;
+    }
+    Ok(cash >= 0 || orders.iter().all(|order| order.side == Side::Ask))
 }
 
 /// The dearer of a tier's two fees; a rebate is not counted on.
@@ -661,18 +727,17 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn match_market(
         view: &RiskView,
         market: &MarketView,
+        terms: AuctionTerms,
         liquidations: Vec<LiquidationOrder<T::AccountId>>,
         budget: &mut Budget,
         traded: &mut Traders<T::AccountId>,
-    ) -> Option<LastTrade> {
+    ) -> Option<Matched> {
         // All of a market's match is written, or nothing.
-        let matched =
-            with_storage_layer(|| Self::try_match(view, market, liquidations, budget, traded));
+        let matched = with_storage_layer(|| {
+            Self::try_match(view, market, terms, liquidations, budget, traded)
+        });
         match matched {
-            Ok(last) => last.map(|ticks| LastTrade {
-                ticks,
-                at: view.now,
-            }),
+            Ok(matched) => matched,
             Err(error) => {
                 defensive!("a match was abandoned", (market.id, error));
                 Self::deposit_event(Event::MatchAbandoned { market: market.id });
@@ -684,10 +749,11 @@ impl<T: Config> Pallet<T> {
     fn try_match(
         view: &RiskView,
         market: &MarketView,
+        terms: AuctionTerms,
         liquidations: Vec<LiquidationOrder<T::AccountId>>,
         budget: &mut Budget,
         traded: &mut Traders<T::AccountId>,
-    ) -> Result<Option<Ticks>, DispatchError> {
+    ) -> Result<Option<Matched>, DispatchError> {
         let mut check = Check::<T>::new(view, market, &liquidations);
         let Some(mut book) = T::Book::load(market, liquidations) else {
             return Ok(None);
@@ -695,6 +761,7 @@ impl<T: Config> Pallet<T> {
         budget.matched = budget.matched.saturating_add(1);
         let mut limits = MatchLimits::first(0);
         limits.reducing_only = !market.status.allows_risk();
+        limits.auction = terms;
         for round in 1..=MAX_ROUNDS.saturating_add(1) {
             if round == MAX_ROUNDS {
                 let candidates = T::Book::candidates(&book, budget.take_looks());
@@ -708,7 +775,7 @@ impl<T: Config> Pallet<T> {
                 if round > 1 {
                     Self::report(market.id, round, &limits);
                 }
-                return Self::novate(&check, book, tentative, checked, traded);
+                return Self::novate(&check, book, tentative, checked, traded).map(Some);
             }
             check.heed(&checked, &mut limits);
         }
@@ -718,7 +785,7 @@ impl<T: Config> Pallet<T> {
         let checked = check.check(&tentative)?;
         ensure!(tentative.fills.is_empty(), Error::<T>::UncheckedMatch);
         Self::report(market.id, MAX_ROUNDS.saturating_add(2), &limits);
-        Self::novate(&check, book, tentative, checked, traded)
+        Self::novate(&check, book, tentative, checked, traded).map(Some)
     }
 
     /// Puts accounts that traded where the risk indices find them: once a close, in however many markets they did. One that the
@@ -770,7 +837,7 @@ impl<T: Config> Pallet<T> {
         tentative: Tentative<T::AccountId>,
         checked: Checked<T>,
         traders: &mut Traders<T::AccountId>,
-    ) -> Result<Option<Ticks>, DispatchError> {
+    ) -> Result<Matched, DispatchError> {
         let (view, market) = (check.view, check.market);
         let mut releases: BTreeMap<Account<T>, Release<T::AccountId>> = T::Book::commit(book)
             .into_iter()
@@ -820,8 +887,9 @@ impl<T: Config> Pallet<T> {
             })
             .map_err(failed)?;
         }
-        let Some(price) = tentative.last else {
-            return Ok(None);
+        let matched = Matched::from(&tentative);
+        let Some(price) = matched.last else {
+            return Ok(matched);
         };
         let size = usize::try_from(crate::EVENT_FILLS).unwrap_or(usize::MAX);
         for (part, chunk) in (0..).zip(fills.chunks(size)) {
@@ -833,7 +901,7 @@ impl<T: Config> Pallet<T> {
                 fills: BoundedVec::truncate_from(chunk.to_vec()),
             });
         }
-        Ok(Some(price))
+        Ok(matched)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Withdrawals, transfers and deposits for others: queued at intake, executed at the close (protocol,
+//! Withdrawals, transfers, deposits for others, and what the liquidity pot is asked for ([`crate::loans`]): queued at intake, executed at the close (protocol,
 //! section 2).
 //!
 //! All debits are made on the state before any credit of the same close. Each request is one storage
@@ -13,15 +13,15 @@ use crate::{
 use alloc::{collections::BTreeMap, vec::Vec};
 use frame_support::{ensure, storage::with_storage_layer, traits::Get};
 use novate_types::{
-    math, AccountRef, AssetId, Cash, Ledger, LedgerError, Liquidations, MarginAccount, MathError,
-    RiskError, RiskModel, RiskView, Standing,
+    math, AccountRef, AssetId, Cash, CurrentView, Ledger, LedgerError, Liquidations, Loans,
+    MarginAccount, MathError, RiskError, RiskModel, RiskView, Standing,
 };
 use sp_runtime::DispatchError;
 
 type Account<T> = AccountRef<<T as frame_system::Config>::AccountId>;
 
 /// What this close has credited so far, by account and asset.
-type Credits<T> = BTreeMap<(Account<T>, AssetId), u128>;
+pub(crate) type Credits<T> = BTreeMap<(Account<T>, AssetId), u128>;
 
 fn cash_of(amount: u128) -> Result<Cash, LedgerError> {
     Ok(math::signed(amount)?)
@@ -110,7 +110,7 @@ impl<T: Config> Pallet<T> {
             let from = AccountRef::new(owner.clone(), *sub);
             let account = T::Ledger::account(&from).ok_or(Error::<T>::NoAccount)?;
             let held = if asset == settlement {
-                u128::try_from(account.cash).unwrap_or(0)
+                u128::try_from(Self::booked_cash(account, amount)).unwrap_or(0)
             } else {
                 collateral_of(&account, asset)
             };
@@ -118,6 +118,16 @@ impl<T: Config> Pallet<T> {
             if let Action::Transfer { to, .. } = &action {
                 ensure!(*to != from, Error::<T>::SameAccount);
             }
+        }
+        if let Action::Borrow { sub } = &action {
+            let from = AccountRef::new(owner.clone(), *sub);
+            ensure!(T::Ledger::account(&from).is_some(), Error::<T>::NoAccount);
+        }
+        if action == Action::Redeem {
+            ensure!(
+                T::Loans::shares(&owner) >= amount,
+                Error::<T>::InsufficientBalance
+            );
         }
         let pending = Pending::<T>::get(&owner);
         ensure!(
@@ -142,6 +152,17 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
+    /// An account's cash, with what contracts that have settled by the last close bring it if it is less than `amount` without.
+    fn booked_cash(mut account: MarginAccount, amount: u128) -> Cash {
+        let is_enough = u128::try_from(account.cash).is_ok_and(|held| held >= amount);
+        if is_enough || account.positions.is_empty() {
+            return account.cash;
+        }
+        let view = <Self as CurrentView>::view_of(|id| account.position(id).is_some());
+        let cash = account.cash;
+        novate_risk::settle_expired(&mut account, &view).map_or(cash, |_| account.cash)
+    }
+
     /// Requests in the queue.
     pub fn queued_requests() -> u64 {
         NextRequest::<T>::get().saturating_sub(OldestRequest::<T>::get())
@@ -157,9 +178,7 @@ impl<T: Config> Pallet<T> {
         let mut due: Vec<_> = (oldest..end)
             .filter_map(|id| Some((id, Requests::<T>::take(id)?)))
             .collect();
-        // Each owner's in the order of asking, the owners in an order that no block author chooses: what an account goes
-        // through on the way is then the same however a block's extrinsics were ordered.
-        due.sort_by(|(a, x), (b, y)| x.owner.cmp(&y.owner).then(a.cmp(b)));
+        due.sort_by_cached_key(|(id, request)| Self::turn_of(*id, request));
         let mut credits = Credits::<T>::new();
         for (id, request) in due {
             Pending::<T>::mutate_exists(&request.owner, |pending| {
@@ -204,8 +223,35 @@ impl<T: Config> Pallet<T> {
                 T::Ledger::take_into_custody(owner, *asset, *amount)?;
                 Self::credit(owner, to, *asset, *amount, view, credits)?;
             }
+            Action::Supply => Self::do_supply(owner, *amount)?,
+            Action::Redeem => Self::do_redeem(owner, *amount)?,
+            Action::Borrow { sub } => {
+                let from = AccountRef::new(owner.clone(), *sub);
+                Self::do_borrow(owner, &from, *amount, view, credits)?;
+            }
         }
         Ok(())
+    }
+
+    /// An account less what this close credited to it. What it holds in contracts that have settled is booked first: that is cash, which may
+    /// leave or pays for a debt.
+    pub(crate) fn uncredited(
+        from: &Account<T>,
+        view: &RiskView,
+        credits: &Credits<T>,
+    ) -> Result<MarginAccount, LedgerError> {
+        let settlement = T::Ledger::settlement_asset();
+        let mut account = T::Ledger::account(from).ok_or(LedgerError::NoAccount)?;
+        if novate_risk::holds_settled(&account, view) {
+            T::Ledger::settle_expired(from, view)?;
+            account = T::Ledger::account(from).ok_or(LedgerError::NoAccount)?;
+        }
+        let first = (from.clone(), AssetId::MIN);
+        let last = (from.clone(), AssetId::MAX);
+        for ((_, credited), received) in credits.range(first..=last) {
+            take(&mut account, settlement, *credited, *received)?;
+        }
+        Ok(account)
     }
 
     fn debit(
@@ -217,12 +263,7 @@ impl<T: Config> Pallet<T> {
     ) -> Result<(), Refusal> {
         ensure!(!T::Liquidations::withdrawals_paused(), Refusal::Paused);
         let settlement = T::Ledger::settlement_asset();
-        let mut account = T::Ledger::account(from).ok_or(LedgerError::NoAccount)?;
-        let first = (from.clone(), AssetId::MIN);
-        let last = (from.clone(), AssetId::MAX);
-        for ((_, credited), received) in credits.range(first..=last) {
-            take(&mut account, settlement, *credited, *received)?;
-        }
+        let account = Self::uncredited(from, view, credits)?;
         Self::may_leave(&account, settlement, asset, amount, view)?;
         T::Ledger::settle(from, view, false, |account| {
             take(account, settlement, asset, amount)

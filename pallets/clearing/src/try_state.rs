@@ -10,8 +10,8 @@ use novate_types::{math, Listing};
 use sp_runtime::TryRuntimeError;
 
 impl<T: Config> Pallet<T> {
-    /// Checks the view against the listing and its own order, the funding hour's sums, and the queue's
-    /// counts.
+    /// Checks the view against the listing and its own order, the funding hour's sums, the auctions that
+    /// the view shows, and the queue's counts.
     ///
     /// # Errors
     ///
@@ -59,7 +59,7 @@ impl<T: Config> Pallet<T> {
                 "a market has a mark without an index"
             );
             ensure!(
-                !market.fresh || market.mark != Default::default(),
+                !market.fresh || market.contract.settled || market.mark != Default::default(),
                 "a market without a mark calls its price fresh"
             );
         }
@@ -78,9 +78,15 @@ impl<T: Config> Pallet<T> {
             .into_iter()
             .map(|(id, _)| id)
             .collect();
+        let view = View::<T>::get();
         let mut seen = BTreeSet::new();
         for state in &states {
             ensure!(seen.insert(state.id), "a market has two states");
+            let shown = view.market(state.id).map_or(0, |m| m.auction_at);
+            ensure!(
+                shown == state.phase.auction_at(),
+                "the view does not show a market's auction"
+            );
             let mut sum = 0;
             for bucket in PremiumHistory::<T>::get(state.id) {
                 ensure!(

@@ -3,14 +3,15 @@
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::{traits::ConstU32, BoundedVec};
 use novate_types::{
-    AccountRef, AssetId, BlockNumber, Cash, LedgerError, MarketId, MarketStatus, Millis,
-    SubaccountId, Ticks, MAX_MARKETS,
+    AccountRef, AssetId, AuctionTerms, BlockNumber, Cash, LedgerError, MarketId, MarketStatus,
+    Millis, SubaccountId, Ticks, MAX_MARKETS,
 };
 use scale_info::TypeInfo;
 use sp_runtime::DispatchError;
 
 /// How far a market, or its price, is from normal. It leaves [`Phase::Closed`] only through
-/// [`Phase::Reopening`], so that nobody is liquidated on the first price after a gap.
+/// [`Phase::Reopening`], so that nobody is liquidated on the first price after a gap. A market goes on from there, and from
+/// [`Phase::Interrupted`], by its auction; a price, which has none, by time.
 #[derive(
     Clone,
     Copy,
@@ -28,19 +29,24 @@ pub enum Phase {
     /// Halted.
     #[default]
     Closed,
-    /// Deposits and orders are taken. Nothing matches before the close of block `at`; nothing is
-    /// liquidated, funded or withdrawn on its price up to and including that close.
+    /// Deposits and orders are taken. Nothing matches before the close of block `at`, which uncrosses the market in a call auction;
+    /// nothing is liquidated, funded or withdrawn on its price until that has ended, or has gone on for `call_blocks` closes.
     Reopening {
-        /// The first block whose close matches again.
+        /// The first block whose close may uncross it.
         at: BlockNumber,
     },
     /// Everything.
     Running,
+    /// It wanted to trade at the edge of its band for long: as while reopening, but its price is trusted.
+    Interrupted {
+        /// The first block whose close may uncross it.
+        at: BlockNumber,
+    },
 }
 
 impl Phase {
     /// The phase of the close of `block`, after the phase of the close before it. A price that comes and
-    /// goes while reopening starts the wait again.
+    /// goes while reopening starts the wait again, and an interrupted market waits for a fresh one.
     pub fn next(
         self,
         admitted: MarketStatus,
@@ -54,24 +60,55 @@ impl Phase {
                 at: block.saturating_add(wait),
             },
             Self::Reopening { .. } if !fresh => Self::Closed,
+            Self::Interrupted { at } if !fresh => Self::Interrupted {
+                at: at.max(block.saturating_add(1)),
+            },
+            other => other,
+        }
+    }
+
+    /// The phase of a price, which nobody trades at: it is trusted again after the block of the auction that a market would have.
+    pub const fn after(self, block: BlockNumber) -> Self {
+        match self {
             Self::Reopening { at } if block > at => Self::Running,
             other => other,
         }
     }
 
-    /// Whether the close of `block` matches the market.
-    pub const fn matches(self, block: BlockNumber) -> bool {
+    /// The first block whose close may uncross the market; zero if it is not in a call auction.
+    pub const fn auction_at(self) -> BlockNumber {
         match self {
-            Self::Closed => false,
-            Self::Reopening { at } => block >= at,
-            Self::Running => true,
+            Self::Closed | Self::Running => 0,
+            Self::Reopening { at } | Self::Interrupted { at } => at,
         }
     }
 
     /// Whether it is neither halted nor reopening.
     pub const fn is_running(self) -> bool {
-        matches!(self, Self::Running)
+        matches!(self, Self::Running | Self::Interrupted { .. })
     }
+}
+
+/// Why a market goes through a call auction.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub enum CallReason {
+    /// It was listed, or was halted.
+    Opening,
+    /// It wanted to trade at the edge of its band for long.
+    Volatility,
+    /// The mark left the band of the index at which the call before had begun.
+    Moved,
 }
 
 /// The last trade of a market.
@@ -165,6 +202,10 @@ pub struct MarketState {
     pub last: Option<LastTrade>,
     /// The hour over which funding averages the premium.
     pub premiums: Premiums,
+    /// What bounds the price of its call auction, if it is in one.
+    pub auction: AuctionTerms,
+    /// Block of the first of its last matches that all ended at the band's edge; zero if the last one did not.
+    pub edge_since: BlockNumber,
 }
 
 /// Every market's state, sorted by id.
@@ -192,6 +233,15 @@ pub enum Action<AccountId> {
         /// The account credited.
         to: AccountRef<AccountId>,
     },
+    /// From the owner's wallet to the liquidity pot, for shares of it.
+    Supply,
+    /// Shares of the liquidity pot, as many as the amount, for what they are worth, to the owner's wallet.
+    Redeem,
+    /// From the owner's margin account to the owner's wallet, beyond its cash: the liquidity pot lends it.
+    Borrow {
+        /// The owner's account.
+        sub: SubaccountId,
+    },
 }
 
 /// A movement of assets that waits for the close.
@@ -205,7 +255,7 @@ pub struct Request<AccountId> {
     pub action: Action<AccountId>,
     /// The asset.
     pub asset: AssetId,
-    /// How much of it, in its smallest unit.
+    /// How much of it, in its smallest unit; shares of the liquidity pot where those are redeemed.
     pub amount: u128,
 }
 
@@ -251,6 +301,11 @@ pub enum Refusal {
     Ledger(LedgerError),
     /// Storage layers are nested too deep; cannot happen in the close.
     Storage,
+    /// The account may owe no more, or the liquidity pot lends no more: ask for less, or when debts are repaid.
+    LoanCap {
+        /// The most that may leave, in quantums.
+        at_most: Cash,
+    },
 }
 
 impl From<LedgerError> for Refusal {

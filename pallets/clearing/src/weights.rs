@@ -15,6 +15,16 @@ pub trait WeightInfo {
     fn transfer() -> Weight;
     /// A deposit for another account: intake and execution.
     fn deposit_for() -> Weight;
+    /// A supply of the liquidity pot: intake and execution.
+    fn supply() -> Weight;
+    /// Shares of the liquidity pot given back: intake and execution.
+    fn redeem() -> Weight;
+    /// A loan of the liquidity pot: intake and execution.
+    fn borrow() -> Weight;
+    /// What executing a request takes more where it is the liquidity pot's.
+    fn lending() -> Weight;
+    /// Interest accrues, and the insurance fund is given its part.
+    fn interest() -> Weight;
     /// The close without fills, requests and liquidations, with `markets` listed.
     fn close(markets: u32) -> Weight;
     /// One resting order's execution: in the match, in the book, in the event.
@@ -26,6 +36,10 @@ pub trait WeightInfo {
     fn full_party() -> Part;
     /// The execution of one request.
     fn request() -> Weight;
+    /// Looking at the markets whose contract has expired that a close deals with, and removing one of as many as can be listed.
+    fn ending() -> Weight;
+    /// The mark of one option.
+    fn option_mark() -> Weight;
 
     /// An account with so many positions and collaterals whose order executes, in the first market of a close. In each further one it
     /// costs less than a small one does in its first: nothing is written that is not already.
@@ -58,6 +72,21 @@ impl WeightInfo for () {
     fn deposit_for() -> Weight {
         micros(500)
     }
+    fn supply() -> Weight {
+        micros(500)
+    }
+    fn redeem() -> Weight {
+        micros(500)
+    }
+    fn borrow() -> Weight {
+        micros(500)
+    }
+    fn lending() -> Weight {
+        micros(50)
+    }
+    fn interest() -> Weight {
+        micros(100)
+    }
     fn close(markets: u32) -> Weight {
         micros(5_000).saturating_add(micros(150).saturating_mul(u64::from(markets)))
     }
@@ -72,6 +101,12 @@ impl WeightInfo for () {
     }
     fn request() -> Weight {
         micros(250)
+    }
+    fn ending() -> Weight {
+        micros(500)
+    }
+    fn option_mark() -> Weight {
+        micros(100)
     }
 }
 
@@ -92,6 +127,26 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// 150 µs, 10 keys read, 9 written.
     fn deposit_for() -> Weight {
         Weight::from_parts(150_260_000, 0).saturating_add(T::DbWeight::get().reads_writes(10, 9))
+    }
+    /// Estimated: 170 µs, 12 keys read, 11 written.
+    fn supply() -> Weight {
+        Weight::from_parts(170_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(12, 11))
+    }
+    /// Estimated: 180 µs, 13 keys read, 11 written.
+    fn redeem() -> Weight {
+        Weight::from_parts(180_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(13, 11))
+    }
+    /// Estimated: 220 µs, 14 keys read, 12 written.
+    fn borrow() -> Weight {
+        Weight::from_parts(220_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(14, 12))
+    }
+    /// Estimated: 80 µs, 3 keys read, 3 written.
+    fn lending() -> Weight {
+        Weight::from_parts(80_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(3, 3))
+    }
+    /// Estimated: 60 µs, 4 keys read, 4 written.
+    fn interest() -> Weight {
+        Weight::from_parts(60_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(4, 4))
     }
     /// 136 µs, 9 keys read, 2 written; 19.64 µs, 5 keys read, 1 written for each of `markets`.
     fn close(markets: u32) -> Weight {
@@ -127,5 +182,13 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// 106 µs, 4 keys read, 4 written, one among 8.
     fn request() -> Weight {
         Weight::from_parts(106_410_000, 0).saturating_add(T::DbWeight::get().reads_writes(4, 4))
+    }
+    /// Estimated: 300 µs, 140 keys read, 16 written.
+    fn ending() -> Weight {
+        Weight::from_parts(300_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(140, 16))
+    }
+    /// Estimated: 60 µs, 1 keys read.
+    fn option_mark() -> Weight {
+        Weight::from_parts(60_000_000, 0).saturating_add(T::DbWeight::get().reads(1))
     }
 }

@@ -5,12 +5,12 @@ use alloc::vec;
 use core::cell::{Cell, RefCell};
 use frame_support::{
     derive_impl, ord_parameter_types, parameter_types,
-    traits::{Contains, EitherOfDiverse},
+    traits::{Contains, EitherOfDiverse, UnixTime},
 };
 use frame_system::{mocking::MockBlockU32, EnsureRoot, EnsureSignedBy};
 use novate_types::{
     BlockNumber, FeeTier, FeedId, Instrument, InstrumentKind, MarketId, MarketParams, MarketStatus,
-    Price, RiskTier, ThresholdSweep, QUANTUMS,
+    Millis, Price, RiskTier, ThresholdSweep, QUANTUMS,
 };
 use sp_runtime::BuildStorage;
 use std::collections::BTreeSet;
@@ -78,6 +78,16 @@ impl ThresholdSweep for Sweep {
     }
 }
 
+/// When every test happens.
+pub const NOW: Millis = 1_800_000_000_000;
+
+pub struct Clock;
+impl UnixTime for Clock {
+    fn now() -> core::time::Duration {
+        core::time::Duration::from_millis(NOW)
+    }
+}
+
 pub struct Feeds;
 impl Contains<FeedId> for Feeds {
     fn contains(feed: &FeedId) -> bool {
@@ -91,12 +101,14 @@ ord_parameter_types! {
 
 parameter_types! {
     pub const Timelock: BlockNumber = TIMELOCK;
+    pub const MostFollowed: u32 = 3_000_000;
     pub const MaxStep: Step = Step {
         relative: 250_000,
         fraction: 1_000,
         rate: 100,
         cash: 1_000 * QUANTUMS.unsigned_abs(),
         lots: 10,
+        blocks: 2,
     };
     pub const MaxFee: u32 = 10_000;
     pub const MaxPending: u32 = 8;
@@ -109,7 +121,9 @@ impl pallet_instruments::Config for Test {
     type Feeds = Feeds;
     type Vacant = Vacant;
     type Sweep = Sweep;
+    type Time = Clock;
     type Timelock = Timelock;
+    type MostFollowed = MostFollowed;
     type MaxStep = MaxStep;
     type MaxFee = MaxFee;
     type MaxPending = MaxPending;
@@ -128,6 +142,8 @@ pub fn tier() -> RiskTier {
         impact_notional: 10_000 * QUANTUMS,
         mark_band: 10_000,
         price_band: 50_000,
+        call_blocks: 10,
+        edge_blocks: 30,
     }
 }
 

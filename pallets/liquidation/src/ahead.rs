@@ -123,6 +123,7 @@ impl<T: Config> Pallet<T> {
         let mut ahead = RiskView {
             block: view.block,
             now: view.now,
+            loans: view.loans,
             ..Default::default()
         };
         let is_held = |id| account.position(id).is_some() || account.order_aggregate(id).is_some();

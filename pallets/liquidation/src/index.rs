@@ -27,12 +27,14 @@ use alloc::{
     vec::Vec,
 };
 use frame_support::{storage::with_storage_layer, traits::Get};
-use novate_risk::{safe_moves, Move, RELATIVE_ONE};
+use novate_risk::{
+    collateral_value, debt_ceil, holds_settled, hurting_price, safe_moves, Move, RELATIVE_ONE,
+};
 use novate_types::{
-    math::{mul_div_ceil, mul_div_floor},
-    AccountRef, Assessment, BlockNumber, Direction, Ledger, Liquidations, MarginAccount, Position,
+    math::{add, mul_div_ceil, mul_div_floor},
+    AccountRef, Assessment, BlockNumber, Direction, Ledger, LoanView, MarginAccount, Position,
     RankSlot, RiskAxis, RiskError, RiskIndex, RiskModel, RiskSlot, RiskView, Side, Standing,
-    ThresholdSweep,
+    ThresholdSweep, QUANTUMS,
 };
 
 /// One account below maintenance margin among so many looked at means that there are more where the budget ended.
@@ -47,9 +49,9 @@ const ENTRIES_PER_CANDIDATE: usize = 4;
 /// A threshold an account needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Threshold {
-    axis: RiskAxis,
-    direction: Direction,
-    bucket: u32,
+    pub(crate) axis: RiskAxis,
+    pub(crate) direction: Direction,
+    pub(crate) bucket: u32,
 }
 
 /// A threshold an account needs, and the bucket that it is put into where it does not stand near enough.
@@ -81,7 +83,7 @@ impl Needed {
 
 /// Where an account belongs.
 pub(crate) enum Place {
-    /// In the queue: below maintenance margin, not yet let go, or in debt that its collateral can pay.
+    /// In the queue: below maintenance margin, not yet let go, or in debt beyond what is lent to it.
     Queue,
     /// In this bucket until a price is back: it would belong into the queue.
     Waits(Needed),
@@ -109,20 +111,11 @@ struct Crossed {
     buckets: Vec<u32>,
 }
 
-impl Crossed {
-    /// Where in the buckets to take from next: the farthest crossed, or the nearest of those that the price left behind. The bucket in which
-    /// the price stands comes last of all: most whose entries are there stay where they are.
-    fn next(&self, farthest: bool) -> Option<usize> {
-        let last = self.buckets.len().checked_sub(1)?;
-        Some(if farthest { last } else { last.min(1) })
-    }
-}
-
 /// An account's entry that was taken out of the index.
 #[derive(Clone, Copy)]
-struct Taken {
-    at: Threshold,
-    generation: u32,
+pub(crate) struct Taken {
+    pub(crate) at: Threshold,
+    pub(crate) generation: u32,
 }
 
 impl Taken {
@@ -152,7 +145,7 @@ type OfAccount<AccountId> = (AccountRef<AccountId>, Vec<Taken>);
 
 /// What looking at an account came to.
 #[derive(Default)]
-struct Looked {
+pub(crate) struct Looked {
     /// Steps it took: of one that goes to the queue no threshold is drawn again.
     steps: u32,
     /// Its entries that belong where they were.
@@ -290,7 +283,7 @@ fn is_usable(axis: RiskAxis, view: &RiskView) -> bool {
             view.market(market).is_ok_and(|m| m.fresh)
         }
         RiskAxis::Collateral(asset) => view.collateral(asset).is_ok_and(|c| c.fresh),
-        RiskAxis::Parameters => true,
+        RiskAxis::Parameters | RiskAxis::Interest => true,
     }
 }
 
@@ -298,7 +291,10 @@ fn is_usable(axis: RiskAxis, view: &RiskView) -> bool {
 fn position_on<T: Config>(axis: RiskAxis, direction: Direction, view: &RiskView) -> Option<u32> {
     let price = match axis {
         RiskAxis::Parameters => return Some(Tightenings::<T>::get()),
-        RiskAxis::Mark(market) => view.market(market).ok()?.mark,
+        // Where the pot is short of what is owed, everybody who owes is looked at.
+        RiskAxis::Interest if view.loans.is_short => return Some(scale::LAST),
+        RiskAxis::Interest => return Some(scale::floor(view.loans.index)),
+        RiskAxis::Mark(market) => hurting_price(view.market(market).ok()?).ok()?,
         RiskAxis::Collateral(asset) => view.collateral(asset).ok()?.price,
         RiskAxis::Funding(market) => {
             // A rise hurts longs, a fall shorts: each by its own index.
@@ -330,6 +326,7 @@ fn crossings<T: Config>(view: &RiskView) -> Vec<(RiskAxis, Direction, u32)> {
     let mut all: Vec<_> = marks
         .chain(collaterals)
         .chain([(RiskAxis::Parameters, Direction::Up)])
+        .chain((view.loans != LoanView::default()).then_some((RiskAxis::Interest, Direction::Up)))
         .filter(|(axis, _)| is_usable(*axis, view))
         .filter_map(|(axis, direction)| {
             position_on::<T>(axis, direction, view).map(|at| (axis, direction, at))
@@ -343,11 +340,12 @@ fn crossings<T: Config>(view: &RiskView) -> Vec<(RiskAxis, Direction, u32)> {
     all
 }
 
-/// Half of a distance on a funding index. Funding is slow, and slack changes with every trade: a threshold drawn nearer than it must
+/// Half of a distance on the index of funding or of interest. Both are slow, and slack changes with every trade: a threshold drawn nearer than it must
 /// be is not drawn again until half of the slack is gone.
-fn halved_funding(move_: Move) -> Move {
+fn halved_index(move_: Move) -> Move {
     match move_ {
         Move::FundingDelta(delta) => Move::FundingDelta(delta.checked_div(2).unwrap_or(delta)),
+        Move::InterestDelta(delta) => Move::InterestDelta(delta.checked_div(2).unwrap_or(delta)),
         relative => relative,
     }
 }
@@ -371,7 +369,10 @@ fn step_of(
                 }
             });
         }
-        (RiskAxis::Mark(market), Move::Relative(_)) => view.market(market)?.mark,
+        (RiskAxis::Interest, Move::InterestDelta(delta)) => {
+            return Ok(view.loans.index.checked_add(delta).map(scale::floor));
+        }
+        (RiskAxis::Mark(market), Move::Relative(_)) => hurting_price(view.market(market)?)?,
         (RiskAxis::Collateral(asset), Move::Relative(_)) => view.collateral(asset)?.price,
         // A distance of the wrong kind for its axis: crossed at once, so that the account is looked at.
         _ => {
@@ -403,9 +404,28 @@ fn step_of(
 }
 
 impl<T: Config> Pallet<T> {
-    /// Whether the account's debt can be paid out of its collateral. The vault is the one that pays, never paid for.
-    pub(crate) fn is_in_debt(of: &AccountRef<T::AccountId>, account: &MarginAccount) -> bool {
-        account.cash < 0 && !account.collateral.is_empty() && *of != T::Vault::get()
+    /// Whether the account owes more than is lent to it, by its own cap or because the pot is short, and has collateral to pay with: as much as
+    /// the debt or a USD, at its haircut value, as anyone can send it less. The vault is the one that pays, never paid for.
+    pub(crate) fn owes_too_much(
+        of: &AccountRef<T::AccountId>,
+        account: &MarginAccount,
+        view: &RiskView,
+    ) -> Result<bool, RiskError> {
+        if account.cash >= 0 || account.collateral.is_empty() || *of == T::Vault::get() {
+            return Ok(false);
+        }
+        let debt = debt_ceil(account, view)?;
+        if debt <= view.loans.account_cap && !view.loans.is_short {
+            return Ok(false);
+        }
+        let worth = account
+            .collateral
+            .iter()
+            .try_fold(0, |sum, (asset, held)| {
+                let value = collateral_value(view.collateral(*asset)?, *held)?;
+                Ok::<_, RiskError>(add(sum, value)?)
+            })?;
+        Ok(worth >= debt.min(QUANTUMS))
     }
 
     /// Where an account belongs.
@@ -417,7 +437,7 @@ impl<T: Config> Pallet<T> {
     ) -> Result<Place, RiskError> {
         let needs_remedies = assessment.is_below_maintenance()
             || account.standing != Standing::Good
-            || Self::is_in_debt(of, account);
+            || Self::owes_too_much(of, account, view)?;
         let class = scale::class_by_notional(assessment.notional.unsigned_abs());
         if needs_remedies {
             return Ok(match missing_axis(account, view)? {
@@ -457,7 +477,7 @@ impl<T: Config> Pallet<T> {
                 direction: safe.direction,
                 bucket: scale::bucket(class, farthest),
             };
-            let drawn = step(halved_funding(safe.move_))?.unwrap_or(farthest);
+            let drawn = step(halved_index(safe.move_))?.unwrap_or(farthest);
             needed.push(Needed {
                 at,
                 drawn: scale::bucket(class, drawn),
@@ -678,21 +698,16 @@ impl<T: Config> Pallet<T> {
         still_later
     }
 
-    /// Takes the accounts of one class, page by page from axis to axis; on each, in turn, of those crossed farthest and of those crossed last.
-    /// The former endanger the chain most. The latter have the longest way before them, five closes in the market and twenty in open
-    /// competition, while the former go to the vault at once: so a crash is over soonest. Returns what is left of the budget.
+    /// Takes the accounts of one class, the farthest crossed first on each axis, page by page from axis to axis. Returns what
+    /// is left of the budget.
     fn pop_class(
         mut open: Vec<&mut Crossed>,
         mut budget: u32,
         popped: &mut Popped<T::AccountId>,
     ) -> u32 {
-        let mut farthest = true;
         while budget > 0 && !open.is_empty() {
             open.retain_mut(|crossed| {
-                let place = crossed.next(farthest).filter(|_| budget > 0);
-                let Some((place, bucket)) =
-                    place.and_then(|place| Some((place, *crossed.buckets.get(place)?)))
-                else {
+                let Some(bucket) = crossed.buckets.last().copied().filter(|_| budget > 0) else {
                     return false;
                 };
                 let shelf = Shelf::Threshold(crossed.axis, crossed.direction);
@@ -709,11 +724,10 @@ impl<T: Config> Pallet<T> {
                     popped.add(entry.account, Taken { at, generation });
                 }
                 if Self::span(shelf, bucket).is_none() {
-                    crossed.buckets.remove(place);
+                    crossed.buckets.pop();
                 }
                 true
             });
-            farthest = !farthest;
         }
         budget
     }
@@ -746,7 +760,7 @@ impl<T: Config> Pallet<T> {
 
     /// Looks at an account of which `taken` are entries, live or not, that were taken out of the index. Does nothing and
     /// returns none if `left` steps or the time are not enough.
-    fn recheck(
+    pub(crate) fn recheck(
         of: &AccountRef<T::AccountId>,
         taken: &[Taken],
         now: &RiskView,
@@ -783,9 +797,7 @@ impl<T: Config> Pallet<T> {
         let (steps, changed) = match became {
             Became::Same => (steps, 0),
             Became::Queued => {
-                if Self::presses() {
-                    meter.set_aside(meter.put_by(holdings));
-                }
+                meter.put_by_for(holdings);
                 (QUEUED_STEPS, meter.keys(2))
             }
             Became::Moved(entries) => {
@@ -866,40 +878,49 @@ impl<T: Config> Pallet<T> {
 
     /// Looks at the next few accounts, whatever the index says of them, and draws their thresholds again: parameters may
     /// have changed since.
-    pub(crate) fn sweep(now: &RiskView) {
-        let mut state = Sweeping::<T>::get().unwrap_or(SweepState {
-            began: now.block,
-            cursor: None,
-            completed: None,
-        });
+    pub(crate) fn sweep(now: &RiskView, mut state: SweepState<T::AccountId>) {
         let most = T::SweepPerClose::get();
         let accounts = T::Ledger::accounts_after(state.cursor.as_ref(), most);
+        if state.cursor.is_none() {
+            Self::begin_stress(&mut state, now);
+        }
         for of in &accounts {
-            if let Err(error) = with_storage_layer(|| Self::verify(of, now)) {
+            if let Err(error) = with_storage_layer(|| Self::verify(of, now, &mut state)) {
                 log::error!(target: crate::LOG, "{of:?} cannot be swept: {error:?}");
             }
         }
         let is_last = u32::try_from(accounts.len()).is_ok_and(|found| found < most);
         state.cursor = accounts.into_iter().next_back();
         if is_last {
-            let began = now.block.saturating_add(1);
-            state = SweepState {
-                began,
-                cursor: None,
-                completed: Some(state.began),
-            };
+            if let Some(sums) = state.stress.take() {
+                Self::publish(sums, state.began, now);
+            }
+            state.completed = Some(state.began);
+            state.began = now.block.saturating_add(1);
+            state.cursor = None;
         }
         Sweeping::<T>::put(state);
     }
 
-    fn verify(of: &AccountRef<T::AccountId>, now: &RiskView) -> Result<(), Refusal> {
+    fn verify(
+        of: &AccountRef<T::AccountId>,
+        now: &RiskView,
+        state: &mut SweepState<T::AccountId>,
+    ) -> Result<(), Refusal> {
         let Some(account) = T::Ledger::account(of) else {
             return Ok(());
         };
+        if holds_settled(&account, now) {
+            return T::Ledger::settle(of, now, false, |_| Ok(()));
+        }
+        let assessment = T::Risk::assess(&account, now)?;
+        let call = Self::pass(of, &account, &assessment, now, state)?;
         if Queue::<T>::contains_key(of) {
             return Ok(());
         }
-        let assessment = T::Risk::assess(&account, now)?;
+        if let Some(call) = call {
+            Self::call_margin(of, call, &assessment)?;
+        }
         let place = Self::place(of, &account, now, &assessment)?;
         if place
             .thresholds()
@@ -923,7 +944,7 @@ impl<T: Config> Pallet<T> {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let mut near: Vec<(u32, Shelf, u32)> = Vec::new();
         for (axis, direction, price) in crossings::<T>(view) {
-            if matches!(axis, RiskAxis::Funding(_) | RiskAxis::Parameters) {
+            if !matches!(axis, RiskAxis::Mark(_) | RiskAxis::Collateral(_)) {
                 continue;
             }
             let shelf = Shelf::Threshold(axis, direction);

@@ -46,6 +46,8 @@ pub(crate) struct Meter<T> {
     left: u64,
     /// Taken off what is left, for the remedies of those who were found.
     aside: u64,
+    /// Whether the remedies of those who are found are this close's.
+    puts_by: bool,
     key: u64,
     entry: u64,
     rank: u64,
@@ -65,6 +67,7 @@ impl<T: Config> Meter<T> {
         Self {
             left,
             aside: 0,
+            puts_by: false,
             key: db.write,
             entry: Weights::<T>::pop().computing(db),
             rank: Weights::<T>::rank().computing(db),
@@ -105,6 +108,18 @@ impl<T: Config> Meter<T> {
     pub fn give_back(&mut self, part: Self) {
         self.left = self.left.saturating_add(part.left);
         self.aside = self.aside.saturating_add(part.aside);
+    }
+
+    /// From now on time is put by for the remedies of whoever is found.
+    pub fn put_by_from_now_on(&mut self) {
+        self.puts_by = true;
+    }
+
+    /// Puts by what an account that was found is reckoned to take, if this close takes its remedies.
+    pub fn put_by_for(&mut self, holdings: u32) {
+        if self.puts_by {
+            self.set_aside(self.put_by(holdings));
+        }
     }
 
     /// Keeps so much, or what there is, from whoever finds more accounts.
@@ -173,8 +188,8 @@ impl<T: Config> Meter<T> {
 
     /// An account written with all the thresholds that it can have.
     fn redrawn(&self, holdings: u32) -> u64 {
-        // A mark's and a funding index's for each position, and one for parameters.
-        let thresholds = holdings.saturating_mul(2).saturating_add(1);
+        // A mark's and a funding index's for each position, one for parameters, and one for interest.
+        let thresholds = holdings.saturating_mul(2).saturating_add(2);
         self.keys(1).saturating_add(self.appended(thresholds))
     }
 

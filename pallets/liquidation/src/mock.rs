@@ -11,11 +11,14 @@ use frame_support::{
     derive_impl, parameter_types,
     storage::{transactional::with_transaction_unchecked, TransactionOutcome},
     storage_alias,
-    traits::{ConstU32, Get},
+    traits::{ConstU32, ConstU64, Get},
     Blake2_128Concat,
 };
 use frame_system::{mocking::MockBlockU32, EnsureRoot};
-use novate_risk::{add_order, apply_trade, release_order, Linear, LiquidationParams, QuoteParams};
+use novate_risk::{
+    add_order, apply_trade, release_order, settle_expired, Linear, LiquidationParams, QuoteParams,
+    StressParams, VolatilityParams,
+};
 use novate_types::*;
 use sp_runtime::{traits::One, BuildStorage};
 use std::collections::BTreeMap;
@@ -108,6 +111,50 @@ parameter_types! {
     pub static CalmWork: Option<Work> = None;
 }
 
+/// Time between two samples of volatility.
+pub const HOUR: Millis = 3_600_000;
+
+parameter_types! {
+    /// Two hours to liquidate, three deviations; five returns to begin with.
+    pub static Forecasting: VolatilityParams = VolatilityParams {
+        half_life: 120,
+        seed: 5,
+        alpha: 50_000,
+        beta: 900_000,
+        long_run: 1_000,
+        memory: 1_000,
+        horizon: 2,
+        stress_weight: 250_000,
+        covered: 3_000_000,
+    };
+    /// The grid's, and the two worst of eight.
+    pub static Stressing: StressParams = StressParams {
+        moves: [-180_000, -135_000, -90_000, -45_000, 45_000, 90_000, 135_000, 180_000],
+        confidence: 750_000,
+        cover: 2,
+        factor: 1_100_000,
+        cap_step: 250_000,
+    };
+}
+
+thread_local! {
+    static FOLLOWED: RefCell<Vec<(FeedId, Ppm)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Whoever follows the forecasts.
+pub struct Followed;
+
+impl FollowVolatility for Followed {
+    fn follow(asked: &[(FeedId, Ppm)]) {
+        FOLLOWED.with(|f| *f.borrow_mut() = asked.to_vec());
+    }
+}
+
+/// What margins were last asked to follow.
+pub fn followed() -> Vec<(FeedId, Ppm)> {
+    FOLLOWED.with(|f| f.borrow().clone())
+}
+
 /// Tests count accounts, most of which have one position.
 pub struct Steps<Accounts>(core::marker::PhantomData<Accounts>);
 
@@ -140,6 +187,10 @@ impl pallet_liquidation::Config for Test {
     type Params = Params;
     type BacklogShare = BacklogShare;
     type DefaultLossCap = DefaultLossCap;
+    type Follow = Followed;
+    type StressInterval = ConstU64<HOUR>;
+    type Volatility = Forecasting;
+    type Stress = Stressing;
     type LossWindow = LossWindow;
     type Quoting = Quoting;
     type QuotingWeight = QuotingWeight;
@@ -190,6 +241,14 @@ fn atomic<R, E>(change: impl FnOnce() -> Result<R, E>) -> Result<R, E> {
     })
 }
 
+/// What the ledger does with positions in contracts that have settled.
+fn book_settled(account: &mut MarginAccount, view: &RiskView) -> Result<(), LedgerError> {
+    for (market, owed) in settle_expired(account, view)? {
+        StoredLedger::credit_pot(Pot::Funding(market), owed)?;
+    }
+    Ok(())
+}
+
 impl Ledger<u64> for StoredLedger {
     fn account(of: &Of) -> Option<MarginAccount> {
         Accounts::get(of)
@@ -215,8 +274,13 @@ impl Ledger<u64> for StoredLedger {
         })
     }
 
+    fn settle_expired(of: &Of, view: &RiskView) -> Result<(), LedgerError> {
+        Self::update(of, |account| book_settled(account, view))
+    }
+
     fn index(of: &Of, view: &RiskView) -> Result<Indexed, LedgerError> {
         let mut account = Accounts::get(of).ok_or(LedgerError::NoAccount)?;
+        book_settled(&mut account, view)?;
         let entries = Liquidation::refresh(of, &mut account, view)?;
         let holdings = account.holdings();
         Accounts::insert(of, account);
@@ -235,6 +299,7 @@ impl Ledger<u64> for StoredLedger {
                 .or_else(new)
                 .ok_or(LedgerError::NoAccount)?;
             let done = change(&mut account)?;
+            book_settled(&mut account, view)?;
             Liquidation::refresh(of, &mut account, view).map_err(LedgerError::from)?;
             Accounts::insert(of, account);
             Ok(done)
@@ -362,6 +427,8 @@ impl OrderBook<u64> for ScriptedBook {
             last: None,
             executed: 0,
             makers: Default::default(),
+            at_edge: false,
+            unfinished: None,
         }
     }
     fn candidates(_: &(), _: u32) -> Vec<(Of, Vec<OpenOrder>)> {
@@ -398,6 +465,9 @@ impl OrderBook<u64> for ScriptedBook {
     }
     fn housekeep(_: &RiskView) -> Vec<Release<u64>> {
         Vec::new()
+    }
+    fn forget(_: MarketId) -> bool {
+        true
     }
 }
 
@@ -513,6 +583,8 @@ pub fn a_market(id: MarketId) -> MarketView {
         min_notional: QUANTUMS,
         impact_notional: usd(100),
         open_interest_cap: Lots::MAX,
+        auction_at: 0,
+        contract: Default::default(),
     }
 }
 
@@ -537,6 +609,7 @@ pub fn a_view() -> RiskView {
         markets: vec![a_market(0), a_market(1)].try_into().unwrap(),
         collaterals: vec![asset].try_into().unwrap(),
         fee_tiers: Default::default(),
+        loans: Default::default(),
     }
 }
 

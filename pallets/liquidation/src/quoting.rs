@@ -87,7 +87,8 @@ impl<T: Config> Pallet<T> {
         let mut operations = Vec::new();
         for id in markets.into_iter().take(most) {
             let market = now.market(id)?;
-            let (bid, ask) = if market.fresh && market.status.allows_risk() {
+            let trades = market.status.allows_risk() && !market.is_in_auction();
+            let (bid, ask) = if market.fresh && trades {
                 Self::wanted(market, vault, equity, now)?
             } else {
                 (None, None)

@@ -3,15 +3,20 @@
 use crate::{
     index::{entry_bucket, is_waiting, side_of},
     pages::{Entry, Shelf, Span},
-    remedies::competition::{competes, COMPETITION_CLOSES},
-    Backstop, Bids, Config, Pallet, Queue, RiskDirectory, RiskPage, RiskSpan, ShareHoldings,
-    ShareRequests, ShareWish, Suspended, UncoveredDeficit, Wishes, Working,
+    remedies::{
+        call::CALL_CLOSES,
+        competition::{takes_bids, COMPETITION_CLOSES},
+    },
+    Backstop, Bids, Config, OpenInterestScale, Pallet, Queue, RiskDirectory, RiskPage, RiskSpan,
+    ShareHoldings, ShareRequests, ShareWish, Suspended, Sweeping, UncoveredDeficit, Volatilities,
+    Wishes, Working,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
 };
 use frame_support::{ensure, traits::Get};
+use novate_risk::STRESS_MOVES;
 use novate_types::{
     AccountRef, Cash, CurrentView, Ledger, MarginAccount, Pot, RiskModel, RiskView, Side, Standing,
     MILLION,
@@ -31,6 +36,7 @@ impl<T: Config> Pallet<T> {
         Self::check_queue(&entries)?;
         Self::check_bids()?;
         Self::check_shares()?;
+        Self::check_stress()?;
         let view = T::View::view();
         let mut last: Option<AccountRef<T::AccountId>> = None;
         loop {
@@ -46,6 +52,50 @@ impl<T: Config> Pallet<T> {
                 return Ok(());
             }
         }
+    }
+
+    /// What is known of volatility and stress has the order and the bounds that are relied on.
+    fn check_stress() -> Result<(), TryRuntimeError> {
+        let feeds = Volatilities::<T>::get();
+        let mut pairs = feeds.iter().zip(feeds.iter().skip(1));
+        ensure!(
+            pairs.all(|((a, ..), (b, ..))| a < b),
+            "volatilities are not in the order of their feeds"
+        );
+        ensure!(
+            feeds.iter().all(|(.., kept)| kept.price.into_inner() > 0),
+            "a volatility has no price to go on from"
+        );
+        ensure!(
+            OpenInterestScale::<T>::get() <= MILLION,
+            "more than the whole of the open-interest caps is in force"
+        );
+        let Some(state) = Sweeping::<T>::get() else {
+            return Ok(());
+        };
+        ensure!(
+            state
+                .deviations
+                .iter()
+                .all(|(feed, _)| feeds.iter().any(|(known, ..)| known == feed)),
+            "a forecast has no past"
+        );
+        let cover = usize::try_from(T::Stress::get().cover).unwrap_or(usize::MAX);
+        let is_sorted = |largest: &[Cash]| largest.is_sorted_by(|a, b| a >= b);
+        let sums = state.stress.unwrap_or_default();
+        ensure!(
+            sums.largest
+                .iter()
+                .all(|l| l.len() <= cover && is_sorted(l) && l.iter().all(|loss| *loss > 0)),
+            "the largest losses are not the largest"
+        );
+        ensure!(
+            sums.markets
+                .iter()
+                .all(|(_, by_move)| by_move.len() == STRESS_MOVES),
+            "a market's losses are not those of the moves"
+        );
+        Ok(())
     }
 
     /// Directory, spans and pages name the same buckets, and no page is empty.
@@ -197,14 +247,14 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Every bid is for an account in competition, and an owner's only one for it.
+    /// Every bid is for an account of which something is for sale, and an owner's only one for it.
     fn check_bids() -> Result<(), TryRuntimeError> {
         let mut known = BTreeSet::new();
         let mut by_account = BTreeMap::<_, u32>::new();
         for bid in Bids::<T>::get() {
             let account = T::Ledger::account(&bid.account);
             ensure!(
-                account.as_ref().is_some_and(competes),
+                account.as_ref().is_some_and(takes_bids),
                 "a bid is for an account that is not in competition"
             );
             ensure!(
@@ -279,9 +329,14 @@ impl<T: Config> Pallet<T> {
             account.standing == Standing::Good || is_queued || waits,
             "an account in remedies is neither queued nor waiting"
         );
-        if let Standing::Competing { closes, .. } = account.standing {
+        let spent = match account.standing {
+            Standing::Competing { closes, .. } => Some(closes <= COMPETITION_CLOSES),
+            Standing::Called { closes, .. } => Some(closes <= CALL_CLOSES),
+            _ => None,
+        };
+        if let Some(is_within) = spent {
             ensure!(
-                closes <= COMPETITION_CLOSES,
+                is_within,
                 "an account has spent more closes in competition than there are"
             );
             ensure!(

@@ -17,10 +17,10 @@ use frame_support::traits::{
 };
 use frame_system::RawOrigin;
 use novate_types::{
-    AccountRef, AssetId, BlockNumber, CollateralParams, CurrentView, Direction, MarginAccount,
-    MarketId, NewOrder, NewTrigger, OrderAggregate, OrderPrice, Position, RankSlot, RiskAxis,
-    RiskSlot, SelfTradePrevention, Side, TimeInForce, Trigger, MAX_COLLATERALS, MAX_ORDER_BYTES,
-    MAX_POSITIONS, MAX_RISK_SLOTS, MAX_TRIGGERS, QUANTUMS,
+    AccountRef, AssetId, BlockNumber, CollateralParams, CurrentView, Direction, Loan, LoanParams,
+    MarginAccount, MarketId, NewOrder, NewTrigger, OrderAggregate, OrderPrice, Position, RankSlot,
+    RiskAxis, RiskSlot, SelfTradePrevention, Side, TimeInForce, Trigger, MAX_COLLATERALS,
+    MAX_ORDER_BYTES, MAX_POSITIONS, MAX_RISK_SLOTS, MAX_TRIGGERS, QUANTUMS,
 };
 
 /// Collateral of the benchmarks: ids no genesis uses. Their assets need not exist.
@@ -51,6 +51,18 @@ fn params() -> CollateralParams {
         large_haircut: 200_000,
         value_cap: QUANTUMS,
         global_cap: 1_000_000,
+    }
+}
+
+fn loan_params() -> LoanParams {
+    LoanParams {
+        base_rate: 10_000,
+        slope: 90_000,
+        steep_slope: 1_000_000,
+        kink: 800_000,
+        reserve_factor: 100_000,
+        utilisation_cap: 900_000,
+        account_cap: QUANTUMS,
     }
 }
 
@@ -166,12 +178,28 @@ mod benchmarks {
         let asset = T::SettlementAsset::get();
         let amount = T::Assets::minimum_balance(asset) * 1_000;
         Pallet::<T>::fund(&of, asset, 0).map_err(|_| "not opened")?;
-        Accounts::<T>::insert(&of, full_account());
+        // It owes a quantum, and interest on it.
+        let (cash, loan) = (
+            -1,
+            Some(Loan {
+                principal: 1,
+                index: 0,
+            }),
+        );
+        let debtor = MarginAccount {
+            cash,
+            loan,
+            ..full_account()
+        };
+        Accounts::<T>::insert(&of, debtor);
+        Lending::<T>::mutate(|book| {
+            (book.borrowed, book.index, book.accrued) = (1, 1, 1);
+        });
         T::Assets::mint_into(asset, &owner, amount)?;
         #[extrinsic_call]
         Pallet::<T>::deposit(RawOrigin::Signed(owner), 0, asset, amount);
         let account = Accounts::<T>::get(&of).ok_or("not opened")?;
-        assert_eq!(account.cash.unsigned_abs(), amount);
+        assert_eq!(account.cash.unsigned_abs(), amount - 2);
         Ok(())
     }
 
@@ -243,6 +271,39 @@ mod benchmarks {
             Pallet::<T>::act_on_deferred();
         }
         assert_eq!(Accounts::<T>::get(&of).map(|a| a.fee_tier), Some(0));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn schedule_loans() -> Result<(), BenchmarkError> {
+        let (governance, _) = origins::<T>()?;
+        Lending::<T>::kill();
+        #[extrinsic_call]
+        _(governance as T::RuntimeOrigin, loan_params());
+        assert!(Lending::<T>::get().pending.is_some());
+        Ok(())
+    }
+
+    #[benchmark]
+    fn cancel_loans() -> Result<(), BenchmarkError> {
+        let (governance, _) = origins::<T>()?;
+        Lending::<T>::mutate(|book| book.pending = Some((loan_params(), BlockNumber::MAX)));
+        #[extrinsic_call]
+        _(governance as T::RuntimeOrigin);
+        assert!(Lending::<T>::get().pending.is_none());
+        Ok(())
+    }
+
+    #[benchmark]
+    fn lower_utilisation_cap() -> Result<(), BenchmarkError> {
+        let (_, emergency) = origins::<T>()?;
+        Lending::<T>::mutate(|book| {
+            book.params = loan_params();
+            book.pending = Some((loan_params(), BlockNumber::MAX));
+        });
+        #[extrinsic_call]
+        _(emergency as T::RuntimeOrigin, 0);
+        assert_eq!(Lending::<T>::get().params.utilisation_cap, 0);
         Ok(())
     }
 

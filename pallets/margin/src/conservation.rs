@@ -1,10 +1,10 @@
-//! The three equalities, computed over the whole state: for operators, queries and tests, not for a block.
+//! The equalities, computed over the whole state: for operators, queries and tests, not for a block.
 
-use crate::{Accounts, Collaterals, Config, Custody, Pallet, Pots};
+use crate::{Accounts, Collaterals, Config, Custody, Lending, Pallet, Pots, Suppliers};
 use alloc::{collections::BTreeMap, vec::Vec};
 use codec::{Decode, Encode};
 use frame_support::traits::{fungibles::Inspect, Get};
-use novate_types::{math, AssetId, Cash, MarketId, MathError, Pot};
+use novate_types::{math, AssetId, Cash, LoanTotals, MarketId, MathError, Pot};
 use scale_info::TypeInfo;
 
 /// Both sides of an equality between the ledger and custody, in the asset's smallest unit.
@@ -27,6 +27,8 @@ pub struct Conservation {
     pub collaterals: Vec<(AssetId, Equality)>,
     /// What each pot holds.
     pub pots: Vec<(Pot, Cash)>,
+    /// What debtors owe and suppliers hold, summed, against the liquidity pot's book.
+    pub loans: (LoanTotals, LoanTotals),
     /// Accounts summed.
     pub accounts: u32,
 }
@@ -38,6 +40,7 @@ impl Conservation {
         self.lots.iter().all(|(_, sum)| *sum == 0)
             && equal(&self.settlement)
             && self.collaterals.iter().all(|(_, e)| equal(e))
+            && self.loans.0 == self.loans.1
     }
 }
 
@@ -55,9 +58,11 @@ impl<T: Config> Pallet<T> {
             .collect();
         let mut settlement: Cash = 0;
         let mut accounts = 0u32;
+        let (book, mut loans) = (Lending::<T>::get(), LoanTotals::default());
         for account in Accounts::<T>::iter_values() {
             accounts = accounts.checked_add(1).ok_or(MathError::Overflow)?;
             settlement = math::add(settlement, account.cash)?;
+            loans.count(&account, book.index)?;
             for position in &account.positions {
                 settlement = math::sub(settlement, position.cost)?;
                 let sum = lots.entry(position.market).or_default();
@@ -73,6 +78,12 @@ impl<T: Config> Pallet<T> {
         for (_, held) in &pots {
             settlement = math::add(settlement, *held)?;
         }
+        for shares in Suppliers::<T>::iter_values() {
+            loans.shares = loans
+                .shares
+                .checked_add(shares)
+                .ok_or(MathError::Overflow)?;
+        }
         let against_custody = |asset: AssetId, ledger: Cash| {
             let balance = T::Assets::balance(asset, &Self::custody_account());
             let custody = math::signed(Custody::<T>::get(asset).min(balance))?;
@@ -86,6 +97,7 @@ impl<T: Config> Pallet<T> {
                 .map(|(asset, ledger)| Ok((asset, against_custody(asset, ledger)?)))
                 .collect::<Result<_, MathError>>()?,
             pots,
+            loans: (loans, book.totals()),
             accounts,
         })
     }

@@ -42,6 +42,12 @@ fn long(lots: SignedLots) -> Lots {
     Lots::try_from(lots).unwrap_or(0)
 }
 
+/// The account's positions, by market.
+fn held(account: &MarginAccount) -> Vec<(MarketId, SignedLots)> {
+    let lots = account.positions.iter().map(|p| (p.market, p.lots));
+    lots.collect()
+}
+
 /// Takes out what holds nothing. A position without lots has no value but may have cost left, which is then realised:
 /// `cash − cost` stays what it was.
 fn tidy(account: &mut MarginAccount) -> Result<(), MathError> {
@@ -157,18 +163,26 @@ impl<T: Config> Pallet<T> {
                 None if open => Self::open(of).map_err(LedgerError::from)?,
                 None => return Err(LedgerError::NoAccount.into()),
             };
-            let held: Vec<(MarketId, SignedLots)> = account
-                .positions
-                .iter()
-                .map(|p| (p.market, p.lots))
-                .collect();
+            let held = held(&account);
             let done = change(&mut account)?;
             tidy(&mut account).map_err(LedgerError::from)?;
+            Self::keep_loan(of, &mut account)?;
             Self::keep_open_interest(&held, &account).map_err(LedgerError::from)?;
             finish(&mut account).map_err(LedgerError::from)?;
             Accounts::<T>::insert(of, account);
             Ok(done)
         })
+    }
+
+    /// Books positions in contracts that have settled as cash.
+    fn book_settled(account: &mut MarginAccount, view: &RiskView) -> Result<(), LedgerError> {
+        if !novate_risk::holds_settled(account, view) {
+            return Ok(());
+        }
+        for (market, owed) in novate_risk::settle_expired(account, view)? {
+            <Self as Ledger<T::AccountId>>::credit_pot(Pot::Funding(market), owed)?;
+        }
+        Ok(())
     }
 
     /// Adds to each market's open interest what the account's long positions gained since they were `held`.
@@ -259,14 +273,36 @@ impl<T: Config> Ledger<T::AccountId> for Pallet<T> {
         open: bool,
         change: impl FnOnce(&mut MarginAccount) -> Result<R, E>,
     ) -> Result<R, E> {
-        Self::change(of, open, change, |account| {
-            T::RiskIndex::refresh(of, account, view).map(|_| ())
-        })
+        Self::change(
+            of,
+            open,
+            |account| {
+                let done = change(account)?;
+                Self::book_settled(account, view)?;
+                Ok(done)
+            },
+            |account| T::RiskIndex::refresh(of, account, view).map(|_| ()),
+        )
+    }
+
+    fn settle_expired(of: &AccountRef<T::AccountId>, view: &RiskView) -> Result<(), LedgerError> {
+        Self::change(
+            of,
+            false,
+            |account| Self::book_settled(account, view),
+            |_| Ok(()),
+        )
     }
 
     fn index(of: &AccountRef<T::AccountId>, view: &RiskView) -> Result<Indexed, LedgerError> {
         atomic(|| {
             let mut account = Accounts::<T>::get(of).ok_or(LedgerError::NoAccount)?;
+            if novate_risk::holds_settled(&account, view) {
+                let held = held(&account);
+                Self::book_settled(&mut account, view)?;
+                Self::keep_loan(of, &mut account)?;
+                Self::keep_open_interest(&held, &account)?;
+            }
             let entries = T::RiskIndex::refresh(of, &mut account, view)?;
             let holdings = account.holdings();
             Accounts::<T>::insert(of, account);
@@ -289,6 +325,7 @@ impl<T: Config> Ledger<T::AccountId> for Pallet<T> {
             closed = add(closed, before)?;
             opened = add(opened, account.lots(market))?;
             tidy(&mut account)?;
+            Self::keep_loan(&of, &mut account)?;
             Accounts::<T>::insert(of, account);
         }
         Ok(Self::move_open_interest(market, closed, opened)?)

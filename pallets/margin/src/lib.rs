@@ -1,12 +1,13 @@
 //! # Margin
 //!
 //! The clearing house's ledger: who holds which cash, collateral and positions, and the custody behind it. Every other
-//! pallet reads and writes margin accounts through [`Ledger`], never through storage, so that three equalities hold after
+//! pallet reads and writes margin accounts through [`Ledger`], never through storage, so that these equalities hold after
 //! every change, whoever made it:
 //!
 //! 1. per market, `Σ lots = 0` over all accounts;
 //! 2. `Σ cash − Σ cost + Σ pots` = the settlement currency in custody;
-//! 3. per collateral asset, `Σ amounts` = what is in custody.
+//! 3. per collateral asset, `Σ amounts` = what is in custody;
+//! 4. what debtors owe, and the interest on it that is due, = what the liquidity pot's book says.
 //!
 //! [`Pallet::conservation`] computes both sides of each; `do_try_state` refuses when one fails.
 //!
@@ -21,6 +22,8 @@
 //! everybody's of the same block: intake tries them on the state that the last close left, and the close takes them, owners in
 //! an order that nobody chooses, as far as the cap allows. It does so before anything else ([`PostTransactions`]), so that
 //! whoever deposits in time is not liquidated. Withdrawals, transfers and deposits for others are not of this pallet.
+//!
+//! **Negative cash** is lent by the liquidity pot, at interest: `loans.rs`.
 //!
 //! [`PostTransactions`]: frame_support::traits::PostTransactions
 //!
@@ -48,6 +51,7 @@ mod collateral;
 mod conservation;
 mod deferred;
 mod ledger;
+mod loans;
 #[cfg(test)]
 mod mock;
 #[cfg(test)]
@@ -58,6 +62,7 @@ pub mod weights;
 pub use collateral::{CollateralStep, ScheduledCollateral};
 pub use conservation::{Conservation, Equality};
 pub use deferred::Deferred;
+pub use loans::LoanStep;
 pub use pallet::*;
 pub use weights::WeightInfo;
 
@@ -75,9 +80,11 @@ pub mod pallet {
         BoundedBTreeMap, PalletId,
     };
     use frame_system::pallet_prelude::*;
+    use novate_risk::LoanBook;
     use novate_types::{
         AccountRef, AssetId, BlockNumber, Cash, CollateralParams, CurrentView, FeedId, LedgerError,
-        Lots, MarginAccount, MarketId, Pot, RiskError, Standing, SubaccountId, ThresholdSweep,
+        LoanParams, Lots, MarginAccount, MarketId, Pot, RiskError, Standing, SubaccountId,
+        ThresholdSweep,
     };
 
     const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
@@ -119,6 +126,9 @@ pub mod pallet {
         /// How far a collateral parameter moves in one change.
         #[pallet::constant]
         type MaxStep: Get<CollateralStep>;
+        /// How far a parameter of loans moves in one change.
+        #[pallet::constant]
+        type MaxLoanStep: Get<LoanStep>;
         /// Weights of this pallet's calls.
         type WeightInfo: WeightInfo;
     }
@@ -167,6 +177,14 @@ pub mod pallet {
     #[pallet::storage]
     #[pallet::unbounded]
     pub type AtClose<T: Config> = StorageValue<_, Vec<Deferred<T::AccountId>>, ValueQuery>;
+
+    /// The liquidity pot's parameters and sums. Every close reads it, and whoever changes what an account owes.
+    #[pallet::storage]
+    pub type Lending<T: Config> = StorageValue<_, LoanBook, ValueQuery>;
+
+    /// Shares of the liquidity pot.
+    #[pallet::storage]
+    pub type Suppliers<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, u128, ValueQuery>;
 
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
@@ -250,6 +268,52 @@ pub mod pallet {
             /// Its tier now.
             new_value: u8,
         },
+        /// New parameters of loans were scheduled.
+        LoanParamsScheduled {
+            /// To be in force.
+            new_value: LoanParams,
+            /// The first block whose close puts them into force.
+            due: BlockNumber,
+        },
+        /// Scheduled parameters of loans were withdrawn.
+        LoanParamsCancelled,
+        /// Parameters of loans came into force.
+        LoanParamsChanged {
+            /// What was in force.
+            old_value: LoanParams,
+            /// What is in force.
+            new_value: LoanParams,
+        },
+        /// Somebody supplied the liquidity pot.
+        Supplied {
+            /// Who.
+            owner: T::AccountId,
+            /// In quantums.
+            amount: Cash,
+            /// Shares for it.
+            shares: u128,
+        },
+        /// Somebody took shares out of the liquidity pot.
+        Redeemed {
+            /// Who.
+            owner: T::AccountId,
+            /// Shares taken back.
+            shares: u128,
+            /// What they were worth, in quantums.
+            amount: Cash,
+        },
+        /// An account's cash changed that owed something: the interest until then was taken out of it.
+        InterestPaid {
+            /// Whose, and which.
+            account: AccountRef<T::AccountId>,
+            /// In quantums, rounded up.
+            paid: Cash,
+        },
+        /// Interest of the insurance fund's left the liquidity pot for it.
+        InterestReserved {
+            /// In quantums.
+            amount: Cash,
+        },
     }
 
     #[pallet::error]
@@ -307,6 +371,13 @@ pub mod pallet {
         NotLower,
         /// There is no fee tier of this number; the view lists them.
         UnknownFeeTier,
+        /// Rates must add up to at most 1,000 % a year, the kink lie between zero and one, `reserve_factor` and `utilisation_cap` be at most one
+        /// and `account_cap` at least zero.
+        InvalidLoanParams,
+        /// What was to be taken out of the liquidity pot is lent out; take less, or wait until debts are repaid.
+        PotLent,
+        /// The liquidity pot has fewer shares of yours, or the amount buys none.
+        NoShares,
     }
 
     impl<T> From<LedgerError> for Error<T> {
@@ -316,6 +387,8 @@ pub mod pallet {
                 LedgerError::Custody => Self::NotMoved,
                 LedgerError::Risk(RiskError::Full) => Self::ListFull,
                 LedgerError::Risk(_) => Self::OutOfRange,
+                LedgerError::Lent => Self::PotLent,
+                LedgerError::Shares => Self::NoShares,
             }
         }
     }
@@ -334,6 +407,8 @@ pub mod pallet {
         pub accounts: Vec<(T::AccountId, SubaccountId, u128)>,
         /// Collateral taken from the start. Existence, metadata and feed are not asked for here.
         pub collaterals: Vec<(AssetId, CollateralParams)>,
+        /// What the liquidity pot charges and lends from the start.
+        pub loans: LoanParams,
     }
 
     #[pallet::genesis_build]
@@ -346,6 +421,11 @@ pub mod pallet {
                     .unwrap_or_else(|e| panic!("genesis collateral {asset}: {e:?}"));
                 Collaterals::<T>::mutate(|all| all.try_insert(*asset, *params).map(|_| ()))
                     .expect("at most 16 collateral assets");
+            }
+            Pallet::<T>::check_loan_bounds(&self.loans)
+                .unwrap_or_else(|e| panic!("genesis loans: {e:?}"));
+            if self.loans != LoanParams::default() {
+                Lending::<T>::mutate(|book| book.params = self.loans);
             }
             for (owner, sub, amount) in &self.accounts {
                 let of = AccountRef::new(owner.clone(), *sub);
@@ -365,7 +445,10 @@ pub mod pallet {
 
         fn integrity_test() {
             assert!(
-                T::MaxStep::get().relative <= novate_types::MILLION,
+                T::MaxStep::get()
+                    .relative
+                    .max(T::MaxLoanStep::get().relative)
+                    <= novate_types::MILLION,
                 "a step is at most the whole value"
             );
         }
@@ -591,6 +674,93 @@ pub mod pallet {
             ensure!(held.fee_tier != new_value, Error::<T>::Unchanged);
             Self::leave_to_close(Deferred::FeeTier { account, new_value });
             Ok(())
+        }
+
+        /// Schedules what the liquidity pot charges and lends.
+        ///
+        /// ## Dispatch Origin
+        ///
+        /// `GovernanceOrigin`.
+        ///
+        /// ## Details
+        ///
+        /// In force from the first close after the timelock. The first parameters may be any; from then on each moves by a step. A lower cap of
+        /// what an account may owe acts on a debtor when it is settled, or the sweep comes by.
+        ///
+        /// ## Errors
+        ///
+        /// - [`Error::InvalidLoanParams`], [`Error::StepTooLarge`], [`Error::Unchanged`], [`Error::ChangePending`].
+        ///
+        /// ## Events
+        ///
+        /// - [`Event::LoanParamsScheduled`]; later [`Event::LoanParamsChanged`].
+        #[pallet::call_index(6)]
+        pub fn schedule_loans(origin: OriginFor<T>, new_value: LoanParams) -> DispatchResult {
+            T::GovernanceOrigin::ensure_origin(origin)?;
+            let due = Self::schedule_loan_params(new_value)?;
+            Self::deposit_event(Event::LoanParamsScheduled { new_value, due });
+            Ok(())
+        }
+
+        /// Withdraws scheduled parameters of loans.
+        ///
+        /// ## Dispatch Origin
+        ///
+        /// `GovernanceOrigin`.
+        ///
+        /// ## Errors
+        ///
+        /// - [`Error::NoSuchChange`].
+        ///
+        /// ## Events
+        ///
+        /// - [`Event::LoanParamsCancelled`].
+        #[pallet::call_index(7)]
+        pub fn cancel_loans(origin: OriginFor<T>) -> DispatchResult {
+            T::GovernanceOrigin::ensure_origin(origin)?;
+            let pending = Lending::<T>::mutate(|book| book.pending.take());
+            ensure!(pending.is_some(), Error::<T>::NoSuchChange);
+            Self::deposit_event(Event::LoanParamsCancelled);
+            Ok(())
+        }
+
+        /// Lowers the part of the liquidity pot that is lent to whoever asks.
+        ///
+        /// ## Dispatch Origin
+        ///
+        /// `EmergencyOrigin`.
+        ///
+        /// ## Details
+        ///
+        /// At zero nobody borrows any more but by losses. What is lent stays lent. Scheduled parameters are cancelled, lest they raise the cap
+        /// again.
+        ///
+        /// ## Errors
+        ///
+        /// - [`Error::NotLower`].
+        ///
+        /// ## Events
+        ///
+        /// - [`Event::LoanParamsChanged`], and [`Event::LoanParamsCancelled`] if some were scheduled.
+        #[pallet::call_index(8)]
+        pub fn lower_utilisation_cap(
+            origin: OriginFor<T>,
+            new_value: novate_types::Ppm,
+        ) -> DispatchResult {
+            T::EmergencyOrigin::ensure_origin(origin)?;
+            Lending::<T>::try_mutate(|book| {
+                let old_value = book.params;
+                ensure!(new_value < old_value.utilisation_cap, Error::<T>::NotLower);
+                book.params.utilisation_cap = new_value;
+                if book.pending.take().is_some() {
+                    Self::deposit_event(Event::LoanParamsCancelled);
+                }
+                Self::deposit_event(Event::LoanParamsChanged {
+                    old_value,
+                    new_value: book.params,
+                });
+                Ok(())
+            })
         }
     }
 

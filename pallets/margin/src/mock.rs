@@ -1,7 +1,7 @@
 //! A chain of this pallet over the real assets pallet. Governance is root, the emergency origin is account 7 (or root,
 //! for the benchmarks).
 
-use crate::{self as pallet_margin, CollateralStep};
+use crate::{self as pallet_margin, CollateralStep, LoanStep};
 use core::cell::{Cell, RefCell};
 use frame_support::{
     derive_impl, ord_parameter_types, parameter_types,
@@ -11,8 +11,8 @@ use frame_support::{
 use frame_system::{mocking::MockBlockU32, EnsureRoot, EnsureSigned, EnsureSignedBy};
 use novate_types::{
     AccountRef, AssetId, BlockNumber, Cash, CollateralParams, CollateralView, CurrentView, FeeTier,
-    FeedId, FundingIndex, LedgerError, MarginAccount, MarketId, Position, RankSlot, RiskError,
-    RiskIndex, RiskView, SignedLots, ThresholdSweep, QUANTUMS,
+    FeedId, FundingIndex, LedgerError, LoanParams, MarginAccount, MarketId, Position, RankSlot,
+    RiskError, RiskIndex, RiskView, SignedLots, ThresholdSweep, QUANTUMS,
 };
 use sp_runtime::{BuildStorage, DispatchResult};
 
@@ -186,6 +186,8 @@ parameter_types! {
     pub const Timelock: BlockNumber = TIMELOCK;
     pub const MaxStep: CollateralStep =
         CollateralStep { relative: 250_000, haircut: 10_000, cash: 1_000 * UNIT, units: 5 };
+    pub const MaxLoanStep: LoanStep =
+        LoanStep { relative: 250_000, fraction: 10_000, cash: 1_000 * UNIT };
 }
 
 impl pallet_margin::Config for Test {
@@ -200,6 +202,7 @@ impl pallet_margin::Config for Test {
     type EmergencyOrigin = EitherOfDiverse<EnsureRoot<u64>, EnsureSignedBy<Emergency, u64>>;
     type Timelock = Timelock;
     type MaxStep = MaxStep;
+    type MaxLoanStep = MaxLoanStep;
     type WeightInfo = crate::weights::SubstrateWeight<Test>;
 }
 
@@ -212,6 +215,19 @@ pub fn weth() -> CollateralParams {
         large_haircut: 200_000,
         value_cap: 1_000_000 * QUANTUMS,
         global_cap: 1_000 * ETHER,
+    }
+}
+
+/// Two percent a year and eight more up to four fifths, then steep; a tenth for the fund.
+pub fn loan_params() -> LoanParams {
+    LoanParams {
+        base_rate: 20_000,
+        slope: 80_000,
+        steep_slope: 900_000,
+        kink: 800_000,
+        reserve_factor: 100_000,
+        utilisation_cap: 900_000,
+        account_cap: 100_000 * QUANTUMS,
     }
 }
 
@@ -353,6 +369,7 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
     pallet_margin::GenesisConfig::<Test> {
         accounts: vec![(FUND, 0, 1_000 * UNIT)],
         collaterals: vec![(WETH, weth())],
+        loans: loan_params(),
     }
     .assimilate_storage(&mut storage)
     .unwrap();

@@ -1,13 +1,13 @@
 //! What always holds of the ledger.
 
-use crate::{Accounts, Collaterals, Config, Custody, OpenInterest, Pallet, Subaccounts};
+use crate::{Accounts, Collaterals, Config, Custody, Lending, OpenInterest, Pallet, Subaccounts};
 use alloc::collections::BTreeMap;
 use frame_support::{ensure, traits::fungibles::Inspect};
 use novate_types::{Lots, MarketId};
 use sp_runtime::TryRuntimeError;
 
 impl<T: Config> Pallet<T> {
-    /// The three equalities, and what is derived from accounts: open interest, subaccounts, their references.
+    /// The equalities, and what is derived from accounts: open interest, subaccounts, their references.
     pub fn do_try_state() -> Result<(), TryRuntimeError> {
         let conservation =
             Self::conservation().map_err(|_| "a sum over accounts is out of range")?;
@@ -27,6 +27,11 @@ impl<T: Config> Pallet<T> {
                 .all(|(_, e)| e.ledger == e.custody),
             "a collateral's amounts are not what custody holds"
         );
+        ensure!(
+            conservation.loans.0 == conservation.loans.1,
+            "what debtors owe or suppliers hold is not what the liquidity pot's book says"
+        );
+        Self::check_loan_bounds(&Lending::<T>::get().params)?;
         for (asset, recorded) in Custody::<T>::iter() {
             let balance = T::Assets::balance(asset, &Self::custody_account());
             ensure!(recorded <= balance, "custody holds less than was deposited");
@@ -44,6 +49,12 @@ impl<T: Config> Pallet<T> {
                 is_ascending(account.positions.iter().map(|p| p.market))
                     && is_ascending(account.orders.iter().map(|o| o.market)),
                 "an account's positions or orders are not sorted by market"
+            );
+            ensure!(
+                account.loan.map_or(0, |loan| loan.principal)
+                    == account.cash.min(0).saturating_neg()
+                    && account.loan.is_none_or(|loan| loan.principal > 0),
+                "an account's loan is not what its cash is below zero"
             );
             for position in &account.positions {
                 ensure!(position.lots != 0, "an account has a position without lots");

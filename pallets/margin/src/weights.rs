@@ -14,6 +14,9 @@ pub trait WeightInfo {
     fn cancel_collateral() -> Weight;
     fn lower_global_cap() -> Weight;
     fn set_fee_tier() -> Weight;
+    fn schedule_loans() -> Weight;
+    fn cancel_loans() -> Weight;
+    fn lower_utilisation_cap() -> Weight;
     /// A block begins: `n` changes of collateral come into force.
     fn apply_due(n: u32) -> Weight;
 }
@@ -28,9 +31,9 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     fn deposit() -> Weight {
         Weight::from_parts(67_220_000, 0).saturating_add(T::DbWeight::get().reads_writes(8, 6))
     }
-    /// 90.00 µs, 5 keys read, 4 written: estimated.
+    /// Estimated: 95.00 µs, 7 keys read, 6 written.
     fn deposit_more() -> Weight {
-        Weight::from_parts(90_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(5, 4))
+        Weight::from_parts(95_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(7, 6))
     }
     /// 16.59 µs, 2 keys read, 2 written.
     fn close_account() -> Weight {
@@ -51,6 +54,18 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// 29.38 µs, 4 keys read, 2 written.
     fn set_fee_tier() -> Weight {
         Weight::from_parts(29_390_000, 0).saturating_add(T::DbWeight::get().reads_writes(4, 2))
+    }
+    /// Estimated: 12 µs, 1 keys read, 1 written.
+    fn schedule_loans() -> Weight {
+        Weight::from_parts(12_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
+    }
+    /// Estimated: 10 µs, 1 keys read, 1 written.
+    fn cancel_loans() -> Weight {
+        Weight::from_parts(10_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
+    }
+    /// Estimated: 12 µs, 1 keys read, 1 written.
+    fn lower_utilisation_cap() -> Weight {
+        Weight::from_parts(12_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 1))
     }
     /// 5.87 µs, 2 keys read, 2 written; 8.47 µs, 0 keys read, 0 written for each of `n`.
     fn apply_due(n: u32) -> Weight {

@@ -10,32 +10,39 @@
 //! fill-or-kill orders, counts as read, up to half of what its market has; then these are killed. A market for which not even the
 //! best groups are left keeps its intake for the next close.
 //!
+//! **Auctions.** A market in a call auction does not match: see `auction`.
+//!
 //! A suspended order still stands in the book, so a new order whose remainder would rest touching it is cancelled. With that the
 //! book of standing orders never crosses, whatever is suspended.
+
+mod auction;
 
 use crate::{
     book::{group_range, Books},
     changes::{cancel_all, clear_intake, new_orders, Changes, Notes},
-    intake::Session,
+    intake::{page_of, Session},
     rested,
     types::{
         Locator, Place, Slot, GROUP_ORDERS, GROUP_READ, MAX_WAITING, POSITION_READS, WAITING_READS,
     },
-    Config, Event, Evicting, Expiries, ExpiryCounts, Pallet, Reads, Waiting,
+    Config, Directories, Event, Evicting, Expiries, ExpiryCounts, Intake, Pallet, Reaches, Reads,
+    RestedQuotes, Waiting,
 };
 use alloc::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
 };
+pub(crate) use auction::AUCTION_RUNS;
+use auction::{Called, Mode};
 use codec::{Encode, Output};
 use core::{cell::RefCell, hash::Hasher};
 use frame_support::{defensive, traits::Get, BoundedVec};
-use novate_matching::{match_block, Book, Kind, Order, Outcome, Rules};
+use novate_matching::{band_edges, match_block, Book, Kind, Order, Outcome, Rules};
 use novate_types::{
     AccountRef, BlockNumber, CancelReason, Fill, Ledger, LiquidationOrder, Lots, MarginAccount,
     MarketId, MarketView, MatchLimits, OpenOrder, Operation, OrderBook, Release, RiskView,
-    SelfTradePrevention, Sequence, Side, SignedLots, Tentative, Ticks, TimeInForce,
+    SelfTradePrevention, Sequence, Side, SignedLots, Tentative, Ticks, TimeInForce, Unfinished,
 };
 use siphasher::sip::SipHasher24;
 
@@ -143,6 +150,7 @@ struct Resting<AccountId> {
 /// One market's book and this block's orders, loaded for matching.
 pub struct Market<T: Config> {
     view: MarketView,
+    mode: Mode,
     now: BlockNumber,
     /// What was left of [`Config::BlockReads`] before it.
     allowed: u32,
@@ -569,11 +577,14 @@ impl<T: Config> OrderBook<T::AccountId> for Pallet<T> {
         if !matches(view) {
             return None;
         }
+        let now = Self::now();
+        let mode = Mode::of(view, now);
         let notes = Notes::<T>::of(view.id);
-        if notes.is_empty() && liquidations.is_empty() {
+        // Only an auction has something to do without anybody's new order.
+        let is_idle = liquidations.is_empty() && mode != Mode::Auction;
+        if notes.is_empty() && is_idle {
             return None;
         }
-        let now = Self::now();
         let waited = Waiting::<T>::get(view.id)
             .min(MAX_WAITING)
             .saturating_mul(WAITING_READS);
@@ -585,7 +596,7 @@ impl<T: Config> OrderBook<T::AccountId> for Pallet<T> {
         let mut changes = Changes::<T>::default();
         let shrank = changes.books.heed(view.id, &notes);
         let new = new_orders::<T>(view.id, &notes, &mut changes);
-        if new.is_empty() && liquidations.is_empty() {
+        if new.is_empty() && is_idle {
             if shrank {
                 rested::refresh::<T>(view, now, &mut changes.books);
                 changes.books.write();
@@ -607,6 +618,7 @@ impl<T: Config> OrderBook<T::AccountId> for Pallet<T> {
         let (bids, asks) = (side(Side::Bid), side(Side::Ask));
         let mut market = Market {
             view: view.clone(),
+            mode,
             now,
             allowed,
             changes,
@@ -664,6 +676,20 @@ impl<T: Config> OrderBook<T::AccountId> for Pallet<T> {
             limits,
             reducing_only,
         };
+        let rules = Rules {
+            mark: market.view.mark,
+            tick_size: market.view.tick_size,
+            band: market.view.price_band,
+            max_fills: limits.max_fills,
+        };
+        if market.mode == Mode::Auction {
+            let Called {
+                refused,
+                outcome,
+                unfinished,
+            } = market.call(&rules, limits, &screen);
+            return market.settle(limits, &rules, refused, outcome, unfinished);
+        }
         let mut refused = Vec::new();
         let mut entering = Vec::new();
         for order in &market.new {
@@ -673,12 +699,10 @@ impl<T: Config> OrderBook<T::AccountId> for Pallet<T> {
             }
         }
 
-        let rules = Rules {
-            mark: market.view.mark,
-            tick_size: market.view.tick_size,
-            band: market.view.price_band,
-            max_fills: limits.max_fills,
-        };
+        if market.mode == Mode::Call {
+            let outcome = auction::collect(&entering);
+            return market.settle(limits, &rules, refused, outcome, None);
+        }
         let empty = Parties::new(market.view.id, 0, market.parties.ties);
         let parties = RefCell::new(core::mem::replace(&mut market.parties, empty));
         let outcome = match_block(
@@ -697,7 +721,7 @@ impl<T: Config> OrderBook<T::AccountId> for Pallet<T> {
             &|account| parties.borrow_mut().position::<T::Ledger>(account),
         );
         market.parties = parties.into_inner();
-        market.settle(limits, refused, outcome)
+        market.settle(limits, &rules, refused, outcome, None)
     }
 
     fn candidates(
@@ -757,6 +781,19 @@ impl<T: Config> OrderBook<T::AccountId> for Pallet<T> {
     fn housekeep(view: &RiskView) -> Vec<Release<T::AccountId>> {
         crate::upkeep::housekeep::<T>(view)
     }
+
+    fn forget(market: MarketId) -> bool {
+        let rests = |side| Directories::<T>::contains_key((market, side));
+        let is_left = rests(Side::Bid)
+            || rests(Side::Ask)
+            || Intake::<T>::contains_key(market)
+            || crate::triggers::any_of::<T>(market);
+        if !is_left {
+            RestedQuotes::<T>::remove(market);
+            Reaches::<T>::mutate(|reaches| reaches.retain(|reach| reach.market != market));
+        }
+        !is_left
+    }
 }
 
 impl<T: Config> Market<T> {
@@ -768,9 +805,12 @@ impl<T: Config> Market<T> {
     fn settle(
         &mut self,
         limits: &MatchLimits<T::AccountId>,
+        rules: &Rules,
         refused: Vec<(u32, Lots, CancelReason)>,
         outcome: Outcome,
+        unfinished: Option<Unfinished>,
     ) -> Tentative<T::AccountId> {
+        let is_continuous = self.mode == Mode::Continuous;
         let mut filled: BTreeMap<u32, Lots> = BTreeMap::new();
         let mut fills = Vec::new();
         let mut makers = BTreeSet::new();
@@ -803,7 +843,7 @@ impl<T: Config> Market<T> {
             let lent = self.party(id).is_some_and(|(known, _)| !known.reduce_only);
             let resting = self.party(id).is_some_and(|(known, _)| known.resting);
             match reason {
-                CancelReason::NothingToReduce if lent && resting => {}
+                CancelReason::NothingToReduce if lent && resting && is_continuous => {}
                 CancelReason::NothingToReduce if lent => {
                     cancelled.push((id, lots, CancelReason::MarketRestricted));
                 }
@@ -823,8 +863,15 @@ impl<T: Config> Market<T> {
                 !known.reduce_only && !banned.is_empty() && banned.contains(of)
             })
         };
-        let best_bid = self.best_standing(Side::Bid, &gone);
-        let best_ask = self.best_standing(Side::Ask, &gone);
+        // In an auction orders may touch.
+        let (best_bid, best_ask) = if is_continuous {
+            (
+                self.best_standing(Side::Bid, &gone),
+                self.best_standing(Side::Ask, &gone),
+            )
+        } else {
+            (None, None)
+        };
         let mut joined = Vec::new();
         for (id, ticks, lots) in outcome.joined {
             let party = self.party(id);
@@ -846,6 +893,15 @@ impl<T: Config> Market<T> {
             }
         }
 
+        let at_edge = is_continuous
+            && self.view.status.allows_risk()
+            && band_edges(rules).is_ok_and(|(lower, upper)| {
+                [(Side::Bid, upper), (Side::Ask, lower)]
+                    .into_iter()
+                    .any(|(side, edge)| {
+                        self.presses(side, edge, &outcome.fills, &joined, &left, &gone)
+                    })
+            });
         self.settled = Some(Settled {
             banned: limits.cancelled.clone(),
             filled,
@@ -858,6 +914,8 @@ impl<T: Config> Market<T> {
             last: outcome.last,
             executed: outcome.executed_resting,
             makers,
+            at_edge,
+            unfinished,
         }
     }
 
@@ -918,7 +976,8 @@ impl<T: Config> Market<T> {
         changes.write()
     }
 
-    /// Puts the remainders into the book. Where a group has not room for all, the tie-breaking hash says who gets it.
+    /// Puts the remainders into the book, and what an auction cut to the band there again. Where a group has not room for all, the
+    /// tie-breaking hash says who gets it.
     fn join(&mut self, joined: Vec<(u32, Ticks, Lots)>) {
         let ties: BTreeMap<u32, u64> = self.new.iter().map(|o| (o.id, o.tie)).collect();
         let mut joined: Vec<_> = joined
@@ -937,17 +996,26 @@ impl<T: Config> Market<T> {
                 defensive!("what joins is not what remains");
                 continue;
             }
+            // One that rested keeps its time, and is in the index of expiries already.
+            let left = page_of(&order);
+            let block = left.map_or(self.now, |_| order.block);
+            if let Some(page) = left {
+                self.changes.books.remove(page, &of, sequence);
+                self.changes.books.recount(page);
+            }
             let slot = Slot {
                 account: of.clone(),
                 sequence,
                 ticks,
                 lots,
-                block: self.now,
+                block,
                 expires: order.expires(),
                 reduce_only: order.reduce_only,
             };
-            let block = self.now;
             let Some(page) = self.changes.books.join(self.view.id, order.side, slot) else {
+                // It is in no page any more.
+                self.changes
+                    .change(&of, sequence, |order| order.place = Place::Intake);
                 self.changes.cancel(&of, sequence, CancelReason::BookFull);
                 continue;
             };
@@ -956,7 +1024,7 @@ impl<T: Config> Market<T> {
                 order.ticks = ticks;
                 order.block = block;
             });
-            if order.expires() != BlockNumber::MAX {
+            if left.is_none() && order.expires() != BlockNumber::MAX {
                 expect_expiry::<T>(order.expires(), of, sequence);
             }
         }

@@ -92,9 +92,10 @@ pub(crate) fn leave_behind<T: Config>(
     left
 }
 
-/// Whether a close moves pegged orders of the market. Elsewhere they stay where they are: as new orders they would be cancelled.
+/// Whether a close moves pegged orders of the market. Elsewhere they stay where they are: as new orders they would be cancelled, and in
+/// the call phase of an auction there is nothing to follow that could be hit.
 pub(crate) fn are_moved(market: &MarketView) -> bool {
-    matches(market) && market.status.allows_risk()
+    matches(market) && market.status.allows_risk() && !market.is_in_auction()
 }
 
 /// Storage keys of a duty come after this one.

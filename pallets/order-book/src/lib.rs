@@ -28,6 +28,7 @@
 //! | [`book`] | tick groups, pages, directories |
 //! | `changes` | open orders that fill or leave in a close |
 //! | [`close`] | load, match, commit |
+//! | `close/auction` | a market in a call auction: orders collected, and all that crosses at one price |
 //! | `triggers` | stops and take-profits: their index, and firing |
 //! | `due` | TWAPs and pegged orders: their index, and what is due |
 //! | `rested` | rested quotes, depth and levels |
@@ -455,12 +456,14 @@ pub mod pallet {
         }
 
         /// Orders that a match may read beyond [`Config::BlockReads`]. Reading stops after the group in which the bound is reached, which may
-        /// hold reduce-only orders alone. And a further run of the match that reaches it may look at all that was read of both sides.
+        /// hold reduce-only orders alone. And further runs of the match that reaches it may look at all that was read of both sides: one for
+        /// the sake of fill-or-kill orders, of an auction all that the check asks for.
         fn reads_beyond() -> u32 {
             let read = T::LoadLimit::get().saturating_add(GROUP_ORDERS);
+            let again = crate::close::AUCTION_RUNS.saturating_sub(1);
             GROUP_ORDERS
                 .saturating_mul(POSITION_READS.saturating_add(1))
-                .saturating_add(read.saturating_mul(2))
+                .saturating_add(read.saturating_mul(2).saturating_mul(again))
         }
 
         /// What is left of [`Pallet::close_weight`] once all markets but so many have matched, and nothing else of the close can use: what

@@ -124,6 +124,9 @@ impl Ledger<AccountId> for MockLedger {
     ) -> Result<R, E> {
         Self::change(of, change)
     }
+    fn settle_expired(_: &Account, _: &RiskView) -> Result<(), LedgerError> {
+        Ok(())
+    }
     fn index(_: &Account, _: &RiskView) -> Result<Indexed, LedgerError> {
         Ok(Indexed::default())
     }
@@ -211,6 +214,8 @@ pub fn market(id: MarketId) -> MarketView {
         min_notional: QUANTUMS,
         impact_notional: 600 * QUANTUMS,
         open_interest_cap: Lots::MAX,
+        auction_at: 0,
+        contract: Default::default(),
     }
 }
 
@@ -263,6 +268,10 @@ pub struct Closed {
     pub fills: Vec<Fill<AccountId>>,
     /// Those that set margin free.
     pub releases: Vec<Release<AccountId>>,
+    /// Of [`BTC`], the match ended at the edge of its band.
+    pub at_edge: bool,
+    /// Of [`BTC`], an auction that goes on.
+    pub unfinished: Option<Unfinished>,
 }
 
 impl Closed {
@@ -314,6 +323,10 @@ pub fn close_with(
                 novate_risk::apply_trade(a, market, signed, value).map_err(LedgerError::Risk)
             })
             .unwrap();
+        }
+        if market.id == BTC {
+            closed.at_edge = tentative.at_edge;
+            closed.unfinished = tentative.unfinished;
         }
         closed.fills.extend(tentative.fills);
         releases.iter().for_each(apply);
@@ -404,6 +417,34 @@ pub fn mark(market: MarketId, ticks: Ticks) {
     MockView::change(market, |m| {
         m.mark = math::price_of(ticks, m.tick_size).unwrap()
     });
+}
+
+/// [`BTC`] collects orders, and is uncrossed at the close of the `blocks`-th block from this one, which is the first.
+pub fn call(blocks: u64) {
+    let at = System::block_number() + blocks - 1;
+    MockView::change(BTC, |m| m.auction_at = at as BlockNumber);
+}
+
+/// Closes until the auction of [`BTC`] has ended, at most `fills` orders executing in each; then the book does not cross.
+pub fn uncross(fills: u32) -> Vec<Closed> {
+    let mut limits = MatchLimits::first(fills);
+    let mut parts = Vec::new();
+    loop {
+        let closed = close_within(&limits);
+        let now = System::block_number() as BlockNumber;
+        let collects = MockView::view().market(BTC).unwrap().auction_at >= now;
+        let unfinished = closed.unfinished;
+        parts.push(closed);
+        match unfinished {
+            Some(rest) => limits.auction.price = rest.price,
+            None if collects => {}
+            None => break,
+        }
+        assert!(parts.len() < 500, "an auction does not end");
+    }
+    MockView::change(BTC, |m| m.auction_at = 0);
+    Pallet::<Test>::do_try_state().unwrap();
+    parts
 }
 
 /// A trigger of `order`.

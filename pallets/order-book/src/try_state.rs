@@ -15,8 +15,8 @@ use alloc::{
 use codec::Encode;
 use frame_support::ensure;
 use novate_types::{
-    AccountRef, Arrangement, Ledger, MarginAccount, MarketId, OrderAggregate, Sequence, Side,
-    Ticks, MAX_MARKETS, MAX_OPEN_ORDERS,
+    AccountRef, Arrangement, CurrentView, Ledger, MarginAccount, MarketId, OrderAggregate,
+    Sequence, Side, Ticks, MAX_MARKETS, MAX_OPEN_ORDERS,
 };
 use sp_runtime::TryRuntimeError;
 
@@ -35,7 +35,7 @@ impl<T: Config> Pallet<T> {
     /// 2. resting orders and slots of pages correspond one to one, and agree, after what notes say of them;
     /// 3. orders in the intake and the intake's notes of them correspond one to one;
     /// 4. directories count every page;
-    /// 5. no book is crossed;
+    /// 5. no book is crossed, unless an auction is to uncross it;
     /// 6. entries of the expiry index are as many as counted;
     /// 7. triggers and keys of their index correspond one to one, those left behind counted; so do keys and expiries; an account's are
     ///    sorted, of other client ids than its orders, and with these no more than can be open; reaches are in the order of their blocks;
@@ -405,8 +405,15 @@ impl<T: Config> Pallet<T> {
             slots == rest,
             "slots and resting orders are not equally many"
         );
+        // A market that halts before its auction has another when it opens.
+        let view = T::View::view();
+        let may_cross = |market: MarketId| {
+            let market = view.market(market);
+            market.is_ok_and(|m| m.is_in_auction() || !m.status.allows_matching())
+        };
         ensure!(
-            best.into_values().all(|(bid, ask)| bid < ask),
+            best.into_iter()
+                .all(|(market, (bid, ask))| bid < ask || may_cross(market)),
             "a book is crossed"
         );
         Ok(())

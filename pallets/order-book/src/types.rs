@@ -24,7 +24,7 @@ pub const MAX_GROUPS: u32 = 512;
 pub const MAX_EVICTED: u32 = 64;
 /// Client ids of one account's orders cancelled in one block.
 pub const MAX_CANCELLED: u32 = 512;
-/// New orders of a market that wait for a later close, such as while it reopens, or as the next part of an iceberg. They prepaid their match in the block they came
+/// New orders of a market that wait for a later close: it had no turn, or they are the next part of an iceberg. They prepaid their match in the block they came
 /// in with: the close that takes them all up has to bear it, [`WAITING_READS`] each.
 pub const MAX_WAITING: u32 = 512;
 /// What reading a tick group costs at least, in resting orders read: a page is fetched and decoded for however few.
@@ -528,6 +528,13 @@ pub enum OrderError {
     /// There is no price that the order could follow: the book has none that stood, or it lies beyond what there is. Try again later, or
     /// follow the mark.
     NothingToFollow,
+    /// The market collects orders for a call auction: it takes none that is immediate, fill-or-kill, at the market or post-only, nor
+    /// another price or more lots for one that rests and is post-only. Use a limit that is good-til-cancelled or good-til-block, or wait for the
+    /// auction.
+    CallPhase,
+    /// The market's auction has begun and is not done: it executes what did not fit into one block, or has no price yet at which anything
+    /// may execute. No order is taken until it is done, but cancels are. Try again in a later block.
+    Uncrossing,
 }
 
 impl From<RiskError> for OrderError {

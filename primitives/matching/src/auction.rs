@@ -4,16 +4,19 @@ use crate::{
     band::Band,
     entry::{best_of, rank, Entry, Sides},
     record::Record,
-    share::{share, Offer},
-    Kind, Order, Outcome, Rules,
+    share::{share, total, Offer},
+    Kind, Order, Outcome, Rules, Terms,
 };
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
 use core::cmp::Reverse;
-use novate_types::{CancelReason, Lots, MathError, Side, SignedLots, Ticks};
+use novate_types::{BlockNumber, CancelReason, Lots, MathError, Side, SignedLots, Ticks};
 
 type Result<T> = core::result::Result<T, MathError>;
 
-/// The prices at which most executes and least is left over.
+/// The prices at which most executes and least is left over, as far as that is known.
 #[derive(Clone, Copy)]
 struct Clearing {
     first: Ticks,
@@ -34,10 +37,12 @@ impl Clearing {
 
 pub fn run(
     rules: Option<&Rules>,
+    terms: &Terms,
     orders: &[Order],
     position: &dyn Fn(u32) -> SignedLots,
 ) -> Result<Outcome> {
-    let band = rules.map(Band::new).transpose()?;
+    let band = rules.map(|rules| band(rules, terms)).transpose()?;
+    let most = rules.map_or(u32::MAX, |rules| rules.max_fills);
     let mut record = Record::new(position);
     let mut sides: Sides<Vec<Entry>> = Sides::default();
     for order in orders {
@@ -67,24 +72,152 @@ pub fn run(
         };
         sides.of(side).sort_unstable_by_key(priority);
     }
-    let bids = record.offers(&sides.bids)?;
-    let asks = record.offers(&sides.asks)?;
-    if let Some(clearing) = clear((&sides.bids, &bids), (&sides.asks, &asks))? {
-        let price = clearing.price(band.as_ref());
-        let volume = Lots::try_from(clearing.volume).map_err(|_| MathError::Overflow)?;
-        record.trade(price, volume)?;
-        fill(&mut record, price, volume, &mut sides.bids, &bids)?;
-        fill(&mut record, price, volume, &mut sides.asks, &asks)?;
+    let mut offers = Sides {
+        bids: record.offers(&sides.bids)?,
+        asks: record.offers(&sides.asks)?,
+    };
+    let found = match terms.price {
+        Some(price) => Some((price, at(price, &sides, &offers)?)),
+        None => clear(&sides, &offers, terms.partial)?.map(|c| (c.price(band.as_ref()), c.volume)),
+    };
+    let mut waiting = Vec::new();
+    if let Some((price, volume)) = found.filter(|(_, volume)| *volume > 0) {
+        let all = Lots::try_from(volume).map_err(|_| MathError::Overflow)?;
+        let bound = terms.most.map_or(all, |lots| lots.min(all));
+        let lots = admit(price, bound, most, &mut sides, &mut offers, &mut waiting)?;
+        record.outcome.left = all.checked_sub(lots).ok_or(MathError::Overflow)?;
+        if lots > 0 {
+            record.trade(price, lots)?;
+            let bought = fill(&mut record, price, lots, &mut sides.bids, &offers.bids)?;
+            let sold = fill(&mut record, price, lots, &mut sides.asks, &offers.asks)?;
+            let executed = bought.checked_add(sold).ok_or(MathError::Overflow)?;
+            record.outcome.executed_resting = executed;
+        }
     }
 
+    for entry in waiting {
+        sides.push(entry);
+    }
+    let mut rest: Sides<Option<Ticks>> = Sides::default();
     for side in [Side::Bid, Side::Ask] {
         for entry in sides.of(side).iter_mut().filter(|e| e.left > 0) {
             if record.remains(entry) {
                 record.join(entry);
+                let best = rest.of(side);
+                *best = best_of(side, best.iter().copied().chain([entry.order.limit]));
             }
         }
     }
+    record.outcome.crosses = rest
+        .bids
+        .zip(rest.asks)
+        .is_some_and(|(bid, ask)| bid >= ask);
     Ok(record.outcome)
+}
+
+/// What bounds the limits of an auction: the band, around the reference too; a price that was found holds whatever it is by now.
+fn band(rules: &Rules, terms: &Terms) -> Result<Band> {
+    let band = Band::new(rules)?;
+    match (terms.price, terms.reference) {
+        (Some(price), _) => Ok(band.including(price)),
+        (None, Some(mark)) => band.within(&Band::new(&Rules { mark, ..*rules })?),
+        (None, None) => Ok(band),
+    }
+}
+
+/// What could execute at a price.
+fn at(price: Ticks, sides: &Sides<Vec<Entry>>, offers: &Sides<Vec<Offer>>) -> Result<u128> {
+    let sum = |entries: &[Entry], offers: &[Offer]| {
+        entries
+            .iter()
+            .zip(offers)
+            .filter(|(entry, _)| entry.touches(Some(price)))
+            .try_fold(0u128, |sum, (_, offer)| sum.checked_add(offer.lots.into()))
+            .ok_or(MathError::Overflow)
+    };
+    Ok(sum(&sides.bids, &offers.bids)?.min(sum(&sides.asks, &offers.asks)?))
+}
+
+/// Leaves on each side the orders of which no more than `most` execute, and moves the others to `waiting`. Returns the lots that
+/// execute: all, or where orders are too many as many as the first ones in line offer on both sides. A cohort is cut by hash.
+fn admit(
+    price: Ticks,
+    lots: Lots,
+    most: u32,
+    sides: &mut Sides<Vec<Entry>>,
+    offers: &mut Sides<Vec<Offer>>,
+    waiting: &mut Vec<Entry>,
+) -> Result<Lots> {
+    let most = usize::try_from(most).map_err(|_| MathError::Overflow)?;
+    let reached = |entries: &[Entry], offers: &[Offer]| {
+        let mut from: u128 = 0;
+        let mut count: usize = 0;
+        let mut rest = offers;
+        for cohort in entries.chunk_by(|a, b| place(a) == place(b)) {
+            if from >= u128::from(lots) {
+                break;
+            }
+            let (own, others) = rest
+                .split_at_checked(cohort.len())
+                .ok_or(MathError::Overflow)?;
+            rest = others;
+            count = count.checked_add(own.len()).ok_or(MathError::Overflow)?;
+            from = total(own)?.checked_add(from).ok_or(MathError::Overflow)?;
+        }
+        Ok(count)
+    };
+    let bids = reached(&sides.bids, &offers.bids)?;
+    let asks = reached(&sides.asks, &offers.asks)?;
+    if bids.checked_add(asks).is_some_and(|count| count <= most) {
+        return Ok(lots);
+    }
+
+    let line = |side: Side, entries: &[Entry], offers: &[Offer]| {
+        let mut line: Vec<_> = entries
+            .iter()
+            .zip(offers)
+            .filter(|(entry, offer)| entry.touches(Some(price)) && offer.lots > 0)
+            .map(|(Entry { order, .. }, offer)| {
+                let place = (Reverse(rank(side, order.limit)), order.block);
+                (place, order.tie, order.id, offer.lots)
+            })
+            .collect();
+        line.sort_unstable();
+        line.into_iter().map(|(.., id, lots)| (id, lots))
+    };
+    let mut line = Sides {
+        bids: line(Side::Bid, &sides.bids, &offers.bids),
+        asks: line(Side::Ask, &sides.asks, &offers.asks),
+    };
+    let mut first = BTreeSet::new();
+    let (mut bid, mut asked) = (0u128, 0u128);
+    while first.len() < most && bid.min(asked) < u128::from(lots) {
+        let (line, sum) = if bid <= asked {
+            (&mut line.bids, &mut bid)
+        } else {
+            (&mut line.asks, &mut asked)
+        };
+        let Some((id, more)) = line.next() else {
+            break;
+        };
+        first.insert(id);
+        *sum = sum.checked_add(more.into()).ok_or(MathError::Overflow)?;
+    }
+    for side in [Side::Bid, Side::Ask] {
+        let all = core::mem::take(sides.of(side)).into_iter();
+        let (chosen, others): (Vec<_>, Vec<_>) = all
+            .zip(core::mem::take(offers.of(side)))
+            .partition(|(entry, _)| first.contains(&entry.order.id));
+        (*sides.of(side), *offers.of(side)) = chosen.into_iter().unzip();
+        waiting.extend(others.into_iter().map(|(entry, _)| entry));
+    }
+    let within = bid.min(asked).min(lots.into());
+    Lots::try_from(within).map_err(|_| MathError::Overflow)
+}
+
+/// Price and block: who is equal in them is a cohort.
+const fn place(entry: &Entry) -> (Ticks, BlockNumber) {
+    (entry.order.limit, entry.order.block)
 }
 
 /// Where an owner's own orders touch, those of the side of the oldest of them stay.
@@ -108,12 +241,15 @@ fn prevent_self_trades(record: &mut Record, sides: &mut Sides<Vec<Entry>>) {
     }
 }
 
-/// The prices of the greatest volume and then of the least imbalance, if anything can execute. They are adjacent: demand only
-/// falls with the price and supply only rises.
+/// The prices of the greatest volume and then, unless only some orders are known, of the least imbalance, if anything can execute. They are
+/// adjacent: demand only falls with the price and supply only rises.
 fn clear(
-    (bids, demand): (&[Entry], &[Offer]),
-    (asks, supply): (&[Entry], &[Offer]),
+    sides: &Sides<Vec<Entry>>,
+    offers: &Sides<Vec<Offer>>,
+    partial: bool,
 ) -> Result<Option<Clearing>> {
+    let (bids, demand) = (&sides.bids, &offers.bids);
+    let (asks, supply) = (&sides.asks, &offers.asks);
     // Where demand or supply changes: an ask comes in at its limit, a bid is gone a tick above its own.
     let mut steps: Vec<(Ticks, Side, u128)> = Vec::new();
     let mut demanded: u128 = 0;
@@ -150,7 +286,11 @@ fn clear(
                 .map_or(Some(Ticks::MAX), |tick| tick.checked_sub(1))
                 .ok_or(MathError::Overflow)?,
             volume: demanded.min(supplied),
-            imbalance: demanded.abs_diff(supplied),
+            imbalance: if partial {
+                0
+            } else {
+                demanded.abs_diff(supplied)
+            },
         };
         let merit = |c: &Clearing| (c.volume, Reverse(c.imbalance));
         match &mut best {
@@ -163,15 +303,15 @@ fn clear(
     Ok(best)
 }
 
-/// `lots` execute on one side: better limits first, then older cohorts, the last cohort sharing.
+/// `lots` execute on one side: better limits first, then older cohorts, the last cohort sharing. Returns how many orders did.
 fn fill(
     record: &mut Record,
     price: Ticks,
     mut lots: Lots,
     entries: &mut [Entry],
     mut offers: &[Offer],
-) -> Result<()> {
-    let place = |e: &Entry| (e.order.limit, e.order.block);
+) -> Result<u32> {
+    let mut executed: u32 = 0;
     for cohort in entries.chunk_by_mut(|a, b| place(a) == place(b)) {
         if lots == 0 {
             break;
@@ -181,11 +321,12 @@ fn fill(
             .ok_or(MathError::Overflow)?;
         offers = others;
         let parts = share(lots, own)?;
-        record.execute(price, cohort, &parts)?;
-        let mut executed = parts.iter();
-        lots = executed
+        let more = record.execute(price, cohort, &parts)?;
+        executed = executed.checked_add(more).ok_or(MathError::Overflow)?;
+        lots = parts
+            .iter()
             .try_fold(lots, |left, part| left.checked_sub(*part))
             .ok_or(MathError::Overflow)?;
     }
-    Ok(())
+    Ok(executed)
 }

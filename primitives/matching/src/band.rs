@@ -27,6 +27,33 @@ impl Band {
         }
     }
 
+    /// What lies within both; the mark is this one's, or the edge nearest to it. An error if nothing does.
+    pub fn within(&self, other: &Self) -> Result<Self, MathError> {
+        let (lower, upper) = (self.lower.max(other.lower), self.upper.min(other.upper));
+        if lower > upper {
+            return Err(MathError::Overflow);
+        }
+        Ok(Self {
+            lower,
+            mark: self.mark.max(lower).min(upper),
+            upper,
+        })
+    }
+
+    /// The same, as far as `price` at least.
+    pub fn including(&self, price: Ticks) -> Self {
+        Self {
+            lower: self.lower.min(price),
+            mark: self.mark,
+            upper: self.upper.max(price),
+        }
+    }
+
+    /// The least and the greatest price.
+    pub const fn edges(&self) -> (Ticks, Ticks) {
+        (self.lower, self.upper)
+    }
+
     /// Where an order executes: at its limit, or at the band's edge where its limit lies beyond on the far side. What is
     /// beyond the edge on its near side comes back as it is, and nothing reaches it.
     pub fn cut(&self, side: Side, limit: Ticks) -> Ticks {

@@ -59,7 +59,7 @@ pub use fill_or_kill::FILL_OR_KILL_RUNS;
 pub use order::*;
 
 use alloc::vec::Vec;
-use novate_types::{CancelReason, MathError, SignedLots};
+use novate_types::{CancelReason, MathError, SignedLots, Ticks};
 
 /// Matches one market's orders of one block against its book. `position` is what an account held at the start.
 ///
@@ -88,6 +88,11 @@ pub fn match_block(
 /// and the limits alone bound it. `D` and `S` are the lots that bids of at least `p` and asks of at most `p` could execute.
 /// Section 4 of the protocol is the specification.
 ///
+/// `terms` bound the price further: it lies within the band of the mark and of [`Terms::reference`]. A price found before is not
+/// looked for again, and holds wherever the mark has gone: it is the caller who drops one that is too far from it. Of some of the orders
+/// ([`Terms::partial`]) it is, of the prices with the greatest volume, the one nearest to the mark: whoever filled one side with more orders than are
+/// read could otherwise choose the imbalance, and with it the price.
+///
 /// `orders` are all that take part, resting and new, in any sequence; they are treated alike, and the sides may overlap.
 /// `position` is what an account held at the start. In turn:
 ///
@@ -99,20 +104,33 @@ pub fn match_block(
 /// * On each side the better limit executes first and within a limit the older cohort; the last cohort shares pro rata, as
 ///   in [`match_block`]. An account's reduce-only orders use up its position in the same sequence, within a cohort the oldest
 ///   first.
-/// * Everybody pays the taker's fee, a post-only order the maker's. `max_fills` does not bound an auction, and none of its
-///   fills count as [`Outcome::executed_resting`].
+/// * Everybody pays the taker's fee, a post-only order the maker's.
+/// * No more than `max_fills` orders execute, of both sides together, and no more than [`Terms::most`] lots. Where more would, price and volume are those of all orders, and
+///   of each side those execute that are first in line by limit, block and hash, one side or the other by turns so that the lots of
+///   both are as equal as can be. What is [`Outcome::left`] executes in further auctions at the same price ([`Terms::price`]): equal
+///   lots having left both sides from the front, that price has the greatest volume still, unless orders leave or come.
 /// * What remains rests and is told in [`Outcome::joined`], whether or not it rested before; an immediate order is cancelled, and so
-///   is what has nothing left to reduce. What rests does not cross.
+///   is what has nothing left to reduce. Unless something is left, or the price was given, what rests does not cross.
 ///
 /// The cost is `O(n log n)` in the orders.
 ///
 /// # Errors
 ///
-/// No mark, no tick within the band, or a volume beyond the range of [`Lots`](novate_types::Lots): nothing is to change.
+/// No mark, no tick within the band or within both, or a volume beyond the range of [`Lots`](novate_types::Lots): nothing is to change.
 pub fn call_auction(
     rules: Option<&Rules>,
+    terms: &Terms,
     orders: &[Order],
     position: &dyn Fn(u32) -> SignedLots,
 ) -> Result<Outcome, MathError> {
-    auction::run(rules, orders, position)
+    auction::run(rules, terms, orders, position)
+}
+
+/// The least and the greatest price within the band, in ticks.
+///
+/// # Errors
+///
+/// No tick of at least one lies within it.
+pub fn band_edges(rules: &Rules) -> Result<(Ticks, Ticks), MathError> {
+    band::Band::new(rules).map(|band| band.edges())
 }

@@ -60,6 +60,19 @@ pub struct Rules {
     pub max_fills: u32,
 }
 
+/// What a call auction heeds beside the market's rules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// A price, USD per unit, from which the auction's is no farther than the band either: the index at which the call began.
+    pub reference: Option<Price>,
+    /// The price that an earlier part of this auction found.
+    pub price: Option<Ticks>,
+    /// Lots that may execute at most.
+    pub most: Option<Lots>,
+    /// The orders are not all that cross. What is left over of these says nothing then, and only the greatest volume counts.
+    pub partial: bool,
+}
+
 /// The rested book, best price first. A level is asked for when the match reaches it, so that the caller decodes no more
 /// of the book than a match touches.
 pub trait Book {
@@ -103,6 +116,10 @@ pub struct Outcome {
     pub volume: Lots,
     /// Price of the last trade.
     pub last: Option<Ticks>,
-    /// Orders of the book (those that joined it in this match included) that executed in the walk.
+    /// Orders of the book (those that joined it in this match included) that executed in the walk; of an auction, all that executed.
     pub executed_resting: u32,
+    /// Of an auction, lots that could have executed at its price too, had there been more of [`Rules::max_fills`] or [`Terms::most`].
+    pub left: Lots,
+    /// Of an auction, whether what rests still crosses. It then goes on in another, at the same price while anything is `left` there.
+    pub crosses: bool,
 }

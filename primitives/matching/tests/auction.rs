@@ -7,19 +7,23 @@
 mod common;
 
 use common::{ask, bid, rules, told};
-use novate_matching::{call_auction, Kind, Order, Outcome, Rules};
+use novate_matching::{band_edges, call_auction, Kind, Order, Outcome, Rules, Terms};
 use novate_types::{CancelReason::*, Lots, MathError, Price, Role, Side, SignedLots, Ticks};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Nobody holds a position.
 fn call(rules: Option<&Rules>, orders: &[Order]) -> Outcome {
-    call_auction(rules, orders, &|_| 0).expect("small numbers")
+    on_terms(rules, Terms::default(), orders)
+}
+
+fn on_terms(rules: Option<&Rules>, terms: Terms, orders: &[Order]) -> Outcome {
+    call_auction(rules, &terms, orders, &|_| 0).expect("small numbers")
 }
 
 /// A mark in whole ticks, and a band of everything up to twice the mark.
 fn at(mark: Ticks) -> Rules {
-    rules(mark * 100, 1_000_000, 0)
+    rules(mark * 100, 1_000_000, u32::MAX)
 }
 
 fn number(value: &Value) -> u64 {
@@ -146,7 +150,7 @@ fn price_is_the_nearest_to_the_mark_of_those_with_most_volume_and_least_imbalanc
     // 105 to 110: the middle is 107.5.
     assert_eq!(call(None, &orders).last, Some(107));
     // Half a tick goes up: 106.5 to 107.
-    let outcome = call(Some(&rules(10_650, 1_000_000, 0)), &orders);
+    let outcome = call(Some(&rules(10_650, 1_000_000, u32::MAX)), &orders);
     assert_eq!(outcome.last, Some(107));
 }
 
@@ -177,7 +181,7 @@ fn nothing_trades_and_all_rests_when_no_bid_reaches_an_ask() {
 #[test]
 fn limits_beyond_the_band_are_cut_to_it_for_good() {
     // 95 to 105; 120 is bid and 110 asked.
-    let band = rules(10_000, 50_000, 0);
+    let band = rules(10_000, 50_000, u32::MAX);
     let orders = [bid(1, 1, 120, 9), ask(2, 2, 80, 4), ask(3, 3, 110, 5)];
     let outcome = call(Some(&band), &orders);
     assert_eq!((outcome.volume, outcome.last), (4, Some(100)));
@@ -206,10 +210,13 @@ fn auction_is_refused_when_it_cannot_be_computed() {
         mark: Price::from_u32(0),
         ..at(100)
     };
-    assert!(call_auction(Some(&no_mark), &orders, &|_| 0).is_err());
+    assert!(call_auction(Some(&no_mark), &Terms::default(), &orders, &|_| 0).is_err());
     let huge = |id: u32, side| common::order(id, id, side, 100, u64::MAX);
     let both = [1, 2, 3, 4].map(|id| huge(id, if id < 3 { Side::Bid } else { Side::Ask }));
-    assert_eq!(call_auction(None, &both, &|_| 0), Err(MathError::Overflow));
+    assert_eq!(
+        call_auction(None, &Terms::default(), &both, &|_| 0),
+        Err(MathError::Overflow)
+    );
     // Sums beyond a side's own range are no harm.
     let outcome = call(None, &[both[0], both[1], ask(9, 9, 100, 10)]);
     assert_eq!(outcome.volume, 10);
@@ -301,7 +308,7 @@ fn reduce_only_orders_of_an_account_execute_its_position_best_limit_first() {
         reducing(bid(5, 2, 100, 1)),
         reducing(ask(6, 2, 120, 30)),
     ];
-    let outcome = call_auction(None, &orders, &held).unwrap();
+    let outcome = call_auction(None, &Terms::default(), &orders, &held).unwrap();
     let told = told(&outcome);
     // Six at 97 and four at 99 are the position; ordinary orders of the account do not count.
     assert_eq!([2, 3, 4].map(|id| told.filled(id)), [4, 6, 3]);
@@ -320,7 +327,135 @@ fn reduce_only_orders_of_an_account_execute_its_position_best_limit_first() {
         reducing(ask(2, 2, 105, 10)),
         reducing(ask(3, 2, 95, 10)),
     ];
-    let outcome = call_auction(None, &orders, &held).unwrap();
+    let outcome = call_auction(None, &Terms::default(), &orders, &held).unwrap();
     assert_eq!(outcome.volume, 5);
     assert_eq!(outcome.joined, [(3, 95, 5), (2, 105, 5)]);
+}
+
+// In parts.
+
+#[test]
+fn price_lies_within_the_bands_of_mark_and_reference() {
+    // The mark is at 100, the reference at 103: 95 to 105, and 98 (97.85 inwards) to 108.
+    let band = rules(10_000, 50_000, u32::MAX);
+    let reference = |ticks: u64| Terms {
+        reference: Some(Price::from_u32(ticks as u32)),
+        ..Terms::default()
+    };
+    let orders = [bid(1, 1, 97, 9), ask(2, 2, 90, 4)];
+    assert_eq!(
+        on_terms(Some(&band), Terms::default(), &orders).last,
+        Some(97)
+    );
+    assert_eq!(on_terms(Some(&band), reference(103), &orders).last, None);
+    let orders = [bid(1, 1, 120, 9), ask(2, 2, 90, 4)];
+    // Nearest to the mark: at it, or where the reference's band ends, 105 (104.5 inwards) to 115 and 87 to 96.
+    for (at, price) in [(100, 100), (110, 105), (92, 96)] {
+        let outcome = on_terms(Some(&band), reference(at), &orders);
+        assert_eq!((outcome.last, outcome.volume), (Some(price), 4), "{at}");
+    }
+    assert_eq!(band_edges(&rules(11_000, 50_000, 0)), Ok((105, 115)));
+    // 105, and 111 (110.2 inwards): nothing lies within both.
+    let apart = call_auction(Some(&band), &reference(116), &orders, &|_| 0);
+    assert_eq!(apart, Err(MathError::Overflow));
+}
+
+#[test]
+fn more_orders_than_may_execute_go_on_at_the_same_price() {
+    let in_block = |block, order| Order { block, ..order };
+    let orders = [
+        in_block(1, bid(1, 1, 103, 4)),
+        in_block(2, bid(2, 2, 102, 4)),
+        in_block(1, bid(3, 3, 102, 4)),
+        in_block(1, ask(4, 4, 98, 3)),
+        in_block(1, ask(5, 5, 99, 3)),
+        in_block(1, ask(6, 6, 100, 6)),
+    ];
+    let few = |max_fills| Rules {
+        max_fills,
+        ..at(101)
+    };
+    // Twelve trade at 101: two bids and two asks may, then what is left.
+    let first = on_terms(Some(&few(4)), Terms::default(), &orders);
+    assert_eq!((first.volume, first.last, first.left), (6, Some(101), 6));
+    assert!(first.crosses);
+    assert_eq!(first.executed_resting, 4);
+    let told_first = told(&first);
+    // The older of the two bids at 102 is the second in line, and not all of it is asked for.
+    assert_eq!([1, 3, 2].map(|id| told_first.filled(id)), [4, 2, 0]);
+    let left: Vec<Order> = orders
+        .iter()
+        .filter_map(|order| {
+            let (limit, lots) = *told_first.joined.get(&order.id)?;
+            Some(Order {
+                limit,
+                lots,
+                ..*order
+            })
+        })
+        .collect();
+    // Wherever the mark has gone.
+    let terms = Terms {
+        price: first.last,
+        ..Terms::default()
+    };
+    let far = Rules {
+        band: 10_000,
+        ..few(8)
+    };
+    let far = Rules {
+        mark: Price::from_u32(150),
+        ..far
+    };
+    let second = on_terms(Some(&far), terms, &left);
+    assert_eq!((second.volume, second.last, second.left), (6, Some(101), 0));
+    assert!(!second.crosses && second.joined.is_empty());
+    // No more lots than are asked for, the best limits and then the oldest orders first.
+    let bounded = Terms {
+        most: Some(5),
+        ..Terms::default()
+    };
+    let part = on_terms(Some(&few(8)), bounded, &orders);
+    assert_eq!((part.volume, part.last, part.left), (5, Some(101), 7));
+    assert_eq!([1, 3, 2].map(|id| told(&part).filled(id)), [4, 1, 0]);
+    // One order cannot execute alone.
+    let none = on_terms(Some(&few(1)), Terms::default(), &orders);
+    assert_eq!((none.volume, none.last, none.left), (0, None, 12));
+    assert!(none.crosses);
+}
+
+#[test]
+fn remainder_crosses_at_another_price_when_orders_left_before_it_could_execute() {
+    let terms = Terms {
+        price: Some(100),
+        ..Terms::default()
+    };
+    let orders = [bid(1, 1, 110, 5), ask(2, 2, 105, 5)];
+    let outcome = on_terms(Some(&at(100)), terms, &orders);
+    assert_eq!(
+        (outcome.volume, outcome.left, outcome.crosses),
+        (0, 0, true)
+    );
+}
+
+#[test]
+fn what_is_left_over_says_nothing_of_orders_that_are_not_all() {
+    // Ten trade from 100 to 110; from 103 on nothing is left over.
+    let orders = [bid(1, 1, 110, 10), bid(2, 2, 102, 90), ask(3, 3, 100, 10)];
+    for (partial, price) in [(false, 103), (true, 101)] {
+        let terms = Terms {
+            partial,
+            ..Terms::default()
+        };
+        let outcome = on_terms(Some(&at(101)), terms, &orders);
+        assert_eq!((outcome.volume, outcome.last), (10, Some(price)));
+    }
+    // The greatest volume is still what counts first.
+    let orders = [bid(1, 1, 110, 10), ask(2, 2, 100, 4), ask(3, 3, 108, 6)];
+    let terms = Terms {
+        partial: true,
+        ..Terms::default()
+    };
+    let outcome = on_terms(Some(&at(101)), terms, &orders);
+    assert_eq!((outcome.volume, outcome.last), (10, Some(108)));
 }

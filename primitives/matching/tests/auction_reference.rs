@@ -3,7 +3,7 @@
 mod common;
 
 use common::{any_order, auction::reference, hash, rules, told, Told, SMALL};
-use novate_matching::{call_auction, Kind, Order, Outcome};
+use novate_matching::{call_auction, Kind, Order, Outcome, Terms};
 use novate_types::{Lots, Side, SignedLots, Ticks};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -21,9 +21,13 @@ struct Call {
 
 impl Call {
     fn of(&self, orders: &[Order]) -> Outcome {
-        let rules = self.mark.map(|(cents, band)| rules(cents, band, 0));
+        self.part(orders, u32::MAX, &Terms::default())
+    }
+
+    fn part(&self, orders: &[Order], max_fills: u32, terms: &Terms) -> Outcome {
+        let rules = self.mark.map(|(cents, band)| rules(cents, band, max_fills));
         let position = |account| self.positions.get(&account).copied().unwrap_or(0);
-        call_auction(rules.as_ref(), orders, &position).expect("small numbers")
+        call_auction(rules.as_ref(), terms, orders, &position).expect("small numbers")
     }
 
     fn find(&self, id: u32) -> &Order {
@@ -167,6 +171,54 @@ proptest! {
         what_rests_is_not_crossed(&call, &told)?;
         reduce_only_fills_at_most_the_position(&call, &told)?;
         no_owner_is_on_both_sides(&call, &told)?;
+    }
+
+    /// However few may execute at a time, everybody does at one price, within limits and by priority, and in the end as much as at once.
+    #[test]
+    fn parts_of_an_auction_add_up_to_the_whole(
+        call in any_call(40, 12), max_fills in 2u32..12, seed: u64,
+    ) {
+        let mark = Some(call.mark.unwrap_or((10_000, 300_000)));
+        // Orders that rest, of as many owners: what leaves with a part must not change what is left.
+        let orders = call.orders.iter().map(|order| Order {
+            kind: Kind::Rest,
+            reduce_only: false,
+            owner: order.id,
+            account: order.id,
+            ..*order
+        });
+        let call = Call { mark, orders: orders.collect(), ..call };
+        let whole = call.of(&call.orders);
+        let mut left = call.orders.clone();
+        left.sort_by_key(|o| (u64::from(o.id) + 1).wrapping_mul(seed | 1));
+        let (mut terms, mut volume) = (Terms::default(), 0);
+        loop {
+            let part = call.part(&left, max_fills, &terms);
+            let part_told = told(&part);
+            let here = Call { orders: call.orders.iter().map(|order| {
+                let of = left.iter().find(|o| o.id == order.id);
+                of.copied().unwrap_or(Order { lots: 0, ..*order })
+            }).collect(), ..call.clone() };
+            everybody_trades_at_one_price_within_limits(&here, &part_told)?;
+            prop_assert!(part.executed_resting <= max_fills);
+            prop_assert_eq!(part.executed_resting as usize, part.fills.len());
+            volume += part.volume;
+            if part.left > 0 {
+                prop_assert!(part.volume > 0 && part.crosses);
+                prop_assert_eq!(part.last, whole.last);
+            }
+            left = left.iter().filter_map(|order| {
+                let (limit, lots) = *part_told.joined.get(&order.id)?;
+                Some(Order { limit, lots, ..*order })
+            }).collect();
+            if part.left == 0 {
+                prop_assert!(!part.crosses);
+                prop_assert!(part.last.is_none() || part.last == whole.last);
+                break;
+            }
+            terms.price = part.last;
+        }
+        prop_assert_eq!(volume, whole.volume);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{ask, bid, rules, told, Levels};
-use novate_matching::{call_auction, match_block, Kind, Order, Outcome, FILL_OR_KILL_RUNS};
+use novate_matching::{call_auction, match_block, Kind, Order, Outcome, Terms, FILL_OR_KILL_RUNS};
 use novate_types::Side;
 use std::time::{Duration, Instant};
 
@@ -145,7 +145,8 @@ fn hundred_thousand_orders_are_called() {
         })
         .collect();
     let start = Instant::now();
-    let outcome = call_auction(Some(&rules(100_000, 500_000, 0)), &orders, &|_| 0);
+    let rules = rules(100_000, 500_000, u32::MAX);
+    let outcome = call_auction(Some(&rules), &Terms::default(), &orders, &|_| 0);
     let took = start.elapsed();
     let outcome = outcome.expect("small numbers");
     println!(

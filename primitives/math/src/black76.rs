@@ -220,14 +220,17 @@ impl Greeks {
         self.vega.over(Scaled::from(100u64))
     }
 
-    /// Theta per day, as shown to people: under one day, `−min(|θ|·T, price)`.
+    /// Theta per day, as shown to people: what the option loses in a day, or in what is left of one, and no more than it is worth,
+    /// `−min(|θ|·min(T, 1 day), price)`. Where interest outweighs the decay (`θ > 0`) it is the gain.
+    ///
+    /// Deribit shows it so, as a recorded chain says (`tests/deribit.rs`).
     pub fn theta_per_day(&self, expiry: &Expiry) -> Result<Scaled> {
-        let day = years(86_400)?;
-        if expiry.years >= day {
-            return self.theta.over(Scaled::from(DAYS_PER_YEAR));
-        }
-        let left = self.theta.abs().times(expiry.years)?;
-        Ok(left.min(self.price).negated())
+        let change = if expiry.years >= years(86_400)? {
+            self.theta.over(Scaled::from(DAYS_PER_YEAR))?
+        } else {
+            self.theta.times(expiry.years)?
+        };
+        Ok(change.max(self.price.negated()))
     }
 }
 

@@ -503,18 +503,19 @@ mod options {
     }
 
     #[test]
-    fn theta_of_a_day_is_at_most_the_price_when_less_than_a_day_is_left() {
-        let (forward, strike) = (Level::new(n(100.0)).unwrap(), Level::new(n(100.0)).unwrap());
-        let greeks = |seconds| {
-            let expiry = Expiry::new(black76::years(seconds).unwrap(), n(0.0)).unwrap();
+    fn theta_of_a_day_is_of_what_is_left_and_at_most_the_price() {
+        let forward = Level::new(n(100.0)).unwrap();
+        let greeks = |strike, rate, seconds| {
+            let strike = Level::new(n(strike)).unwrap();
+            let expiry = Expiry::new(black76::years(seconds).unwrap(), n(rate)).unwrap();
             (
                 black76::greeks(Kind::Call, &forward, &strike, n(0.6), &expiry).unwrap(),
                 expiry,
             )
         };
-        let (long, expiry) = greeks(86_400);
+        let (long, expiry) = greeks(100.0, 0.0, 86_400);
         assert_eq!(long.theta_per_day(&expiry), long.theta.over(n(365.0)));
-        let (short, expiry) = greeks(86_399);
+        let (short, expiry) = greeks(100.0, 0.0, 86_399);
         let decay = short
             .theta
             .abs()
@@ -522,6 +523,20 @@ mod options {
             .unwrap();
         assert!(decay < short.price);
         assert_eq!(short.theta_per_day(&expiry).unwrap(), decay.negated());
+        // Out of the money a day's decay would be more than all there is, before the last day too.
+        for seconds in [30_000, 100_000] {
+            let (far, expiry) = greeks(115.0, 0.0, seconds);
+            assert!(far.price.is_positive());
+            assert_eq!(far.theta_per_day(&expiry).unwrap(), far.price.negated());
+        }
+        // Deep in the money only interest is left, and it is earned.
+        for seconds in [30_000, 86_400] {
+            let (deep, expiry) = greeks(20.0, 0.1, seconds);
+            let day = black76::years(seconds).unwrap();
+            let gain = n(0.1).times(deep.price).unwrap().times(day).unwrap();
+            let error = deep.theta_per_day(&expiry).unwrap().minus(gain).unwrap();
+            assert!(error.abs() < n(1e-20));
+        }
         assert_eq!(long.vega_per_point(), long.vega.over(n(100.0)));
     }
 }

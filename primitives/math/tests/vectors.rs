@@ -14,6 +14,8 @@ use novate_math::{
 const ELEMENTARY: &str = include_str!("vectors/exp_ln_sqrt.json");
 const NORMAL: &str = include_str!("vectors/normal_cdf.json");
 const OPTIONS: &str = include_str!("vectors/options_black.json");
+const BOUNDS: &str = include_str!("vectors/vega_price_bounds.json");
+const QUANT: &str = include_str!("vectors/vega_quant.json");
 
 fn cases<'a>(all: &'a [Case], kind: &'a str) -> impl Iterator<Item = &'a Case> {
     let count = all.iter().filter(|case| case.kind == kind).count();
@@ -81,6 +83,55 @@ fn normal_inverse_meets_the_vectors() {
         worst.at_most(1e-28, relative(got, case.out("z")), &case.id);
     }
     println!("inverse: {worst}");
+}
+
+/// Quantiles of a lognormal price, `ref·exp((μ − σ²/2)·τ + σ√τ·z)`, as Vega bounds prices by: printed to 20 digits, in whole ticks inwards.
+#[test]
+fn lognormal_bounds_meet_the_vectors() {
+    let mut worst = Worst::default();
+    let half = |x: Scaled| x.shift(-1).unwrap();
+    for case in cases(&common::cases(BOUNDS), "bounds") {
+        let years = case.input("horizon").over(Scaled::from(31_557_600u64));
+        let (years, sigma) = (years.unwrap(), case.input("sigma"));
+        let drift = case.input("mu").minus(half(sigma.times(sigma).unwrap()));
+        let drift = drift.unwrap().times(years).unwrap();
+        let deviation = sigma.times(sqrt(years).unwrap()).unwrap();
+        let bound = |quantile: Scaled| {
+            let moved = deviation.times(normal_inverse(quantile).unwrap()).unwrap();
+            let factor = exp(drift.plus(moved).unwrap()).unwrap();
+            case.input("ref").times(factor).unwrap()
+        };
+        let beyond = half(Scaled::ONE.minus(case.input("probability")).unwrap());
+        let (least, most) = (bound(beyond), bound(Scaled::ONE.minus(beyond).unwrap()));
+        worst.at_most(1e-19, relative(least, case.out("min_exact")), &case.id);
+        worst.at_most(1e-19, relative(most, case.out("max_exact")), &case.id);
+        let inwards = (-least.negated().floor().unwrap(), most.floor().unwrap());
+        let whole = |key| case.out(key).floor().unwrap();
+        assert_eq!(inwards, (whole("min"), whole("max")), "{}", case.id);
+    }
+    println!("bounds: {worst}");
+}
+
+/// Value at risk and expected shortfall of `−exp(μ + σZ)`: `exp(μ + σz)` and `exp(μ + σ²/2)·N(σ − z)/λ`, `z` being the quantile of `1 − λ`.
+#[test]
+fn lognormal_shortfall_meets_the_vectors() {
+    for case in cases(&common::cases(QUANT), "neg_lognormal_var_es") {
+        let (mu, sigma, lambda) = (case.input("mu"), case.input("sigma"), case.input("lambda"));
+        let z = normal_inverse(lambda).unwrap().negated();
+        let at_risk = exp(sigma.times(z).unwrap().plus(mu).unwrap()).unwrap();
+        let mean = exp(mu
+            .plus(sigma.times(sigma).unwrap().shift(-1).unwrap())
+            .unwrap());
+        let tail = normal_cdf(sigma.minus(z).unwrap()).unwrap().over(lambda);
+        let shortfall = mean.unwrap().times(tail.unwrap()).unwrap();
+        for (got, exact, published) in [
+            (at_risk, "var", "published_var"),
+            (shortfall, "es", "published_es"),
+        ] {
+            assert!(relative(got, case.out(exact)) < 1e-19, "{}", case.id);
+            assert!(relative(got, case.out(published)) < 1e-8, "{}", case.id);
+        }
+    }
 }
 
 #[test]

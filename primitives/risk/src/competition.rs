@@ -5,8 +5,13 @@
 //! of the cash would be bought with cash, at its worth, and so stays where it is. The discount is a part of the way from the mark to
 //! the bankruptcy value of what was bought, at which `equity / MM` stays exactly what it was: all of the way, and of the whole
 //! portfolio, it leaves the account with nothing, and never with less.
+//!
+//! For a debt the collateral alone is sold, by the same rule. It frees no maintenance margin, so its discount is a part of the way from its
+//! price to its haircut value, and the account's equity cannot fall by the sale.
 
-use crate::{add_collateral, apply_trade, take_collateral};
+use crate::{
+    add_collateral, apply_trade, cash_after_interest, collateral_value, debt_ceil, take_collateral,
+};
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode};
 use novate_types::{
@@ -15,7 +20,7 @@ use novate_types::{
         signed, signed_mul_div_ceil, sub,
     },
     Assessment, AssetId, Cash, MarginAccount, MarketId, MathError, Ppm, RiskError, RiskModel,
-    RiskView, SignedLots, MILLION,
+    RiskView, SignedLots, Standing, MILLION,
 };
 use scale_info::TypeInfo;
 
@@ -122,7 +127,52 @@ impl Portion {
 pub fn worth(account: &MarginAccount, view: &RiskView) -> Result<Cash, RiskError> {
     let mut sold = account.clone();
     Portion::between(account, view, 0, MILLION)?.leave(&mut sold, view, &mut Vec::new())?;
-    Ok(sold.cash)
+    Ok(cash_after_interest(&sold, view)?)
+}
+
+/// What bids take fractions of: in open competition all of an account; while its collateral is called, or the market is offered its
+/// positions, the collateral alone, as long as the account owes something. None where nothing is for sale.
+pub fn for_sale(
+    account: &MarginAccount,
+    view: &RiskView,
+) -> Result<Option<MarginAccount>, RiskError> {
+    let collateral_alone = match account.standing {
+        Standing::Competing { .. } => return Ok(Some(account.clone())),
+        Standing::Called { .. } | Standing::Liquidating { .. } => !account.collateral.is_empty(),
+        Standing::Good | Standing::Frozen => false,
+    };
+    if !collateral_alone || debt_ceil(account, view)? == 0 {
+        return Ok(None);
+    }
+    let mut collateral = account.clone();
+    collateral.positions = Default::default();
+    Ok(Some(collateral))
+}
+
+/// The largest fraction of an account's collateral that may be taken at `discount`, in ppm, rounded up, and what the whole is worth beyond its
+/// haircut value: what pays the debt, and no more; all of it if that does not suffice.
+pub fn collateral_terms(
+    account: &MarginAccount,
+    discount: Ppm,
+    view: &RiskView,
+) -> Result<(Ppm, Cash), RiskError> {
+    let debt = debt_ceil(account, view)?.unsigned_abs();
+    let (mut price, mut counted) = (0, 0);
+    for (asset, amount) in &account.collateral {
+        let view = view.collateral(*asset)?;
+        let value = asset_value_ceil(*amount, view.params.decimals, view.price)?;
+        price = add(price, signed(value)?)?;
+        counted = add(counted, collateral_value(view, *amount)?)?;
+    }
+    let worth = sub(price, counted)?;
+    let paid = sub(price, discount_floor(worth, discount)?)?.max(0);
+    let fraction = if debt >= paid.unsigned_abs() {
+        MILLION
+    } else {
+        let fraction = mul_div_ceil(debt, MILLION.into(), paid.unsigned_abs())?;
+        Ppm::try_from(fraction).map_err(|_| MathError::Overflow)?
+    };
+    Ok((fraction, worth))
 }
 
 /// How far from the mark to the bankruptcy value an account goes in a close, in ppm, rounded down, after `closes` of the `of` closes
@@ -163,13 +213,18 @@ pub fn largest_fraction_ceil(
 /// What a portion was worth to the account that sold it, in quantums: its equity after the sale at the mark less what keeps
 /// `equity / MM` where it was before, rounded up. Below zero only by what rounds: such a taker adds that.
 ///
-/// The fraction that was sold is that of maintenance margin which it freed, however lots were rounded.
+/// The fraction that was sold is that of maintenance margin which it freed, however lots were rounded. Collateral frees none: of that alone all
+/// equity is kept.
 pub fn portion_worth_floor(before: &Assessment, sold: &Assessment) -> Result<Cash, MathError> {
-    let kept = signed_mul_div_ceil(
-        before.equity,
-        sold.maintenance.max(0).unsigned_abs(),
-        before.maintenance.max(0).unsigned_abs(),
-    )?;
+    let kept = if before.maintenance <= 0 {
+        before.equity
+    } else {
+        signed_mul_div_ceil(
+            before.equity,
+            sold.maintenance.max(0).unsigned_abs(),
+            before.maintenance.unsigned_abs(),
+        )?
+    };
     sub(sold.equity, kept)
 }
 

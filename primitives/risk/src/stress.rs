@@ -253,6 +253,13 @@ pub fn kupiec(observations: u32, exceedances: u32, expected: Scaled) -> Result<S
     Ok(half.shift(1)?.max(Scaled::ZERO))
 }
 
+/// How likely a [`kupiec`] statistic as large as this one is where the share is as expected: `2·N(−√LR)`, the upper tail of χ² with one degree
+/// of freedom. An error below zero.
+pub fn kupiec_p_value(statistic: Scaled) -> Result<Scaled> {
+    let deviations = statistic.sqrt_floor()?;
+    Ok(novate_math::normal_cdf(deviations.negated())?.shift(1)?)
+}
+
 /// What the `cover` largest of the accounts' stress losses over margin come to; who has none counts nothing. Reorders them.
 pub fn largest_losses(losses: &mut [Cash], cover: usize) -> Result<Cash> {
     losses.sort_unstable_by(|a, b| b.cmp(a));

@@ -4,19 +4,27 @@
 //! Why it is safe. Let `s = equity − MM`. When every price of the account moves by at most `δ` of itself and every funding index by
 //! at most its own distance, in whatever directions, `s` falls by at most
 //!
-//! - `notional·(1 + MMF)·δ` per position: its value moves by `notional·δ` and its maintenance margin by `MMF` of that; a move in
+//! - `notional·(1 + MMF)·δ` per linear position: its value moves by `notional·δ` and its maintenance margin by `MMF` of that; a move in
 //!   its favour never lowers `s`, as `MMF ≤ 1` and both are fractions of the same rounded value;
+//! - `|lots|·p·δ` per short option, `p` being [`crate::hurting_price`], which is the price of its axis: mark and need of a unit together. A long
+//!   option needs what it is worth, whatever that is, and has no such axis; nor has what is settled;
 //! - `value·δ` per collateral: the haircut value is concave in the price and zero at zero;
 //! - `|lots|·Δ` per funding index;
-//! - [`ROUNDING_PER_POSITION`] and [`ROUNDING_PER_COLLATERAL`] quantums.
+//! - `2·principal·Δ` for the borrow index, while `Δ ≤ 1`: interest is simple until cash changes and is then added to the principal, so
+//!   however often that happens it is at most `principal·(e^Δ − 1)`;
+//! - [`ROUNDING_PER_LOAN`], [`ROUNDING_PER_POSITION`] and [`ROUNDING_PER_COLLATERAL`] quantums.
 //!
-//! The first two lines add up to `exposure·δ`. Distances are chosen so that all of it together is at most `s`. An account
+//! The first three lines add up to `exposure·δ`. Distances are chosen so that all of it together is at most `s`. An account
 //! whose `s` does not even cover the rounding has distance zero everywhere: then nothing that moves in its favour lowers `s`.
 
-use crate::ledger::FUNDING_UNIT;
+use crate::{
+    ledger::FUNDING_UNIT,
+    loans::{debt_ceil, INTEREST_UNIT},
+    options::size_ceil,
+};
 use alloc::vec::Vec;
 use novate_types::{
-    math::{mul_div_floor, position_value_floor, signed},
+    math::{mul_div_floor, position_value_floor, signed, sub},
     Assessment, Cash, Direction, FundingIndex, MarginAccount, MathError, RiskAxis, RiskError,
     RiskView,
 };
@@ -30,6 +38,10 @@ pub const LARGEST_RISE: u64 = 10 * RELATIVE_ONE;
 pub const ROUNDING_PER_POSITION: Cash = 4;
 /// The same of one collateral: its value, and each of the two haircut parts.
 pub const ROUNDING_PER_COLLATERAL: Cash = 3;
+/// The same of a loan: interest rounds up.
+pub const ROUNDING_PER_LOAN: Cash = 1;
+/// Part of the slack kept for interest, one in this many, of an account that owes something.
+const INTEREST_SHARE: Cash = 16;
 /// Part of the slack kept for funding, one in this many. Funding is slow: a sixteenth of a slack worth ten percent of the
 /// notional lasts for weeks at usual rates, and prices keep nearly all of theirs.
 const FUNDING_SHARE: Cash = 16;
@@ -41,6 +53,8 @@ pub enum Move {
     Relative(u64),
     /// Of the cumulative funding index.
     FundingDelta(FundingIndex),
+    /// Of the borrow index.
+    InterestDelta(u128),
 }
 
 /// How far one axis may move in the direction that hurts, bound included, while all others move by theirs.
@@ -56,7 +70,8 @@ pub struct SafeMove {
 
 /// Distances such that the account cannot come below maintenance margin while no axis has moved by more than its own.
 ///
-/// A mark and a funding entry per position and one per collateral that counts for something, by axis. `assessment` is the
+/// A mark and a funding entry per position (of a long option the latter alone), one per collateral that counts for something, and one for a debt, by
+/// axis. That one is also no farther than where the debt is at its cap, if there is collateral to be auctioned for it. `assessment` is the
 /// account's against the same view. Rounded down.
 pub fn safe_moves(
     account: &MarginAccount,
@@ -71,12 +86,25 @@ pub fn safe_moves(
             .checked_div(FUNDING_SHARE)
             .ok_or(MathError::DivisionByZero)?
     };
-    let for_prices = slack.checked_sub(for_funding).ok_or(MathError::Overflow)?;
+    let for_interest = match &account.loan {
+        None => 0,
+        Some(_) => slack
+            .checked_div(INTEREST_SHARE)
+            .ok_or(MathError::DivisionByZero)?,
+    };
+    let for_prices = slack
+        .checked_sub(for_funding)
+        .and_then(|left| left.checked_sub(for_interest))
+        .ok_or(MathError::Overflow)?;
     let fall = relative(for_prices, assessment.exposure, RELATIVE_ONE);
     let rise = relative(for_prices, assessment.exposure, LARGEST_RISE);
 
     let mut moves = Vec::new();
     for position in &account.positions {
+        let contract = view.market(position.market)?.contract;
+        if contract.settled || (contract.kind.is_option() && position.lots > 0) {
+            continue;
+        }
         let (direction, distance) = if position.lots > 0 {
             (Direction::Down, fall)
         } else {
@@ -90,9 +118,16 @@ pub fn safe_moves(
     }
     for position in &account.positions {
         let market = view.market(position.market)?;
+        if market.contract.settled {
+            continue;
+        }
         let size = position.lots.unsigned_abs();
-        let value = position_value_floor(position.lots, market.mark, market.lot_size)?;
-        let delta = funding_delta(for_funding, value.unsigned_abs(), assessment.notional, size)?;
+        let notional = if market.contract.kind.is_option() {
+            size_ceil(market, size)?
+        } else {
+            position_value_floor(position.lots, market.mark, market.lot_size)?.unsigned_abs()
+        };
+        let delta = funding_delta(for_funding, notional, assessment.notional, size)?;
         moves.push(SafeMove {
             axis: RiskAxis::Funding(position.market),
             direction: if position.lots > 0 {
@@ -112,7 +147,34 @@ pub fn safe_moves(
             });
         }
     }
+    if let Some(loan) = &account.loan {
+        let mut delta = interest_delta(for_interest, loan.principal)?
+            .checked_div(2)
+            .unwrap_or(0)
+            .min(INTEREST_UNIT);
+        if !account.collateral.is_empty() {
+            let room = sub(view.loans.account_cap, debt_ceil(account, view)?)?;
+            delta = delta.min(interest_delta(room.max(0), loan.principal)?);
+        }
+        moves.push(SafeMove {
+            axis: RiskAxis::Interest,
+            direction: Direction::Up,
+            move_: Move::InterestDelta(delta),
+        });
+    }
     Ok(moves)
+}
+
+/// How far the index moves until a principal has borne so much interest; far for none.
+fn interest_delta(interest: Cash, principal: Cash) -> Result<u128, MathError> {
+    match mul_div_floor(
+        interest.unsigned_abs(),
+        INTEREST_UNIT,
+        principal.unsigned_abs(),
+    ) {
+        Err(MathError::DivisionByZero) => Ok(INTEREST_UNIT),
+        delta => delta,
+    }
 }
 
 /// `equity − MM` less what rounding may take, at least zero.
@@ -121,9 +183,10 @@ fn spendable(account: &MarginAccount, assessment: &Assessment) -> Result<Cash, M
     let positions = ROUNDING_PER_POSITION.checked_mul(count(account.positions.len())?);
     let collaterals = ROUNDING_PER_COLLATERAL.checked_mul(count(account.collateral.len())?);
     let slack = assessment.slack().ok_or(MathError::Overflow)?;
+    let loan = account.loan.map_or(0, |_| ROUNDING_PER_LOAN);
     Ok(positions
         .zip(collaterals)
-        .and_then(|(p, c)| slack.checked_sub(p)?.checked_sub(c))
+        .and_then(|(p, c)| slack.checked_sub(p)?.checked_sub(c)?.checked_sub(loan))
         .ok_or(MathError::Overflow)?
         .max(0))
 }

@@ -157,6 +157,24 @@ fn kupiec_statistic_is_exact_on_known_counts() {
     assert_eq!([37, 38, 64, 65].map(at), [true, false, false, true]);
 }
 
+/// Quantiles of χ² with one degree of freedom, `2·erfinv(1 − p)²`, and its tail far out, `erfc(√(x/2))`, computed with mpmath.
+#[test]
+fn p_value_is_the_tail_of_chi_squared() {
+    for (statistic, want) in [
+        ("0", "1"),
+        ("0.4549364231195727519425166469796493963164", "0.5"),
+        ("3.841458820694125958361375437362596846213", "0.05"),
+        ("6.634896601021215138436525933979198124855", "0.01"),
+        ("10.82756617066273229311292322202367866634", "0.001"),
+        ("51.2", "8.341862847891266965645379009655235014089e-13"),
+        ("1019.869", "8.619927022738619286749492613038729832606e-224"),
+    ] {
+        let got = kupiec_p_value(n(statistic)).unwrap();
+        assert!(relative(got, n(want)) < 1e-28, "{statistic}");
+    }
+    assert!(kupiec_p_value(n("-1")).is_err());
+}
+
 #[test]
 fn kupiec_is_refused_when_there_is_nothing_to_test() {
     for (observations, exceedances, expected) in

@@ -1,4 +1,4 @@
-//! Golden numbers of dYdX v4 (`vectors/README.md` names the sources), those kinds whose rules are ours too.
+//! Golden numbers of dYdX v4 and of Drift (`vectors/README.md` names the sources), those kinds whose rules are ours too.
 //!
 //! Left out, and why:
 //!
@@ -6,7 +6,9 @@
 //! - `quote_to_base`, `price_to_subticks`, `fillable_to_subticks`: orders come in whole lots and ticks, and a price out of range is an
 //!   error here, not a clamp;
 //! - `insurance_delta`, `insurance_delta_valid`, `can_deleverage`: our fund pays an account up to zero at takeover (section 7, steps 4 to
-//!   6) and takes a flat fee; of `can_deleverage` the account's equity is compared.
+//!   6) and takes a flat fee; of `can_deleverage` the account's equity is compared;
+//! - `premium_sample`, `median`, `remove_tails`: a premium is weighted by time, no median of votes; of `funding_tick` the mean is given.
+//! - of Drift's kinds those about what is borrowed, and its fund's own fee: we lend nothing, and take one fee.
 //!
 //! Differences that the tests below allow for, each by itself: we round what an account needs up by at most one unit where dYdX truncates; a
 //! position has a maintenance margin of at least 1 USD; an account without positions and with negative cash is liquidatable.
@@ -16,10 +18,12 @@ mod common;
 use common::{cases, Case};
 use novate_risk::*;
 use novate_types::*;
-use serde_json::Value;
+use serde_json::{json, Value};
 use std::collections::BTreeMap;
 
 const MARGIN: &str = include_str!("vectors/dydx_margin.json");
+const DRIFT: &str = include_str!("vectors/drift_liquidation.json");
+const FUNDING: &str = include_str!("vectors/dydx_funding.json");
 const LIQUIDATION: &str = include_str!("vectors/dydx_liquidation.json");
 const PREMIUM: &str = include_str!("vectors/dydx_premium.json");
 
@@ -77,6 +81,8 @@ fn market(
         min_notional: 0,
         impact_notional: 0,
         open_interest_cap: Lots::MAX,
+        auction_at: 0,
+        contract: Default::default(),
     }
 }
 
@@ -93,6 +99,8 @@ fn tier(case: &Value) -> RiskTier {
         impact_notional: 0,
         mark_band: 0,
         price_band: 0,
+        call_blocks: 0,
+        edge_blocks: 0,
     }
 }
 
@@ -182,6 +190,8 @@ fn margin_agrees_with_dydx() {
                     impact_notional: 0,
                     mark_band: 0,
                     price_band: 0,
+                    call_blocks: 0,
+                    edge_blocks: 0,
                 };
                 let k = ppm(&input, "clamp_factor_ppm");
                 let highest = funding_rate_8h(i64::MAX / 2, 0, k, &tier).unwrap();
@@ -405,4 +415,125 @@ fn premium_agrees_with_dydx() {
         assert_eq!(clamped, int(out, "premium_ppm"), "{id}");
     }
     assert_eq!(cases.len(), 3);
+}
+
+/// A tick's mean premium, capped, moves the index, and the index moves cash. dYdX's index is in millionths of a quantum.
+#[test]
+fn funding_agrees_with_dydx() {
+    const MILLIONTHS: i128 = 1_000_000;
+    let mut ran = BTreeMap::<String, u32>::new();
+    for Case {
+        kind,
+        id,
+        input,
+        out,
+    } in cases(FUNDING)
+    {
+        match kind.as_str() {
+            "funding_tick" => {
+                assert_eq!(int(&input, "default_ppm"), 0, "{id}");
+                let seconds = int(&input, "tick_seconds");
+                let count = seconds / int(&input, "sample_seconds");
+                let samples = input["samples"].as_array().unwrap();
+                let sum: i128 = samples
+                    .iter()
+                    .map(|s| s.as_str().unwrap().parse::<i128>().unwrap())
+                    .sum();
+                let mean = i32::try_from(sum / count).unwrap();
+                let tier = RiskTier {
+                    mmf: mmf(&input),
+                    ..tier(
+                        &json!({ "im_ppm": input["im_ppm"], "lower_cap": "0", "upper_cap": "0" }),
+                    )
+                };
+                // Interest as high as the premium leaves the premium as it is.
+                let premium = i64::from(mean) * 1_000_000;
+                let rate =
+                    funding_rate_8h(premium, mean, ppm(&input, "clamp_factor_ppm"), &tier).unwrap();
+                assert_eq!(
+                    i128::from(rate),
+                    int(&out, "rate_8h_ppm") * 1_000_000,
+                    "{id}"
+                );
+                let price = fixed(int(&input, "price"), int(&input, "exponent"));
+                let lot_size = fixed(1, int(&input, "resolution"));
+                let index = accrue(0, rate, price, lot_size, seconds as Millis * 1_000).unwrap();
+                let theirs = int(&out, "index_delta");
+                let ours = (i128::from(index) * MILLIONTHS) >> FUNDING_FRACTION_BITS;
+                assert!((ours - theirs).abs() <= 1, "{id}: {ours} for {theirs}");
+            }
+            "settlement_ppm" => {
+                let index = |key| {
+                    let ours = (int(&input, key) << FUNDING_FRACTION_BITS) / MILLIONTHS;
+                    FundingIndex::try_from(ours).unwrap()
+                };
+                let mut market = market(1, -6, 0, Price::from_u32(1), 0, 0);
+                market.funding_index = index("index_now");
+                market.short_funding_index = index("index_now");
+                let position = Position {
+                    market: 1,
+                    lots: int(&input, "size") as SignedLots,
+                    cost: 0,
+                    funding_index: index("index_old"),
+                    rank: RankSlot::default(),
+                };
+                let owed = funding_owed_ceil(&position, &market).unwrap();
+                let theirs = -int(&out, "net_settlement_ppm") / MILLIONTHS;
+                assert!((owed - theirs).abs() <= 1, "{id}: {owed} for {theirs}");
+            }
+            "premium_sample" | "median" | "remove_tails" => continue,
+            other => panic!("{id}: unknown kind {other}"),
+        }
+        *ran.entry(kind).or_default() += 1;
+    }
+    let expected = [("funding_tick", 3), ("settlement_ppm", 2)];
+    assert_eq!(ran, expected.map(|(kind, n)| (kind.into(), n)).into());
+}
+
+/// How much of a position to close, by what each unit frees less the fee. Drift truncates to 10⁻⁹ units, we close whole lots and one more.
+#[test]
+fn liquidation_size_agrees_with_drift() {
+    let mut ran = 0;
+    for Case {
+        kind,
+        id,
+        input,
+        out,
+    } in cases(DRIFT)
+    {
+        if kind != "base_to_cover" {
+            continue;
+        }
+        let int = |key| int(&input, key);
+        let product = int("price") * int("quote_price");
+        let mark = fixed(product, -12);
+        let mmf = 100 * int("margin_ratio") as Ppm;
+        let market = market(1, -6, 0, mark, mmf, mmf);
+        // Far more than there is to close.
+        let lots = 1_000_000_000_000;
+        let value = math::position_value_floor(lots, mark, market.lot_size).unwrap();
+        let view = RiskView {
+            markets: vec![market].try_into().unwrap(),
+            ..RiskView::default()
+        };
+        let mut account = MarginAccount::default();
+        apply_trade(&mut account, &view.markets[0], lots, value).unwrap();
+        let maintenance = Linear::assess(&account, &view).unwrap().maintenance;
+        account.cash = maintenance - int("margin_shortage");
+        let assessment = Linear::assess(&account, &view).unwrap();
+        assert_eq!(assessment.equity, account.cash, "{id}");
+        let p = LiquidationParams {
+            fee: (int("liquidation_fee") + int("if_fee")) as Ppm,
+            ..params(&input)
+        };
+        let ours = liquidation_lots(&assessment, &account, &view, 1, &p).unwrap();
+        let theirs: u64 = out["base"].as_str().unwrap().parse().unwrap();
+        let theirs = (theirs != u64::MAX).then(|| theirs.div_ceil(1_000));
+        assert!(
+            ours == theirs || ours == theirs.map(|lots| lots + 1),
+            "{id}: {ours:?} for {theirs:?}"
+        );
+        ran += 1;
+    }
+    assert_eq!(ran, 1);
 }

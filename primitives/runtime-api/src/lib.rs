@@ -11,9 +11,9 @@ use alloc::vec::Vec;
 use codec::{Codec, Decode, DecodeWithMemTracking, Encode};
 use novate_types::{
     AccountRef, Arrangement, Assessment, AssetId, BlockNumber, Cash, EraIndex, FeedId,
-    FundingIndex, Instrument, Lots, MarginAccount, MarketId, MarketStatus, MarketView, Millis,
-    OpenOrder, Pot, Ppm, Price, RestedQuotes, RiskError, RiskTier, SignedLots, Standing, Ticks,
-    ValidatorScore,
+    FundingIndex, Instrument, LoanParams, LoanTotals, Lots, MarginAccount, MarketId, MarketStatus,
+    MarketView, Millis, OpenOrder, Pot, Ppm, Price, RestedQuotes, RiskError, RiskTier, SignedLots,
+    Standing, Ticks, TierId, ValidatorScore,
 };
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,21 @@ pub struct MarketInfo {
     pub rested: RestedQuotes,
     /// Last trade and its time.
     pub last_trade: Option<(Ticks, Millis)>,
+    /// The call auction that it is in.
+    pub auction: Option<AuctionInfo>,
+}
+
+/// A market's call auction, and what it would do if it were held at the end of this block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct AuctionInfo {
+    /// The first block whose close may uncross the market.
+    pub at: BlockNumber,
+    /// The index at which the call began, or the option's mark: the price lies within its band.
+    pub reference: Price,
+    /// Indicative price; none if nothing crosses.
+    pub price: Option<Ticks>,
+    /// Indicative volume, each lot counted once: of what one close has room for.
+    pub volume: Lots,
 }
 
 /// One price level.
@@ -74,6 +89,32 @@ pub struct FeedInfo {
     pub observed_at: Millis,
     /// Age at the block asked for.
     pub age: Millis,
+}
+
+/// A place of a smile and what it says there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct SmilePoint {
+    /// `ln(K/F)/√T`, with T in years of 365 days, in parts per 10¹².
+    pub moneyness: i64,
+    /// Variance per year, `σ²`, in parts per 10¹²: times T it is the total variance.
+    pub variance: u64,
+}
+
+/// The last good slice of an expiry of a volatility surface, and how old it is.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct SliceInfo {
+    /// When it ends, in milliseconds of Unix time.
+    pub expiry: Millis,
+    /// Time left at the block asked for.
+    pub left: Millis,
+    /// Median time of observation.
+    pub observed_at: Millis,
+    /// Age at the block asked for.
+    pub age: Millis,
+    /// Recent enough to open positions on. Where it is not, the expiry's options are reduce-only.
+    pub is_fresh: bool,
+    /// Its smile, by moneyness: linear in between, flat beyond.
+    pub points: Vec<SmilePoint>,
 }
 
 /// How the validators of an era of the oracle observe, or observed.
@@ -118,6 +159,8 @@ pub enum NoLiquidationPrice {
     AlreadyBelow,
     /// The market has no price yet.
     NoPrice,
+    /// It is an option, which mark and forward decide together, or it has settled.
+    NotLinear,
 }
 
 /// A position and its worth.
@@ -150,12 +193,17 @@ pub struct AccountInfo {
     pub standing: Standing,
     /// What it is worth and needs.
     pub assessment: Assessment,
+    /// What it owes the liquidity pot, interest due included, in quantums.
+    pub debt: Cash,
     /// Its positions.
     pub positions: Vec<PositionInfo>,
     /// Its open orders: of an iceberg, what shows.
     pub open_orders: Vec<OpenOrder>,
     /// What its icebergs hide, its pairs, and its orders in slices.
     pub arrangements: Vec<Arrangement>,
+    /// Equity less maintenance margin in forecast standard deviations over the liquidation horizon, in ppm of one, rounded down; none without forecasts,
+    /// or with nothing at stake.
+    pub distance: Option<i128>,
 }
 
 /// A trade to imagine.
@@ -231,7 +279,7 @@ pub struct Candidate<AccountId> {
     pub notional: Cash,
 }
 
-/// An account in open competition, and the terms on which the next close sells fractions of it (`Liquidation.bid`) if nothing changes until
+/// An account in open competition, or a debtor whose collateral is for sale, and the terms on which the next close sells fractions of it (`Liquidation.bid`) if nothing changes until
 /// then.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
 pub struct Competition<AccountId> {
@@ -241,7 +289,8 @@ pub struct Competition<AccountId> {
     pub equity: Cash,
     /// Maintenance margin.
     pub maintenance: Cash,
-    /// What the whole is worth at the marks: equity with collateral at its price instead of its haircut value.
+    /// What the whole is worth at the marks: equity with collateral at its price instead of its haircut value. Of a debtor's collateral, what it is
+    /// worth beyond its haircut value.
     pub worth: Cash,
     /// What of a fraction's worth its taker does not pay, in ppm.
     pub discount: Ppm,
@@ -271,6 +320,8 @@ pub struct Conservation {
     pub collateral: Vec<(AssetId, Equality)>,
     /// What the pots hold.
     pub pots: Vec<(Pot, Cash)>,
+    /// What debtors owe and suppliers hold, summed, against the liquidity pot's book.
+    pub loans: (LoanTotals, LoanTotals),
     /// Accounts summed.
     pub accounts: u32,
 }
@@ -281,6 +332,7 @@ impl Conservation {
         self.lots.iter().all(|(_, sum)| *sum == 0)
             && self.settlement.ledger == self.settlement.custody
             && self.collateral.iter().all(|(_, e)| e.ledger == e.custody)
+            && self.loans.0 == self.loans.1
     }
 }
 
@@ -367,6 +419,121 @@ pub struct ShareholderInfo {
     pub leaving: u128,
 }
 
+/// The liquidity pot: what is supplied, what is lent, and what that costs and earns.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct LoanPotInfo {
+    /// What it charges and lends.
+    pub params: LoanParams,
+    /// Scheduled, and the first block whose close puts it into force.
+    pub pending: Option<(LoanParams, BlockNumber)>,
+    /// What is the suppliers', in quantums, rounded down: interest due included, the insurance fund's part not.
+    pub supplied: Cash,
+    /// What is lent, in quantums, without interest due.
+    pub borrowed: Cash,
+    /// Interest due on it, in quantums, rounded down.
+    pub interest: Cash,
+    /// What it counts beyond what is lent, in quantums; below zero it is short, and whoever owes something is called. Of it 5 % of what is lent,
+    /// rounded up, stays when suppliers redeem: a cushion for losses (`novate_risk::LOSS_CUSHION`).
+    pub liquid: Cash,
+    /// What it still lends to whoever asks, in quantums.
+    pub lendable: Cash,
+    /// The part that is lent, in ppm, rounded up.
+    pub utilisation: Ppm,
+    /// What debtors pay a year, in ppm.
+    pub borrow_rate: Ppm,
+    /// What suppliers earn a year on what is theirs, in ppm, rounded down: interest on what is owed beyond the pot is the insurance fund's.
+    pub supply_rate: Ppm,
+    /// All shares, in their smallest unit.
+    pub shares: u128,
+    /// Quantums that 10⁹ of the smallest unit are worth, rounded down.
+    pub share_value: Option<Cash>,
+    /// Of interest, what is the insurance fund's and was not yet given to it, in quantums, rounded down.
+    pub reserve: Cash,
+    /// Shares of the owner who asks.
+    pub my_shares: u128,
+    /// What they are worth, in quantums, rounded down.
+    pub my_worth: Option<Cash>,
+}
+
+/// Standard deviations of an underlying's return over the liquidation horizon, in ppm of its price, rounded up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct ForecastInfo {
+    /// By the exponentially weighted variance.
+    pub ewma: Ppm,
+    /// By GARCH(1,1).
+    pub garch: Ppm,
+    /// In the stress that is remembered.
+    pub stressed: Ppm,
+    /// In the long run.
+    pub long_run: Ppm,
+    /// What margin is held for.
+    pub deviation: Ppm,
+    /// The maintenance margin fraction that covers it, in ppm.
+    pub maintenance: Ppm,
+}
+
+/// What is known of an underlying's volatility.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct VolatilityInfo {
+    /// The feed of its price.
+    pub underlying: FeedId,
+    /// Time of the last sample.
+    pub at: Millis,
+    /// The price sampled then.
+    pub price: Price,
+    /// Returns seen.
+    pub samples: u32,
+    /// What is expected; none before there are as many returns as it takes.
+    pub forecast: Option<ForecastInfo>,
+}
+
+/// A tier whose margin is above what governance set.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct FollowedInfo {
+    /// The tier.
+    pub tier: TierId,
+    /// What governance set.
+    pub floor: RiskTier,
+    /// What its margin fractions are multiplied by, in ppm.
+    pub factor: Ppm,
+}
+
+/// What the last sweep that counted it found of all accounts under stress.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct StressReportInfo {
+    /// Block at which it began.
+    pub began: BlockNumber,
+    /// Block at which it saw the last account. Each was valued at the block that saw it.
+    pub completed: BlockNumber,
+    /// Accounts seen, vault and fund not counted.
+    pub accounts: u32,
+    /// What the default fund should be, in quantums.
+    pub default_fund: Cash,
+    /// Cash of the insurance fund and equity of the vault, in quantums.
+    pub available: Cash,
+    /// Expected shortfall by market, in quantums; of the others it is zero.
+    pub shortfalls: Vec<(MarketId, Cash)>,
+}
+
+/// Volatility, and what accounts would lack if prices moved.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct StressInfo {
+    /// Time between two samples.
+    pub interval: Millis,
+    /// Time that forecasts are over.
+    pub horizon: Millis,
+    /// Returns that a forecast takes.
+    pub needed: u32,
+    /// Underlyings, by feed.
+    pub volatilities: Vec<VolatilityInfo>,
+    /// Tiers whose margin follows.
+    pub followed: Vec<FollowedInfo>,
+    /// None before the first sweep is done.
+    pub report: Option<StressReportInfo>,
+    /// The part of every open-interest cap that is in force, in ppm.
+    pub open_interest_scale: Ppm,
+}
+
 sp_api::decl_runtime_apis! {
     /// Novate's queries.
     pub trait NovateApi<AccountId> where AccountId: Codec + Ord {
@@ -376,6 +543,8 @@ sp_api::decl_runtime_apis! {
         fn book(market: MarketId, depth: u32) -> Book;
         /// The oracle's feeds.
         fn prices() -> Vec<FeedInfo>;
+        /// The volatility surface of an underlying, by expiry; empty if it has none.
+        fn surface(underlying: FeedId) -> Vec<SliceInfo>;
         /// How the oracle's validators observe.
         fn oracle_scores() -> OracleScores<AccountId>;
         /// One account.
@@ -384,10 +553,14 @@ sp_api::decl_runtime_apis! {
         fn simulate(account: AccountRef<AccountId>, trades: Vec<HypotheticalTrade>) -> Result<AccountInfo, QueryError>;
         /// Accounts by nearness to their maintenance margin, `count` from the `from`-th.
         fn liquidation_candidates(from: u32, count: u32) -> Vec<Candidate<AccountId>>;
-        /// Accounts in open competition, in the order in which the close works on them.
+        /// Accounts in open competition, and debtors whose collateral is for sale, in the order in which the close works on them.
         fn competitions() -> Vec<Competition<AccountId>>;
         /// The vault as an investment, and what of it is `owner`'s.
         fn vault(owner: AccountId) -> Result<VaultInfo, QueryError>;
+        /// The liquidity pot, and what of it is `owner`'s.
+        fn loan_pot(owner: AccountId) -> Result<LoanPotInfo, QueryError>;
+        /// Volatility forecasts, the margin that follows them, and what all accounts would lack under stress.
+        fn stress() -> StressInfo;
         /// The equalities, computed over the whole state: for operators and tests, not for every block.
         fn conservation() -> Result<Conservation, QueryError>;
         /// Where the chain stands.

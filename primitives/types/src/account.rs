@@ -1,8 +1,8 @@
 //! A margin account: what one read and one write of the ledger moves.
 
 use crate::{
-    AssetId, BlockNumber, Cash, FundingIndex, Lots, MarketId, Sequence, SignedLots, SubaccountId,
-    Trigger, MAX_COLLATERALS, MAX_POSITIONS, MAX_RISK_SLOTS, MAX_TRIGGERS,
+    AssetId, BlockNumber, Cash, FundingIndex, Loan, Lots, MarketId, Sequence, SignedLots,
+    SubaccountId, Trigger, MAX_COLLATERALS, MAX_POSITIONS, MAX_RISK_SLOTS, MAX_TRIGGERS,
 };
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
@@ -76,6 +76,46 @@ pub enum Standing {
         /// Closes it has spent in remedy 3.
         closes: u8,
     },
+    /// It owes more than is lent to it, or than its collateral counts for, and that collateral is auctioned since that block. It may deposit,
+    /// nothing else.
+    Called {
+        /// Block at which the auction began.
+        since: BlockNumber,
+        /// Closes that the auction has lasted.
+        closes: u8,
+    },
+}
+
+/// The last margin call of an account: how near to liquidation it said the account is, in forecast standard deviations of what it has
+/// beyond maintenance margin.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+pub enum MarginCall {
+    /// Farther than two, or not known.
+    #[default]
+    #[codec(index = 0)]
+    None,
+    /// Nearer than two.
+    #[codec(index = 1)]
+    TwoSigma,
+    /// Nearer than one.
+    #[codec(index = 2)]
+    OneSigma,
 }
 
 /// Where a position stands in the deleveraging index.
@@ -182,6 +222,8 @@ pub enum RiskAxis {
     Collateral(AssetId),
     /// The parameters in force: it moves up whenever one of them becomes stricter.
     Parameters,
+    /// The borrow index.
+    Interest,
 }
 
 /// A fall or a rise: in which direction an axis hurts an account, or a trigger's level is reached.
@@ -268,7 +310,7 @@ pub type OpaqueOrders = BoundedVec<u8, ConstU32<MAX_ORDER_BYTES>>;
     Deserialize,
 )]
 pub struct MarginAccount {
-    /// Quantums; below zero it is a debt that collateral covers.
+    /// Quantums; below zero it is a debt to the liquidity pot, with interest since to come (`loan`).
     pub cash: Cash,
     /// Sequence number of the next order.
     pub next_sequence: Sequence,
@@ -290,6 +332,10 @@ pub struct MarginAccount {
     pub open: OpaqueOrders,
     /// Orders that wait for the mark, sorted by sequence.
     pub triggers: Triggers,
+    /// What bears interest; none while nothing is owed.
+    pub loan: Option<Loan>,
+    /// What the sweep of the threshold index last said of it.
+    pub call: MarginCall,
 }
 
 impl MarginAccount {

@@ -29,9 +29,12 @@ extern crate alloc;
 pub mod account;
 pub mod error;
 pub mod instrument;
+pub mod loan;
 pub mod math;
 pub mod order;
 pub mod score;
+pub mod share;
+pub mod symbol;
 pub mod traits;
 pub mod view;
 pub mod weight;
@@ -39,8 +42,10 @@ pub mod weight;
 pub use account::*;
 pub use error::*;
 pub use instrument::*;
+pub use loan::*;
 pub use order::*;
 pub use score::*;
+pub use share::*;
 pub use traits::*;
 pub use view::*;
 pub use weight::Part;
@@ -101,5 +106,5 @@ pub const MAX_ARRANGEMENTS: u32 = 32;
 /// Operations in one order extrinsic.
 pub const MAX_OPERATIONS: u32 = 64;
 /// Entries of the threshold index one account can have: a mark and a funding entry per position, one per collateral, one
-/// for parameters.
-pub const MAX_RISK_SLOTS: u32 = 2 * MAX_POSITIONS + MAX_COLLATERALS + 1;
+/// for parameters, one for interest.
+pub const MAX_RISK_SLOTS: u32 = 2 * MAX_POSITIONS + MAX_COLLATERALS + 2;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! instruments ── Listing ──┐
-//! oracle ── PriceFeeds ────┤
+//! oracle ── PriceFeeds ────┤      and VolatilitySurface
 //! margin ── Ledger ────────┼─> clearing (the close) ── CurrentView ─> intake, queries
 //! order-book ── OrderBook ─┤
 //! liquidation ─ Liquidations ┘
@@ -10,14 +10,15 @@
 
 use crate::{
     AccountRef, AssetId, BlockNumber, CancelReason, Cash, CollateralParams, FeeTier, FeedId, Fill,
-    Instrument, Lots, MarginAccount, MarketId, MarketStatus, MarketView, Millis, OpaqueOrders,
-    OpenOrder, Operation, Ppm, Price, RiskError, RiskTier, RiskView, Sequence, Side, SignedLots,
-    Ticks, TierId,
+    Instrument, LoanView, Lots, MarginAccount, MarketId, MarketStatus, MarketView, Millis,
+    OpaqueOrders, OpenOrder, Operation, Ppm, Price, RiskError, RiskTier, RiskView, Sequence, Side,
+    SignedLots, Ticks, TierId,
 };
 use alloc::{collections::BTreeMap, collections::BTreeSet, vec::Vec};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
+use sp_arithmetic::{FixedI128, FixedU128};
 
 /// What is listed. Implemented by the instruments pallet.
 pub trait Listing {
@@ -32,8 +33,13 @@ pub trait Listing {
     /// Puts into force the parameter changes whose timelock has passed. Called by the close, before anything reads
     /// parameters.
     fn apply_due(now: BlockNumber);
+    /// Lists what the rules of listing want next, at most one market, by the prices of underlyings that are fresh. Called by the close, before
+    /// anything reads what is listed.
+    fn list_due(block: BlockNumber, now: Millis, price: impl Fn(FeedId) -> Option<Price>);
     /// A circuit breaker: moves a market to at least `status`. Never opens one.
     fn restrict(market: MarketId, status: MarketStatus);
+    /// Removes a market that has settled and in which nothing is left. Its number is not used again.
+    fn remove(market: MarketId);
 }
 
 /// A feed's last aggregate.
@@ -70,6 +76,33 @@ pub trait PriceFeeds {
     fn price(feed: FeedId) -> Option<FeedPrice>;
 }
 
+/// Implied volatilities of an underlying, a slice for each expiry. Implemented by the oracle pallet, called by the close for the marks of
+/// options; `()` has none.
+pub trait VolatilitySurface {
+    /// Total variance `σ²·T` of the underlying from `now` to `expiry`, with T in years of 365 days, at log-moneyness `ln(strike / forward)`: the
+    /// last good slice, interpolated on its grid (flat beyond its ends) and scaled to the time that is left. An expiry between two slices'
+    /// is interpolated in time; one without a slice on either side, or not after `now`, has none. However old: its reader asks
+    /// [`VolatilitySurface::is_fresh`].
+    fn total_variance(
+        underlying: FeedId,
+        expiry: Millis,
+        log_moneyness: FixedI128,
+        now: Millis,
+    ) -> Option<FixedU128>;
+    /// Whether what [`VolatilitySurface::total_variance`] gives for this expiry is recent enough to open positions on. Where it is not, options are
+    /// reduce-only.
+    fn is_fresh(underlying: FeedId, expiry: Millis, now: Millis) -> bool;
+}
+
+impl VolatilitySurface for () {
+    fn total_variance(_: FeedId, _: Millis, _: FixedI128, _: Millis) -> Option<FixedU128> {
+        None
+    }
+    fn is_fresh(_: FeedId, _: Millis, _: Millis) -> bool {
+        false
+    }
+}
+
 /// Where cash is that no account holds.
 #[derive(
     Clone,
@@ -96,6 +129,8 @@ pub enum Pot {
     Funding(MarketId),
     /// Deposits that wait to buy shares of the vault, and payments for shares on their way to wallets.
     Vault,
+    /// The liquidity pot: what suppliers brought and earned, what of it is lent included.
+    Loans,
 }
 
 /// Why the ledger refused.
@@ -118,6 +153,10 @@ pub enum LedgerError {
     Custody,
     /// An account's list is full, or a sum is out of range.
     Risk(RiskError),
+    /// The liquidity pot has lent it out, or keeps it beside what it lent; ask for less, or wait until debts are repaid.
+    Lent,
+    /// The supplier has fewer shares of the liquidity pot, or the amount buys none.
+    Shares,
 }
 
 impl From<RiskError> for LedgerError {
@@ -159,14 +198,18 @@ pub trait Ledger<AccountId> {
         change: impl FnOnce(&mut MarginAccount) -> Result<R, E>,
     ) -> Result<R, E>;
 
-    /// Changes an account in any way, then puts it where it belongs in the threshold and deleveraging indices. Keeps open
-    /// interest. Nothing changes on an error. Opens the account if `open`.
+    /// Changes an account in any way, then books what [`Ledger::settle_expired`] does and puts it where it belongs in the threshold and
+    /// deleveraging indices. Keeps open interest. Nothing changes on an error. Opens the account if `open`.
     fn settle<R, E: From<LedgerError>>(
         of: &AccountRef<AccountId>,
         view: &RiskView,
         open: bool,
         change: impl FnOnce(&mut MarginAccount) -> Result<R, E>,
     ) -> Result<R, E>;
+
+    /// Books positions in contracts that have settled as cash: the account's equity is what it was, its margin no more. Nothing changes
+    /// without any.
+    fn settle_expired(of: &AccountRef<AccountId>, view: &RiskView) -> Result<(), LedgerError>;
 
     /// Puts an account, as it is stored, where it belongs in the threshold and deleveraging indices: what [`Ledger::settle`] does of one
     /// that [`Ledger::write_trades`] wrote.
@@ -199,6 +242,24 @@ pub trait Ledger<AccountId> {
         -> Result<(), LedgerError>;
     /// Moves an asset out of custody to `to`'s wallet. The ledger entry is the caller's.
     fn pay_from_custody(to: &AccountId, asset: AssetId, amount: u128) -> Result<(), LedgerError>;
+}
+
+/// The liquidity pot, out of which negative cash is lent. Implemented by the margin pallet, called by the close.
+pub trait Loans<AccountId> {
+    /// Interest accrues for so long, at the rate that the last close left. Parameters that are due come into force.
+    fn accrue(block: BlockNumber, elapsed: Millis) -> LoanView;
+    /// Takes what of interest is the insurance fund's, if it is a USD and the pot has it: the caller gives it to the fund.
+    fn take_reserve() -> Result<Cash, LedgerError>;
+    /// Shares of a supplier.
+    fn shares(owner: &AccountId) -> u128;
+    /// Gives a supplier shares for an amount, at the pot's value, rounded down. The amount is in custody.
+    fn supply(owner: &AccountId, amount: Cash) -> Result<u128, LedgerError>;
+    /// Takes a supplier's shares, and what they are worth, rounded down, out of the pot. What leaves custody is the caller's.
+    fn redeem(owner: &AccountId, shares: u128) -> Result<Cash, LedgerError>;
+    /// What the pot still lends to whoever asks, in quantums, at least zero.
+    fn lendable() -> Cash;
+    /// Whether no more is owed than the pot lends to whoever asks.
+    fn is_within_cap() -> bool;
 }
 
 /// Puts accounts where they are found again when they are near their maintenance margin, and positions where
@@ -244,6 +305,18 @@ impl ParametersAhead for () {
     }
 }
 
+/// Margin that follows volatility (section 12). Implemented by the instruments pallet, called by liquidation when it has sampled prices; `()`
+/// follows nothing.
+pub trait FollowVolatility {
+    /// The maintenance margin fraction that each underlying's forecast asks for. Schedules what brings margins nearer to that, within
+    /// governance's steps and never below what it set. To be called before thresholds are drawn in a close.
+    fn follow(asked: &[(FeedId, Ppm)]);
+}
+
+impl FollowVolatility for () {
+    fn follow(_: &[(FeedId, Ppm)]) {}
+}
+
 /// The view written by the last close. Implemented by the clearing pallet.
 pub trait CurrentView {
     /// Prices and parameters in force for this block's intake.
@@ -284,6 +357,31 @@ pub struct MatchLimits<AccountId: Ord> {
     pub reducing_only: bool,
     /// Resting orders that may still execute in this block.
     pub max_fills: u32,
+    /// How the market is uncrossed if this is the close of its auction.
+    pub auction: AuctionTerms,
+    /// Lots that its auction executes at most.
+    pub auction_lots: Lots,
+}
+
+/// What bounds the price of a market's call auction beside the band of its mark.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct AuctionTerms {
+    /// The index at which the call began, or the option's mark: the auction's price lies within its band too.
+    pub reference: Price,
+    /// The price that an earlier close found, if that could not execute all.
+    pub price: Option<Ticks>,
 }
 
 impl<AccountId: Ord> MatchLimits<AccountId> {
@@ -295,6 +393,8 @@ impl<AccountId: Ord> MatchLimits<AccountId> {
             admitted: None,
             reducing_only: false,
             max_fills,
+            auction: AuctionTerms::default(),
+            auction_lots: Lots::MAX,
         }
     }
 }
@@ -312,6 +412,17 @@ pub struct Tentative<AccountId: Ord> {
     pub executed: u32,
     /// Whose they are, and whose orders executed that came in before this block, each account once.
     pub makers: BTreeSet<AccountRef<AccountId>>,
+    /// The match traded, or somebody's order stands, at the edge of the band.
+    pub at_edge: bool,
+    /// An auction of which not all could execute.
+    pub unfinished: Option<Unfinished>,
+}
+
+/// An auction that goes on in the next close. The book crosses until then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unfinished {
+    /// At this price; at another if nothing executes at the one that was found.
+    pub price: Option<Ticks>,
 }
 
 /// What a close did to an account's orders: they came to rest, filled or left.
@@ -374,7 +485,9 @@ pub trait OrderBook<AccountId: Ord> {
     /// One market's book and this block's orders, loaded for matching.
     type Market;
 
-    /// Loads a market for this block's match, liquidation orders included. `None` if there is nothing to do in it.
+    /// Loads a market for this block's match, liquidation orders included. `None` if there is nothing to do in it. A market in the call
+    /// phase of an auction is loaded too: a run lets its orders join the book without matching, and at the auction's own block
+    /// uncrosses all that crosses.
     fn load(
         view: &MarketView,
         liquidations: Vec<LiquidationOrder<AccountId>>,
@@ -408,9 +521,11 @@ pub trait OrderBook<AccountId: Ord> {
     fn rested(market: MarketId) -> RestedQuotes;
     /// Lots resting on a side no farther than `limit`, counting at most a bounded number of orders.
     fn depth(market: MarketId, side: Side, limit: Ticks) -> Lots;
-    /// Work of every close that needs no match: expiries, evictions, refreshing rested quotes. Returns releases as
-    /// [`OrderBook::commit`] does.
+    /// Work of every close that needs no match: expiries, evictions, refreshing rested quotes, and removing, a bounded part a close, what
+    /// is left in markets whose contract has expired. Returns releases as [`OrderBook::commit`] does.
     fn housekeep(view: &RiskView) -> Vec<Release<AccountId>>;
+    /// Forgets a market that nothing is left of. False, and nothing changes, while there is an order or a trigger.
+    fn forget(market: MarketId) -> bool;
 }
 
 /// Liquidation's part of the close. Implemented by the liquidation pallet.
@@ -421,7 +536,8 @@ pub trait Liquidations<AccountId> {
     /// After marks and funding moved from `before` to `now`: pops the thresholds that were crossed, rechecks those accounts,
     /// cancels the orders of those below maintenance margin (remedy 1) and returns the orders of remedy 2.
     fn on_marks(before: &RiskView, now: &RiskView) -> Vec<LiquidationOrder<AccountId>>;
-    /// After the markets matched: reassesses the queue and takes the remedies beyond the market. `more` is what the matches left of what
+    /// After the markets matched: reassesses the queue, takes the remedies beyond the market, and settles accounts with positions in
+    /// contracts that have settled as far as time is left. `more` is what the matches left of what
     /// was reserved for them, in picoseconds of weight: it has that beside its own. Returns whether a loss was shared (remedy 7): the
     /// cumulative indices of `view` moved then, and it is what everything that follows is made against.
     #[must_use]
@@ -435,4 +551,10 @@ pub trait Liquidations<AccountId> {
     fn presses() -> bool;
     /// An uncovered deficit exceeds the insurance fund: nothing is paid out.
     fn withdrawals_paused() -> bool;
+    /// The part of every open-interest cap that is in force, in ppm: less than the whole while fund and vault are smaller than the default fund
+    /// should be.
+    fn open_interest_scale() -> Ppm;
+    /// Forgets a market in which nobody holds a position any more. False while the indices hold entries of it: each close removes some of
+    /// those of markets that have settled, and settles the accounts that they lead to.
+    fn forget(market: MarketId) -> bool;
 }

@@ -418,7 +418,7 @@ fn market_narrows_in_steps_and_reopens_in_order_when_prices_stop_and_return() {
         end();
         assert_eq!(market().funding_index, stale);
 
-        // The price is back, and far lower: Charlie is under water. Ten blocks of deposits and orders, then a match, and
+        // The price is back, and far lower: Charlie is under water. Ten blocks of deposits and orders, then an auction, and
         // only then liquidations.
         block(usd(18_900), || ());
         for _ in 0..9 {
@@ -435,7 +435,7 @@ fn market_narrows_in_steps_and_reopens_in_order_when_prices_stop_and_return() {
             ask(Dave, 100, ticks(18_900)).unwrap();
             bid(Eve, 100, ticks(18_900)).unwrap();
         });
-        assert_eq!(fills().len(), 2, "the reopening match");
+        assert_eq!(fills().len(), 2, "the reopening auction");
         assert_eq!(held(Charlie).standing, Standing::Good);
         block(usd(18_900), || ());
         assert!(market().fresh);

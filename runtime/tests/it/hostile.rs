@@ -195,6 +195,8 @@ fn instruments(hostile: &mut Hostile) {
         ),
         (changed(|t| t.profit_credit = -1), "InvalidProfitCredit"),
         (changed(|t| t.impact_notional = 0), "InvalidImpactNotional"),
+        (changed(|t| t.call_blocks = 0), "InvalidCallBlocks"),
+        (changed(|t| t.edge_blocks = 0), "InvalidEdgeBlocks"),
     ] {
         hostile.by_root(Call::add_tier { tier: 7, new_value }, why);
         hostile.by_root(Call::schedule_tier_change { tier: 0, new_value }, why);
@@ -323,8 +325,8 @@ fn instruments(hostile: &mut Hostile) {
 
 fn oracle(hostile: &mut Hostile) {
     use pallet_price_oracle::{
-        crypto::AuthoritySignature, Call, Feed, Observation, Source, SourceName, Sources, Subject,
-        Text,
+        crypto::AuthoritySignature, surface::SurfaceObservation, Call, Feed, Observation, Source,
+        SourceName, Sources, Subject, Text,
     };
     let observation = Observation {
         validator: 0,
@@ -334,6 +336,20 @@ fn oracle(hostile: &mut Hostile) {
     };
     let signature = AuthoritySignature::from(sp_core::sr25519::Signature::from_raw([0; 64]));
     let observe = Call::<Runtime>::observe {
+        observation,
+        signature,
+    };
+    hostile.by(Alice, observe.clone(), "Bad origin");
+    hostile.only_signed(observe);
+    let observation = SurfaceObservation {
+        validator: 0,
+        round: System::block_number(),
+        observed_at: now(),
+        feed: BTC_FEED,
+        smiles: Default::default(),
+    };
+    let signature = AuthoritySignature::from(sp_core::sr25519::Signature::from_raw([0; 64]));
+    let observe = Call::<Runtime>::observe_surface {
         observation,
         signature,
     };
@@ -373,6 +389,11 @@ fn oracle(hostile: &mut Hostile) {
         ..policy
     };
     hostile.by_root(schedule(9, Some(inverted)), "BadPolicy");
+    let one_chain = Feed {
+        min_chains: 1,
+        ..Feed::new("X")
+    };
+    hostile.by_root(schedule(9, Some(one_chain)), "BadPolicy");
     hostile.by_root(schedule(9, Some(Feed::new(""))), "BadText");
     let farther = Feed {
         min_configured: 7,
@@ -450,6 +471,32 @@ fn margin(hostile: &mut Hostile) {
     hostile.by_root(tier(account.clone(), 255), "UnknownFeeTier");
     hostile.by_root(tier(account.clone(), 0), "Unchanged");
     hostile.by_root(tier(AccountRef::new(account.owner, 9), 1), "NoAccount");
+    let old = pallet_margin::Lending::<Runtime>::get().params;
+    let schedule = |new_value| Call::<Runtime>::schedule_loans { new_value };
+    hostile.only_root(schedule(novate_types::LoanParams {
+        slope: old.slope + 1,
+        ..old
+    }));
+    hostile.by_root(schedule(old), "Unchanged");
+    for account_cap in [-1, i128::MIN] {
+        let bad = novate_types::LoanParams { account_cap, ..old };
+        hostile.by_root(schedule(bad), "InvalidLoanParams");
+    }
+    let far = novate_types::LoanParams {
+        account_cap: i128::MAX,
+        ..old
+    };
+    hostile.by_root(schedule(far), "StepTooLarge");
+    for ppm in [0, 1_000_000, u32::MAX] {
+        let bad = novate_types::LoanParams { kink: ppm, ..old };
+        hostile.by_root(schedule(bad), "InvalidLoanParams");
+    }
+    hostile.only_root(Call::cancel_loans {});
+    hostile.by_root(Call::cancel_loans {}, "NoSuchChange");
+    let lower = |new_value| Call::<Runtime>::lower_utilisation_cap { new_value };
+    hostile.only_root(lower(0));
+    hostile.by_root(lower(old.utilisation_cap), "NotLower");
+    hostile.by_root(lower(u32::MAX), "NotLower");
 }
 
 fn clearing(hostile: &mut Hostile) {
@@ -487,6 +534,20 @@ fn clearing(hostile: &mut Hostile) {
     hostile.by(Dave, transfer(other.clone(), USDC, 1), "NoAccount");
     hostile.by(Bob, transfer(own, USDC, 1), "SameAccount");
     hostile.by(Bob, deposit_for(other.clone(), USDT, 1), "CashOnly");
+    let supply = |amount| Call::<Runtime>::supply { amount };
+    let redeem = |shares| Call::<Runtime>::redeem { shares };
+    let borrow = |sub, amount| Call::<Runtime>::borrow { sub, amount };
+    hostile.only_signed(supply(1));
+    hostile.only_signed(redeem(1));
+    hostile.only_signed(borrow(0, 1));
+    for (amount, why) in [(0, "ZeroAmount"), (u128::MAX, "AmountTooLarge")] {
+        hostile.by(Bob, supply(amount), why);
+        hostile.by(Bob, redeem(amount), why);
+        hostile.by(Bob, borrow(0, amount), why);
+    }
+    hostile.by(Bob, redeem(1), "InsufficientBalance");
+    hostile.by(Bob, borrow(9, 1), "NoAccount");
+    hostile.by(Dave, borrow(0, 1), "NoAccount");
     for _ in 0..16 {
         submit(Bob, withdraw(0, USDC, 1)).unwrap();
     }

@@ -3,15 +3,18 @@
 //! Tests run in parallel threads; a chain, and what the harness remembers of it, belongs to its thread.
 
 mod attacks;
+mod auctions;
 mod common;
 mod conservation;
 mod exchange;
 mod fees;
 mod fuzz;
 mod hostile;
+mod loans;
 mod order_independence;
 mod pins;
 mod scores;
+mod stress;
 mod threshold_index;
 mod triggers;
 mod wasm;

@@ -10,11 +10,13 @@ const STORAGE: &[(&str, &[&str])] = &[
     (
         "Instruments",
         &[
+            "AboveFloor",
             "CounterForInstruments",
             "FeeTierList",
             "Instruments",
             "NextMarket",
             "Pending",
+            "SeriesRules",
             "Tiers",
         ],
     ),
@@ -31,6 +33,9 @@ const STORAGE: &[(&str, &[&str])] = &[
             "Prices",
             "SessionScores",
             "Sources",
+            "SurfaceObservations",
+            "Surfaces",
+            "SurfacesDue",
         ],
     ),
     (
@@ -40,10 +45,12 @@ const STORAGE: &[(&str, &[&str])] = &[
             "AtClose",
             "Collaterals",
             "Custody",
+            "Lending",
             "OpenInterest",
             "PendingCollaterals",
             "Pots",
             "Subaccounts",
+            "Suppliers",
         ],
     ),
     (
@@ -71,12 +78,14 @@ const STORAGE: &[(&str, &[&str])] = &[
     (
         "Clearing",
         &[
+            "Marked",
             "NextRequest",
             "OldestRequest",
             "Pending",
             "PremiumHistory",
             "Requests",
             "Reserved",
+            "Settlements",
             "States",
             "View",
         ],
@@ -91,12 +100,14 @@ const STORAGE: &[(&str, &[&str])] = &[
             "CounterForQueue",
             "Halfway",
             "LossCaps",
+            "OpenInterestScale",
             "Queue",
             "RiskDirectory",
             "RiskPage",
             "RiskSpan",
             "ShareHoldings",
             "ShareRequests",
+            "Stress",
             "Suspended",
             "Sweeping",
             "Tightenings",
@@ -104,6 +115,7 @@ const STORAGE: &[(&str, &[&str])] = &[
             "TookForVault",
             "UncoveredDeficit",
             "VaultLosses",
+            "Volatilities",
             "Working",
         ],
     ),
@@ -188,6 +200,7 @@ pinned! {
         "restrict_market",
         "lower_open_interest_cap",
         "delist_market",
+        "set_series_rule",
     ];
     Oracle, pallet_price_oracle: [
         "observe",
@@ -195,6 +208,7 @@ pinned! {
         "schedule_feed",
         "cancel_change",
         "disable_source",
+        "observe_surface",
     ];
     Margin, pallet_margin: [
         "deposit",
@@ -203,9 +217,19 @@ pinned! {
         "cancel_collateral",
         "lower_global_cap",
         "set_fee_tier",
+        "schedule_loans",
+        "cancel_loans",
+        "lower_utilisation_cap",
     ];
     OrderBook, pallet_order_book: ["submit"];
-    Clearing, pallet_clearing: ["withdraw", "transfer", "deposit_for"];
+    Clearing, pallet_clearing: [
+        "withdraw",
+        "transfer",
+        "deposit_for",
+        "supply",
+        "redeem",
+        "borrow",
+    ];
     Liquidation, pallet_liquidation: [
         "schedule_loss_cap",
         "cancel_loss_cap",

@@ -178,7 +178,7 @@ fn staleness_closes_in_steps_when_a_price_ages() {
 }
 
 #[test]
-fn a_halted_market_takes_orders_then_matches_then_liquidates_when_its_price_returns() {
+fn a_halted_market_takes_orders_then_is_uncrossed_then_liquidates_when_its_price_returns() {
     new_test_ext().execute_with(|| {
         next_block();
         Now::mutate(|now| *now = now.map(|now| now + 61_000));
@@ -186,20 +186,20 @@ fn a_halted_market_takes_orders_then_matches_then_liquidates_when_its_price_retu
         assert_eq!(status().0, MarketStatus::Halted);
         steps();
 
-        let matched = || steps().contains(&("match".into(), BTC));
+        let did = |what: &str| steps().contains(&(what.into(), BTC));
         // Three blocks of deposits and orders.
         for _ in 0..3 {
             run(1);
             assert_eq!(status(), (MarketStatus::Open, false));
-            assert!(!matched());
+            assert!(did("collect"));
         }
-        // It matches, and nobody is liquidated on this price yet.
+        // It is uncrossed, and nobody is liquidated on this price yet.
         run(1);
         assert_eq!(status(), (MarketStatus::Open, false));
-        assert!(matched());
+        assert!(did("uncross"));
         run(1);
         assert_eq!(status(), (MarketStatus::Open, true));
-        assert!(matched());
+        assert!(did("match"));
     });
 }
 
@@ -446,5 +446,31 @@ fn initial_margin_grows_with_open_interest_when_it_passes_the_lower_cap() {
         run(1);
         assert_eq!(market_view().imf, 525_000);
         assert_eq!(market_view().mmf, 30_000);
+    });
+}
+
+#[test]
+fn the_open_interest_cap_shrinks_with_what_covers_it_and_comes_back() {
+    new_test_ext().execute_with(|| {
+        let cap = || {
+            run(1);
+            View::<Test>::get().market(BTC).unwrap().open_interest_cap
+        };
+        let governed = cap();
+        assert_eq!(
+            governed,
+            Instruments::get(BTC).unwrap().params.open_interest_cap
+        );
+        for (covered, expected) in [
+            (750_000, governed / 4 * 3),
+            (1, governed / 1_000_000),
+            (0, 0),
+            (1_000_000, governed),
+            // Never more than governance set.
+            (2_000_000, governed),
+        ] {
+            Covered::put(covered);
+            assert_eq!(cap(), expected);
+        }
     });
 }

@@ -158,7 +158,15 @@ fn accounts_looked_at_for_the_last_round_count_as_fills() {
         let view = View::<crate::mock::Test>::get();
         let (mut budget, mut traded) = (Budget::full::<Test>(false), Default::default());
         let market = &view.markets[0];
-        Clearing::match_market(&view, market, Vec::new(), &mut budget, &mut traded).unwrap();
+        Clearing::match_market(
+            &view,
+            market,
+            Default::default(),
+            Vec::new(),
+            &mut budget,
+            &mut traded,
+        )
+        .unwrap();
         assert_eq!(check_failed().map(|(rounds, ..)| rounds), Some(3));
         // None of them rested. Both sides of the book were looked behind.
         assert_eq!(budget.fills, MaxFillsTotal::get());
@@ -545,7 +553,15 @@ fn fewer_orders_execute_when_the_accounts_behind_them_are_more_than_a_close_has_
         assert!(0 < fit && fit < 20);
         let (mut budget, mut traded) = (Budget::full::<Test>(false), Default::default());
         let market = &view.markets[0];
-        Clearing::match_market(&view, market, Vec::new(), &mut budget, &mut traded).unwrap();
+        Clearing::match_market(
+            &view,
+            market,
+            Default::default(),
+            Vec::new(),
+            &mut budget,
+            &mut traded,
+        )
+        .unwrap();
         // With the one who crossed them. What was run in vain counts too.
         assert_eq!(traded.len(), fit as usize + 1);
         assert_eq!(MaxFillsTotal::get() - budget.fills, 20 + fit);
@@ -567,7 +583,15 @@ fn triggers_take_half_of_what_there_is_for_accounts_at_most() {
         Fired::put(u64::MAX);
         budget.spend_on_triggers(MockBook::fire(&view, budget.for_triggers()));
         let market = &view.markets[0];
-        Clearing::match_market(&view, market, Vec::new(), &mut budget, &mut traded).unwrap();
+        Clearing::match_market(
+            &view,
+            market,
+            Default::default(),
+            Vec::new(),
+            &mut budget,
+            &mut traded,
+        )
+        .unwrap();
         assert_eq!(traded.len(), fit as usize + 1);
         assert!(!budget.is_left::<Test>());
     });

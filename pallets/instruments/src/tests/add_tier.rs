@@ -1,4 +1,4 @@
-use crate::{mock::*, Error, Event, Tiers, MAX_AMOUNT};
+use crate::{mock::*, Error, Event, Tiers, MAX_AMOUNT, MAX_CALL_BLOCKS, MAX_EDGE_BLOCKS};
 use frame_support::{assert_noop, assert_ok};
 use novate_types::{RiskTier, TierId, MILLION};
 use sp_runtime::DispatchError::BadOrigin;
@@ -153,6 +153,34 @@ fn tier_is_refused_when_a_parameter_is_out_of_bounds() {
             },
             E::InvalidImpactNotional,
         ),
+        (
+            RiskTier {
+                call_blocks: 0,
+                ..tier()
+            },
+            E::InvalidCallBlocks,
+        ),
+        (
+            RiskTier {
+                call_blocks: MAX_CALL_BLOCKS + 1,
+                ..tier()
+            },
+            E::InvalidCallBlocks,
+        ),
+        (
+            RiskTier {
+                edge_blocks: 0,
+                ..tier()
+            },
+            E::InvalidEdgeBlocks,
+        ),
+        (
+            RiskTier {
+                edge_blocks: MAX_EDGE_BLOCKS + 1,
+                ..tier()
+            },
+            E::InvalidEdgeBlocks,
+        ),
     ];
     run(|| {
         for (bad, error) in cases {
@@ -173,6 +201,8 @@ fn tier_is_taken_when_every_parameter_lies_on_its_bound() {
             impact_notional: MAX_AMOUNT,
             mark_band: (MILLION - 1) / 2,
             price_band: MILLION - 1,
+            call_blocks: MAX_CALL_BLOCKS,
+            edge_blocks: 1,
         };
         assert_ok!(add(u8::MAX, edge));
         assert_ok!(add(

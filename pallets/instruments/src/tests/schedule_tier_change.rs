@@ -132,6 +132,14 @@ fn change_is_refused_when_any_parameter_moves_more_than_a_step() {
                 impact_notional: 7_500 * QUANTUMS - 1,
                 ..tier()
             },
+            RiskTier {
+                call_blocks: 13,
+                ..tier()
+            },
+            RiskTier {
+                edge_blocks: 22,
+                ..tier()
+            },
         ] {
             assert_noop!(schedule(new), Error::<Test>::StepTooLarge);
         }
@@ -145,6 +153,8 @@ fn change_is_refused_when_any_parameter_moves_more_than_a_step() {
             open_interest_upper: 30_000_000 * QUANTUMS,
             profit_credit: 6_250 * QUANTUMS,
             impact_notional: 7_500 * QUANTUMS,
+            call_blocks: 12,
+            edge_blocks: 23,
         }));
         Tiers::<Test>::insert(
             1,

@@ -11,10 +11,12 @@
 //! A block takes so many bids. Beyond that those stay whose takers can carry most of what they ask for, by margin that they had free when the
 //! block began: a crowd of bids with nothing behind them keeps nobody out, and which stay does not depend on the order in which they came.
 //!
+//! The collateral of who owes too much is sold the same way ([`super::call`]), by itself and for the debt alone.
+//!
 //! Bids prepay their part of the close, for what their taker held when they came in. What it takes more because it came to hold more since the
 //! close counts, like all that an account in competition takes.
 
-use super::{Outcome, Waterfall};
+use super::{call::CALL_CLOSES, Outcome, Waterfall, MARKET_CLOSES};
 use crate::{
     meter::Meter,
     types::{Bid, Terms},
@@ -24,9 +26,12 @@ use alloc::{collections::BTreeMap, vec::Vec};
 use codec::Encode;
 use frame_support::{ensure, storage::with_storage_layer, traits::Get, weights::Weight};
 use novate_matching::share::{share, Offer};
-use novate_risk::{competition_discount, largest_fraction_ceil, sell, worth, Portion, Sale};
+use novate_risk::{
+    collateral_terms, collateral_value, competition_discount, for_sale, largest_fraction_ceil,
+    sell, worth, Portion, Sale,
+};
 use novate_types::{
-    math::{ppm_floor, signed, sub},
+    math::{add, ppm_floor, signed, sub},
     AccountRef, Assessment, Cash, CurrentView, Ledger, MarginAccount, MathError, Pot, Ppm,
     RiskError, RiskModel, RiskView, Standing, MAX_HOLDINGS, MILLION,
 };
@@ -42,24 +47,65 @@ pub(crate) const fn competes(account: &MarginAccount) -> bool {
     matches!(account.standing, Standing::Competing { .. })
 }
 
-/// How far from the mark to its bankruptcy value an account is sold in its next close, in ppm.
-fn discount_of(account: &MarginAccount) -> Ppm {
-    let closes = match account.standing {
-        Standing::Competing { closes, .. } => closes,
-        _ => 0,
-    };
-    competition_discount(closes, COMPETITION_CLOSES)
+/// Whether bids for an account are taken in, for all of it or for its collateral. Neither standing nor collateral changes but in closes; whether
+/// there is a debt to be paid, which a deposit changes, the close asks.
+pub(crate) fn takes_bids(account: &MarginAccount) -> bool {
+    match account.standing {
+        Standing::Competing { .. } => true,
+        Standing::Called { .. } | Standing::Liquidating { .. } => !account.collateral.is_empty(),
+        Standing::Good | Standing::Frozen => false,
+    }
 }
 
-/// Initial margin of a fraction of an account, and what a taker has free, in quantums at the last close's prices. Of the account only positions
-/// count, which no extrinsic changes, and all the rest is the taker's own.
+/// The account as the next close's sale finds it, if it takes bids: a close of remedy 2 is counted before its bids are, and the last of them
+/// sells nothing.
+fn at_next_sale(mut account: MarginAccount) -> Option<MarginAccount> {
+    if let Standing::Liquidating { closes, .. } = &mut account.standing {
+        *closes = closes.saturating_add(1);
+        if *closes >= MARKET_CLOSES {
+            return None;
+        }
+    }
+    Some(account).filter(takes_bids)
+}
+
+/// Closes that an account spent where it is, and those that it spends there.
+const fn spent(account: &MarginAccount) -> (u8, u8) {
+    match account.standing {
+        Standing::Competing { closes, .. } => (closes, COMPETITION_CLOSES),
+        Standing::Called { closes, .. } => (closes, CALL_CLOSES),
+        // It is offered from the close after that in which it was found on, and each is counted before its bids are.
+        Standing::Liquidating { closes, .. } => (closes.saturating_sub(2), MARKET_CLOSES),
+        Standing::Good | Standing::Frozen => (0, 0),
+    }
+}
+
+/// How far from the mark to its bankruptcy value an account is sold in a close that finds it so, or its collateral from the price to its haircut value,
+/// in ppm.
+fn discount_of(account: &MarginAccount) -> Ppm {
+    let (closes, of) = spent(account);
+    competition_discount(closes, of)
+}
+
+/// Initial margin of a fraction of an account, or the haircut value of one of its collateral, and what a taker has free, in quantums at the last
+/// close's prices. Of the account only what no extrinsic changes counts, and all the rest is the taker's own.
 fn asked_and_free<T: Config>(
     taker: &MarginAccount,
     account: &MarginAccount,
     fraction: Ppm,
 ) -> Result<(Cash, Cash), RiskError> {
     let view = T::View::view();
-    let whole = T::Risk::assess(account, &view)?.initial.max(0);
+    let whole = if competes(account) {
+        T::Risk::assess(account, &view)?.initial.max(0)
+    } else {
+        account
+            .collateral
+            .iter()
+            .try_fold(0, |sum, (asset, amount)| {
+                let value = collateral_value(view.collateral(*asset)?, *amount)?;
+                Ok::<_, RiskError>(add(sum, value)?)
+            })?
+    };
     let asked = signed(ppm_floor(whole.unsigned_abs(), fraction)?)?;
     let found = T::Risk::assess(taker, &view)?;
     Ok((asked, sub(found.initial_equity, found.initial_with_orders)?))
@@ -131,7 +177,7 @@ impl<T: Config> Pallet<T> {
             Error::<T>::NotInGoodStanding
         );
         // Standing changes in closes alone: no extrinsic of this block has a say in it.
-        let account = T::Ledger::account(&of).filter(competes);
+        let account = T::Ledger::account(&of).and_then(at_next_sale);
         let account = account.ok_or(Error::<T>::NotCompeting)?;
         // It may come to hold positions in the markets of its orders, too.
         let ordered = u32::try_from(taker.orders.len()).unwrap_or(u32::MAX);
@@ -294,9 +340,7 @@ impl<T: Config> Pallet<T> {
         assessment: Assessment,
         close: &mut Waterfall<'_, T>,
     ) -> Result<Outcome, Refusal> {
-        let bids = close.bids.remove(of).unwrap_or_default();
-        let bids = Self::paid_for(bids, &account, &mut close.meter);
-        let assessment = Self::sell_to(bids, of, &account, assessment, close.view)?;
+        let assessment = Self::sell_to_bids(of, &account, assessment, close)?;
         if !assessment.is_below_maintenance() {
             return Self::let_go(of, close);
         }
@@ -310,6 +354,27 @@ impl<T: Config> Pallet<T> {
             assessment,
             waits: false,
         })
+    }
+
+    /// Sells what is available of an account, or of its collateral, to this block's bids for it. Returns what the rest of it is worth and needs.
+    pub(super) fn sell_to_bids(
+        of: &AccountRef<T::AccountId>,
+        account: &MarginAccount,
+        assessment: Assessment,
+        close: &mut Waterfall<'_, T>,
+    ) -> Result<Assessment, Refusal> {
+        let bids = close.bids.remove(of).unwrap_or_default();
+        let bids = Self::paid_for(bids, account, &mut close.meter);
+        if bids.is_empty() {
+            return Ok(assessment);
+        }
+        let Some(sold) = for_sale(account, close.view)? else {
+            for bid in bids {
+                Self::drop_bid(bid, Refusal::NotCompeting);
+            }
+            return Ok(assessment);
+        };
+        Self::sell_to(bids, of, account, &sold, assessment, close.view)
     }
 
     /// Those of the bids that are paid for: what some take beyond what they prepaid, as their takers came to hold more since, this close
@@ -337,20 +402,18 @@ impl<T: Config> Pallet<T> {
         paid
     }
 
-    /// Sells what is available of an account to those who bid for it. Returns what the rest of it is worth and needs.
+    /// Sells what is available of an account, of which `whole` is for sale, to those who bid for it.
     fn sell_to(
         bids: Vec<Bid<T::AccountId>>,
         of: &AccountRef<T::AccountId>,
         account: &MarginAccount,
+        whole: &MarginAccount,
         assessment: Assessment,
         view: &RiskView,
     ) -> Result<Assessment, Refusal> {
-        if bids.is_empty() {
-            return Ok(assessment);
-        }
         let terms = Self::terms(account, &assessment, view)?;
         let mut lot = Lot {
-            whole: account,
+            whole,
             left: account.clone(),
             assessment,
             sold: 0,
@@ -448,34 +511,42 @@ impl<T: Config> Pallet<T> {
         })
     }
 
-    /// On which terms the next close sells an account in competition, if nothing changes until then.
+    /// On which terms a close that finds an account so sells it in competition, or a debtor's collateral.
     pub(crate) fn terms(
         account: &MarginAccount,
         assessment: &Assessment,
         view: &RiskView,
     ) -> Result<Terms, RiskError> {
-        let closes = match account.standing {
-            Standing::Competing { closes, .. } => closes,
-            _ => 0,
-        };
+        let (closes, of) = spent(account);
         let discount = discount_of(account);
-        let worth = worth(account, view)?;
-        let buffer = T::Params::get().target_buffer;
+        let (available, worth) = if competes(account) {
+            let worth = worth(account, view)?;
+            let buffer = T::Params::get().target_buffer;
+            let available = largest_fraction_ceil(assessment, worth, discount, buffer)?;
+            (available, worth)
+        } else {
+            collateral_terms(account, discount, view)?
+        };
         Ok(Terms {
             discount,
-            available: largest_fraction_ceil(assessment, worth, discount, buffer)?,
+            available,
             worth,
-            closes: COMPETITION_CLOSES.saturating_sub(closes),
+            closes: match account.standing {
+                // Its market ends before its discount does.
+                Standing::Liquidating { closes, .. } => MARKET_CLOSES.saturating_sub(closes),
+                _ => of.saturating_sub(closes),
+            },
         })
     }
 
-    /// Accounts in competition, with what they are worth and need at `view` and the terms of the next close, in the order in which they are
-    /// worked on: those among the first [`MOST_CANDIDATES`] of the queue. For queries.
+    /// Accounts in competition, and those whose collateral is for sale, with what they are worth and need at `view` and the terms of the next
+    /// close, if nothing changes until then, in the order in which they are worked on: those among the first [`MOST_CANDIDATES`] of the queue. For queries.
     pub fn competitions(view: &RiskView) -> Vec<(AccountRef<T::AccountId>, Assessment, Terms)> {
         let most = usize::try_from(MOST_CANDIDATES).unwrap_or(usize::MAX);
         let queued = Self::queue(most).into_iter();
         let found = queued.filter_map(|(of, _)| {
-            let account = T::Ledger::account(&of).filter(competes)?;
+            let account = T::Ledger::account(&of).and_then(at_next_sale)?;
+            for_sale(&account, view).ok()??;
             let assessment = T::Risk::assess(&account, view).ok()?;
             let terms = Self::terms(&account, &assessment, view).ok()?;
             Some((of, assessment, terms))

@@ -3,7 +3,8 @@
 //! One order an account and close, in the market of its largest notional in which closing frees margin. Orders of one
 //! market and side share the depth that one close may take, the largest account first: a hundred liquidations
 //! take no more of a book than one. Nothing is offered in a halted market, nor less than a market's least notional unless the
-//! position is smaller. While liquidation presses the vault works its own positions off the same
+//! position is smaller. A call auction's orders include them; while it is called nothing is offered, and the account waits for it, for [`CALL_WAIT`]
+//! blocks at most. While liquidation presses the vault works its own positions off the same
 //! way, within the concession of the mark, as long as it is in good standing itself; else it quotes them ([`crate::quoting`]).
 
 use super::{competition::competes, escalation, MARKET_CLOSES};
@@ -19,13 +20,16 @@ use novate_types::{
     math::{
         position_value_floor, ppm_ceil, price_of, shift_ceil, shift_floor, ticks_ceil, ticks_floor,
     },
-    AccountRef, Assessment, CancelReason, Ledger, LiquidationOrder, Liquidations, Lots,
-    MarginAccount, MarketId, MarketView, MathError, OrderBook, Ppm, RiskError, RiskView, Side,
-    Standing, Ticks, MAX_OPEN_ORDERS, MILLION,
+    AccountRef, Assessment, BlockNumber, CancelReason, Ledger, LiquidationOrder, Liquidations,
+    Lots, MarginAccount, MarketId, MarketView, MathError, OrderBook, Ppm, RiskError, RiskView,
+    Side, Standing, Ticks, MAX_OPEN_ORDERS, MILLION,
 };
 
 /// Positions of one account, the largest first, that are tried in one close.
 const POSITIONS_TRIED: usize = 4;
+/// Blocks from its remedies' first for which an account waits for a call without spending its closes: twice what a call of the presets lasts. By
+/// a constant, as a tier may have markets called for hours, and who is below maintenance margin cannot wait for that.
+const CALL_WAIT: BlockNumber = 20;
 /// Orders of the vault in one close.
 const VAULT_ORDERS: u32 = 8;
 /// Orders of accounts in one close; those of others wait for another.
@@ -81,8 +85,15 @@ enum Offer<AccountId> {
     Order(LiquidationOrder<AccountId>),
     /// Other accounts' orders take all that this close may offer.
     Later,
+    /// Its markets are being called, and nothing else is in its way.
+    Called,
     /// Closing costs more than it frees, wherever there is a position.
     Nothing,
+}
+
+/// Whether the market only collects orders in this close. What uncrosses it executes liquidation orders too.
+const fn collects(market: &MarketView, now: &RiskView) -> bool {
+    market.auction_at > now.block
 }
 
 const fn reducing_side(lots: i64) -> Side {
@@ -146,7 +157,9 @@ impl<T: Config> Pallet<T> {
         slices: &mut Slices,
         cancels: &mut u32,
     ) -> Result<Option<LiquidationOrder<T::AccountId>>, Refusal> {
-        if !assessment.is_below_maintenance() || missing_axis(&account, now)?.is_some() {
+        let is_called = Self::is_called(of, &account, now, &assessment)?;
+        let is_fine = !assessment.is_below_maintenance() && !is_called;
+        if is_fine || missing_axis(&account, now)?.is_some() {
             // The waterfall lets it go.
             return Ok(None);
         }
@@ -157,19 +170,37 @@ impl<T: Config> Pallet<T> {
             }
             // A trigger is in no page, and its time is counted by itself.
             let triggers = u32::try_from(account.triggers.len()).unwrap_or(u32::MAX);
-            let cancelled = Self::start(of, now, &assessment)?;
+            let cancelled = if is_called {
+                Self::start_call(of, &account, now)?
+            } else {
+                Self::start(of, now, &assessment)?
+            };
             *cancels = cancels.saturating_sub(cancelled.saturating_sub(triggers));
             account = opened(T::Ledger::account(of))?;
+        }
+        if is_called {
+            // The waterfall sells its collateral.
+            return Ok(None);
+        }
+        if matches!(account.standing, Standing::Called { .. }) {
+            // Its positions brought it below maintenance margin meanwhile.
+            account.standing = Self::started(now);
+            let standing = account.standing;
+            T::Ledger::update(of, |account| {
+                account.standing = standing;
+                Ok::<_, Refusal>(())
+            })?;
         }
         if competes(&account) || escalation(&account, &assessment, backlogged)?.is_some() {
             return Ok(None);
         }
         let offer = Self::offer(of, &account, &assessment, now, slices)?;
         T::Ledger::update(of, |account| {
-            if let Standing::Liquidating { closes, .. } = &mut account.standing {
+            if let Standing::Liquidating { since, closes } = &mut account.standing {
                 *closes = match offer {
                     Offer::Nothing => MARKET_CLOSES,
-                    Offer::Order(_) | Offer::Later => closes.saturating_add(1),
+                    Offer::Called if now.block < since.saturating_add(CALL_WAIT) => *closes,
+                    Offer::Order(_) | Offer::Later | Offer::Called => closes.saturating_add(1),
                 };
             }
             Ok::<_, Refusal>(())
@@ -215,13 +246,17 @@ impl<T: Config> Pallet<T> {
             equity,
             maintenance,
         });
+        Self::say_cancelled(of, orders);
+        Ok(orders)
+    }
+
+    pub(super) fn say_cancelled(of: &AccountRef<T::AccountId>, orders: u32) {
         if orders > 0 {
             Self::deposit_event(Event::OrdersCancelled {
                 account: of.clone(),
                 orders,
             });
         }
-        Ok(orders)
     }
 
     fn offer(
@@ -239,6 +274,12 @@ impl<T: Config> Pallet<T> {
             if !market.status.allows_matching() {
                 // It may open again: the account spends its closes here all the same.
                 offer = Offer::Later;
+                continue;
+            }
+            if collects(market, now) {
+                if matches!(offer, Offer::Nothing) {
+                    offer = Offer::Called;
+                }
                 continue;
             }
             let value = position_value_floor(position.lots, market.mark, market.lot_size)?;
@@ -292,7 +333,7 @@ impl<T: Config> Pallet<T> {
         positions.rotate_left(turn.unwrap_or(0));
         for position in positions {
             let market = now.market(position.market)?;
-            if !market.fresh || !market.status.allows_matching() {
+            if !market.fresh || !market.status.allows_matching() || collects(market, now) {
                 continue;
             }
             let side = reducing_side(position.lots);

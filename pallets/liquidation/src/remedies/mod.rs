@@ -5,8 +5,10 @@
 //!                 └── equity < ⅔ MM, or backlog ──┴────────────────────────┘                     nobody across is left ─> 7 shared loss
 //! ```
 //!
-//! Whoever is above maintenance margin again leaves, from wherever it is.
+//! Whoever is above maintenance margin again leaves, from wherever it is, unless it owes more than is lent to it. Its collateral is auctioned for
+//! that ([`call`]), and so is that of an account which has nothing else.
 
+pub mod call;
 pub mod competition;
 pub mod deleverage;
 pub mod insurance;
@@ -23,6 +25,7 @@ use crate::{
     Config, Escalation, Event, Pallet, Queue, Refusal, Working,
 };
 use alloc::{collections::BTreeSet, vec::Vec};
+use call::{is_over, Called};
 use competition::{competes, BidsByAccount, COMPETITION_CLOSES};
 use deleverage::{Closing, Counterparties};
 use frame_support::{storage::with_storage_layer, traits::Get};
@@ -73,6 +76,7 @@ pub(crate) fn escalation(
     let spent = match account.standing {
         Standing::Good => return Ok(None),
         Standing::Frozen => return Ok(Some(Escalation::Frozen)),
+        Standing::Called { .. } => None,
         Standing::Liquidating { closes, .. } => {
             (closes >= MARKET_CLOSES).then_some(Escalation::MarketExhausted)
         }
@@ -325,7 +329,7 @@ impl<T: Config> Pallet<T> {
         let account = &closing.account;
         let assessment = T::Risk::assess(account, view)?;
         let is_frozen = assessment.is_below_maintenance();
-        if is_frozen || Self::is_in_debt(of, account) {
+        if is_frozen || Self::owes_too_much(of, account, view)? {
             Self::write_slices(of, view, closing)?;
             let outcome = if is_frozen {
                 Self::leave_frozen(of, closing, assessment, &mut close.unpaid)?
@@ -436,7 +440,13 @@ impl<T: Config> Pallet<T> {
         if missing_axis(&account, view)?.is_some() {
             return Self::let_wait(of, view);
         }
-        let assessment = case.assessment?;
+        let (mut account, mut assessment) = (account, case.assessment?);
+        if Self::is_called(of, &account, view, &assessment)? {
+            (account, assessment) = match Self::call(of, account, assessment, close)? {
+                Called::Done(outcome) => return Ok(outcome),
+                Called::Goes(account, assessment) => (account, assessment),
+            };
+        }
         if !assessment.is_below_maintenance() {
             return Self::let_go(of, close);
         }
@@ -452,7 +462,14 @@ impl<T: Config> Pallet<T> {
             None if competes(&account) => {
                 return Self::compete(of, account, assessment, close);
             }
-            None => return Ok(stays(assessment)),
+            None => {
+                // Its collateral is for sale beside its positions.
+                let assessment = Self::sell_to_bids(of, &account, assessment, close)?;
+                if assessment.is_below_maintenance() {
+                    return Ok(stays(assessment));
+                }
+                return Self::let_go(of, close);
+            }
             Some(Escalation::MarketExhausted) => {
                 Self::start_competition(of, view, &assessment)?;
                 return Ok(stays(assessment));
@@ -460,7 +477,6 @@ impl<T: Config> Pallet<T> {
             Some(why) => why,
         };
         let was_frozen = account.standing == Standing::Frozen;
-        let (mut account, mut assessment) = (account, assessment);
         if competes(&account) {
             Self::end_competition(of, &account, why, &assessment)?;
             account.standing = Standing::Frozen;
@@ -469,7 +485,8 @@ impl<T: Config> Pallet<T> {
         if assessment.equity < 0 && Self::top_up(of, view, sub(0, assessment.equity)?)? {
             account = opened(T::Ledger::account(of))?;
             assessment = T::Risk::assess(&account, view)?;
-            if !assessment.is_below_maintenance() {
+            // Who is at zero with collateral that nobody bid for goes to the vault all the same.
+            if !assessment.is_below_maintenance() && !is_over(&account) {
                 return Self::let_go(of, close);
             }
         }
@@ -490,38 +507,23 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// An account that is above maintenance margin: pays its debt out of its collateral if it has one, and trades again.
+    /// An account that is above maintenance margin trades again, once it owes no more than is lent to it.
     fn let_go(
         of: &AccountRef<T::AccountId>,
         close: &mut Waterfall<'_, T>,
     ) -> Result<Outcome, Refusal> {
-        let view = close.view;
-        if Self::is_in_debt(of, &opened(T::Ledger::account(of))?) {
-            Self::close_desk(&mut close.desk, view)?;
-            if let Err(refusal) = Self::pay_debt(of, view) {
-                log::debug!(target: crate::LOG, "the debt of {of:?} waits: {refusal:?}");
-            }
+        if let Some(waits) = Self::pay_called(of, close)? {
+            return Ok(waits);
         }
+        let view = close.view;
         let account = opened(T::Ledger::account(of))?;
         let assessment = T::Risk::assess(&account, view)?;
-        let is_in_debt = Self::is_in_debt(of, &account);
-        let free = |account: &mut MarginAccount| {
+        Self::dequeue(of)?;
+        T::Ledger::settle(of, view, false, |account| {
             account.standing = Standing::Good;
             Ok::<_, Refusal>(())
-        };
-        if is_in_debt {
-            T::Ledger::update(of, free)?;
-        } else {
-            Self::dequeue(of)?;
-            T::Ledger::settle(of, view, false, free)?;
-        }
+        })?;
         Self::say_recovered(of, &account, &assessment);
-        if is_in_debt {
-            return Ok(Outcome::Stays {
-                assessment,
-                waits: true,
-            });
-        }
         Ok(Outcome::Left)
     }
 

@@ -14,7 +14,10 @@ use crate::{
 };
 use alloc::vec::Vec;
 use frame_support::{ensure, storage::with_storage_layer, traits::Get};
-use novate_risk::{add_collateral, apply_trade, collateral_value, funding_owed_ceil, passes_check};
+use novate_risk::{
+    add_collateral, apply_trade, collateral_value, funding_owed_ceil, interest_due_ceil,
+    passes_check,
+};
 use novate_types::{
     math::{add, neg, position_value_floor, sub},
     AccountRef, Assessment, AssetId, BlockNumber, Cash, CollateralView, Ledger, MarginAccount,
@@ -61,7 +64,7 @@ struct Estate {
 }
 
 impl Estate {
-    /// Empties an account. Its funding is settled on the way; the pots' shares are added to `pots`.
+    /// Empties an account, but for the interest that it owes until now. Its funding is settled on the way; the pots' shares are added to `pots`.
     fn take(
         account: &mut MarginAccount,
         view: &RiskView,
@@ -74,7 +77,8 @@ impl Estate {
             let traded = apply_trade(account, market, lots, neg(position.cost)?)?;
             pots.push((market.id, traded.funding_to_pot));
         }
-        let cash = core::mem::take(&mut account.cash);
+        let interest = interest_due_ceil(account, view.loans.index)?;
+        let cash = sub(core::mem::replace(&mut account.cash, interest), interest)?;
         let collateral = account.collateral.to_vec();
         account.collateral.clear();
         Ok(Self {
@@ -210,9 +214,10 @@ impl<T: Config> Pallet<T> {
         let paid = with_storage_layer(|| {
             let mut taken = Vec::new();
             let paid = T::Ledger::settle(of, view, false, |account| {
+                let interest = interest_due_ceil(account, view.loans.index)?;
                 let mut paid: Cash = 0;
                 for (asset, held) in account.collateral.iter_mut() {
-                    let debt = neg(account.cash.min(0))?;
+                    let debt = neg(sub(account.cash, interest)?.min(0))?;
                     let (amount, worth) = amount_worth(view.collateral(*asset)?, *held, debt)?;
                     if debt > 0 && worth > 0 {
                         *held = held.checked_sub(amount).ok_or(MathError::Overflow)?;

@@ -2,13 +2,8 @@
 
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::pallet_prelude::TypeInfo;
-use novate_types::{
-    math::{add, mul_div_ceil, mul_div_floor, signed},
-    BlockNumber, Cash, MathError,
-};
-
-/// Shares that a quantum buys while the vault has neither gained nor lost.
-pub const SHARES_PER_QUANTUM: u128 = 1_000;
+use novate_types::{math::add, BlockNumber, Cash, MathError};
+pub use novate_types::{ShareValue, SHARES_PER_QUANTUM};
 
 /// What an owner holds of the vault.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
@@ -104,59 +99,6 @@ impl Wishes {
     fn join(&mut self, others: Self) -> Result<(), MathError> {
         self.count(&ShareWish::Enter(others.entering))?;
         self.count(&ShareWish::Leave(others.leaving))
-    }
-}
-
-/// What shares are worth: `assets / supply`, the vault's equity over its shares, with one quantum and [`SHARES_PER_QUANTUM`] shares of nobody
-/// added to each.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-)]
-pub struct ShareValue {
-    /// Quantums, above zero.
-    pub assets: u128,
-    /// Shares, above zero.
-    pub supply: u128,
-}
-
-impl ShareValue {
-    /// Of a vault with so much equity and so many shares; none below zero, or where there are shares in nothing.
-    pub fn of(equity: Cash, shares: u128) -> Result<Option<Self>, MathError> {
-        let Some(equity) = u128::try_from(equity)
-            .ok()
-            .filter(|equity| *equity > 0 || shares == 0)
-        else {
-            return Ok(None);
-        };
-        let assets = equity.checked_add(1).ok_or(MathError::Overflow)?;
-        let supply = shares.checked_add(SHARES_PER_QUANTUM);
-        let supply = supply.ok_or(MathError::Overflow)?;
-        Ok(Some(Self { assets, supply }))
-    }
-
-    /// Shares for quantums.
-    pub fn shares_floor(&self, amount: Cash) -> Result<u128, MathError> {
-        let amount = u128::try_from(amount).map_err(|_| MathError::Overflow)?;
-        mul_div_floor(amount, self.supply, self.assets)
-    }
-
-    /// Quantums for shares.
-    pub fn worth_floor(&self, shares: u128) -> Result<Cash, MathError> {
-        signed(mul_div_floor(shares, self.assets, self.supply)?)
-    }
-
-    /// The same, rounded up.
-    pub fn worth_ceil(&self, shares: u128) -> Result<Cash, MathError> {
-        signed(mul_div_ceil(shares, self.assets, self.supply)?)
     }
 }
 

@@ -3,13 +3,16 @@
 mod adl;
 mod ahead;
 mod attacks;
+mod call;
 mod competition;
 mod drift;
+mod ending;
 mod index;
 mod quoting;
 mod remedies;
 mod shared_loss;
 mod shares;
+mod stress;
 
 use crate::mock::*;
 use novate_types::*;

@@ -559,55 +559,6 @@ fn the_vault_counts_its_losses_at_marks_and_funding_when_it_holds_positions() {
 }
 
 #[test]
-fn a_debt_is_paid_out_of_collateral_at_its_haircut_value_when_equity_suffices() {
-    new_test_ext().execute_with(|| {
-        deposit(VAULT, usd(1_000));
-        deposit_asset(LONG, 1_000);
-        deposit(LONG, -usd(90));
-        // 1,000 units count for 900: equity 810, nothing to be liquidated for, but cash is owed.
-        assert!(is_queued(LONG));
-        let sums = totals();
-        close_at(100);
-        assert_eq!(totals(), sums);
-        // 90 USD are 100 units after the haircut.
-        assert_eq!(
-            events().pop(),
-            Some(Event::DebtPaid {
-                account: of(LONG),
-                paid: usd(90)
-            })
-        );
-        assert_eq!(
-            (account(LONG).cash, account(LONG).collateral[0].1),
-            (0, 900_000_000)
-        );
-        assert_eq!(
-            (account(VAULT).cash, account(VAULT).collateral[0].1),
-            (usd(910), 100_000_000)
-        );
-        assert_eq!((assess(LONG).equity, is_queued(LONG)), (usd(810), false));
-    });
-}
-
-#[test]
-fn a_debt_waits_behind_the_others_when_the_vault_cannot_pay() {
-    new_test_ext().execute_with(|| {
-        deposit(VAULT, usd(50));
-        deposit_asset(LONG, 1_000);
-        deposit(LONG, -usd(90));
-        close_at(100);
-        assert_eq!(Pallet::<Test>::queue(9)[0].1.priority, 0);
-        assert_eq!(
-            (account(LONG).cash, standing(LONG)),
-            (-usd(90), Standing::Good)
-        );
-        deposit(VAULT, usd(50));
-        close_at(100);
-        assert_eq!((account(LONG).cash, is_queued(LONG)), (0, false));
-    });
-}
-
-#[test]
 fn nothing_is_done_when_a_price_is_old() {
     new_test_ext().execute_with(|| {
         deposit(VAULT, usd(1_000));
@@ -658,6 +609,56 @@ fn an_account_is_liquidated_without_the_market_when_the_market_is_halted() {
             standing(LONG),
             Standing::Competing {
                 since: 6,
+                closes: 0
+            }
+        );
+    });
+}
+
+#[test]
+fn an_account_waits_for_the_call_of_its_market_and_takes_part_in_the_auction() {
+    new_test_ext().execute_with(|| {
+        a_pair();
+        let called = |view: &mut RiskView| {
+            view.markets[0].auction_at = view.block + 1;
+            set_mark(view, 0, 94);
+        };
+        let closes = 0;
+        for _ in 0..9 {
+            assert!(close(called).is_empty());
+            assert_eq!(standing(LONG), Standing::Liquidating { since: 2, closes });
+        }
+        // A close that uncrosses it, the first or a later one.
+        let uncrossed = |view: &mut RiskView| {
+            view.markets[0].auction_at = 11;
+            set_mark(view, 0, 94);
+        };
+        for closes in 1..3 {
+            assert_eq!(close(uncrossed), vec![the_order()]);
+            assert_eq!(standing(LONG), Standing::Liquidating { since: 2, closes });
+        }
+    });
+}
+
+#[test]
+fn an_account_does_not_wait_for_a_call_for_ever() {
+    new_test_ext().execute_with(|| {
+        deposit(VAULT, usd(1_000));
+        a_pair();
+        let called = |view: &mut RiskView| {
+            view.markets[0].auction_at = view.block + 1;
+            set_mark(view, 0, 94);
+        };
+        for block in 2..26 {
+            assert!(close(called).is_empty());
+            let closes = u8::try_from(block - 1).unwrap().saturating_sub(20);
+            assert_eq!(standing(LONG), Standing::Liquidating { since: 2, closes });
+        }
+        close(called);
+        assert_eq!(
+            standing(LONG),
+            Standing::Competing {
+                since: 26,
                 closes: 0
             }
         );

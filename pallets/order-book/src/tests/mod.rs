@@ -1,4 +1,5 @@
 mod amend;
+mod auction;
 mod cancel;
 mod close;
 mod drift;

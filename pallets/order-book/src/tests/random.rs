@@ -806,7 +806,7 @@ proptest! {
                     tightened: tightened.map(|(o, at)| (account(*o), price(*at))).collect(),
                     admitted: narrow.admitted.as_ref().map(all),
                     reducing_only: narrow.reducing_only,
-                    max_fills: narrow.fills,
+                    ..MatchLimits::first(narrow.fills)
                 });
                 if narrow.reducing_only {
                     for market in [BTC, ETH] {

@@ -72,6 +72,8 @@ pub fn reference(
         world.told.last = Some(price);
         fill(&mut world, Side::Bid, price, most);
         fill(&mut world, Side::Ask, price, most);
+        // Of both sides, each order once: all have one price.
+        world.told.executed_resting = world.told.fills.len() as u32;
     }
     for at in world.all(|s| s.place == Place::Crossing) {
         world.remain(at, &[]);

@@ -65,6 +65,8 @@ pub fn market(
         min_notional: 0,
         impact_notional: 0,
         open_interest_cap: u64::MAX,
+        auction_at: 0,
+        contract: Default::default(),
     }
 }
 

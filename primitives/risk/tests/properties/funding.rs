@@ -17,6 +17,8 @@ fn tier(imf: Ppm, mmf: Ppm) -> RiskTier {
         impact_notional: 0,
         mark_band: 0,
         price_band: 0,
+        call_blocks: 0,
+        edge_blocks: 0,
     }
 }
 

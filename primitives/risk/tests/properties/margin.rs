@@ -198,6 +198,8 @@ fn effective_imf_is_exact_on_worked_numbers() {
         impact_notional: 0,
         mark_band: 0,
         price_band: 0,
+        call_blocks: 0,
+        edge_blocks: 0,
     };
     assert_eq!(effective_imf(&tier, usd(1_000), 0), Ok(200_000));
     assert_eq!(effective_imf(&tier, usd(1_500), 0), Ok(600_000));
@@ -308,7 +310,7 @@ proptest! {
     ) {
         let tier = RiskTier {
             imf, mmf: 0, open_interest_lower: lower, open_interest_upper: lower + width,
-            profit_credit: 0, impact_notional: 0, mark_band: 0, price_band: 0,
+            profit_credit: 0, impact_notional: 0, mark_band: 0, price_band: 0, call_blocks: 0, edge_blocks: 0,
         };
         let base = effective_imf(&tier, open, add_on).unwrap();
         prop_assert!(effective_imf(&tier, open + more, add_on + extra).unwrap() >= base);

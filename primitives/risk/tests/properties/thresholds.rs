@@ -65,7 +65,25 @@ fn moved(view: &mut RiskView, safe: &SafeMove, motion: Motion) {
             let by = free.map_or(within, i128::from);
             market.accrue_funding(if down { -by } else { by }).unwrap();
         }
+        (RiskAxis::Interest, Move::InterestDelta(most)) => {
+            // It only rises.
+            let part = if free.is_some() { 0 } else { part };
+            view.loans.index += most / u128::from(MILLION) * u128::from(part);
+        }
         other => panic!("an axis with the wrong distance: {other:?}"),
+    }
+}
+
+/// What the ledger does when an account's cash changes: interest leaves it and bears interest from now on. The least deposit there is comes
+/// with it.
+fn touch(account: &mut MarginAccount, index: u128) {
+    let due = interest_due_ceil(account, index).unwrap();
+    if let Some(loan) = &mut account.loan {
+        account.cash += 1 - due;
+        *loan = Loan {
+            principal: loan.principal + due,
+            index,
+        };
     }
 }
 
@@ -76,8 +94,13 @@ proptest! {
     fn account_never_comes_below_maintenance_within_its_safe_moves(
         (mut view, mut account) in any_case(),
         (few, part) in any_slack(),
-        motions in vec(any_motion(), 8),
+        motions in vec(any_motion(), 9),
+        owes in prop::option::of((1i128..1 << 60, 0u128..1 << 40)),
+        touches in 0u128..8,
     ) {
+        view.loans.index = 1 << 45;
+        view.loans.account_cap = 1 << 61;
+        account.loan = owes.map(|(principal, since)| Loan { principal, index: view.loans.index - since });
         let start = Linear::assess(&account, &view).unwrap();
         let slack = few + start.exposure / 1_000_000 * i128::from(part);
         account.cash += slack - start.slack().unwrap();
@@ -87,7 +110,16 @@ proptest! {
         let moves = safe_moves(&account, &view, &before).unwrap();
         prop_assert!(moves.windows(2).all(|w| w[0].axis < w[1].axis));
         for (safe, motion) in moves.iter().zip(motions) {
+            let from = view.loans.index;
             moved(&mut view, safe, motion);
+            // On the way there, so often.
+            let (to, steps) = (view.loans.index, touches + 1);
+            for step in 1..steps {
+                let index = from + (to - from) / steps * step;
+                if index > from {
+                    touch(&mut account, index);
+                }
+            }
         }
         let after = Linear::assess(&account, &view).unwrap();
         prop_assert!(!after.is_below_maintenance(), "slack {} became {:?}", slack, after.slack());
@@ -138,7 +170,7 @@ proptest! {
         prop_assume!(start.exposure > 0);
         let before = Linear::assess(&account, &view).unwrap();
         for safe in safe_moves(&account, &view, &before).unwrap() {
-            prop_assert!(matches!(safe.move_, Move::Relative(0) | Move::FundingDelta(0)));
+            prop_assert!(matches!(safe.move_, Move::Relative(0) | Move::FundingDelta(0) | Move::InterestDelta(0)));
         }
     }
 }
@@ -166,6 +198,39 @@ fn safe_moves_are_exact_on_worked_numbers() {
             },
         ]
     );
+}
+
+#[test]
+fn interest_is_kept_a_sixteenth_of_the_slack_and_the_cap_is_looked_for() {
+    // 1,000 USD of debt behind 2,000 that count for 1,800: 800 less rounding, of which a sixteenth, halved.
+    let asset = collateral(7, 6, Price::from_u32(1), 100_000);
+    let mut view = view(vec![], vec![asset]);
+    let mut holder = account(usd(-1_000), vec![]);
+    holder.collateral.try_push((7, 2_000_000_000)).unwrap();
+    holder.loan = Some(Loan {
+        principal: usd(1_000),
+        index: 0,
+    });
+    let delta = |holder: &MarginAccount, view: &RiskView| {
+        let assessment = Linear::assess(holder, view).unwrap();
+        let moves = safe_moves(holder, view, &assessment).unwrap();
+        match moves.last().unwrap() {
+            SafeMove {
+                axis: RiskAxis::Interest,
+                move_: Move::InterestDelta(delta),
+                ..
+            } => *delta,
+            other => panic!("{other:?}"),
+        }
+    };
+    view.loans.account_cap = usd(2_000);
+    let part = |interest: u128| interest * INTEREST_UNIT / usd(1_000).unsigned_abs();
+    assert_eq!(delta(&holder, &view), part((usd(800) - 4) as u128 / 16) / 2);
+    // Ten more and it is called.
+    view.loans.account_cap = usd(1_010);
+    assert_eq!(delta(&holder, &view), part(10_000_000));
+    view.loans.account_cap = usd(999);
+    assert_eq!(delta(&holder, &view), 0);
 }
 
 #[test]

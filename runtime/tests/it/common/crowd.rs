@@ -472,6 +472,7 @@ impl Run {
                 Liquidated::LiquidationOrderPlaced { .. } => "2 order placed",
                 Liquidated::TakenOver { .. } => "4 taken over",
                 Liquidated::TakeoverRefused { .. } => "4 refused",
+                Liquidated::CollateralCalled { .. } => "3 collateral called",
                 Liquidated::DebtPaid { .. } => "4 debt paid",
                 Liquidated::InsurancePaid { .. } => "5 insurance",
                 Liquidated::Deleveraged { .. } => "6 deleveraged",

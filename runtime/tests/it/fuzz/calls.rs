@@ -3,11 +3,11 @@
 use super::{
     govern::{self, Rule},
     step::{Amount, Level, Life, Op, Shares, Shown, Size, Step, Target, Terms, Wait, Who},
-    world::{account_of, owner, World},
+    world::{account_of, market_of, owner, World},
 };
 use crate::common::*;
 use codec::Encode;
-use novate_risk::Linear;
+use novate_risk::{borrowable_floor, cash_after_interest, collateral_value, debt_ceil, Linear};
 use novate_runtime::{
     configs::exchange::USDC, Assets, Margin, OrderBook, Runtime, RuntimeCall, SessionKeys, System,
 };
@@ -98,6 +98,19 @@ impl World {
                 let call = pallet_liquidation::Call::vault_withdraw { shares };
                 (owner(*who), call.into())
             }
+            Step::Supply(who, amount) => {
+                let amount = self.amount(*who, USDC, *amount);
+                (owner(*who), pallet_clearing::Call::supply { amount }.into())
+            }
+            Step::Redeem(who, shares) => {
+                let shares = supplied_by(*who, *shares);
+                (owner(*who), pallet_clearing::Call::redeem { shares }.into())
+            }
+            Step::Borrow(who, amount) => {
+                let (signer, sub) = of(who);
+                let amount = self.amount(*who, USDC, *amount);
+                (signer, pallet_clearing::Call::borrow { sub, amount }.into())
+            }
             Step::Keys(nth) => (Alice, set_keys(*nth).into()),
             Step::Bid {
                 taker,
@@ -124,6 +137,7 @@ impl World {
             | Step::Due
             | Step::Hour
             | Step::Week
+            | Step::Until(..)
             | Step::Break(_) => {
                 unreachable!("no transaction")
             }
@@ -144,20 +158,17 @@ impl World {
     fn ticks(&self, id: MarketId, level: Level) -> Ticks {
         let market = self.market(id);
         let tick = market.tick_size.into_inner();
-        let at =
-            |ppm: u32| (market.mark.into_inner() / u128::from(MILLION) * u128::from(ppm)) / tick;
+        // An option's band can be wider than its mark.
+        let (one, band) = (u128::from(MILLION), u128::from(market.price_band));
+        let at = |ppm: u128| (market.mark.into_inner() / one * ppm / tick) as Ticks;
         match level {
             Level::Market => 0,
-            Level::Mark(away) => (at(MILLION) as Ticks).saturating_add_signed(away),
-            Level::Upper(away) => {
-                (at(MILLION + market.price_band) as Ticks).saturating_add_signed(away)
-            }
-            Level::Lower(away) => {
-                (at(MILLION - market.price_band) as Ticks).saturating_add_signed(away)
-            }
+            Level::Mark(away) => at(one).saturating_add_signed(away),
+            Level::Upper(away) => at(one + band).saturating_add_signed(away),
+            Level::Lower(away) => at(one.saturating_sub(band)).saturating_add_signed(away),
             Level::Of(who, nth) => OrderBook::open_orders(&account_of(who))
                 .get(usize::from(nth))
-                .map_or(at(MILLION) as Ticks, |order| order.ticks),
+                .map_or(at(one), |order| order.ticks),
             Level::Exactly(ticks) => ticks,
         }
     }
@@ -184,8 +195,15 @@ impl World {
                     .and_then(|account| Linear::assess(&account, &self.view).ok())
                     .unwrap_or_default();
                 let free = assessed.initial_equity - assessed.initial_with_orders;
-                // Initial margin and a taker's fee.
-                let each = value.saturating_mul(i128::from(market.imf) + 500) / 1_000_000;
+                // Initial margin and a taker's fee; a short option's margin is of the forward.
+                let size = match market.contract.kind.is_option() {
+                    true => {
+                        let forward = market.index.into_inner() / market.tick_size.into_inner();
+                        forward as i128 * i128::from(market.tick_value)
+                    }
+                    false => value,
+                };
+                let each = size.saturating_mul(i128::from(market.imf) + 500) / 1_000_000;
                 (free.max(0) / each.max(1), more)
             }
             Size::Cap(more) => {
@@ -197,13 +215,13 @@ impl World {
     }
 
     fn new_order(&self, of: &Account, terms: &Terms) -> NewOrder {
-        let now = System::block_number();
-        let ticks = self.ticks(terms.market, terms.level);
+        let (now, market) = (System::block_number(), market_of(terms.market));
+        let ticks = self.ticks(market, terms.level);
         NewOrder {
-            market: terms.market,
+            market,
             client_id: terms.client.into(),
             side: terms.side,
-            lots: self.lots(of, terms.market, ticks, terms.size),
+            lots: self.lots(of, market, ticks, terms.size),
             price: match terms.level {
                 Level::Market => OrderPrice::Market,
                 _ => OrderPrice::Limit(ticks),
@@ -228,7 +246,7 @@ impl World {
         NewTrigger {
             order: self.new_order(of, terms),
             direction: wait.direction,
-            ticks: self.ticks(terms.market, wait.level),
+            ticks: self.ticks(market_of(terms.market), wait.level),
             expires: wait.expires.map(|blocks| block_after(now, blocks)),
         }
     }
@@ -290,7 +308,9 @@ impl World {
                 offset: *offset,
             }),
             Op::Cancel(at) => Operation::Cancel(target(at)),
-            Op::CancelAll(market) => Operation::CancelAll { market: *market },
+            Op::CancelAll(market) => Operation::CancelAll {
+                market: market.map(market_of),
+            },
             Op::Amend(at, level, size) => {
                 let market = nth(at).map_or(BTC_PERP, |order| order.market);
                 let price = level.map(|level| self.ticks(market, level));
@@ -321,6 +341,8 @@ impl World {
                 let owner = owner(who).to_account_id();
                 (Assets::balance(asset, owner) as Cash, more)
             }
+            Amount::Lendable(more) => (self.lendable(&account).unwrap_or(0), more),
+            Amount::Owed(more) => (debt_ceil(&account, &self.view).unwrap_or(0), more),
         };
         u128::try_from(base.saturating_add(more.into())).unwrap_or(0)
     }
@@ -338,6 +360,20 @@ impl World {
         let units = assessed.withdrawable as f64 / 1e6 / each.max(1e-9);
         held.min((units * 10f64.powi(view.params.decimals.into())) as Cash)
     }
+
+    /// How much the liquidity pot lends to an account at most, what the account holds included: whatever binds first of what its collateral
+    /// covers and what it may owe.
+    fn lendable(&self, account: &MarginAccount) -> Option<Cash> {
+        let own = cash_after_interest(account, &self.view).ok()?;
+        let mut sold = account.clone();
+        for (asset, held) in std::mem::take(&mut sold.collateral) {
+            let terms = self.view.collateral(asset).ok()?;
+            sold.cash += collateral_value(terms, held).ok()?;
+        }
+        let free = Linear::assess(&sold, &self.view).ok()?.withdrawable;
+        let covered = borrowable_floor(free, own).ok()?;
+        Some(covered.min(own + self.view.loans.account_cap))
+    }
 }
 
 fn block_after(now: u32, blocks: i64) -> u32 {
@@ -353,6 +389,16 @@ fn shares_of(who: Who, shares: Shares) -> u128 {
         Shares::Held(more) => beside(held.shares, more),
         Shares::Free(more) => beside(held.free(System::block_number()), more),
         Shares::Part(parts) => held.shares / parts,
+    }
+}
+
+/// Shares of the liquidity pot that somebody asks to redeem.
+fn supplied_by(who: Who, shares: Shares) -> u128 {
+    let held = pallet_margin::Suppliers::<Runtime>::get(owner(who).to_account_id());
+    match shares {
+        Shares::Exactly(shares) => shares,
+        Shares::Held(more) | Shares::Free(more) => held.saturating_add_signed(more.into()),
+        Shares::Part(parts) => held / parts,
     }
 }
 
@@ -387,11 +433,17 @@ fn set_keys(nth: u8) -> pallet_session::Call<Runtime> {
     }
 }
 
-/// The account in competition of that number.
+/// The account in competition, or called, of that number.
 fn competing(nth: u8) -> Option<Account> {
+    let takes_bids = |standing| {
+        matches!(
+            standing,
+            Standing::Competing { .. } | Standing::Called { .. }
+        )
+    };
     let accounts = pallet_margin::Accounts::<Runtime>::iter();
     let mut all: Vec<_> = accounts
-        .filter(|(_, account)| matches!(account.standing, Standing::Competing { .. }))
+        .filter(|(_, account)| takes_bids(account.standing))
         .map(|(of, _)| of)
         .collect();
     all.sort();

@@ -21,10 +21,9 @@ const PALLETS: &[&str] = &[
 /// What cannot happen, or not in this world, and why.
 const EXCEPT: &[(&str, &str)] = &[
     (
-        "Instruments.MarketDelisted",
-        "no market is vacant: the runtime delists none yet",
+        "called Instruments.delist_market",
+        "no market is vacant: what does not expire is listed for ever",
     ),
-    ("called Instruments.delist_market", "as above"),
     ("Clearing.MatchAbandoned", "a failure of its own"),
     ("Liquidation.FoundBySweep", "a failure of its own"),
     (
@@ -117,6 +116,7 @@ pub fn unseen(tally: &Tally) -> Vec<String> {
         "slice came in",
         "slice refused",
         "TWAP ended",
+        "position settled",
     ];
     events
         .chain(calls)

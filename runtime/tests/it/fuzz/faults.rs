@@ -6,7 +6,7 @@ use frame_support::traits::{
     tokens::{Fortitude, Precision, Preservation},
 };
 use novate_runtime::{
-    configs::exchange::{BTC, BTC_FEED, USDC, USDT},
+    configs::exchange::{BTC, BTC_FEED, USDC, USDT, USDT_FEED},
     Assets, Margin, Runtime,
 };
 use novate_types::{Arrangement, MarginAccount, Pot, Side, Standing};
@@ -24,6 +24,8 @@ pub enum Found {
     Sound(&'static str),
     /// By what the next close does.
     Close(&'static str),
+    /// By what a contract comes to that is about to expire.
+    Expiry(&'static str),
 }
 
 /// One error.
@@ -146,6 +148,45 @@ pub const FAULTS: &[Fault] = &[
         found: Found::Equality("equality 3"),
     },
     Fault {
+        name: "a quantum lent that nobody owes",
+        inject: || pallet_margin::Lending::<Runtime>::mutate(|book| book.borrowed += 1),
+        found: Found::Equality("equality 4"),
+    },
+    Fault {
+        name: "interest that nobody owes",
+        inject: || pallet_margin::Lending::<Runtime>::mutate(|book| book.accrued += 1),
+        found: Found::Equality("equality 4"),
+    },
+    Fault {
+        name: "a debtor's interest forgotten",
+        inject: || falsify(|a| a.loan.is_some(), |account| account.loan = None),
+        found: Found::Equality("equality 4"),
+    },
+    Fault {
+        name: "a share of the liquidity pot that nobody bought",
+        inject: || {
+            let (owner, shares) = first!(pallet_margin::Suppliers<Runtime>);
+            pallet_margin::Suppliers::<Runtime>::insert(owner, shares + 1);
+        },
+        found: Found::Equality("equality 4"),
+    },
+    Fault {
+        name: "a loan of a quantum more than cash is below zero, and interest for it",
+        inject: || {
+            pallet_margin::Lending::<Runtime>::mutate(|book| {
+                falsify(
+                    |a| a.loan.is_some(),
+                    |account| {
+                        let loan = account.loan.as_mut().expect("it owes");
+                        loan.principal += 1;
+                        book.accrued += book.index - loan.index;
+                    },
+                );
+            });
+        },
+        found: Found::Sound("margin: an account's loan is not what its cash is below zero"),
+    },
+    Fault {
         name: "a lot of open interest more",
         inject: || pallet_margin::OpenInterest::<Runtime>::mutate(BTC_PERP, |lots| *lots += 1),
         found: Found::Sound("margin: open interest is not the sum of long positions"),
@@ -256,6 +297,44 @@ pub const FAULTS: &[Fault] = &[
         found: Found::Sound("clearing: the view's contract terms are not the listing's"),
     },
     Fault {
+        name: "an auction that the view does not show",
+        inject: || pallet_clearing::View::<Runtime>::mutate(|v| v.markets[0].auction_at += 1),
+        found: Found::Sound("clearing: the view does not show a market's auction"),
+    },
+    Fault {
+        name: "a premium that no minute had",
+        inject: || {
+            pallet_clearing::States::<Runtime>::mutate(|states| states[0].premiums.past += 1);
+        },
+        found: Found::Sound("clearing: the premium's hour is not the sum of its minutes"),
+    },
+    Fault {
+        name: "a market's state twice",
+        inject: || pallet_clearing::States::<Runtime>::mutate(|states| states[1] = states[0]),
+        found: Found::Sound("clearing: a market has two states"),
+    },
+    Fault {
+        name: "a mean of another price",
+        inject: || {
+            pallet_clearing::Settlements::<Runtime>::mutate(|all| {
+                let settlement = all.iter_mut().next().expect("a mean is being taken");
+                // Two ticks, whatever comes after.
+                settlement.weighted += usd(2).into_inner() * 1_800_000;
+            });
+        },
+        found: Found::Expiry("the mean is"),
+    },
+    Fault {
+        name: "a minute of a mean lost",
+        inject: || {
+            pallet_clearing::Settlements::<Runtime>::mutate(|all| {
+                let settlement = all.iter_mut().next().expect("a mean is being taken");
+                settlement.covered -= 60_000;
+            });
+        },
+        found: Found::Expiry("the mean is"),
+    },
+    Fault {
         name: "a page of thresholds lost",
         inject: || lose_page(|shelf| matches!(shelf, Shelf::Threshold(..))),
         found: Found::Sound("liquidation: a bucket spans other pages than there are"),
@@ -290,7 +369,15 @@ pub const FAULTS: &[Fault] = &[
             let taken = 10_000_000 * USD + most;
             falsify(
                 |a| is_held(a) && a.cash == most,
-                |account| account.cash -= taken,
+                |account| {
+                    account.cash -= taken;
+                    pallet_margin::Lending::<Runtime>::mutate(|book| {
+                        let principal = -account.cash;
+                        book.borrowed += principal;
+                        let index = book.index;
+                        account.loan = Some(novate_types::Loan { principal, index });
+                    });
+                },
             );
             pallet_margin::Pots::<Runtime>::mutate(Pot::Fees, |held| *held += taken);
         },
@@ -327,6 +414,106 @@ pub const FAULTS: &[Fault] = &[
             ));
         },
         found: Found::Sound("liquidation: a bid is for an account that is not in competition"),
+    },
+    Fault {
+        name: "more than the whole of the caps in force",
+        inject: || pallet_liquidation::OpenInterestScale::<Runtime>::put(1_000_001),
+        found: Found::Sound(
+            "liquidation: more than the whole of the open-interest caps is in force",
+        ),
+    },
+    Fault {
+        name: "a volatility without a price",
+        inject: || {
+            pallet_liquidation::Volatilities::<Runtime>::mutate(|all| {
+                let (.., kept) = all.iter_mut().next().expect("an hour has passed");
+                kept.price = Default::default();
+            });
+        },
+        found: Found::Sound("liquidation: a volatility has no price to go on from"),
+    },
+    Fault {
+        name: "a volatility twice",
+        inject: || {
+            pallet_liquidation::Volatilities::<Runtime>::mutate(|all| {
+                let again = all[0];
+                all.try_push(again).expect("there is room");
+            });
+        },
+        found: Found::Sound("liquidation: volatilities are not in the order of their feeds"),
+    },
+    Fault {
+        name: "a tier that follows volatility and is what governance set",
+        inject: || {
+            let floor = pallet_instruments::Tiers::<Runtime>::get(0).expect("it is there");
+            let factor = 1_250_000;
+            pallet_instruments::AboveFloor::<Runtime>::insert(
+                0,
+                pallet_instruments::Followed { floor, factor },
+            );
+        },
+        found: Found::Sound(
+            "instruments: a tier is not the multiple of its floor that it should be",
+        ),
+    },
+    Fault {
+        name: "a ticker given twice",
+        inject: || {
+            let (_, market) = first!(pallet_instruments::Instruments<Runtime>);
+            let next = pallet_instruments::NextMarket::<Runtime>::mutate(|next| {
+                *next += 1;
+                *next - 1
+            });
+            pallet_instruments::Instruments::<Runtime>::insert(next, market);
+        },
+        found: Found::Sound("instruments: two markets have one symbol"),
+    },
+    Fault {
+        name: "a surface of a feed without options",
+        inject: || {
+            let surface = pallet_price_oracle::Surfaces::<Runtime>::get(BTC_FEED);
+            pallet_price_oracle::Surfaces::<Runtime>::insert(USDT_FEED, surface);
+        },
+        found: Found::Sound("oracle: a surface of a feed that has none"),
+    },
+    Fault {
+        name: "a surface's expiries in another order",
+        inject: || {
+            pallet_price_oracle::Surfaces::<Runtime>::mutate(BTC_FEED, |surface| {
+                let mut slices = surface.0.to_vec();
+                slices.reverse();
+                surface.0 = frame_support::BoundedVec::truncate_from(slices);
+            });
+        },
+        found: Found::Sound("oracle: a surface's expiries do not ascend"),
+    },
+    Fault {
+        name: "a slice of no variance",
+        inject: || {
+            pallet_price_oracle::Surfaces::<Runtime>::mutate(BTC_FEED, |surface| {
+                surface.0[0].smile.0[0] = 0;
+            });
+        },
+        found: Found::Sound("oracle: a slice of no variance"),
+    },
+    Fault {
+        name: "volatilities that nobody in the set saw",
+        inject: || {
+            let seen = pallet_price_oracle::SurfaceObservations::<Runtime>::get(0, BTC_FEED);
+            let seen = seen.expect("the validator saw some");
+            pallet_price_oracle::SurfaceObservations::<Runtime>::insert(9, BTC_FEED, seen);
+        },
+        found: Found::Sound("oracle: volatilities of nobody in the set"),
+    },
+    Fault {
+        name: "a surface due twice",
+        inject: || {
+            let due = vec![(BTC_FEED, 1), (BTC_FEED, 1)];
+            pallet_price_oracle::SurfacesDue::<Runtime>::put(
+                frame_support::BoundedVec::truncate_from(due),
+            );
+        },
+        found: Found::Sound("oracle: a feed's surface is due twice"),
     },
     Fault {
         name: "a market's number given twice",

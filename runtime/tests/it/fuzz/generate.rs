@@ -41,7 +41,7 @@ impl Generator {
     }
 
     fn something(&mut self) {
-        match self.random.below(240) {
+        match self.random.below(250) {
             0..100 => self.orders(),
             100..112 => {
                 let step = Step::Deposit(self.who(), self.asset(), self.amount());
@@ -99,10 +99,123 @@ impl Generator {
                 let step = Step::Keys(self.random.below(4) as u8);
                 self.push(step);
             }
+            178..184 => self.lend(),
+            184 if self.random.one_in(2) => self.expire(),
+            185 if self.random.one_in(3) => self.indebt(),
+            186 if self.random.one_in(20) => self.vigil(),
             _ => {
                 let step = Step::Close(self.pause());
                 self.push(step);
             }
+        }
+    }
+
+    /// Somebody supplies the liquidity pot, leaves it, borrows from it, or pays back.
+    fn lend(&mut self) {
+        let (who, beside) = (self.who(), self.beside());
+        let step = match self.random.below(10) {
+            0..3 => Step::Supply(who, self.amount()),
+            3 => Step::Redeem(who, self.shares()),
+            4..8 => {
+                let amount = match self.random.one_in(3) {
+                    true => self.amount(),
+                    false => Amount::Lendable(beside),
+                };
+                Step::Borrow(who, amount)
+            }
+            8 => Step::Deposit(who, USDC, Amount::Owed(beside)),
+            _ => Step::Redeem(who, Shares::Held(beside)),
+        };
+        self.push(step);
+    }
+
+    /// An account pledges all of its owner's bitcoin, or a little, and borrows all that is lent for it; then it is held for a while, and bitcoin
+    /// may fall, or suppliers leave.
+    fn indebt(&mut self) {
+        let (who, supplier) = (self.who(), self.who());
+        let beside = self.beside();
+        let pledged = *self.random.pick(&[
+            Amount::Wallet(0),
+            Amount::Exactly(500_000_000),
+            Amount::Exactly(20_000_000),
+        ]);
+        self.push(Step::Deposit(who, BTC, pledged));
+        let supplied = *self
+            .random
+            .pick(&[1_000_000_000, 100_000_000_000, 1_200_000_000_000]);
+        self.push(Step::Supply(supplier, Amount::Exactly(supplied)));
+        self.push(Step::Close(1_000));
+        self.push(Step::Borrow(who, Amount::Lendable(beside)));
+        let closes = 3 + self.random.below(12);
+        for _ in 0..closes {
+            let pause = *self.random.pick(&[1_000, 1_000, 6_000, 60_000]);
+            self.push(Step::Close(pause));
+            match self.random.below(8) {
+                0 => self.push(Step::Redeem(supplier, Shares::Held(beside))),
+                1 => {
+                    let by = self.random.within(-60_000, 10_000);
+                    self.push(Step::Price(Move::By(by)));
+                }
+                2 => self.bid(),
+                3 => self.lend(),
+                _ => {}
+            }
+        }
+    }
+
+    /// The mean before the next expiry is taken, whole, in part or not at all, while what expires is traded; then it expires and settles.
+    fn expire(&mut self) {
+        let beside = self.beside();
+        self.push(Step::Until(Moment::Mean, beside));
+        for _ in 0..*self.random.pick(&[0, 1, 14, 15, 16, 29, 30, 31]) {
+            self.in_mean();
+        }
+        let beside = self.beside();
+        self.push(Step::Until(Moment::Expiry, beside));
+        for _ in 0..*self.random.pick(&[1, 2, 15, 16, 17]) {
+            self.in_mean();
+        }
+    }
+
+    /// A minute before an expiry, or after it.
+    fn in_mean(&mut self) {
+        let who = self.who();
+        match self.random.below(8) {
+            0..3 => {
+                let ops = (0..1 + self.random.below(3))
+                    .map(|_| {
+                        let market = DATED + self.random.below(4) as MarketId;
+                        Op::Place(Terms {
+                            market,
+                            ..self.terms(who)
+                        })
+                    })
+                    .collect();
+                self.push(Step::Orders(who, ops));
+            }
+            3 => {
+                let step = Step::Price(self.movement());
+                self.push(step);
+            }
+            4 => self.orders(),
+            _ => {}
+        }
+        let pause = *self
+            .random
+            .pick(&[60_000, 60_000, 60_000, 60_000, 59_999, 60_001, 1_000]);
+        self.push(Step::Close(pause));
+    }
+
+    /// Five days of an hour a block: forecasts begin, margin follows them, and accounts are called.
+    fn vigil(&mut self) {
+        let wild = *self.random.pick(&[1_000, 10_000, 40_000]);
+        for _ in 0..125 {
+            let by = self.random.within(-wild, wild);
+            self.push(Step::Price(Move::By(by)));
+            if self.random.one_in(6) {
+                self.orders();
+            }
+            self.push(Step::Close(3_600_000));
         }
     }
 
@@ -284,7 +397,10 @@ impl Generator {
             3..5 => Amount::Held(beside),
             5..9 => Amount::Free(beside),
             9 => Amount::Wallet(beside),
-            10..12 => Amount::Exactly(u128::from(self.random.below(10_000))),
+            10 => *self
+                .random
+                .pick(&[Amount::Lendable(beside), Amount::Owed(beside)]),
+            11 => Amount::Exactly(u128::from(self.random.below(10_000))),
             _ => Amount::Exactly(u128::from(self.random.below(3_000_000_000))),
         }
     }
@@ -292,8 +408,9 @@ impl Generator {
     fn market(&mut self) -> MarketId {
         match self.random.below(60) {
             0 => 77,
-            1..18 => 1,
-            18..20 => 2 + self.random.below(3) as MarketId,
+            1..14 => 1,
+            14..16 => 2 + self.random.below(8) as MarketId,
+            16..30 => DATED + self.random.below(8) as MarketId,
             _ => 0,
         }
     }
@@ -393,7 +510,13 @@ impl Generator {
                 let size = self.random.one_in(2).then(|| self.size());
                 Op::Amend(target, level, size)
             }
-            14 => Op::CancelAll(*self.random.pick(&[None, Some(0), Some(1), Some(77)])),
+            14 => {
+                Op::CancelAll(
+                    *self
+                        .random
+                        .pick(&[None, Some(0), Some(1), Some(77), Some(DATED)]),
+                )
+            }
             15..20 => {
                 let expires = self.random.one_in(3);
                 Op::Arm(self.terms(who), self.wait(expires))
@@ -530,7 +653,20 @@ impl Generator {
             11 => Move::Silence(1 + self.random.below(20) as u8),
             12..14 => Move::Usdc(*self.random.pick(&[900, 979, 980, 999, 1_000, 1_001])),
             14..16 => Move::Usdt(*self.random.pick(&[0, 500, 950, 1_000, 1_000, 1_050])),
+            16..19 => self.sight(),
             _ => Move::By(small),
+        }
+    }
+
+    /// What validators see of options.
+    fn sight(&mut self) -> Move {
+        match self.random.below(12) {
+            0 => Move::Wings(*self.random.pick(&[0, 5, 20, 100, 1_000])),
+            1 => Move::Kink(self.random.below(21) as u8),
+            2 => Move::Inverted,
+            3 => Move::Blind(1 + self.random.below(200) as u8),
+            4 => Move::Volatility(*self.random.pick(&[0, 1, 2, 999, 1_000, 1_001])),
+            _ => Move::Volatility(20 + self.random.below(120) as u16),
         }
     }
 

@@ -2,17 +2,18 @@
 
 use super::{
     step::{Amount, Who},
-    world::account_of,
+    world::{account_of, market_of},
 };
-use crate::common::{usd, Random, USD};
+use crate::common::{now, usd, Random, USD};
 use novate_runtime::{
     configs::exchange::{BTC, BTC_FEED, USDC, USDT, USDT_FEED},
     Margin, Runtime, RuntimeCall, System,
 };
 use novate_types::{
-    AssetId, FeedId, InstrumentKind, Ledger, MarketId, MarketParams, MarketStatus, Price, RiskTier,
-    TierId,
+    symbol::symbol_of, AssetId, FeedId, InstrumentKind, Ledger, LoanParams, MarketId, MarketParams,
+    MarketStatus, OptionRight, Price, RiskTier, TierId,
 };
+use pallet_instruments::{SeriesRule, LEAST_TERM, MOST_STRIKES, MOST_TERM};
 use pallet_price_oracle::{Feed, Source, SourceName, Subject as Configured, Text};
 
 /// Wrapped bitcoin: an asset that is no collateral until governance lists it.
@@ -49,6 +50,17 @@ pub type TierField = u8;
 pub type MarketField = u8;
 /// A parameter of collateral, in the order of `CollateralParams`.
 pub type CollateralField = u8;
+/// A parameter of loans, in the order of [`LoanParams`].
+pub type LoanField = u8;
+
+/// A contract that expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dated {
+    Future,
+    /// Its strike is so many steps of 1,000 USD from the index.
+    Call(i8),
+    Put(i8),
+}
 
 /// What a scheduled change is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +72,7 @@ pub enum Subject {
     LossCap(MarketId),
     Feed(FeedId),
     Source(u8),
+    Loans,
 }
 
 /// What governance does.
@@ -94,6 +107,38 @@ pub enum Rule {
     /// Another interval of a source, in a day; none to remove it.
     Source(u8, Option<Value>),
     DisableSource(u8),
+    /// How many option chains a feed's surface needs, in a day; none for no surface.
+    Chains(FeedId, u8),
+    /// A parameter of loans moves, in a day.
+    Loans(LoanField, Value),
+    /// What the pot lends falls to such a part of it.
+    UtilisationCap(Value),
+    /// A contract that expires so many milliseconds from now.
+    Dated(Dated, u64),
+    /// So many strikes on each side, so many USD apart, are listed by rule on a feed, in such a tier; none for no rule.
+    Series(FeedId, Option<(u8, u64, TierId)>),
+}
+
+impl Rule {
+    /// The same of the market that is listed.
+    fn of_listed(self) -> Self {
+        match self {
+            Self::Restrict(market, to) => Self::Restrict(market_of(market), to),
+            Self::SetStatus(market, to) => Self::SetStatus(market_of(market), to),
+            Self::OpenInterestCap(market, to) => Self::OpenInterestCap(market_of(market), to),
+            Self::LossCap(market, to) => Self::LossCap(market_of(market), to),
+            Self::MoveLossCap(market, to) => Self::MoveLossCap(market_of(market), to),
+            Self::Market(market, field, to) => Self::Market(market_of(market), field, to),
+            Self::Delist(market) => Self::Delist(market_of(market)),
+            Self::Cancel(Subject::Market(market)) => {
+                Self::Cancel(Subject::Market(market_of(market)))
+            }
+            Self::Cancel(Subject::LossCap(market)) => {
+                Self::Cancel(Subject::LossCap(market_of(market)))
+            }
+            other => other,
+        }
+    }
 }
 
 fn value(random: &mut Random) -> Value {
@@ -107,13 +152,14 @@ fn value(random: &mut Random) -> Value {
 }
 
 fn subject(random: &mut Random, market: MarketId) -> Subject {
-    match random.below(8) {
+    match random.below(9) {
         0..2 => Subject::Tier(0),
         2 => Subject::Market(market),
         3 => Subject::Fees,
         4 => Subject::Collateral(*random.pick(&[USDT, BTC, WRAPPED])),
         5 => Subject::LossCap(market),
         6 => Subject::Feed(*random.pick(&[BTC_FEED, IDLE_FEED])),
+        7 => Subject::Loans,
         _ => Subject::Source(random.below(6) as u8),
     }
 }
@@ -121,7 +167,7 @@ fn subject(random: &mut Random, market: MarketId) -> Subject {
 /// Something that governance does to `market`, `who`, or neither.
 pub fn rule(random: &mut Random, market: MarketId, who: Who) -> Rule {
     let asset = *random.pick(&[USDT, BTC, WRAPPED, USDC, 99]);
-    match random.below(48) {
+    match random.below(58) {
         0..5 => {
             let status = [MarketStatus::ReduceOnly, MarketStatus::Halted];
             Rule::Restrict(market, *random.pick(&status))
@@ -134,7 +180,7 @@ pub fn rule(random: &mut Random, market: MarketId, who: Who) -> Rule {
         27 => Rule::GlobalCap(asset, Amount::Wallet(random.within(-1, 1))),
         28..32 => {
             let tier = *random.pick(&[0, 0, 0, 1, 9]);
-            Rule::Tier(tier, random.below(8) as u8, value(random))
+            Rule::Tier(tier, random.below(10) as u8, value(random))
         }
         32..34 => Rule::Market(market, random.below(5) as u8, value(random)),
         34..37 => Rule::Collateral(asset, random.below(7) as u8, value(random)),
@@ -142,7 +188,7 @@ pub fn rule(random: &mut Random, market: MarketId, who: Who) -> Rule {
         39..42 => Rule::Cancel(subject(random, market)),
         42 => Rule::AddTier(
             *random.pick(&[0, 1, 2]),
-            random.below(8) as u8,
+            random.below(10) as u8,
             value(random),
         ),
         43 => Rule::List(
@@ -161,8 +207,47 @@ pub fn rule(random: &mut Random, market: MarketId, who: Who) -> Rule {
             let interval = interval.or((!random.one_in(4)).then(|| value(random)));
             Rule::Source(random.below(6) as u8, interval)
         }
-        _ => Rule::DisableSource(random.below(12) as u8),
+        47 => Rule::DisableSource(random.below(12) as u8),
+        48..50 => Rule::Loans(random.below(7) as u8, value(random)),
+        50 => {
+            let to = *random.pick(&[0, 1, 500_000, 899_999, 900_000, 900_001]);
+            Rule::UtilisationCap(Value::Exactly(to))
+        }
+        51..55 => dated(random),
+        55 => Rule::Chains(
+            *random.pick(&[BTC_FEED, BTC_FEED, USDT_FEED, 9]),
+            *random.pick(&[0, 1, 2, 2, 3, 3, u8::MAX]),
+        ),
+        _ => series(random),
     }
+}
+
+/// A contract of an hour, of more, and of a moment less than may be.
+fn dated(random: &mut Random) -> Rule {
+    let steps = random.within(-3, 3) as i8;
+    let kind = match random.below(5) {
+        0 => Dated::Future,
+        1..3 => Dated::Call(steps),
+        _ => Dated::Put(steps),
+    };
+    let term = match random.below(12) {
+        0 => *random.pick(&[0, LEAST_TERM - 1, MOST_TERM, MOST_TERM + 1, u64::MAX >> 1]),
+        1 => LEAST_TERM,
+        2..9 => LEAST_TERM + 60_000 * random.below(120),
+        _ => 86_400_000 * (1 + random.below(100)),
+    };
+    Rule::Dated(kind, term)
+}
+
+fn series(random: &mut Random) -> Rule {
+    let feed = *random.pick(&[BTC_FEED, BTC_FEED, BTC_FEED, USDT_FEED, 9]);
+    let strikes = match random.below(12) {
+        0 => *random.pick(&[MOST_STRIKES, MOST_STRIKES + 1]),
+        _ => random.below(2) as u8,
+    };
+    let step = *random.pick(&[1_000, 1_000, 1_000, 0, u64::MAX >> 20]);
+    let tier = *random.pick(&[0, 0, 0, 9]);
+    Rule::Series(feed, (!random.one_in(3)).then_some((strikes, step, tier)))
 }
 
 fn tier(of: TierId, field: TierField, value: Value) -> RiskTier {
@@ -176,7 +261,9 @@ fn tier(of: TierId, field: TierField, value: Value) -> RiskTier {
         4 => tier.profit_credit = value.after(tier.profit_credit),
         5 => tier.impact_notional = value.after(tier.impact_notional),
         6 => tier.mark_band = value.after(tier.mark_band),
-        _ => tier.price_band = value.after(tier.price_band),
+        7 => tier.price_band = value.after(tier.price_band),
+        8 => tier.call_blocks = value.after(tier.call_blocks),
+        _ => tier.edge_blocks = value.after(tier.edge_blocks),
     }
     tier
 }
@@ -266,6 +353,82 @@ fn cancel(of: Subject) -> RuntimeCall {
         Subject::LossCap(market) => pallet_liquidation::Call::cancel_loss_cap { market }.into(),
         Subject::Feed(feed) => configured(Configured::Feed(feed)),
         Subject::Source(nth) => configured(Configured::Source(source(nth).0)),
+        Subject::Loans => pallet_margin::Call::cancel_loans {}.into(),
+    }
+}
+
+fn loans(field: LoanField, value: Value) -> LoanParams {
+    let mut params = pallet_margin::Lending::<Runtime>::get().params;
+    match field {
+        0 => params.base_rate = value.after(params.base_rate),
+        1 => params.slope = value.after(params.slope),
+        2 => params.steep_slope = value.after(params.steep_slope),
+        3 => params.kink = value.after(params.kink),
+        4 => params.reserve_factor = value.after(params.reserve_factor),
+        5 => params.utilisation_cap = value.after(params.utilisation_cap),
+        _ => params.account_cap = value.after(params.account_cap),
+    }
+    params
+}
+
+fn chains(of: FeedId, least: u8) -> RuntimeCall {
+    let known = pallet_price_oracle::Feeds::<Runtime>::get();
+    let old = known.get(&of).cloned().unwrap_or(Feed::new("IDLE"));
+    let new_value = Some(Feed {
+        min_chains: least,
+        ..old
+    });
+    pallet_price_oracle::Call::schedule_feed {
+        feed: of,
+        new_value,
+    }
+    .into()
+}
+
+/// On a grid of 1 USD and a thousandth of bitcoin.
+fn list_dated(of: Dated, term: u64) -> RuntimeCall {
+    let (tick_size, lot_size) = grid(0);
+    let expiry = now() + term;
+    let prices = pallet_price_oracle::Prices::<Runtime>::get();
+    let index = prices.get(&BTC_FEED).map_or(0, |seen| {
+        (seen.price.into_inner() / tick_size.into_inner()) as u64
+    });
+    let option = |steps: i8, right| InstrumentKind::Option {
+        expiry,
+        strike: (index / 1_000).saturating_add_signed(steps.into()) * 1_000,
+        right,
+    };
+    let kind = match of {
+        Dated::Future => InstrumentKind::Future { expiry },
+        Dated::Call(steps) => option(steps, OptionRight::Call),
+        Dated::Put(steps) => option(steps, OptionRight::Put),
+    };
+    let symbol = symbol_of("D", &kind, tick_size).ok().flatten();
+    pallet_instruments::Call::list_market {
+        symbol: symbol.unwrap_or_default(),
+        kind,
+        underlying: BTC_FEED,
+        tick_size,
+        lot_size,
+        params: params(0, 1, Value::Plus(0)),
+    }
+    .into()
+}
+
+fn series_rule(strikes: u8, strike_step: u64, tier: TierId) -> SeriesRule {
+    let (tick_size, lot_size) = grid(0);
+    let terms = MarketParams {
+        tier,
+        ..params(0, 1, Value::Plus(0))
+    };
+    SeriesRule {
+        base: b"S".to_vec().try_into().expect("a short name"),
+        tick_size,
+        lot_size,
+        futures: terms,
+        options: terms,
+        strike_step,
+        strikes,
     }
 }
 
@@ -283,7 +446,7 @@ fn grid(nth: u8) -> (Price, Price) {
 pub fn call(rule: Rule, amount: impl FnOnce(AssetId, Amount) -> u128) -> RuntimeCall {
     use pallet_instruments::Call as Instruments;
     use pallet_liquidation::Call as Liquidation;
-    match rule {
+    match rule.of_listed() {
         Rule::Restrict(market, new_value) => {
             Instruments::restrict_market { market, new_value }.into()
         }
@@ -362,5 +525,23 @@ pub fn call(rule: Rule, amount: impl FnOnce(AssetId, Amount) -> u128) -> Runtime
             let name = source(of).0;
             pallet_price_oracle::Call::disable_source { name }.into()
         }
+        Rule::Chains(of, least) => chains(of, least),
+        Rule::Loans(field, value) => pallet_margin::Call::schedule_loans {
+            new_value: loans(field, value),
+        }
+        .into(),
+        Rule::UtilisationCap(value) => {
+            let old = pallet_margin::Lending::<Runtime>::get().params;
+            pallet_margin::Call::lower_utilisation_cap {
+                new_value: value.after(old.utilisation_cap),
+            }
+            .into()
+        }
+        Rule::Dated(of, term) => list_dated(of, term),
+        Rule::Series(underlying, terms) => Instruments::set_series_rule {
+            underlying,
+            new_value: terms.map(|(strikes, step, tier)| series_rule(strikes, step, tier)),
+        }
+        .into(),
     }
 }

@@ -1,5 +1,7 @@
 //! Stateful fuzzing of the whole chain: random steps, biased to edges, of everything that can happen to ledger, book, clearing and
-//! liquidation, on the real runtime. The equalities are checked after every step, every pallet's own after every few closes.
+//! liquidation, on the real runtime. The equalities are checked after every step, by sums of the harness's own over one reading of the accounts;
+//! every pallet's own checks, which read all of its storage, after every few closes. Contracts that expire are settled here once more, from
+//! prices alone.
 //!
 //! A case is decided by its seed. One that fails is shrunk, and printed as data, to be kept in [`kept`] with its repair:
 //! seeds mean something else once the generator changes.
@@ -8,11 +10,13 @@
 
 mod calls;
 mod coverage;
+mod expiry;
 mod faults;
 mod generate;
 mod govern;
 mod holds;
 mod kept;
+mod sights;
 mod step;
 mod world;
 
@@ -32,7 +36,7 @@ use std::{
     },
     time::Instant,
 };
-use step::{Amount, Level, Life, Move, Op, Scene, Shown, Size, Step, Terms, Wait};
+use step::{Amount, Level, Life, Moment, Move, Op, Scene, Shown, Size, Step, Terms, Wait};
 use world::{run, Failure, Tally};
 
 /// Steps of one case.
@@ -263,8 +267,15 @@ const EXPECTED: &[&str] = &[
     "slice came in",
     "trigger fired",
     "TWAP ended",
+    "called Clearing.supply",
+    "called Clearing.borrow",
+    "called Oracle.observe_surface",
+    "Clearing.AuctionCalled",
     "Clearing.Executed",
+    "Clearing.Settled",
     "Clearing.StatusChanged",
+    "Clearing.Uncrossed",
+    "Instruments.MarketDelisted",
     "Liquidation.LiquidationStarted",
     "Liquidation.OrdersCancelled",
     "Liquidation.LiquidationOrderPlaced",
@@ -278,6 +289,8 @@ const EXPECTED: &[&str] = &[
     "Liquidation.Recovered",
     "Liquidation.SharesBought",
     "Liquidation.SharesSettled",
+    "Margin.Supplied",
+    "Oracle.SurfaceRenewed",
 ];
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -297,8 +310,8 @@ fn terms(side: Side, level: Level, life: Life, client: u8) -> Terms {
     }
 }
 
-/// Positions, collateral, resting orders, one that expires, a trigger, one arrangement of each kind, shares of the vault; and in the present
-/// block an order and requests.
+/// Positions, collateral, a loan, resting orders, one that expires, a trigger, one arrangement of each kind, a surface, a volatility, shares of
+/// the vault; and in the present block an order and requests.
 fn rich() -> Vec<Step> {
     use Life::{Blocks, GoodTilCancelled, ImmediateOrCancel, PostOnly};
     let place = |side, level, life, client| Op::Place(terms(side, level, life, client));
@@ -314,6 +327,9 @@ fn rich() -> Vec<Step> {
     let followed = terms(Side::Bid, Level::Mark(0), PostOnly, 10);
     vec![
         Step::BuyShares(8, Amount::Exactly(50_000_000)),
+        Step::Supply(6, Amount::Exactly(5_000_000_000)),
+        Step::Close(3_600_000),
+        Step::Borrow(10, Amount::Held(100_000_000)),
         Step::Hour,
         Step::Close(1_000),
         Step::Orders(
@@ -358,6 +374,9 @@ fn every_error_is_found_by_name_when_it_is_put_into_storage() {
     chain.execute_with(|| {
         assert_eq!(holds::sound(), Ok(()));
         for fault in FAULTS {
+            if matches!(fault.found, Found::Expiry(_)) {
+                continue;
+            }
             let said = with_transaction(|| {
                 fault.inject();
                 let said = (holds::holds().map(|_| ()), holds::sound());
@@ -373,7 +392,7 @@ fn every_error_is_found_by_name_when_it_is_put_into_storage() {
                 Found::Equality(what) => (Some(what), Some(what)),
                 Found::AtOnce(first, then) => (Some(first), then),
                 Found::Sound(what) => (None, Some(what)),
-                Found::Close(_) => (None, None),
+                Found::Close(_) | Found::Expiry(_) => (None, None),
             };
             assert!(says(&at_once, first), "{}: {at_once:?}", fault.name);
             assert!(says(&sound, then), "{}: {sound:?}", fault.name);
@@ -431,6 +450,52 @@ fn error_is_found_by_the_next_close_when_storage_does_not_say_it() {
         found += 1;
     }
     assert!(found > 3);
+}
+
+/// A future of hours, in the middle of the mean that it settles at.
+fn expiring() -> Vec<Step> {
+    let mut steps = rich();
+    steps.push(Step::Until(Moment::Mean, 0));
+    steps.extend((0..20).map(|_| Step::Close(60_000)));
+    steps
+}
+
+#[test]
+fn contracts_settle_when_nothing_is_wrong_with_them() {
+    let mut steps = expiring();
+    steps.extend([
+        Step::Until(Moment::Expiry, 0),
+        Step::Close(1_000),
+        Step::Close(1_000),
+    ]);
+    let (tally, ended) = run(Scene::Crowded, &steps, 1);
+    assert_eq!(ended, Ok(()));
+    // The future, the call and the put of that expiry.
+    assert_eq!(tally["Clearing.Settled"], 3);
+    assert!(tally.contains_key("Oracle.SurfaceRenewed"));
+}
+
+/// What a contract comes to is reckoned here from prices alone.
+#[test]
+fn error_is_found_when_a_contract_settles_that_it_is_put_into() {
+    let mut found = 0;
+    for (at, fault) in FAULTS.iter().enumerate() {
+        let Found::Expiry(what) = fault.found else {
+            continue;
+        };
+        let mut steps = expiring();
+        steps.extend([
+            Step::Break(at),
+            Step::Until(Moment::Expiry, 0),
+            Step::Close(1_000),
+        ]);
+        let (_, ended) = run(Scene::Crowded, &steps, 1);
+        let failure = ended.expect_err(fault.name);
+        let why = &failure.why;
+        assert!(why.contains(what), "{}: {why}", fault.name);
+        found += 1;
+    }
+    assert!(found > 1);
 }
 
 /// Kinds of events and calls are the types' own: one that nobody thought of is missed by name.

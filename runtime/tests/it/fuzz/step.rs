@@ -15,6 +15,8 @@ pub const VAULT: Who = ACTORS;
 pub const FUND: Who = ACTORS + 1;
 /// An account that nobody opened.
 pub const NOBODY: Who = ACTORS + 2;
+/// From here on numbers are of markets that expire, in the order of listing and begun again at their end, whichever are listed.
+pub const DATED: MarketId = 1_000;
 
 /// Where the chain begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -79,9 +81,13 @@ pub enum Amount {
     Free(i64),
     /// So much more than its owner has outside.
     Wallet(i64),
+    /// So much more than it may borrow, what it holds included.
+    Lendable(i64),
+    /// So much more than it owes.
+    Owed(i64),
 }
 
-/// Shares of the vault.
+/// Shares of the vault, or of the liquidity pot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shares {
     /// So many.
@@ -175,6 +181,25 @@ pub enum Move {
     Usdc(u16),
     /// USDT; zero for none in the observations.
     Usdt(u16),
+    /// Bitcoin's volatility at the money, in percent, of a smile that is in order again.
+    Volatility(u16),
+    /// So many percent of variance more at each place of the smile away from the money.
+    Wings(u16),
+    /// The smile is off at that place.
+    Kink(u8),
+    /// The nearest expiry has more variance than those after it.
+    Inverted,
+    /// Nobody sees options for so many blocks.
+    Blind(u8),
+}
+
+/// A moment in the life of the contract that expires next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// The mean that it settles at begins.
+    Mean,
+    /// It expires.
+    Expiry,
 }
 
 /// An error put into storage, see [`super::faults`].
@@ -197,9 +222,15 @@ pub enum Step {
     Block(Who, AssetId, bool),
     BuyShares(Who, Amount),
     SellShares(Who, Shares),
+    /// From an owner's wallet to the liquidity pot.
+    Supply(Who, Amount),
+    /// Shares of the pot, to the wallet.
+    Redeem(Who, Shares),
+    /// To the wallet, what the account does not hold included.
+    Borrow(Who, Amount),
     /// The validator takes other keys.
     Keys(u8),
-    /// For the account in competition of that number; for that actor if there is none.
+    /// For the account in competition, or called, of that number; for that actor if there is none.
     Bid {
         taker: Who,
         nth: u8,
@@ -218,6 +249,8 @@ pub enum Step {
     Hour,
     /// The same, and the next block is more than a week of blocks away: shares of the vault may leave again.
     Week,
+    /// The same, and the next block begins so many milliseconds after the next such moment; a second later where nothing expires.
+    Until(Moment, i64),
     /// Something that must not be.
     Break(Fault),
 }

@@ -2,21 +2,26 @@
 
 use super::{
     coverage,
+    expiry::Contracts,
     faults::FAULTS,
     govern::WRAPPED,
     holds::{accounted, holds, left_alone, sound, Book},
-    step::{Move, Scene, Step, Who, ACTORS, FUND, NOBODY, VAULT},
+    sights::Sights,
+    step::{Moment, Move, Scene, Step, Who, ACTORS, DATED, FUND, NOBODY, VAULT},
 };
 use crate::common::*;
-use novate_risk::Linear;
+use novate_risk::{Linear, SETTLEMENT_MILLIS};
 use novate_runtime::{
     configs::exchange::{InsuranceFund, Vault, BTC, BTC_FEED, USDC, USDC_FEED, USDT, USDT_FEED},
-    Clearing, Margin, Runtime, RuntimeCall, RuntimeEvent, System, DAYS, HOURS,
+    Clearing, Executive, Margin, Runtime, RuntimeCall, RuntimeEvent, System, DAYS, HOURS,
+    SLOT_MILLIS,
 };
 use novate_types::{
-    BlockNumber, CurrentView, Ledger, MarketId, NewOrder, Price, RiskModel, RiskView, Side,
+    symbol::symbol_of, BlockNumber, CurrentView, InstrumentKind, Ledger, MarketId, MarketParams,
+    Millis, NewOrder, OptionRight, Price, RiskModel, RiskView, Side,
 };
 use pallet_liquidation::Event as Liquidated;
+use pallet_price_oracle::LEAST_CHAINS;
 use sp_keyring::Sr25519Keyring;
 use sp_runtime::MultiAddress;
 use std::{
@@ -107,6 +112,7 @@ fn set(scene: Scene) -> TestExternalities {
                 params: first.params,
             };
             govern(call).expect("the market is in order");
+            dated(first.params);
             wrapped();
         });
         for who in OWNERS {
@@ -127,6 +133,39 @@ fn set(scene: Scene) -> TestExternalities {
     });
     chain.commit_all().expect("no transaction is open");
     chain
+}
+
+/// Contracts that expire: a future, a call and a put in two hours and a half, and a call in eight hours, marked on what validators see of
+/// options.
+fn dated(params: MarketParams) {
+    // As a genesis could have it: no feed of the preset has option chains.
+    pallet_price_oracle::Feeds::<Runtime>::mutate(|feeds| {
+        feeds.get_mut(&BTC_FEED).expect("it is there").min_chains = LEAST_CHAINS;
+    });
+    let option = |expiry, strike, right| InstrumentKind::Option {
+        expiry,
+        strike,
+        right,
+    };
+    let (near, far) = (now() + 9_000_000, now() + 28_800_000);
+    let kinds = [
+        InstrumentKind::Future { expiry: near },
+        option(near, 20_000, OptionRight::Call),
+        option(near, 20_000, OptionRight::Put),
+        option(far, 21_000, OptionRight::Call),
+    ];
+    for kind in kinds {
+        let symbol = symbol_of("BTC", &kind, usd(1)).expect("a strike like any");
+        let call = pallet_instruments::Call::list_market {
+            symbol: symbol.expect("a short name"),
+            kind,
+            underlying: BTC_FEED,
+            tick_size: usd(1),
+            lot_size: Price::from_rational(1, 1_000),
+            params,
+        };
+        govern(call).expect("the contract is in order");
+    }
 }
 
 /// An asset that governance may list as collateral.
@@ -245,6 +284,10 @@ pub struct World {
     stables: [u16; 2],
     /// Blocks still to come without an observation.
     silence: u8,
+    /// What validators see of options.
+    sights: Sights,
+    /// What contracts that expire come to.
+    contracts: Contracts,
     closes: u32,
     /// Prices and parameters of the last close.
     pub view: RiskView,
@@ -259,6 +302,8 @@ impl World {
             price: HOME,
             stables: [1_000; 2],
             silence: 0,
+            sights: Sights::default(),
+            contracts: Contracts::default(),
             closes: 0,
             view: RiskView::default(),
             book: Book::default(),
@@ -282,6 +327,10 @@ impl World {
             Step::Due => (now + DAYS, 1_000),
             Step::Hour => ((now / HOURS + 1) * HOURS, 1_000),
             Step::Week => (now + 7 * DAYS + HOURS, 1_000),
+            Step::Until(moment, more) => {
+                let millis = chain.execute_with(|| time_until(*moment, *more));
+                (now + 1, millis)
+            }
             Step::Price(movement) => {
                 chain.execute_with(|| self.move_price(*movement));
                 return Ok(());
@@ -330,6 +379,7 @@ impl World {
     /// The block's close.
     fn close(&mut self, every: u32) -> Result<(), String> {
         let before = self.before()?;
+        self.contracts.before_close();
         // Who sold shares or was refused is said by extrinsics too, what happens to orders only by the close.
         end();
         self.closes += 1;
@@ -337,6 +387,7 @@ impl World {
         for event in &events {
             self.heed(event)?;
         }
+        self.contracts.after_close(&events)?;
         self.book = holds()?;
         for what in accounted(&before, &self.book, &events)? {
             self.count(what);
@@ -406,6 +457,14 @@ impl World {
             prices.push((USDT_FEED, stable(usdt)));
         }
         observe_all(&prices);
+        match self.sights.observation().map(Executive::apply_extrinsic) {
+            None => {}
+            Some(Ok(done)) => {
+                done.expect("what is authorised is recorded");
+                self.count("called Oracle.observe_surface");
+            }
+            Some(Err(_)) => self.count("volatilities refused"),
+        }
     }
 
     fn move_price(&mut self, movement: Move) {
@@ -434,13 +493,21 @@ impl World {
                 self.stables[1] = thousandths;
                 return;
             }
+            Move::Volatility(_)
+            | Move::Wings(_)
+            | Move::Kink(_)
+            | Move::Inverted
+            | Move::Blind(_) => {
+                self.sights.change(movement);
+                return;
+            }
         };
         // From 100 to 1,000,000 USD.
         self.price = price.clamp(10_000, 100_000_000);
     }
 
-    /// The price of bitcoin, in cents, at which an account's equity is its maintenance margin, or nothing: collateral kept at
-    /// what it is worth now, which is near enough for cents around it to be on both sides.
+    /// The price of bitcoin, in cents, at which an account's equity is its maintenance margin, or nothing: collateral and options
+    /// kept at what they are worth now, which without options is near enough for cents around it to be on both sides.
     fn price_at(&self, who: Who, at_maintenance: bool) -> Option<i64> {
         let account = Margin::account(&account_of(who))?;
         let assessed = Linear::assess(&account, &self.view).ok()?;
@@ -448,6 +515,9 @@ impl World {
         let mut mark = None;
         for position in &account.positions {
             let market = self.view.market(position.market).ok()?;
+            if market.contract.kind.is_option() {
+                continue;
+            }
             let size = position.lots as f64 * market.lot_size.to_float();
             net += size;
             needs += size.abs() * f64::from(market.mmf) / 1e6;
@@ -495,6 +565,34 @@ impl World {
             Err(_) => self.count("left out"),
         }
     }
+}
+
+/// Milliseconds from now to so many after the next such moment of a contract, a slot at the least.
+fn time_until(moment: Moment, more: i64) -> Millis {
+    let before = match moment {
+        Moment::Mean => SETTLEMENT_MILLIS,
+        Moment::Expiry => 0,
+    };
+    let expiries = pallet_instruments::Instruments::<Runtime>::iter_values()
+        .filter_map(|market| market.kind.expiry());
+    let times = expiries.map(|expiry| (expiry - before).saturating_add_signed(more));
+    let next = times.filter(|time| *time > now()).min();
+    next.map_or(SLOT_MILLIS, |time| (time - now()).max(SLOT_MILLIS))
+}
+
+/// The market that a step's number stands for.
+pub fn market_of(id: MarketId) -> MarketId {
+    let Some(nth) = id.checked_sub(DATED) else {
+        return id;
+    };
+    let listed = pallet_instruments::Instruments::<Runtime>::iter();
+    let mut dated: Vec<_> = listed
+        .filter(|(_, market)| market.kind.expiry().is_some())
+        .map(|(id, _)| id)
+        .collect();
+    dated.sort_unstable();
+    let at = usize::from(nth).checked_rem(dated.len());
+    at.map_or(id, |at| dated[at])
 }
 
 /// A chain that skips blocks stands for one that waited, whose expiry index has been worked off up to where something expires.

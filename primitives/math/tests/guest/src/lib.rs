@@ -44,6 +44,12 @@ pub extern "C" fn deviations(count: u32) -> u64 {
     grid::deviations(count)
 }
 
+/// `grid::greeks`.
+#[no_mangle]
+pub extern "C" fn greeks(count: u32) -> u64 {
+    grid::greeks(count)
+}
+
 #[cfg(target_arch = "wasm32")]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo) -> ! {
