@@ -4,9 +4,9 @@
 
 use crate::{chain::Hash, Account, AccountId, Chain, Error, Result};
 use futures::future::try_join_all;
-use novate_risk::LoanBook;
+use novate_risk::{settled_value, LoanBook};
 use novate_runtime_api::{Conservation, Equality};
-use novate_types::{AssetId, Cash, LoanTotals, Lots, MarginAccount, MarketId, Pot};
+use novate_types::{AssetId, Cash, LoanTotals, Lots, MarginAccount, MarketId, Pot, RiskView};
 use std::collections::BTreeMap;
 
 /// The state that conservation speaks of, read at one block.
@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 pub struct FullState {
     /// Every margin account.
     pub accounts: Vec<(Account, MarginAccount)>,
+    /// What has settled: a position in it is cash, booked or not.
+    pub view: RiskView,
     /// What the pots hold.
     pub pots: Vec<(Pot, Cash)>,
     /// Lots open by market: the sum of long positions, as the chain keeps count.
@@ -81,6 +83,7 @@ impl FullState {
                 .unwrap_or_default(),
             suppliers: suppliers.into_iter().map(|(_, shares)| shares).collect(),
             accounts: chain.entries("Margin", "Accounts", BLAKE2_128, at).await?,
+            view: chain.view(Some(at)).await?,
             pots,
             open_interest: chain
                 .entries("Margin", "OpenInterest", TWOX_64, at)
@@ -117,7 +120,10 @@ impl FullState {
             for position in &account.positions {
                 ledger = ledger.checked_sub(position.cost).ok_or_else(range)?;
                 let (sum, long) = lots.entry(position.market).or_default();
-                *sum += i128::from(position.lots);
+                match settled_value(position, &self.view).map_err(|_| range())? {
+                    Some(value) => ledger = ledger.checked_add(value).ok_or_else(range)?,
+                    None => *sum += i128::from(position.lots),
+                }
                 *long += i128::from(position.lots.max(0));
             }
             for (asset, amount) in &account.collateral {
@@ -134,7 +140,11 @@ impl FullState {
             Cash::try_from(amount).map_err(|_| range())
         };
         let conservation = Conservation {
-            lots: lots.iter().map(|(m, (sum, _))| (*m, *sum)).collect(),
+            lots: lots
+                .iter()
+                .filter(|(id, _)| !self.has_settled(**id))
+                .map(|(m, (sum, _))| (*m, *sum))
+                .collect(),
             settlement: Equality {
                 ledger,
                 custody: Cash::try_from(self.settlement).map_err(|_| range())?,
@@ -171,6 +181,11 @@ impl FullState {
             deficit,
         })
     }
+
+    fn has_settled(&self, market: MarketId) -> bool {
+        let known = self.view.market(market);
+        known.is_ok_and(|market| market.contract.settled)
+    }
 }
 
 /// The account that a pallet's id derives.
@@ -184,7 +199,9 @@ fn custody_account(pallet_id: [u8; 8]) -> AccountId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use novate_types::{Loan, Position, RankSlot};
+    use novate_types::{
+        Contract, ContractKind, Loan, MarketStatus, MarketView, Position, Price, RankSlot,
+    };
 
     fn account(byte: u8, cash: Cash, lots: i64, cost: Cash) -> (Account, MarginAccount) {
         let position = Position {
@@ -210,6 +227,7 @@ mod tests {
     fn balanced() -> FullState {
         FullState {
             accounts: vec![account(1, 100, 5, 50), account(2, -20, -5, -60)],
+            view: RiskView::default(),
             pots: vec![(Pot::Fees, 7), (Pot::Funding(1), -3)],
             open_interest: BTreeMap::from([(1, 5)]),
             lending: LoanBook {
@@ -231,6 +249,56 @@ mod tests {
         assert!(sums.holds(), "{sums:?}");
         assert_eq!(sums.deficit, 20);
         assert_eq!(sums.conservation.accounts, 2);
+    }
+
+    /// A future that has settled at 12 quantums a lot.
+    fn settled() -> MarketView {
+        let unit = 1_000_000_000_000_000_000;
+        MarketView {
+            id: 1,
+            underlying: 0,
+            status: MarketStatus::Halted,
+            tick_size: Price::from_inner(unit),
+            lot_size: Price::from_inner(unit / 1_000_000),
+            tick_value: 1,
+            mark: Price::from_inner(12 * unit),
+            index: Price::from_inner(12 * unit),
+            observed_at: 0,
+            fresh: true,
+            funding_index: 0,
+            short_funding_index: 0,
+            imf: 100_000,
+            mmf: 50_000,
+            profit_credit: 0,
+            price_band: 50_000,
+            min_notional: 1,
+            impact_notional: 1,
+            open_interest_cap: Lots::MAX,
+            auction_at: 0,
+            contract: Contract {
+                kind: ContractKind::Future,
+                expiry: 1,
+                strike: 0,
+                settled: true,
+                variance: 0,
+            },
+        }
+    }
+
+    #[test]
+    fn conservation_holds_when_a_settled_contract_is_booked_on_one_side() {
+        for (booked, long) in [(0, 0), (1, 5)] {
+            let mut state = balanced();
+            state.view.markets = vec![settled()].try_into().unwrap();
+            let account = &mut state.accounts[booked].1;
+            let position = account.positions.remove(0);
+            account.cash += Cash::from(position.lots) * 12 - position.cost;
+            state.open_interest = BTreeMap::from([(1, long)]);
+            let sums = state.recompute().unwrap();
+            assert!(sums.holds(), "{sums:?}");
+            state.accounts[1 - booked].1.positions[0].lots -= 1;
+            assert!(!state.recompute().unwrap().holds());
+        }
     }
 
     #[test]

@@ -4,7 +4,8 @@ use crate::{Accounts, Collaterals, Config, Custody, Lending, Pallet, Pots, Suppl
 use alloc::{collections::BTreeMap, vec::Vec};
 use codec::{Decode, Encode};
 use frame_support::traits::{fungibles::Inspect, Get};
-use novate_types::{math, AssetId, Cash, LoanTotals, MarketId, MathError, Pot};
+use novate_risk::settled_value;
+use novate_types::{math, AssetId, Cash, CurrentView, LoanTotals, MarketId, MathError, Pot};
 use scale_info::TypeInfo;
 
 /// Both sides of an equality between the ledger and custody, in the asset's smallest unit.
@@ -19,9 +20,9 @@ pub struct Equality {
 /// The equalities of conservation.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
 pub struct Conservation {
-    /// Per market with positions, `Σ lots`: zero.
+    /// Per market with positions that has not settled, `Σ lots`: zero.
     pub lots: Vec<(MarketId, i128)>,
-    /// `Σ cash − Σ cost + Σ pots` against the settlement currency in custody.
+    /// `Σ cash − Σ cost + Σ pots` against the settlement currency in custody. Positions in what has settled are cash, booked or not.
     pub settlement: Equality,
     /// Per collateral asset, `Σ amounts` against what is in custody.
     pub collaterals: Vec<(AssetId, Equality)>,
@@ -47,6 +48,9 @@ impl Conservation {
 impl<T: Config> Pallet<T> {
     /// Sums every account and pot and sets the sums against custody.
     ///
+    /// While a contract that has settled is being booked, its longs and shorts are booked one after the other: what they are worth counts as
+    /// cash before that, too, and their lots, of which one side may be gone, do not.
+    ///
     /// # Errors
     ///
     /// [`MathError::Overflow`] if a sum leaves its range.
@@ -59,12 +63,17 @@ impl<T: Config> Pallet<T> {
         let mut settlement: Cash = 0;
         let mut accounts = 0u32;
         let (book, mut loans) = (Lending::<T>::get(), LoanTotals::default());
+        let view = T::View::view();
         for account in Accounts::<T>::iter_values() {
             accounts = accounts.checked_add(1).ok_or(MathError::Overflow)?;
             settlement = math::add(settlement, account.cash)?;
             loans.count(&account, book.index)?;
             for position in &account.positions {
                 settlement = math::sub(settlement, position.cost)?;
+                if let Some(value) = settled_value(position, &view)? {
+                    settlement = math::add(settlement, value)?;
+                    continue;
+                }
                 let sum = lots.entry(position.market).or_default();
                 *sum = math::add(*sum, position.lots.into())?;
             }

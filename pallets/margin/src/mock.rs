@@ -11,8 +11,8 @@ use frame_support::{
 use frame_system::{mocking::MockBlockU32, EnsureRoot, EnsureSigned, EnsureSignedBy};
 use novate_types::{
     AccountRef, AssetId, BlockNumber, Cash, CollateralParams, CollateralView, CurrentView, FeeTier,
-    FeedId, FundingIndex, LedgerError, LoanParams, MarginAccount, MarketId, Position, RankSlot,
-    RiskError, RiskIndex, RiskView, SignedLots, ThresholdSweep, QUANTUMS,
+    FeedId, FundingIndex, LedgerError, LoanParams, MarginAccount, MarketId, MarketView, Position,
+    RankSlot, RiskError, RiskIndex, RiskView, SignedLots, ThresholdSweep, QUANTUMS,
 };
 use sp_runtime::{BuildStorage, DispatchResult};
 
@@ -98,6 +98,7 @@ thread_local! {
     static IS_FRESH: Cell<bool> = const { Cell::new(true) };
     static SEEN: RefCell<Vec<(AssetId, CollateralParams)>> = const { RefCell::new(Vec::new()) };
     static SWEPT: Cell<BlockNumber> = const { Cell::new(BlockNumber::MAX) };
+    static MARKETS: RefCell<Vec<MarketView>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Accounts that the index was asked to refresh since the last call.
@@ -108,6 +109,11 @@ pub fn refreshed() -> Vec<AccountRef<u64>> {
 /// Lets the index refuse.
 pub fn index_fails(fails: bool) {
     INDEX_FULL.with(|f| f.set(fails));
+}
+
+/// Markets of the view. Before any call, there are none.
+pub fn markets_are(markets: Vec<MarketView>) {
+    MARKETS.with(|m| *m.borrow_mut() = markets);
 }
 
 /// Whether collateral has a fresh price in the view. Before any call, it has.
@@ -155,6 +161,7 @@ impl CurrentView for View {
             seen.iter().map(view).collect()
         });
         RiskView {
+            markets: MARKETS.with_borrow(|m| m.clone().try_into().unwrap()),
             collaterals: collaterals.try_into().unwrap(),
             fee_tiers: vec![tier, tier, tier].try_into().unwrap(),
             ..Default::default()
@@ -324,6 +331,7 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
     refreshed();
     index_fails(false);
     price_is_fresh(true);
+    markets_are(Vec::new());
     sweep_began_at(BlockNumber::MAX);
     let mut storage = frame_system::GenesisConfig::<Test>::default()
         .build_storage()

@@ -315,6 +315,20 @@ pub fn option_band(mark: Price, forward: Price, band: Ppm) -> Ppm {
         .map_or(Ppm::MAX, |ppm| ppm.max(band))
 }
 
+/// What a position is worth for good, in quantums, if its contract has settled. Settlement prices being whole ticks, this is exact, and sums to
+/// zero over all accounts: whoever adds up accounts of which some have booked it and others have not counts it.
+///
+/// # Errors
+///
+/// Overflow.
+pub fn settled_value(position: &Position, view: &RiskView) -> Result<Option<Cash>, MathError> {
+    view.market(position.market)
+        .ok()
+        .filter(|market| market.contract.settled)
+        .map(|market| position_value_floor(position.lots, market.mark, market.lot_size))
+        .transpose()
+}
+
 /// What a position in a contract that has settled comes to: its value for good, less cost and what it owes for shared losses. Exact, but
 /// for the last.
 pub fn settlement_cash(position: &Position, market: &MarketView) -> Result<Cash, MathError> {

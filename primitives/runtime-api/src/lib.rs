@@ -312,9 +312,9 @@ pub struct Equality {
 /// The equalities of conservation, computed over all accounts.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
 pub struct Conservation {
-    /// Per market, `Σ lots` over all accounts: zero.
+    /// Per market that has not settled, `Σ lots` over all accounts: zero.
     pub lots: Vec<(MarketId, i128)>,
-    /// `Σ cash − Σ cost + Σ pots` against the settlement currency in custody.
+    /// `Σ cash − Σ cost + Σ pots` against the settlement currency in custody. Positions in what has settled are cash, booked or not.
     pub settlement: Equality,
     /// Per collateral asset, `Σ amounts` against what is in custody.
     pub collateral: Vec<(AssetId, Equality)>,
