@@ -103,6 +103,7 @@ impl Generator {
             184 if self.random.one_in(2) => self.expire(),
             185 if self.random.one_in(3) => self.indebt(),
             186 if self.random.one_in(20) => self.vigil(),
+            187 if self.random.one_in(4) => self.edge(),
             _ => {
                 let step = Step::Close(self.pause());
                 self.push(step);
@@ -204,6 +205,39 @@ impl Generator {
             .random
             .pick(&[60_000, 60_000, 60_000, 60_000, 59_999, 60_001, 1_000]);
         self.push(Step::Close(pause));
+    }
+
+    /// Somebody stands at the edge of the band for as long as it takes to interrupt the market, or a block less; then come the call and its end.
+    fn edge(&mut self) {
+        // The second of an owner's accounts has too little for it.
+        let who = self.who() / 2 * 2;
+        let (market, least) = *self.random.pick(&[(0, 5_500), (1, 550)]);
+        let side = *self.random.pick(&[Side::Bid, Side::Ask]);
+        let level = match side {
+            Side::Bid => Level::Upper(0),
+            Side::Ask => Level::Lower(0),
+        };
+        for _ in 0..29 + self.random.below(4) {
+            let terms = Terms {
+                market,
+                side,
+                size: Size::Exactly(least),
+                level,
+                life: Life::GoodTilCancelled,
+                reduce_only: false,
+                oldest: false,
+                client: 50,
+            };
+            let again = vec![Op::CancelAll(Some(market)), Op::Place(terms)];
+            self.push(Step::Orders(who, again));
+            self.push(Step::Close(1_000));
+        }
+        for _ in 0..8 + self.random.below(8) {
+            if self.random.one_in(2) {
+                self.orders();
+            }
+            self.push(Step::Close(1_000));
+        }
     }
 
     /// Five days of an hour a block: forecasts begin, margin follows them, and accounts are called.
