@@ -217,7 +217,7 @@ impl Generator {
             Side::Bid => Level::Upper(0),
             Side::Ask => Level::Lower(0),
         };
-        for _ in 0..29 + self.random.below(4) {
+        for nth in 0..29 + self.random.below(4) {
             let terms = Terms {
                 market,
                 side,
@@ -226,7 +226,8 @@ impl Generator {
                 life: Life::GoodTilCancelled,
                 reduce_only: false,
                 oldest: false,
-                client: 50,
+                // One that was cancelled in a block is free in the next.
+                client: 50 + (nth % 2) as u8,
             };
             let again = vec![Op::CancelAll(Some(market)), Op::Place(terms)];
             self.push(Step::Orders(who, again));
