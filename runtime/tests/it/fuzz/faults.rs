@@ -417,7 +417,7 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "more than the whole of the caps in force",
-        inject: || pallet_liquidation::OpenInterestScale::<Runtime>::put(1_000_001),
+        inject: || pallet_liquidation::OpenInterestScale::<Runtime>::put(1_000_001_u32),
         found: Found::Sound(
             "liquidation: more than the whole of the open-interest caps is in force",
         ),
