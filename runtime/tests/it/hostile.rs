@@ -321,6 +321,42 @@ fn instruments(hostile: &mut Hostile) {
     hostile.only_root(Call::delist_market { market });
     hostile.by_root(Call::delist_market { market }, "NotHalted");
     hostile.by_root(Call::delist_market { market: u16::MAX }, "UnknownMarket");
+
+    let rule = pallet_instruments::SeriesRule {
+        base: b"BTC".to_vec().try_into().unwrap(),
+        tick_size: tick,
+        lot_size: lot,
+        futures: listed.params,
+        options: listed.params,
+        strike_step: 1_000,
+        strikes: 1,
+    };
+    let set =
+        |underlying, rule: &pallet_instruments::SeriesRule| Call::<Runtime>::set_series_rule {
+            underlying,
+            new_value: Some(rule.clone()),
+        };
+    hostile.only_root(set(BTC_FEED, &rule));
+    hostile.by_root(set(99, &rule), "UnknownFeed");
+    let none = Call::<Runtime>::set_series_rule {
+        underlying: BTC_FEED,
+        new_value: None,
+    };
+    hostile.by_root(none, "Unchanged");
+    let bad = |change: fn(&mut pallet_instruments::SeriesRule)| {
+        let mut rule = rule.clone();
+        change(&mut rule);
+        set(BTC_FEED, &rule)
+    };
+    hostile.by_root(bad(|rule| rule.base = Default::default()), "InvalidRule");
+    hostile.by_root(bad(|rule| rule.strikes = u8::MAX), "InvalidRule");
+    for tick in [zero, largest] {
+        let rule = pallet_instruments::SeriesRule {
+            tick_size: tick,
+            ..rule.clone()
+        };
+        hostile.by_root(set(BTC_FEED, &rule), "TickValueNotWhole");
+    }
 }
 
 fn oracle(hostile: &mut Hostile) {

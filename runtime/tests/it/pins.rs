@@ -43,6 +43,7 @@ const STORAGE: &[(&str, &[&str])] = &[
         &[
             "Accounts",
             "AtClose",
+            "Booked",
             "Collaterals",
             "Custody",
             "Lending",

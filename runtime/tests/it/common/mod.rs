@@ -18,7 +18,11 @@ use novate_types::{
     Price, RiskModel, RiskView, SelfTradePrevention, Side, SubaccountId, Ticks, TimeInForce,
 };
 use pallet_order_book::{Accepted, OrderError};
-use pallet_price_oracle::{crypto::AuthorityPair, Observation, ObservedPrice};
+use pallet_price_oracle::{
+    crypto::AuthorityPair,
+    surface::{ObservedSmile, SurfaceObservation},
+    Observation, ObservedPrice,
+};
 use sp_core::{sr25519, Pair, H256};
 use sp_keyring::Sr25519Keyring;
 use sp_runtime::{
@@ -327,6 +331,11 @@ pub fn govern(call: impl Into<RuntimeCall>) -> DispatchResult {
             call: Box::new(call.into()),
         },
     )?;
+    governed()
+}
+
+/// What the last call of governance in this block came to.
+pub fn governed() -> DispatchResult {
     let of = |event| match event {
         RuntimeEvent::Sudo(pallet_sudo::Event::Sudid { sudo_result }) => Some(sudo_result),
         _ => None,
@@ -355,12 +364,40 @@ pub fn observation(prices: &[(FeedId, Price)]) -> UncheckedExtrinsic {
             .try_into()
             .expect("few feeds"),
     };
-    let set = pallet_price_oracle::Observers::<Runtime>::get().id;
-    let signature = AuthorityPair::from(pair(Alice)).sign(&Oracle::payload(set, &observation));
+    let (set, key) = validator();
+    let signature = key.sign(&Oracle::payload(set, &observation));
     general(pallet_price_oracle::Call::observe {
         observation,
         signature,
     })
+}
+
+/// The validator's observation of a feed's volatilities.
+pub fn surface_observation(feed: FeedId, smiles: Vec<ObservedSmile>) -> UncheckedExtrinsic {
+    let observation = SurfaceObservation {
+        validator: 0,
+        round: System::block_number() - 1,
+        observed_at: now(),
+        feed,
+        smiles: smiles.try_into().expect("few expiries"),
+    };
+    let (set, key) = validator();
+    let signature = key.sign(&Oracle::surface_payload(set, &observation));
+    general(pallet_price_oracle::Call::observe_surface {
+        observation,
+        signature,
+    })
+}
+
+/// The number of the set in force, and the key of its one validator.
+fn validator() -> (u64, AuthorityPair) {
+    let set = pallet_price_oracle::Observers::<Runtime>::get();
+    let key = set.keys.first().map(|key| key.encode());
+    let signer = [Alice, Bob, Charlie, Dave]
+        .into_iter()
+        .find(|who| Some(who.public().encode()) == key)
+        .expect("the validator's key is known");
+    (set.id, AuthorityPair::from(pair(signer)))
 }
 
 /// An observation as a transaction: general, without a signer.
@@ -579,13 +616,13 @@ pub fn accounts() -> Vec<(Account, MarginAccount)> {
     all
 }
 
-/// The three equalities.
+/// The equalities.
 pub fn conserved() {
     let sums = Margin::conservation().expect("no sum overflows");
     assert!(sums.holds(), "block {}: {sums:#?}", System::block_number());
 }
 
-/// The three equalities, and every pallet's own.
+/// The equalities, and every pallet's own.
 pub fn equalities() {
     conserved();
     let at = System::block_number();

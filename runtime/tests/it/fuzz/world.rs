@@ -1,26 +1,29 @@
 //! Takes steps on the real runtime, and says what does not hold after them.
 
 use super::{
-    faults,
-    step::{
-        Amount, Level, Life, Move, Op, Rule, Scene, Size, Step, Target, Terms, Who, ACTORS, FUND,
-        NOBODY, VAULT,
-    },
+    coverage,
+    expiry::Contracts,
+    faults::FAULTS,
+    govern::WRAPPED,
+    holds::{accounted, holds, left_alone, sound, Book},
+    sights::Sights,
+    step::{Moment, Move, Scene, Step, Who, ACTORS, DATED, FUND, NOBODY, VAULT},
 };
 use crate::common::*;
-use novate_risk::Linear;
+use novate_risk::{Linear, SETTLEMENT_MILLIS};
 use novate_runtime::{
     configs::exchange::{InsuranceFund, Vault, BTC, BTC_FEED, USDC, USDC_FEED, USDT, USDT_FEED},
-    Assets, Clearing, Instruments, Liquidation, Margin, Oracle, OrderBook, Runtime, RuntimeCall,
-    RuntimeEvent, System, DAYS,
+    Clearing, Executive, Margin, Runtime, RuntimeCall, RuntimeEvent, System, DAYS, HOURS,
+    SLOT_MILLIS,
 };
 use novate_types::{
-    AssetId, Cash, CurrentView, Ledger, Loans, MarginAccount, MarketId, MarketView, NewOrder,
-    NewTrigger, OpenOrder, Operation, OrderBook as _, OrderPrice, OrderTarget, Price, RiskModel,
-    RiskView, SelfTradePrevention, Side, Standing, Ticks, TimeInForce, MILLION,
+    symbol::symbol_of, BlockNumber, CurrentView, InstrumentKind, Ledger, MarketId, MarketParams,
+    Millis, NewOrder, OptionRight, Price, RiskModel, RiskView, Side,
 };
 use pallet_liquidation::Event as Liquidated;
+use pallet_price_oracle::LEAST_CHAINS;
 use sp_keyring::Sr25519Keyring;
+use sp_runtime::MultiAddress;
 use std::{
     cell::RefCell,
     collections::{BTreeMap, HashMap},
@@ -73,42 +76,6 @@ fn listen() {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// What must hold
-// ---------------------------------------------------------------------------------------------------------------------
-
-/// The equalities, after whatever happens.
-pub fn conserved() -> Result<(), String> {
-    let sums = Margin::conservation().map_err(|error| format!("a sum overflows: {error:?}"))?;
-    if let Some((market, sum)) = sums.lots.iter().find(|(_, sum)| *sum != 0) {
-        return Err(format!("equality 1: lots of market {market} sum to {sum}"));
-    }
-    if sums.settlement.ledger != sums.settlement.custody {
-        return Err(format!("equality 2: {:?}", sums.settlement));
-    }
-    if let Some((asset, sides)) = sums.collaterals.iter().find(|(_, e)| e.ledger != e.custody) {
-        return Err(format!("equality 3: asset {asset}: {sides:?}"));
-    }
-    if sums.loans.0 != sums.loans.1 {
-        return Err(format!("equality 4: {:?}", sums.loans));
-    }
-    Ok(())
-}
-
-/// The equalities, and what every pallet says of its own storage: that nobody below maintenance margin is missed, too.
-pub fn sound() -> Result<(), String> {
-    conserved()?;
-    let check = |name: &str, held: Result<(), sp_runtime::TryRuntimeError>| {
-        held.map_err(|error| format!("{name}: {}", <&str>::from(error)))
-    };
-    check("instruments", Instruments::do_try_state())?;
-    check("oracle", Oracle::do_try_state())?;
-    check("margin", Margin::do_try_state())?;
-    check("order book", OrderBook::do_try_state())?;
-    check("clearing", Clearing::do_try_state())?;
-    check("liquidation", Liquidation::do_try_state())
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
 // The beginning
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -145,6 +112,8 @@ fn set(scene: Scene) -> TestExternalities {
                 params: first.params,
             };
             govern(call).expect("the market is in order");
+            dated(first.params);
+            wrapped();
         });
         for who in OWNERS {
             block(usd(20_000), || {
@@ -164,6 +133,67 @@ fn set(scene: Scene) -> TestExternalities {
     });
     chain.commit_all().expect("no transaction is open");
     chain
+}
+
+/// Contracts that expire: a future, a call and a put in two hours and a half, and a call in eight hours, marked on what validators see of
+/// options.
+fn dated(params: MarketParams) {
+    // As a genesis could have it: no feed of the preset has option chains.
+    pallet_price_oracle::Feeds::<Runtime>::mutate(|feeds| {
+        feeds.get_mut(&BTC_FEED).expect("it is there").min_chains = LEAST_CHAINS;
+    });
+    let option = |expiry, strike, right| InstrumentKind::Option {
+        expiry,
+        strike,
+        right,
+    };
+    let (near, far) = (now() + 9_000_000, now() + 28_800_000);
+    let kinds = [
+        InstrumentKind::Future { expiry: near },
+        option(near, 20_000, OptionRight::Call),
+        option(near, 20_000, OptionRight::Put),
+        option(far, 21_000, OptionRight::Call),
+    ];
+    for kind in kinds {
+        let symbol = symbol_of("BTC", &kind, usd(1)).expect("a strike like any");
+        let call = pallet_instruments::Call::list_market {
+            symbol: symbol.expect("a short name"),
+            kind,
+            underlying: BTC_FEED,
+            tick_size: usd(1),
+            lot_size: Price::from_rational(1, 1_000),
+            params,
+        };
+        govern(call).expect("the contract is in order");
+    }
+}
+
+/// An asset that governance may list as collateral.
+fn wrapped() {
+    let issuer = MultiAddress::Id(Alice.to_account_id());
+    let create = pallet_assets::Call::force_create {
+        id: WRAPPED.into(),
+        owner: issuer,
+        is_sufficient: true,
+        min_balance: 1,
+    };
+    govern(create).expect("the number is free");
+    let describe = pallet_assets::Call::force_set_metadata {
+        id: WRAPPED.into(),
+        name: b"Wrapped bitcoin".to_vec(),
+        symbol: b"WBTC".to_vec(),
+        decimals: 8,
+        is_frozen: false,
+    };
+    govern(describe).expect("it is there");
+    for who in OWNERS {
+        let mint = pallet_assets::Call::mint {
+            id: WRAPPED.into(),
+            beneficiary: MultiAddress::Id(who.to_account_id()),
+            amount: 10_000_000_000,
+        };
+        submit(Alice, mint).expect("the issuer may");
+    }
 }
 
 fn bystanders() {
@@ -247,16 +277,22 @@ fn guarded(act: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
     }
 }
 
-struct World {
+pub struct World {
     /// Of bitcoin, in cents.
     price: i64,
     /// Of USDC and USDT, in a thousandth of a USD.
     stables: [u16; 2],
     /// Blocks still to come without an observation.
     silence: u8,
+    /// What validators see of options.
+    sights: Sights,
+    /// What contracts that expire come to.
+    contracts: Contracts,
     closes: u32,
     /// Prices and parameters of the last close.
-    view: RiskView,
+    pub view: RiskView,
+    /// What accounts held and asked for after the last step.
+    book: Book,
     tally: Tally,
 }
 
@@ -266,13 +302,16 @@ impl World {
             price: HOME,
             stables: [1_000; 2],
             silence: 0,
+            sights: Sights::default(),
+            contracts: Contracts::default(),
             closes: 0,
             view: RiskView::default(),
+            book: Book::default(),
             tally: Tally::new(),
         }
     }
 
-    fn count(&mut self, what: impl Into<String>) {
+    pub fn count(&mut self, what: impl Into<String>) {
         *self.tally.entry(what.into()).or_default() += 1;
     }
 
@@ -282,72 +321,98 @@ impl World {
         step: &Step,
         every: u32,
     ) -> Result<(), String> {
-        let (blocks, millis) = match step {
-            Step::Close(millis) => (1, *millis),
-            Step::Due => (DAYS, 1_000),
+        let now = chain.execute_with(System::block_number);
+        let (next, millis) = match step {
+            Step::Close(millis) => (now + 1, *millis),
+            Step::Due => (now + DAYS, 1_000),
+            Step::Hour => ((now / HOURS + 1) * HOURS, 1_000),
+            Step::Week => (now + 7 * DAYS + HOURS, 1_000),
+            Step::Until(moment, more) => {
+                let millis = chain.execute_with(|| time_until(*moment, *more));
+                (now + 1, millis)
+            }
             Step::Price(movement) => {
                 chain.execute_with(|| self.move_price(*movement));
                 return Ok(());
             }
             Step::Break(fault) => {
                 return chain.execute_with(|| {
-                    faults::FAULTS[*fault].inject();
-                    conserved()
-                })
+                    FAULTS[*fault].inject();
+                    // What was before it is what the close is measured by.
+                    holds().map(|_| ())
+                });
             }
             step => {
                 return chain.execute_with(|| {
                     self.view = Clearing::view();
+                    let before = self.before()?;
                     self.send(step);
-                    conserved()
+                    self.book = holds()?;
+                    let sender = match step {
+                        Step::Orders(who, _) => Some(account_of(*who)),
+                        _ => None,
+                    };
+                    left_alone(&before, &self.book, sender.as_ref())
                 })
             }
         };
         chain.execute_with(|| self.close(every))?;
         chain.commit_all()?;
         chain.execute_with(|| {
-            begin_at(System::block_number() + blocks, millis);
+            begin_at(next, millis);
+            keep_up(next);
             self.observe();
-            conserved()
+            let before = std::mem::take(&mut self.book);
+            self.book = holds()?;
+            left_alone(&before, &self.book, None)
         })
+    }
+
+    /// What was after the last step: of a case that just begins, what is.
+    fn before(&mut self) -> Result<Book, String> {
+        match self.book == Book::default() {
+            true => holds(),
+            false => Ok(std::mem::take(&mut self.book)),
+        }
     }
 
     /// The block's close.
     fn close(&mut self, every: u32) -> Result<(), String> {
+        let before = self.before()?;
+        self.contracts.before_close();
+        // Who sold shares or was refused is said by extrinsics too, what happens to orders only by the close.
         end();
         self.closes += 1;
-        for event in events() {
+        let events = events();
+        for event in &events {
             self.heed(event)?;
         }
-        if self.closes % every == 0 {
-            sound()
-        } else {
-            conserved()
+        self.contracts.after_close(&events)?;
+        self.book = holds()?;
+        for what in accounted(&before, &self.book, &events)? {
+            self.count(what);
+        }
+        match self.closes % every {
+            0 => sound(),
+            _ => Ok(()),
         }
     }
 
-    fn heed(&mut self, event: RuntimeEvent) -> Result<(), String> {
+    fn heed(&mut self, event: &RuntimeEvent) -> Result<(), String> {
+        use coverage::word;
         use pallet_clearing::Event as Cleared;
         use pallet_order_book::Event as Booked;
-        let name = |text: String| {
-            let name = text.split([' ', '(', '{']).next().unwrap_or("");
-            name.trim_start_matches("Event::").to_string()
-        };
+        self.count(coverage::event(event));
         match event {
             RuntimeEvent::OrderBook(Booked::Submitted { outcomes, .. }) => {
-                for outcome in outcomes {
-                    self.count(match outcome {
-                        Ok(done) => format!("did {}", name(format!("{done:?}"))),
-                        Err(refusal) => format!("refused {refusal:?}"),
-                    });
+                for refusal in outcomes.iter().filter_map(|outcome| outcome.err()) {
+                    self.count(format!("refused {}", word(&refusal)));
                 }
             }
             RuntimeEvent::OrderBook(Booked::Fired { triggers, .. }) => {
-                for trigger in triggers {
-                    self.count(match trigger.outcome {
-                        Ok(()) => "fired".to_string(),
-                        Err(refusal) => format!("fired, refused {refusal:?}"),
-                    });
+                for refusal in triggers.iter().filter_map(|fired| fired.outcome.err()) {
+                    // A refusal like any other.
+                    self.count(format!("refused {}", word(&refusal)));
                 }
             }
             RuntimeEvent::OrderBook(Booked::Cancelled { orders, .. }) => {
@@ -361,25 +426,17 @@ impl World {
             RuntimeEvent::Clearing(Cleared::MatchAbandoned { market }) => {
                 return Err(format!("the match of market {market} was abandoned"));
             }
-            RuntimeEvent::Clearing(event) => self.count(match event {
-                Cleared::Dropped { reason, .. } => {
-                    format!("dropped {}", name(format!("{reason:?}")))
-                }
-                event => name(format!("{event:?}")),
-            }),
+            RuntimeEvent::Clearing(Cleared::Dropped { reason, .. }) => {
+                self.count(format!("dropped {}", word(reason)));
+            }
             RuntimeEvent::Liquidation(Liquidated::FoundBySweep { account }) => {
                 return Err(format!(
                     "the sweep found {account:?}, whom the index missed"
                 ));
             }
-            RuntimeEvent::Liquidation(event) => self.count(match event {
-                Liquidated::BidDropped { refusal, .. } => {
-                    format!("bid dropped {}", name(format!("{refusal:?}")))
-                }
-                event => name(format!("{event:?}")),
-            }),
-            RuntimeEvent::Instruments(event) => self.count(name(format!("{event:?}"))),
-            RuntimeEvent::Margin(event) => self.count(name(format!("{event:?}"))),
+            RuntimeEvent::Liquidation(Liquidated::BidDropped { refusal, .. }) => {
+                self.count(format!("bid dropped {}", word(refusal)));
+            }
             _ => (),
         }
         Ok(())
@@ -400,6 +457,14 @@ impl World {
             prices.push((USDT_FEED, stable(usdt)));
         }
         observe_all(&prices);
+        match self.sights.observation().map(Executive::apply_extrinsic) {
+            None => {}
+            Some(Ok(done)) => {
+                done.expect("what is authorised is recorded");
+                self.count("called Oracle.observe_surface");
+            }
+            Some(Err(_)) => self.count("volatilities refused"),
+        }
     }
 
     fn move_price(&mut self, movement: Move) {
@@ -428,13 +493,21 @@ impl World {
                 self.stables[1] = thousandths;
                 return;
             }
+            Move::Volatility(_)
+            | Move::Wings(_)
+            | Move::Kink(_)
+            | Move::Inverted
+            | Move::Blind(_) => {
+                self.sights.change(movement);
+                return;
+            }
         };
         // From 100 to 1,000,000 USD.
         self.price = price.clamp(10_000, 100_000_000);
     }
 
-    /// The price of bitcoin, in cents, at which an account's equity is its maintenance margin, or nothing: collateral kept at
-    /// what it is worth now, which is near enough for cents around it to be on both sides.
+    /// The price of bitcoin, in cents, at which an account's equity is its maintenance margin, or nothing: collateral and options
+    /// kept at what they are worth now, which without options is near enough for cents around it to be on both sides.
     fn price_at(&self, who: Who, at_maintenance: bool) -> Option<i64> {
         let account = Margin::account(&account_of(who))?;
         let assessed = Linear::assess(&account, &self.view).ok()?;
@@ -442,6 +515,9 @@ impl World {
         let mut mark = None;
         for position in &account.positions {
             let market = self.view.market(position.market).ok()?;
+            if market.contract.kind.is_option() {
+                continue;
+            }
             let size = position.lots as f64 * market.lot_size.to_float();
             net += size;
             needs += size.abs() * f64::from(market.mmf) / 1e6;
@@ -455,345 +531,84 @@ impl World {
 
     fn send(&mut self, step: &Step) {
         let (signer, call) = self.transaction(step);
-        match send(signer, call) {
-            Ok(Ok(())) => self.count("included"),
+        let name = coverage::call(&call);
+        let operations = match &call {
+            RuntimeCall::OrderBook(pallet_order_book::Call::submit { operations, .. }) => {
+                operations.to_vec()
+            }
+            _ => Vec::new(),
+        };
+        let done = match step {
+            Step::Govern(_) => {
+                let said = send(signer, call);
+                said.map(|done| done.and_then(|()| governed()))
+            }
+            _ => send(signer, call),
+        };
+        match done {
+            Ok(Ok(())) => {
+                self.count(format!("called {name}"));
+                if operations.is_empty() {
+                    return;
+                }
+                for (operation, outcome) in operations.iter().zip(outcomes()) {
+                    if outcome.is_ok() {
+                        self.count(format!("did {}", coverage::word(operation)));
+                    }
+                }
+            }
             Ok(Err(error)) => {
-                let name = <&'static str>::from(error);
-                self.count(format!("failed {name}"));
+                let why = <&'static str>::from(error);
+                self.count(format!("failed {name}: {why}"));
             }
             // A full block takes no more.
             Err(_) => self.count("left out"),
         }
     }
-
-    fn transaction(&self, step: &Step) -> (Sr25519Keyring, RuntimeCall) {
-        let of = |who: &Who| (owner(*who), account_of(*who).sub);
-        match step {
-            Step::Orders(who, ops) => {
-                let ((signer, sub), account) = (of(who), account_of(*who));
-                let open = OrderBook::open_orders(&account);
-                let ops = ops.iter().map(|op| self.operation(&account, &open, op));
-                (signer, submit_call(sub, ops.collect()))
-            }
-            Step::Deposit(who, asset, amount) => {
-                let (signer, sub) = of(who);
-                let (asset, amount) = (*asset, self.amount(*who, *asset, *amount));
-                (
-                    signer,
-                    pallet_margin::Call::deposit { sub, asset, amount }.into(),
-                )
-            }
-            Step::DepositFor(who, to, asset, amount) => {
-                let (to, asset) = (account_of(*to), *asset);
-                let amount = self.amount(*who, asset, *amount);
-                let call = pallet_clearing::Call::deposit_for { to, asset, amount };
-                (owner(*who), call.into())
-            }
-            Step::Withdraw(who, asset, amount) => {
-                let (signer, sub) = of(who);
-                let (asset, amount) = (*asset, self.amount(*who, *asset, *amount));
-                (
-                    signer,
-                    pallet_clearing::Call::withdraw { sub, asset, amount }.into(),
-                )
-            }
-            Step::Transfer(who, to, asset, amount) => {
-                let ((signer, sub), to, asset) = (of(who), account_of(*to), *asset);
-                let amount = self.amount(*who, asset, *amount);
-                let call = pallet_clearing::Call::transfer {
-                    sub,
-                    to,
-                    asset,
-                    amount,
-                };
-                (signer, call.into())
-            }
-            Step::Supply(who, amount) => {
-                let amount = self.amount(*who, USDC, *amount);
-                (owner(*who), pallet_clearing::Call::supply { amount }.into())
-            }
-            Step::Redeem(who, ppm) => {
-                let held = <Margin as Loans<_>>::shares(&owner(*who).to_account_id());
-                let shares = (held / 1_000_000).saturating_mul((*ppm).into());
-                (owner(*who), pallet_clearing::Call::redeem { shares }.into())
-            }
-            Step::Borrow(who, amount) => {
-                let (signer, sub) = of(who);
-                let amount = self.amount(*who, USDC, *amount);
-                (signer, pallet_clearing::Call::borrow { sub, amount }.into())
-            }
-            Step::CloseAccount(who) => {
-                let (signer, sub) = of(who);
-                (signer, pallet_margin::Call::close_account { sub }.into())
-            }
-            Step::Bid {
-                taker,
-                nth,
-                fraction,
-                least_discount,
-            } => {
-                let (signer, sub) = of(taker);
-                let call = pallet_liquidation::Call::bid {
-                    sub,
-                    account: competing(*nth).unwrap_or_else(|| account_of(*nth)),
-                    fraction: *fraction,
-                    least_discount: *least_discount,
-                };
-                (signer, call.into())
-            }
-            Step::Govern(rule) => {
-                let call = Box::new(self.rule(*rule));
-                (Alice, pallet_sudo::Call::sudo { call }.into())
-            }
-            Step::Price(_) | Step::Close(_) | Step::Due | Step::Break(_) => {
-                unreachable!("no transaction")
-            }
-        }
-    }
-
-    /// The market, or the first where there is none of that number.
-    fn market(&self, id: MarketId) -> &MarketView {
-        let markets = &self.view.markets;
-        let found = markets.iter().find(|market| market.id == id);
-        found.or(markets.first()).expect("a market is listed")
-    }
-
-    fn ticks(&self, id: MarketId, level: Level) -> Ticks {
-        let market = self.market(id);
-        let tick = market.tick_size.into_inner();
-        let at =
-            |ppm: u32| (market.mark.into_inner() / u128::from(MILLION) * u128::from(ppm)) / tick;
-        match level {
-            Level::Market => 0,
-            Level::Mark(away) => (at(MILLION) as Ticks).saturating_add_signed(away),
-            Level::Upper(away) => {
-                (at(MILLION + market.price_band) as Ticks).saturating_add_signed(away)
-            }
-            Level::Lower(away) => {
-                (at(MILLION - market.price_band) as Ticks).saturating_add_signed(away)
-            }
-            Level::Of(who, nth) => OrderBook::open_orders(&account_of(who))
-                .get(usize::from(nth))
-                .map_or(at(MILLION) as Ticks, |order| order.ticks),
-            Level::Exactly(ticks) => ticks,
-        }
-    }
-
-    fn lots(&self, of: &Account, id: MarketId, ticks: Ticks, size: Size) -> u64 {
-        let market = self.market(id);
-        let ticks = if ticks == 0 {
-            self.ticks(id, Level::Mark(0))
-        } else {
-            ticks
-        };
-        let value = i128::from(ticks)
-            .saturating_mul(market.tick_value.into())
-            .max(1);
-        let (base, more) = match size {
-            Size::Exactly(lots) => return lots,
-            Size::Least(more) => (ceil_div(market.min_notional, value), more),
-            Size::Held(more) => {
-                let held = Margin::account(of).map_or(0, |account| account.lots(id));
-                (i128::from(held.unsigned_abs()), more)
-            }
-            Size::Covered(more) => {
-                let assessed = Margin::account(of)
-                    .and_then(|account| Linear::assess(&account, &self.view).ok())
-                    .unwrap_or_default();
-                let free = assessed.initial_equity - assessed.initial_with_orders;
-                // Initial margin and a taker's fee.
-                let each = value.saturating_mul(i128::from(market.imf) + 500) / 1_000_000;
-                (free.max(0) / each.max(1), more)
-            }
-            Size::Cap(more) => {
-                let open = i128::from(Margin::open_interest(id));
-                (i128::from(market.open_interest_cap) - open, more)
-            }
-        };
-        u64::try_from(base.saturating_add(more.into())).unwrap_or(0)
-    }
-
-    fn new_order(&self, of: &Account, terms: &Terms) -> NewOrder {
-        let now = System::block_number();
-        let ticks = self.ticks(terms.market, terms.level);
-        NewOrder {
-            market: terms.market,
-            client_id: terms.client.into(),
-            side: terms.side,
-            lots: self.lots(of, terms.market, ticks, terms.size),
-            price: match terms.level {
-                Level::Market => OrderPrice::Market,
-                _ => OrderPrice::Limit(ticks),
-            },
-            time_in_force: match terms.life {
-                Life::GoodTilCancelled => TimeInForce::GoodTilCancelled,
-                Life::Blocks(blocks) => TimeInForce::GoodTilBlock(block_after(now, blocks)),
-                Life::ImmediateOrCancel => TimeInForce::ImmediateOrCancel,
-                Life::PostOnly => TimeInForce::PostOnly,
-                Life::FillOrKill => TimeInForce::FillOrKill,
-            },
-            reduce_only: terms.reduce_only,
-            self_trade_prevention: match terms.oldest {
-                true => SelfTradePrevention::CancelOldest,
-                false => SelfTradePrevention::CancelNewest,
-            },
-        }
-    }
-
-    fn operation(&self, of: &Account, open: &[OpenOrder], op: &Op) -> Operation {
-        let nth = |target: &Target| match target {
-            Target::Nth(nth) => open.get(usize::from(*nth)),
-            Target::Client(client) => open.iter().find(|o| o.client_id == u64::from(*client)),
-        };
-        let target = |at: &Target| match (at, nth(at)) {
-            (Target::Client(client), _) => OrderTarget::Client(u64::from(*client)),
-            (_, Some(order)) => OrderTarget::Sequence(order.sequence),
-            (Target::Nth(nth), None) => OrderTarget::Sequence(u64::from(*nth)),
-        };
-        match op {
-            Op::Place(terms) => Operation::Place(self.new_order(of, terms)),
-            Op::Arm(terms, direction, level, expires) => Operation::PlaceTrigger(NewTrigger {
-                order: self.new_order(of, terms),
-                direction: *direction,
-                ticks: self.ticks(terms.market, *level),
-                expires: expires.map(|blocks| block_after(System::block_number(), blocks)),
-            }),
-            Op::Cancel(at) => Operation::Cancel(target(at)),
-            Op::CancelAll(market) => Operation::CancelAll { market: *market },
-            Op::Amend(at, level, size) => {
-                let market = nth(at).map_or(BTC_PERP, |order| order.market);
-                let price = level.map(|level| self.ticks(market, level));
-                let ticks = price.or(nth(at).map(|order| order.ticks)).unwrap_or(0);
-                Operation::Amend {
-                    target: target(at),
-                    price,
-                    lots: size.map(|size| self.lots(of, market, ticks, size)),
-                }
-            }
-        }
-    }
-
-    fn amount(&self, who: Who, asset: AssetId, amount: Amount) -> u128 {
-        let account = Margin::account(&account_of(who)).unwrap_or_default();
-        let held = match asset {
-            USDC => account.cash,
-            asset => {
-                let of = account.collateral.iter().find(|(held, _)| *held == asset);
-                of.map_or(0, |(_, amount)| *amount as Cash)
-            }
-        };
-        let (base, more) = match amount {
-            Amount::Exactly(amount) => return amount,
-            Amount::Held(more) => (held, more),
-            Amount::Free(more) => (self.free(&account, asset, held), more),
-            Amount::Wallet(more) => {
-                let owner = owner(who).to_account_id();
-                (Assets::balance(asset, owner) as Cash, more)
-            }
-        };
-        u128::try_from(base.saturating_add(more.into())).unwrap_or(0)
-    }
-
-    /// How much of an asset may leave an account, about: collateral down to where its haircut value is all that is free.
-    fn free(&self, account: &MarginAccount, asset: AssetId, held: Cash) -> Cash {
-        let assessed = Linear::assess(account, &self.view).unwrap_or_default();
-        if asset == USDC {
-            return assessed.withdrawable;
-        }
-        let Ok(view) = self.view.collateral(asset) else {
-            return held;
-        };
-        let each = view.price.to_float() * (1.0 - f64::from(view.params.haircut) / 1e6);
-        let units = assessed.withdrawable as f64 / 1e6 / each.max(1e-9);
-        held.min((units * 10f64.powi(view.params.decimals.into())) as Cash)
-    }
-
-    fn rule(&self, rule: Rule) -> RuntimeCall {
-        use pallet_instruments::Call as Instruments;
-        use pallet_liquidation::Call as Liquidation;
-        match rule {
-            Rule::Restrict(market, new_value) => {
-                Instruments::restrict_market { market, new_value }.into()
-            }
-            Rule::SetStatus(market, new_value) => {
-                Instruments::set_status { market, new_value }.into()
-            }
-            Rule::OpenInterestCap(market, more) => {
-                let open = Margin::open_interest(market);
-                let new_value = open.saturating_add_signed(more);
-                Instruments::lower_open_interest_cap { market, new_value }.into()
-            }
-            Rule::LossCap(market, dollars) => {
-                let cap = i128::from(dollars) * USD;
-                Liquidation::lower_loss_cap { market, cap }.into()
-            }
-            Rule::MoveLossCap(market, ppm) => {
-                let cap = pallet_liquidation::LossCaps::<Runtime>::get(market)
-                    .map_or(250_000 * USD, |cap| cap.at(System::block_number()));
-                let cap = cap + cap * i128::from(ppm) / 1_000_000;
-                Liquidation::schedule_loss_cap { market, cap }.into()
-            }
-            Rule::FeeTier(who, new_value) => pallet_margin::Call::set_fee_tier {
-                account: account_of(who),
-                new_value,
-            }
-            .into(),
-            Rule::GlobalCap(asset, amount) => pallet_margin::Call::lower_global_cap {
-                asset,
-                new_value: self.amount(0, asset, amount),
-            }
-            .into(),
-            Rule::Tier(imf, mmf) => {
-                let old = pallet_instruments::Tiers::<Runtime>::get(0).expect("it is there");
-                let new_value = novate_types::RiskTier {
-                    imf: old.imf.saturating_add_signed(imf as i32),
-                    mmf: old.mmf.saturating_add_signed(mmf as i32),
-                    ..old
-                };
-                Instruments::schedule_tier_change { tier: 0, new_value }.into()
-            }
-            Rule::Params(market, interest, least) => {
-                let old = pallet_instruments::Instruments::<Runtime>::get(market)
-                    .or(pallet_instruments::Instruments::<Runtime>::get(BTC_PERP))
-                    .expect("it is listed")
-                    .params;
-                let new_value = novate_types::MarketParams {
-                    interest_8h_ppm: old.interest_8h_ppm.saturating_add(interest as i32),
-                    min_notional: old.min_notional.saturating_add(least.into()),
-                    ..old
-                };
-                Instruments::schedule_market_params { market, new_value }.into()
-            }
-            Rule::Loans(ppm) => {
-                let old = pallet_margin::Lending::<Runtime>::get().params;
-                let cap = old.account_cap + old.account_cap * i128::from(ppm) / 1_000_000;
-                let new_value = novate_types::LoanParams {
-                    account_cap: cap,
-                    ..old
-                };
-                pallet_margin::Call::schedule_loans { new_value }.into()
-            }
-            Rule::UtilisationCap(new_value) => {
-                pallet_margin::Call::lower_utilisation_cap { new_value }.into()
-            }
-            Rule::Haircut(asset, ppm) => {
-                let old = pallet_margin::Collaterals::<Runtime>::get()[&asset];
-                let new_value = novate_types::CollateralParams {
-                    haircut: old.haircut.saturating_add_signed(ppm as i32),
-                    ..old
-                };
-                pallet_margin::Call::schedule_collateral { asset, new_value }.into()
-            }
-        }
-    }
 }
 
-fn block_after(now: u32, blocks: i64) -> u32 {
-    u32::try_from(i64::from(now) + blocks).unwrap_or(0)
+/// Milliseconds from now to so many after the next such moment of a contract, a slot at the least.
+fn time_until(moment: Moment, more: i64) -> Millis {
+    let before = match moment {
+        Moment::Mean => SETTLEMENT_MILLIS,
+        Moment::Expiry => 0,
+    };
+    let expiries = pallet_instruments::Instruments::<Runtime>::iter_values()
+        .filter_map(|market| market.kind.expiry());
+    let times = expiries.map(|expiry| (expiry - before).saturating_add_signed(more));
+    let next = times.filter(|time| *time > now()).min();
+    next.map_or(SLOT_MILLIS, |time| (time - now()).max(SLOT_MILLIS))
+}
+
+/// The market that a step's number stands for.
+pub fn market_of(id: MarketId) -> MarketId {
+    let Some(nth) = id.checked_sub(DATED) else {
+        return id;
+    };
+    let listed = pallet_instruments::Instruments::<Runtime>::iter();
+    let mut dated: Vec<_> = listed
+        .filter(|(_, market)| market.kind.expiry().is_some())
+        .map(|(id, _)| id)
+        .collect();
+    dated.sort_unstable();
+    let at = usize::from(nth).checked_rem(dated.len());
+    at.map_or(id, |at| dated[at])
+}
+
+/// A chain that skips blocks stands for one that waited, whose expiry index has been worked off up to where something expires.
+fn keep_up(now: BlockNumber) {
+    use pallet_order_book::{ExpiryCounts, ExpiryCursor};
+    let (block, page) = ExpiryCursor::<Runtime>::get();
+    if page > 0 || now.saturating_sub(block) < 8 {
+        return;
+    }
+    let counted = ExpiryCounts::<Runtime>::iter_keys().filter(|b| *b >= block);
+    let next = counted.min().unwrap_or(now).min(now);
+    ExpiryCursor::<Runtime>::put((next, 0));
 }
 
 /// Who signs for an actor. Nobody else's account has an owner with a key: somebody signs in vain.
-fn owner(who: Who) -> Sr25519Keyring {
+pub fn owner(who: Who) -> Sr25519Keyring {
     match who {
         0..ACTORS => OWNERS[usize::from(who / 2)],
         _ => Sr25519Keyring::Two,
@@ -801,28 +616,11 @@ fn owner(who: Who) -> Sr25519Keyring {
 }
 
 /// An actor's account.
-fn account_of(who: Who) -> Account {
+pub fn account_of(who: Who) -> Account {
     match who {
         VAULT => Vault::get(),
         FUND => InsuranceFund::get(),
         NOBODY => Account::new(Sr25519Keyring::Two.to_account_id(), 7),
         _ => Account::new(owner(who).to_account_id(), who % 2),
     }
-}
-
-/// The account in competition, or called, of that number.
-fn competing(nth: u8) -> Option<Account> {
-    let accounts = pallet_margin::Accounts::<Runtime>::iter();
-    let mut all: Vec<_> = accounts
-        .filter(|(_, account)| {
-            let standing = account.standing;
-            matches!(
-                standing,
-                Standing::Competing { .. } | Standing::Called { .. }
-            )
-        })
-        .map(|(of, _)| of)
-        .collect();
-    all.sort();
-    all.into_iter().nth(nth.into())
 }
