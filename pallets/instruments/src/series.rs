@@ -19,7 +19,9 @@ pub const LOOK_EVERY: BlockNumber = 10;
 
 /// Whether the close of a block looks at the rules, and how many looks there were before.
 fn look(block: BlockNumber) -> Option<BlockNumber> {
-    (block % LOOK_EVERY == 0).then_some(block / LOOK_EVERY)
+    block
+        .is_multiple_of(LOOK_EVERY)
+        .then_some(block / LOOK_EVERY)
 }
 
 impl SeriesRule {

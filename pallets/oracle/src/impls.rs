@@ -156,13 +156,13 @@ impl<T: Config> Pallet<T> {
     }
 
     /// What any observation has to be: of a validator of the set, whose key this gives, of a round that is new and not long past, and of now.
-    pub(crate) fn check_observer<'s>(
-        set: &'s ObserverSet<T>,
+    pub(crate) fn check_observer(
+        set: &ObserverSet<T>,
         validator: u32,
         round: BlockNumber,
         recorded: Option<BlockNumber>,
         observed_at: Millis,
-    ) -> Result<&'s AuthorityId, Refusal> {
+    ) -> Result<&AuthorityId, Refusal> {
         let key = usize::try_from(validator)
             .ok()
             .and_then(|index| set.keys.get(index))

@@ -74,7 +74,7 @@ pub fn expiries(now: Millis, least: Millis) -> [Millis; EXPIRIES] {
     let fortnight = friday_after(week, |_| true);
     let month = friday_after(fortnight, is_last_of_month);
     let quarter = friday_after(month, |friday| {
-        is_last_of_month(friday) && Date::of(friday).month % 3 == 0
+        is_last_of_month(friday) && Date::of(friday).month.is_multiple_of(3)
     });
     [first, second, week, fortnight, month, quarter]
 }

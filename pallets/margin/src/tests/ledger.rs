@@ -1,6 +1,6 @@
 //! [`Ledger`] as other pallets use it.
 
-use crate::{mock::*, Custody, Event, OpenInterest, Pots, Subaccounts};
+use crate::{mock::*, Booked, Custody, Event, OpenInterest, Pots, Subaccounts};
 use frame_support::{assert_noop, assert_ok, assert_storage_noop};
 use novate_types::{
     AccountRef, Cash, Ledger, LedgerError, MarginAccount, OrderAggregate, Pot, RiskError, RiskView,
@@ -410,9 +410,14 @@ fn positions_in_what_has_settled_become_cash_whichever_way_the_account_is_touche
             assert_eq!(alice.cash, 100_000_000 + 3_000_000 - 2);
             assert_eq!(alice.positions.len(), 1);
             assert_eq!((open(3), open(5)), (0, 2));
-            assert_eq!(<L as Ledger<u64>>::pot(Pot::Funding(3)), 2);
-            // The other side has not been touched: lots sum up once it is.
+            // The other side has not been touched: the pot stands for it, and the lots that were booked are counted.
+            let pot = || <L as Ledger<u64>>::pot(Pot::Funding(3));
+            assert_eq!((pot(), Booked::<Test>::get(3)), (2 - 21_000_000, 3));
+            assert!(!<L as Ledger<u64>>::is_flat(3));
+            assert_ok!(Margin::do_try_state());
             <L as Ledger<u64>>::settle_expired(&account(BOB, 0), &view).unwrap();
+            assert_eq!((pot(), Booked::<Test>::contains_key(3)), (2, false));
+            assert!(<L as Ledger<u64>>::is_flat(3));
             assert_eq!(held(BOB, 0).cash, 100_000_000 - 3_000_000);
             assert_ok!(Margin::do_try_state());
             // Without anything that has settled, nothing changes.

@@ -353,6 +353,8 @@ fn observations_are_cleared_when_the_set_changes_and_the_surface_stands() {
     with_surface(3, |keys| {
         let smiles = || weeks(&[60]);
         renew(keys, &[smiles(), smiles(), smiles()]);
+        // A session begins before the close of its block, not after it.
+        next_block(1_000);
         set_validators(&[generate("//Other")]);
         assert_eq!(SurfaceObservations::<Test>::iter().count(), 0);
         assert_eq!(Surfaces::<Test>::get(BTC).0.len(), 1);
