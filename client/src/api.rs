@@ -4,9 +4,10 @@ use crate::{chain::Hash, decimal, Account, AccountId, Chain, Error, Market, Refu
 use codec::Decode;
 use novate_runtime_api::{
     AccountInfo, Book, Candidate, Competition, Conservation, FeedInfo, HypotheticalTrade,
-    LoanPotInfo, MarketInfo, OracleScores, QueryError, StatusInfo, VaultInfo,
+    LoanPotInfo, MarketInfo, OracleScores, QueryError, SliceInfo, StatusInfo, StressInfo,
+    VaultInfo,
 };
-use novate_types::{AssetId, MarketId, RiskView};
+use novate_types::{AssetId, FeedId, MarketId, RiskView};
 
 /// An asset of the chain's assets pallet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,6 +137,33 @@ impl Chain {
         self.query("NovateApi_prices", (), at).await
     }
 
+    /// The feed of an underlying or asset, in any case.
+    ///
+    /// # Errors
+    ///
+    /// `unknown_feed`, with those that there are.
+    pub async fn feed(&self, symbol: &str, at: Option<Hash>) -> Result<FeedInfo> {
+        let feeds = self.prices(at).await?;
+        let name = |feed: &FeedInfo| String::from_utf8_lossy(&feed.symbol).into_owned();
+        let known: Vec<_> = feeds.iter().map(name).collect();
+        feeds
+            .into_iter()
+            .find(|feed| name(feed).eq_ignore_ascii_case(symbol))
+            .ok_or_else(|| {
+                Refusal::new(
+                    "unknown_feed",
+                    format!("there is no feed {symbol}"),
+                    known.join(" or "),
+                )
+                .into()
+            })
+    }
+
+    /// The volatility surface of an underlying, by expiry; empty if it has none.
+    pub async fn surface(&self, underlying: FeedId, at: Option<Hash>) -> Result<Vec<SliceInfo>> {
+        self.query("NovateApi_surface", underlying, at).await
+    }
+
     /// How the oracle's validators observe.
     pub async fn oracle_scores(&self, at: Option<Hash>) -> Result<OracleScores<AccountId>> {
         self.query("NovateApi_oracle_scores", (), at).await
@@ -183,6 +211,11 @@ impl Chain {
     /// The liquidity pot, and what of it is an owner's.
     pub async fn loan_pot(&self, owner: AccountId, at: Option<Hash>) -> Result<LoanPotInfo> {
         answered(self.query("NovateApi_loan_pot", owner, at).await?)
+    }
+
+    /// Volatility forecasts, the margin that follows them, and what all accounts would lack under stress.
+    pub async fn stress(&self, at: Option<Hash>) -> Result<StressInfo> {
+        self.query("NovateApi_stress", (), at).await
     }
 
     /// Every price and parameter that the last close checked against.

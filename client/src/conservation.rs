@@ -6,7 +6,7 @@ use crate::{chain::Hash, Account, AccountId, Chain, Error, Result};
 use futures::future::try_join_all;
 use novate_risk::LoanBook;
 use novate_runtime_api::{Conservation, Equality};
-use novate_types::{AssetId, Cash, LoanTotals, Lots, MarginAccount, MarketId, Pot};
+use novate_types::{AssetId, Cash, LoanTotals, Lots, MarginAccount, MarketId, Pot, SignedLots};
 use std::collections::BTreeMap;
 
 /// The state that conservation speaks of, read at one block.
@@ -18,6 +18,8 @@ pub struct FullState {
     pub pots: Vec<(Pot, Cash)>,
     /// Lots open by market: the sum of long positions, as the chain keeps count.
     pub open_interest: BTreeMap<MarketId, Lots>,
+    /// Of markets that have settled, lots of positions booked as cash, signed.
+    pub booked: BTreeMap<MarketId, SignedLots>,
     /// The liquidity pot's book.
     pub lending: LoanBook,
     /// Shares of the pot, of each supplier.
@@ -87,6 +89,11 @@ impl FullState {
                 .await?
                 .into_iter()
                 .collect(),
+            booked: chain
+                .entries("Margin", "Booked", TWOX_64, at)
+                .await?
+                .into_iter()
+                .collect(),
             settlement: custody.remove(&settlement).unwrap_or(0),
             collateral: custody,
         })
@@ -101,6 +108,9 @@ impl FullState {
         let range = || Error::mismatch("the full state", "a sum is out of range");
         let mut lots: BTreeMap<MarketId, (i128, i128)> =
             self.open_interest.keys().map(|m| (*m, (0, 0))).collect();
+        for (market, booked) in &self.booked {
+            lots.entry(*market).or_default().0 += i128::from(*booked);
+        }
         let mut collateral: BTreeMap<AssetId, Cash> =
             self.collateral.keys().map(|a| (*a, 0)).collect();
         let (mut ledger, mut deficit): (Cash, Cash) = (0, 0);
@@ -212,6 +222,7 @@ mod tests {
             accounts: vec![account(1, 100, 5, 50), account(2, -20, -5, -60)],
             pots: vec![(Pot::Fees, 7), (Pot::Funding(1), -3)],
             open_interest: BTreeMap::from([(1, 5)]),
+            booked: BTreeMap::from([(2, 0)]),
             lending: LoanBook {
                 borrowed: 20,
                 index: 7,
@@ -235,7 +246,7 @@ mod tests {
 
     #[test]
     fn conservation_fails_when_anything_drifts_by_one() {
-        let drifts: [fn(&mut FullState); 11] = [
+        let drifts: [fn(&mut FullState); 12] = [
             |s| s.settlement += 1,
             |s| s.pots[0].1 -= 1,
             |s| s.accounts[0].1.cash += 1,
@@ -243,6 +254,7 @@ mod tests {
             |s| s.accounts[1].1.positions[0].cost += 1,
             |s| *s.collateral.get_mut(&3).unwrap() -= 1,
             |s| *s.open_interest.get_mut(&1).unwrap() += 1,
+            |s| *s.booked.get_mut(&2).unwrap() += 1,
             |s| s.lending.borrowed += 1,
             |s| s.lending.accrued -= 1,
             |s| s.lending.index += 1,

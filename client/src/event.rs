@@ -4,8 +4,8 @@ use crate::{chain::decode_all, Account, AccountId, Refusal};
 use codec::{Decode, Encode};
 use novate_types::{
     AssetId, BlockNumber, CancelReason, Cash, EraIndex, FeedId, Fill, FundingIndex, LedgerError,
-    Lots, MarketId, MarketStatus, Ppm, Price, RiskError, Sequence, Side, SignedLots, SubaccountId,
-    Ticks, ValidatorScore,
+    Lots, MarginCall, MarketId, MarketStatus, Ppm, Price, RiskError, Sequence, Side, SignedLots,
+    SubaccountId, Ticks, ValidatorScore,
 };
 
 /// When in its block an event was deposited.
@@ -121,6 +121,21 @@ pub struct LossCharge {
     pub lots: Lots,
     /// What each of them owes, in quantums with 32 fractional bits.
     pub per_lot: FundingIndex,
+}
+
+/// Standard deviations of an underlying's return over the liquidation horizon, in ppm, each rounded up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Forecast {
+    /// By the exponentially weighted variance.
+    pub ewma: Ppm,
+    /// By GARCH(1,1).
+    pub garch: Ppm,
+    /// In the stress that is remembered.
+    pub stressed: Ppm,
+    /// In the long run.
+    pub long_run: Ppm,
+    /// What margin is held for.
+    pub deviation: Ppm,
 }
 
 /// What somebody asks of the vault.
@@ -351,6 +366,15 @@ pub enum Event {
         /// Owed by a long lot since the listing.
         index: FundingIndex,
     },
+    /// A contract has settled: positions in it are cash.
+    Settled {
+        /// The market.
+        market: MarketId,
+        /// The mean of the index over the 30 minutes before expiry.
+        price: Ticks,
+        /// What a unit is worth at it: the same, or what an option pays.
+        worth: Ticks,
+    },
     /// A request waits for the close.
     Requested {
         /// Its number.
@@ -478,6 +502,17 @@ pub enum Event {
         /// What it owes, in quantums.
         debt: Cash,
     },
+    /// A position in a contract that has settled was booked as cash.
+    PositionSettled {
+        /// Whose, and which.
+        account: Account,
+        /// The market.
+        market: MarketId,
+        /// What was held, signed.
+        lots: SignedLots,
+        /// What it came to, less its cost, in quantums.
+        cash: Cash,
+    },
     /// An account paid interest on what it owes.
     InterestPaid {
         /// Which.
@@ -593,6 +628,46 @@ pub enum Event {
         /// Quantums.
         amount: Cash,
     },
+    /// A price was sampled, and this is what its past lets expect.
+    VolatilityForecast {
+        /// Its feed.
+        underlying: FeedId,
+        /// Standard deviations over the liquidation horizon.
+        forecast: Forecast,
+    },
+    /// An account has come nearer to liquidation than two forecast standard deviations, or than one.
+    MarginCalled {
+        /// Which.
+        account: Account,
+        /// How near.
+        call: MarginCall,
+        /// Its equity, in quantums.
+        equity: Cash,
+        /// Its maintenance margin, in quantums.
+        maintenance: Cash,
+        /// One standard deviation of what it has beyond that, in quantums.
+        deviation: Cash,
+    },
+    /// A sweep has seen every account under stress.
+    StressAssessed {
+        /// Block at which it began.
+        began: BlockNumber,
+        /// Accounts.
+        accounts: u32,
+        /// What the default fund should be, in quantums.
+        default_fund: Cash,
+        /// What fund and vault have, in quantums.
+        available: Cash,
+        /// Expected shortfall by market, in quantums.
+        shortfalls: Vec<(MarketId, Cash)>,
+    },
+    /// Another part of the open-interest caps is in force from the next close on.
+    OpenInterestScaled {
+        /// In ppm of the caps that governance set.
+        old_value: Ppm,
+        /// From now on.
+        new_value: Ppm,
+    },
     /// Feeds have new prices.
     PricesAggregated {
         /// Those that changed.
@@ -674,6 +749,14 @@ impl Event {
                     market,
                     rate,
                     index,
+                }
+            }
+            ("Clearing", "Settled") => {
+                let (market, price, worth) = decode_all(fields)?;
+                Self::Settled {
+                    market,
+                    price,
+                    worth,
                 }
             }
             ("Clearing", "Requested") => {
@@ -769,6 +852,15 @@ impl Event {
                 let (account, debt) = decode_all(fields)?;
                 Self::CollateralCalled { account, debt }
             }
+            ("Margin", "PositionSettled") => {
+                let (account, market, lots, cash) = decode_all(fields)?;
+                Self::PositionSettled {
+                    account,
+                    market,
+                    lots,
+                    cash,
+                }
+            }
             ("Margin", "InterestPaid") => {
                 let (account, paid) = decode_all(fields)?;
                 Self::InterestPaid { account, paid }
@@ -851,6 +943,40 @@ impl Event {
                     shares,
                     paid,
                     left,
+                }
+            }
+            ("Liquidation", "VolatilityForecast") => {
+                let (underlying, forecast) = decode_all(fields)?;
+                Self::VolatilityForecast {
+                    underlying,
+                    forecast,
+                }
+            }
+            ("Liquidation", "MarginCalled") => {
+                let (account, call, equity, maintenance, deviation) = decode_all(fields)?;
+                Self::MarginCalled {
+                    account,
+                    call,
+                    equity,
+                    maintenance,
+                    deviation,
+                }
+            }
+            ("Liquidation", "StressAssessed") => {
+                let (began, accounts, default_fund, available, shortfalls) = decode_all(fields)?;
+                Self::StressAssessed {
+                    began,
+                    accounts,
+                    default_fund,
+                    available,
+                    shortfalls,
+                }
+            }
+            ("Liquidation", "OpenInterestScaled") => {
+                let (old_value, new_value) = decode_all(fields)?;
+                Self::OpenInterestScaled {
+                    old_value,
+                    new_value,
                 }
             }
             ("Liquidation", "ShareDepositReturned") => {

@@ -3,7 +3,11 @@
 
 use crate::{decimal::Decimal, Refusal};
 use novate_runtime_api::MarketInfo;
-use novate_types::{math, Cash, Lots, MarketId, MarketStatus, Price, Side, SignedLots, Ticks};
+use novate_types::{
+    math,
+    symbol::{expiry_text, kind_text},
+    Cash, Contract, InstrumentKind, Lots, MarketId, MarketStatus, Price, Side, SignedLots, Ticks,
+};
 
 /// A listed market.
 #[derive(Clone, Debug)]
@@ -36,6 +40,38 @@ impl Market {
     /// The ticker of what is traded: `BTC` of `BTC-PERP`.
     pub fn base(&self) -> &str {
         self.symbol.split('-').next().unwrap_or(&self.symbol)
+    }
+
+    /// What kind of contract it is, and whether it has settled.
+    pub fn contract(&self) -> Contract {
+        self.info
+            .view
+            .as_ref()
+            .map_or_else(|| Contract::from(self.info.instrument.kind), |v| v.contract)
+    }
+
+    /// An option's strike.
+    pub fn strike(&self) -> Option<String> {
+        match self.info.instrument.kind {
+            InstrumentKind::Option { strike, .. } => Some(self.price(strike)),
+            _ => None,
+        }
+    }
+
+    /// The contract in words: `perpetual`, `future 27DEC26`, `call 60000 27DEC26`, and `settled` once it has.
+    pub fn contract_text(&self) -> String {
+        let contract = self.contract();
+        let mut text = kind_text(contract.kind).to_owned();
+        if let Some(strike) = self.strike() {
+            text = format!("{text} {strike}");
+        }
+        if let Some(expiry) = self.info.instrument.kind.expiry() {
+            text = format!("{text} {}", expiry_text(expiry));
+        }
+        if contract.settled {
+            text.push_str(", settled");
+        }
+        text
     }
 
     /// What the market admits now.
@@ -125,6 +161,9 @@ impl Market {
     /// `min_notional`, with the smallest size that is enough.
     pub fn check_notional(&self, lots: Lots, ticks: Ticks) -> Result<(), Refusal> {
         let least = self.info.instrument.params.min_notional;
+        if let (true, Some(view)) = (self.contract().kind.is_option(), &self.info.view) {
+            return self.check_size(lots, view.index, least);
+        }
         let worth = self.value(lots, ticks);
         if worth >= least {
             return Ok(());
@@ -145,6 +184,28 @@ impl Market {
             ),
             suggestion: enough.map(|lots| format!("size {}", self.size(lots))),
         })
+    }
+
+    /// An option's order counts by its forward: its premium says little of its size.
+    fn check_size(&self, lots: Lots, forward: Price, least: Cash) -> Result<(), Refusal> {
+        let lot_size = self.info.instrument.lot_size;
+        let of = |lots| math::notional_floor(lots, forward, lot_size).unwrap_or(u128::MAX);
+        if Cash::try_from(of(lots)).is_ok_and(|worth| worth < least) {
+            let enough = math::mul_div_ceil(least.unsigned_abs(), 1, of(1))
+                .ok()
+                .and_then(|lots| Lots::try_from(lots).ok());
+            return Err(Refusal {
+                rule: "min_notional".into(),
+                message: format!(
+                    "an order of {} {} is below the market's least of {} USDC of its forward",
+                    self.size(lots),
+                    self.base(),
+                    crate::decimal::cash(least),
+                ),
+                suggestion: enough.map(|lots| format!("size {}", self.size(lots))),
+            });
+        }
+        Ok(())
     }
 
     /// Quantums that `lots` at `ticks` are worth, held at the type's limits: for display and checks, never for money.
@@ -214,7 +275,7 @@ pub fn price_floor(price: Price, places: u32) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use novate_types::{Instrument, InstrumentKind, MarketParams, RestedQuotes, RiskTier};
+    use novate_types::{Instrument, MarketParams, RestedQuotes, RiskTier};
     use proptest::prelude::*;
 
     /// BTC-PERP with ticks of 0.5 and lots of 0.0001.
@@ -258,6 +319,27 @@ pub(crate) mod tests {
             auction: None,
         };
         Market::new(1, info)
+    }
+
+    #[test]
+    fn an_option_says_what_it_is_and_counts_by_its_forward() {
+        let perpetual = btc_perp();
+        assert_eq!(perpetual.contract_text(), "perpetual");
+        assert_eq!(perpetual.strike(), None);
+        let mut option = perpetual;
+        option.info.instrument.kind = InstrumentKind::Option {
+            expiry: 1_798_358_400_000,
+            strike: 120_000,
+            right: novate_types::OptionRight::Call,
+        };
+        assert_eq!(option.contract_text(), "call 60000 27DEC26");
+        assert_eq!(option.strike().as_deref(), Some("60000"));
+        // 0.0001 BTC at 20,000 is 2 USDC, and 10 are asked for.
+        let least = option.info.instrument.params.min_notional;
+        let forward = Price::from_u32(20_000);
+        let refusal = option.check_size(4, forward, least).unwrap_err();
+        assert_eq!(refusal.suggestion.as_deref(), Some("size 0.0005"));
+        assert!(option.check_size(5, forward, least).is_ok());
     }
 
     #[test]

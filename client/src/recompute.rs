@@ -33,6 +33,8 @@ pub struct MarketTerms {
     pub funding_index: FundingIndex,
     /// What a short lot had been owed.
     pub short_funding_index: FundingIndex,
+    /// It is an option: what a trade costs moves in cash.
+    pub is_option: bool,
 }
 
 impl MarketTerms {
@@ -196,6 +198,10 @@ impl Recomputed {
             opening = sub(value, closing)?;
         }
         held.cost = add(held.cost, opening)?;
+        if terms.is_option {
+            self.cash = sub(self.cash, held.cost)?;
+            held.cost = 0;
+        }
         held.lots = held.lots.checked_add(change).ok_or(RecomputeError::Range)?;
         held.funding_index = terms.index_of(held.lots);
         if held.lots != 0 {
@@ -245,6 +251,19 @@ impl Recomputed {
                 fills
                     .iter()
                     .try_for_each(|fill| self.fill(*market, terms, fill))
+            }
+            // It counts as cash from here on, whenever the chain books it.
+            Event::Settled { market, worth, .. } => {
+                let Some(held) = self.positions.get(market) else {
+                    return Ok(());
+                };
+                let terms = known(market)?;
+                let back = held.lots.checked_neg().ok_or(RecomputeError::Range)?;
+                let value = Cash::from(*worth)
+                    .checked_mul(Cash::from(terms.tick_value))
+                    .and_then(|a_lot| a_lot.checked_mul(Cash::from(back)))
+                    .ok_or(RecomputeError::Range)?;
+                self.trade(*market, terms, back, value)
             }
             Event::Deposited {
                 account,
@@ -468,6 +487,7 @@ mod tests {
                 tick_value: 50,
                 funding_index,
                 short_funding_index: funding_index,
+                is_option: false,
             },
         )])
     }
@@ -478,6 +498,35 @@ mod tests {
             account.apply(event, &at(*index)).unwrap();
         }
         account
+    }
+
+    #[test]
+    fn a_contract_that_settled_is_cash() {
+        let settled = |worth| Event::Settled {
+            market: 1,
+            price: 120,
+            worth,
+        };
+        // Three lots at 101 ticks of 50 quantums, worth 120 each.
+        let bought = cleared(vec![fill(Side::Bid, 3, 101, 7)]);
+        let account = after(&[(bought.clone(), 0), (settled(120), 0)]);
+        assert!(account.positions.is_empty());
+        assert_eq!(
+            (account.cash, account.realised),
+            (3 * 19 * 50 - 7, 3 * 19 * 50)
+        );
+        // Of an option the premium has moved already, and what it pays comes on top.
+        let mut terms = at(0);
+        terms.get_mut(&1).unwrap().is_option = true;
+        let mut account = Recomputed::new(me(), USDC);
+        account.apply(&bought, &terms).unwrap();
+        assert_eq!(
+            (account.cash, account.positions[&1].cost),
+            (-3 * 101 * 50 - 7, 0)
+        );
+        account.apply(&settled(20), &terms).unwrap();
+        assert!(account.positions.is_empty());
+        assert_eq!(account.cash, -3 * 101 * 50 - 7 + 3 * 20 * 50);
     }
 
     #[test]
@@ -604,6 +653,7 @@ mod tests {
             tick_value: 50,
             funding_index: 0,
             short_funding_index: -2 * UNIT,
+            is_option: false,
         };
         let later = BTreeMap::from([(1, terms)]);
         terms.uncharge(&charge).unwrap();

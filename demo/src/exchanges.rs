@@ -1,9 +1,12 @@
-//! The exchanges' public ticker endpoints over the tape: the paths, parameters, symbols and JSON that each venue serves.
+//! The exchanges' public ticker endpoints over the tape, and two's option chains: the paths, parameters, symbols and JSON that each venue serves.
 //!
 //! A minute's close is the last price, its low the bid and its high the ask; see `data/README.md`. A pair without a
 //! recording is answered as the venue answers for a pair it does not list.
 
-use crate::tape::{Bar, Clock, Tape};
+use crate::{
+    options::Chain,
+    tape::{Bar, Clock, Tape},
+};
 use anyhow::Result;
 use axum::{
     extract::{Path, Query, State},
@@ -15,7 +18,7 @@ use serde_json::{json, Map, Value};
 use std::{
     collections::HashMap,
     net::SocketAddr,
-    sync::Arc,
+    sync::{Arc, LazyLock},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -142,7 +145,7 @@ async fn binance(State(replay): Shared, Query(parameters): Parameters) -> Answer
     }
 }
 
-/// OKX: `/api/v5/market/ticker?instId=` and `/tickers`; nothing of it is recorded.
+/// OKX: `/api/v5/market/ticker?instId=` and `/tickers`; nothing of these is recorded.
 async fn okx_one() -> Answer {
     found(json!({ "code": "51001", "msg": "Instrument ID doesn't exist", "data": [] }))
 }
@@ -247,6 +250,46 @@ async fn cryptocom(State(replay): Shared, Query(parameters): Parameters) -> Answ
     )
 }
 
+/// The recorded options; none if they cannot be read, and then the venues list none.
+static OPTIONS: LazyLock<Option<Chain>> = LazyLock::new(|| Chain::recorded().ok());
+
+impl Replay {
+    /// What the chain of Bitcoin's options answers now, if Bitcoin has a price.
+    fn options(&self, answer: impl Fn(&Chain, f64, u64) -> Value) -> Option<Value> {
+        let index = self.quote("coinbase", "BTC-USD")?.last.parse().ok()?;
+        Some(answer(OPTIONS.as_ref()?, index, wall_millis()))
+    }
+}
+
+/// Deribit: `/api/v2/public/get_book_summary_by_currency?currency=BTC&kind=option`; another currency has no options.
+async fn deribit_options(State(replay): Shared, Query(parameters): Parameters) -> Answer {
+    let is = |name: &str, value: &str| parameters.get(name).map(String::as_str) == Some(value);
+    if !is("kind", "option") || !parameters.contains_key("currency") {
+        let error = json!({ "code": -32602, "message": "Invalid params" });
+        let body = json!({ "jsonrpc": "2.0", "error": error, "testnet": false });
+        return (StatusCode::BAD_REQUEST, Json(body));
+    }
+    let listed = if is("currency", "BTC") {
+        replay.options(Chain::deribit)
+    } else {
+        None
+    };
+    found(listed.unwrap_or_else(|| json!({ "jsonrpc": "2.0", "result": [], "testnet": false })))
+}
+
+/// OKX: `/api/v5/public/opt-summary?instFamily=BTC-USD`.
+async fn okx_options(State(replay): Shared, Query(parameters): Parameters) -> Answer {
+    let listed = match parameters.get("instFamily").map(String::as_str) {
+        Some("BTC-USD") => replay.options(Chain::okx),
+        Some(_) => None,
+        None => {
+            let msg = "Either parameter uly or instFamily is required";
+            return found(json!({ "code": "50014", "msg": msg, "data": [] }));
+        }
+    };
+    found(listed.unwrap_or_else(|| json!({ "code": "0", "msg": "", "data": [] })))
+}
+
 /// Milliseconds of Unix time as `2023-03-11T03:00:00.000Z`.
 pub fn rfc3339(millis: u64) -> String {
     let (days, rest) = (millis / 86_400_000, millis % 86_400_000);
@@ -273,6 +316,11 @@ pub fn router(replay: Arc<Replay>) -> Router {
         .route("/api/v3/ticker/24hr", get(binance))
         .route("/api/v5/market/ticker", get(okx_one))
         .route("/api/v5/market/tickers", get(okx_all))
+        .route("/api/v5/public/opt-summary", get(okx_options))
+        .route(
+            "/api/v2/public/get_book_summary_by_currency",
+            get(deribit_options),
+        )
         .route("/v5/market/tickers", get(bybit))
         .route("/0/public/Ticker", get(kraken_ticker))
         .route("/products/{product}/ticker", get(coinbase))
@@ -394,6 +442,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn options_are_answered_for_bitcoin() {
+        let btc = with(&[("currency", "BTC"), ("kind", "option")]);
+        let (_, Json(body)) = deribit_options(replay(), btc).await;
+        assert_eq!(body["result"].as_array().unwrap().len(), 163);
+        let doge = with(&[("currency", "DOGE"), ("kind", "option")]);
+        let (_, Json(body)) = deribit_options(replay(), doge).await;
+        assert_eq!(body["result"], json!([]));
+        let (status, _) = deribit_options(replay(), with(&[("currency", "BTC")])).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        let (_, Json(body)) = okx_options(replay(), with(&[("instFamily", "BTC-USD")])).await;
+        assert_eq!(body["data"].as_array().unwrap().len(), 163);
+        let (_, Json(body)) = okx_options(replay(), with(&[("instFamily", "X-USD")])).await;
+        assert_eq!(body["data"], json!([]));
+        let (_, Json(body)) = okx_options(replay(), with(&[])).await;
+        assert_eq!(body["code"], "50014");
+    }
+
+    #[tokio::test]
     async fn venues_without_a_recording_answer_as_for_an_unlisted_pair() {
         assert_eq!(okx_one().await.1 .0["data"], json!([]));
         assert_eq!(
@@ -413,6 +479,8 @@ mod tests {
             "/0/public/Ticker?pair=XXBTZUSD,USDCUSD",
             "/products/BTC-USD/ticker",
             "/exchange/v1/public/get-tickers?instrument_name=BTC_USD",
+            "/api/v2/public/get_book_summary_by_currency?currency=BTC&kind=option",
+            "/api/v5/public/opt-summary?instFamily=BTC-USD",
         ] {
             let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
             let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");

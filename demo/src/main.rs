@@ -6,6 +6,7 @@ mod compete;
 mod exchanges;
 mod network;
 mod node;
+mod options;
 mod story;
 mod tape;
 
@@ -378,6 +379,7 @@ impl Witness {
                     tick_value: view.tick_value,
                     funding_index: view.funding_index,
                     short_funding_index: view.short_funding_index,
+                    is_option: view.contract.kind.is_option(),
                 };
                 Some((m.id, terms))
             })

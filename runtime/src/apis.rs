@@ -8,9 +8,10 @@ use frame_support::{
 };
 use novate_runtime_api::{
     AccountInfo, Book, Candidate, Competition, Conservation, FeedInfo, HypotheticalTrade,
-    LoanPotInfo, MarketInfo, OracleScores, QueryError, StatusInfo, VaultInfo,
+    LoanPotInfo, MarketInfo, OracleScores, QueryError, SliceInfo, StatusInfo, StressInfo,
+    VaultInfo,
 };
-use novate_types::{AccountRef, MarketId};
+use novate_types::{AccountRef, FeedId, MarketId};
 use sp_api::impl_runtime_apis;
 use sp_consensus_aura::sr25519::AuthorityId as AuraId;
 use sp_core::{crypto::KeyTypeId, OpaqueMetadata};
@@ -166,6 +167,9 @@ impl_runtime_apis! {
         fn prices() -> Vec<FeedInfo> {
             queries::prices()
         }
+        fn surface(underlying: FeedId) -> Vec<SliceInfo> {
+            queries::surface(underlying)
+        }
         fn oracle_scores() -> OracleScores<AccountId> {
             queries::oracle_scores()
         }
@@ -189,6 +193,10 @@ impl_runtime_apis! {
         }
         fn loan_pot(owner: AccountId) -> Result<LoanPotInfo, QueryError> {
             queries::loan_pot(&owner)
+        }
+
+        fn stress() -> StressInfo {
+            queries::stress()
         }
         fn conservation() -> Result<Conservation, QueryError> {
             queries::conservation()

@@ -6,17 +6,18 @@ use crate::{
 };
 use alloc::vec::Vec;
 use frame_support::traits::Get;
-use novate_risk::Linear;
+use novate_risk::{surface::GRID, Linear};
 use novate_runtime_api::{
     AccountInfo, AuctionInfo, Book, BookLevel, Candidate, Competition, Conservation, Equality,
-    EraInfo, FeedInfo, HypotheticalTrade, LoanPotInfo, MarketInfo, NoLiquidationPrice,
-    OracleScores, PositionInfo, QueryError, ShareholderInfo, StatusInfo, VaultInfo, VaultPosition,
+    EraInfo, FeedInfo, FollowedInfo, ForecastInfo, HypotheticalTrade, LoanPotInfo, MarketInfo,
+    NoLiquidationPrice, OracleScores, PositionInfo, QueryError, ShareholderInfo, SliceInfo,
+    SmilePoint, StatusInfo, StressInfo, StressReportInfo, VaultInfo, VaultPosition, VolatilityInfo,
     SHARE_DECIMALS,
 };
 use novate_types::{
-    math, AccountRef, Assessment, Cash, CurrentView, Ledger, Liquidations, Listing, Loans,
+    math, AccountRef, Assessment, Cash, CurrentView, FeedId, Ledger, Liquidations, Listing, Loans,
     MarginAccount, MarketId, OrderBook as _, Pot, Price, RiskModel, RiskView,
-    INTEREST_FRACTION_BITS, QUANTUMS,
+    VolatilitySurface as _, INTEREST_FRACTION_BITS, MILLION, QUANTUMS,
 };
 use pallet_liquidation::{ShareWish, SHARES_PER_QUANTUM};
 use sp_runtime::traits::Zero;
@@ -38,6 +39,7 @@ pub fn markets() -> Vec<(MarketId, MarketInfo)> {
             let tier = <Instruments as Listing>::tier(instrument.params.tier)?;
             let state = states.iter().find(|s| s.id == id);
             let funding_rate_8h = state
+                .filter(|_| instrument.kind.expiry().is_none())
                 .and_then(|s| pallet_clearing::funding::mean(&s.premiums, view.now).ok())
                 .and_then(|mean| {
                     novate_risk::funding_rate_8h(
@@ -99,6 +101,31 @@ pub fn prices() -> Vec<FeedInfo> {
                 observed_at,
                 age: now.saturating_sub(observed_at),
             }
+        })
+        .collect()
+}
+
+/// The volatility surface of an underlying.
+pub fn surface(underlying: FeedId) -> Vec<SliceInfo> {
+    let now = Timestamp::get();
+    let surface = pallet_price_oracle::Surfaces::<Runtime>::get(underlying);
+    surface
+        .0
+        .iter()
+        .map(|slice| SliceInfo {
+            expiry: slice.expiry,
+            left: slice.expiry.saturating_sub(now),
+            observed_at: slice.observed_at,
+            age: now.saturating_sub(slice.observed_at),
+            is_fresh: Oracle::is_fresh(underlying, slice.expiry, now),
+            points: GRID
+                .into_iter()
+                .zip(slice.smile.0)
+                .map(|(moneyness, variance)| SmilePoint {
+                    moneyness,
+                    variance,
+                })
+                .collect(),
         })
         .collect()
 }
@@ -182,6 +209,7 @@ fn describe(
         })
         .collect::<Result<_, QueryError>>()?;
     Ok(AccountInfo {
+        distance: Liquidation::distance(&account, &assessment, view),
         standing: account.standing,
         debt: novate_risk::debt_ceil(&account, view).map_err(out_of_range)?,
         account,
@@ -198,6 +226,10 @@ fn liquidation_price(
     view: &RiskView,
     market: MarketId,
 ) -> Result<Result<Price, NoLiquidationPrice>, QueryError> {
+    let contract = view.market(market)?.contract;
+    if contract.kind.is_option() || contract.settled {
+        return Ok(Err(NoLiquidationPrice::NotLinear));
+    }
     if view.market(market)?.mark.is_zero() {
         return Ok(Err(NoLiquidationPrice::NoPrice));
     }
@@ -338,6 +370,55 @@ pub fn loan_pot(owner: &AccountId) -> Result<LoanPotInfo, QueryError> {
         my_shares,
         my_worth: worth(my_shares)?,
     })
+}
+
+/// Volatility, margin that follows it, and stress.
+pub fn stress() -> StressInfo {
+    use pallet_liquidation::{Config, OpenInterestScale, Stress, Volatilities};
+    let params = <Runtime as Config>::Volatility::get();
+    let interval = <Runtime as Config>::StressInterval::get();
+    let volatilities = Volatilities::<Runtime>::get()
+        .into_iter()
+        .map(|(underlying, at, known)| VolatilityInfo {
+            underlying,
+            at,
+            price: known.price,
+            samples: known.samples,
+            forecast: known.forecast(&params).ok().flatten().and_then(|f| {
+                Some(ForecastInfo {
+                    ewma: f.ewma,
+                    garch: f.garch,
+                    stressed: f.stressed,
+                    long_run: f.long_run,
+                    deviation: f.deviation,
+                    maintenance: f.maintenance_ceil(&params).ok()?,
+                })
+            }),
+        });
+    let mut followed: Vec<_> = pallet_instruments::AboveFloor::<Runtime>::iter()
+        .map(|(tier, followed)| FollowedInfo {
+            tier,
+            floor: followed.floor,
+            factor: followed.factor,
+        })
+        .collect();
+    followed.sort_unstable_by_key(|f| f.tier);
+    StressInfo {
+        interval,
+        horizon: interval.saturating_mul(params.horizon.into()),
+        needed: params.seed,
+        volatilities: volatilities.collect(),
+        followed,
+        report: Stress::<Runtime>::get().map(|report| StressReportInfo {
+            began: report.began,
+            completed: report.completed,
+            accounts: report.accounts,
+            default_fund: report.default_fund,
+            available: report.available,
+            shortfalls: report.shortfalls.into_inner(),
+        }),
+        open_interest_scale: OpenInterestScale::<Runtime>::get(),
+    }
 }
 
 /// The equalities, computed over the whole state.

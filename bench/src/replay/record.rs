@@ -640,6 +640,7 @@ mod tests {
             impact_notional: 0,
             open_interest_cap: u64::MAX,
             auction_at: 0,
+            contract: Default::default(),
         };
         RiskView {
             block: 7,

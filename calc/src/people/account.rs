@@ -64,6 +64,7 @@ impl<'a> Portfolio<'a> {
             impact_notional: 0,
             open_interest_cap: Lots::MAX,
             auction_at: 0,
+            contract: Default::default(),
         };
         let position = Position {
             market: id,

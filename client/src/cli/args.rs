@@ -107,6 +107,12 @@ pub enum OnChain {
     Markets,
     /// The oracle's prices and their age.
     Prices,
+    /// The volatility surface of an underlying: of each expiry the volatility at places of `ln(K/F)/√T`, and its age.
+    Surface {
+        /// The underlying.
+        #[arg(default_value = "BTC")]
+        underlying: String,
+    },
     /// How the validators observe prices: what each missed, where it was an outlier, and what follows.
     Validators,
     /// The account as it would be after a trade.
@@ -134,6 +140,8 @@ pub enum OnChain {
         #[command(subcommand)]
         action: Option<PotAction>,
     },
+    /// Volatility forecasts, the margin that follows them, and what all accounts would lack if prices moved, against fund and vault.
+    Stress,
     /// Where the chain stands, and whether its books add up.
     Status {
         /// Also read the full state and add it up here.

@@ -4,6 +4,8 @@ pub mod args;
 mod calc;
 mod order;
 mod pot;
+mod stress;
+mod surface;
 mod vault;
 mod views;
 
@@ -231,6 +233,13 @@ async fn once(session: &Session, command: &OnChain) -> Result<Report> {
                 &chain.prices(Some(block.hash)).await?,
             ))
         }
+        OnChain::Surface { underlying } => {
+            let block = chain.best().await?;
+            let at = Some(block.hash);
+            let feed = chain.feed(underlying, at).await?;
+            let slices = chain.surface(feed.feed, at).await?;
+            Ok(surface::show(block.number, &feed, &slices))
+        }
         OnChain::Validators => {
             let block = chain.best().await?;
             let at = Some(block.hash);
@@ -246,6 +255,7 @@ async fn once(session: &Session, command: &OnChain) -> Result<Report> {
         } => simulate(session, Side::from(*side), size, market, price.as_deref()).await,
         OnChain::Vault { action } => vault::run(session, action.as_ref()).await,
         OnChain::Pot { action } => pot::run(session, action.as_ref()).await,
+        OnChain::Stress => stress::run(session).await,
         OnChain::Status { recompute } => status(session, *recompute).await,
     }
 }

@@ -11,8 +11,8 @@ use novate_runtime_api::{
     AccountInfo, Book, BookLevel, EraInfo, FeedInfo, NoLiquidationPrice, OracleScores, PositionInfo,
 };
 use novate_types::{
-    Anchor, Arrangement, AssetId, Direction, MarketId, MarketStatus, OracleScore, Outlier,
-    Sequence, Side, Standing, ValidatorScore, Verdict,
+    symbol::kind_text, Anchor, Arrangement, AssetId, Direction, MarketId, MarketStatus,
+    OracleScore, Outlier, Sequence, Side, Standing, ValidatorScore, Verdict,
 };
 use serde_json::{json, Value};
 
@@ -128,6 +128,10 @@ pub fn markets(block: u32, markets: &[Market]) -> Report {
             json!({
                 "market": m.symbol,
                 "id": m.id,
+                "kind": kind_text(m.contract().kind),
+                "expiry_ms": m.info.instrument.kind.expiry(),
+                "strike": m.strike(),
+                "settled": m.contract().settled,
                 "status": status(m.status()),
                 "auction": auction_json(m),
                 "tick": m.tick().to_string(),
@@ -149,6 +153,7 @@ pub fn markets(block: u32, markets: &[Market]) -> Report {
         .collect::<Vec<_>>();
     let mut table = Table::new(&[
         "market",
+        "contract",
         "status",
         "indicative",
         "mark",
@@ -168,6 +173,8 @@ pub fn markets(block: u32, markets: &[Market]) -> Report {
             m.symbol.clone(),
             phase(m),
             or_dash(indicative(m)),
+            m.contract_text(),
+            status(m.status()).into(),
             or_dash(m.mark().map(|p| price_floor(p, 2))),
             or_dash(view.map(|v| price_floor(v.index, 2))),
             or_dash(m.info.last_trade.map(|(ticks, _)| m.price(ticks))),
@@ -344,6 +351,7 @@ impl View<'_> {
         let market = self.market(p.market);
         json!({
             "market": self.symbol(p.market),
+            "contract": market.map(Market::contract_text),
             "size": market.map(|m| m.signed_size(p.lots)),
             "lots": p.lots,
             "entry_price": market.and_then(|m| m.entry_price(p.lots, p.cost)),
@@ -390,6 +398,8 @@ impl View<'_> {
             "withdrawable": cash(a.withdrawable),
             "notional": cash(a.notional),
             "fresh": a.fresh,
+            "deviations_to_liquidation": info.distance.map(|d| signed_units(d, 6)),
+            "margin_call": info.account.call,
             "collateral": info.account.collateral.iter().map(|(id, amount)| {
                 let (asset, amount) = self.asset(*id, *amount);
                 json!({ "asset": asset, "amount": amount })
@@ -556,6 +566,13 @@ impl View<'_> {
         for (id, amount) in &info.account.collateral {
             let (asset, amount) = self.asset(*id, *amount);
             text += &format!("{:<16}{amount:>18}\n", format!("collateral {asset}"));
+        }
+        if let Some(distance) = info.distance {
+            text += &format!(
+                "{:<16}{:>18}\n",
+                "deviations left",
+                signed_units(distance, 6)
+            );
         }
         if !a.fresh {
             text += "some of its prices are stale\n";
@@ -733,6 +750,7 @@ fn absence(why: NoLiquidationPrice) -> &'static str {
         NoLiquidationPrice::Covered => "covered at every price",
         NoLiquidationPrice::AlreadyBelow => "below maintenance margin already",
         NoLiquidationPrice::NoPrice => "no price yet",
+        NoLiquidationPrice::NotLinear => "an option, or settled",
     }
 }
 

@@ -283,6 +283,7 @@ mod tests {
             impact_notional: usd(100),
             open_interest_cap: u64::MAX,
             auction_at: 0,
+            contract: Default::default(),
         }
     }
 

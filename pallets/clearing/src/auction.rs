@@ -16,7 +16,7 @@ type Result<T> = core::result::Result<T, MathError>;
 pub struct Indicative {
     /// The first block whose close may uncross the market.
     pub at: BlockNumber,
-    /// The index at which the call began.
+    /// The index at which the call began; of an option, its mark by then.
     pub reference: Price,
     /// The price; none if nothing crosses.
     pub price: Option<Ticks>,
@@ -25,8 +25,8 @@ pub struct Indicative {
 }
 
 impl<T: Config> Pallet<T> {
-    /// Notes the index at which a call begins. A price that the mark's band has left is found anew. A call without a price whose mark has
-    /// left the band of that index begins again: there is no price that would be near to both.
+    /// Notes the index, or the option's mark, at which a call begins. A price that the mark's band has left is found anew. A call without a price whose mark has
+    /// left the band of that begins again: there is no price that would be near to both.
     pub(crate) fn advance_auction(
         view: &mut MarketView,
         tier: &RiskTier,
@@ -34,7 +34,7 @@ impl<T: Config> Pallet<T> {
         block: BlockNumber,
         was_closed: bool,
     ) -> Result<()> {
-        let band = i64::from(tier.price_band);
+        let band = i64::from(view.price_band);
         if let Some(found) = state.auction.price {
             let (lower, upper) = band_around(view.mark, band)?;
             let found = math::price_of(found, view.tick_size)?;
@@ -67,7 +67,13 @@ impl<T: Config> Pallet<T> {
 
     /// The call of the phase in which the market is begins at this close's index.
     fn call_auction(view: &mut MarketView, state: &mut MarketState, reason: CallReason) {
-        let (at, reference) = (state.phase.auction_at(), view.index);
+        let at = state.phase.auction_at();
+        // An option's index is its forward, and its price is not near to that.
+        let reference = if view.contract.kind.is_option() {
+            view.mark
+        } else {
+            view.index
+        };
         view.auction_at = at;
         state.edge_since = 0;
         state.auction = AuctionTerms {

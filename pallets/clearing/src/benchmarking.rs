@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 use frame_benchmarking::v2::*;
 use frame_support::{traits::Get, BoundedVec};
 use frame_system::RawOrigin;
-use novate_types::{AccountRef, AssetId, Ledger, Loans, MAX_POSITIONS};
+use novate_types::{AccountRef, AssetId, Ledger, Listing, Loans, MAX_POSITIONS};
 
 type Account<T> = AccountRef<<T as frame_system::Config>::AccountId>;
 
@@ -246,6 +246,53 @@ mod benches {
             Pallet::<T>::execute_requests(&view);
         }
         assert_eq!(View::<T>::get().markets.len(), m as usize);
+    }
+
+    /// All markets that can be listed have settled, and nobody holds anything: those that a close deals with are looked at, and one is removed.
+    #[benchmark]
+    fn ending() {
+        T::BenchmarkHelper::list(novate_types::MAX_MARKETS);
+        let mut view = View::<T>::get();
+        for market in view.markets.iter_mut() {
+            market.contract = novate_types::Contract {
+                kind: novate_types::ContractKind::Future,
+                expiry: 1,
+                strike: 0,
+                settled: true,
+                variance: 0,
+            };
+        }
+        let listed = T::Listing::markets().len();
+        #[block]
+        {
+            Pallet::<T>::remove_settled(&mut view);
+        }
+        assert_eq!(T::Listing::markets().len() + 1, listed);
+    }
+
+    /// Of as many options as can be listed: logarithm and price. The surface's part is the oracle's to measure.
+    #[benchmark]
+    fn option_mark(n: Linear<0, { novate_types::MAX_MARKETS }>) {
+        let price = |dollars: u32| novate_types::Price::from_rational(dollars.into(), 1);
+        let variance = novate_types::Price::from_rational(n.into(), 1_000);
+        let mut sum = 0u128;
+        #[block]
+        {
+            for strike in 0..n {
+                let forward = novate_risk::Forward {
+                    price: price(60_000),
+                    settled: Default::default(),
+                    left: 86_400_000,
+                };
+                let strike = price(50_000 + 300 * strike);
+                let moneyness = novate_risk::log_moneyness(forward.price, strike);
+                let right = novate_types::OptionRight::Put;
+                let mark = novate_risk::option_mark_floor(right, &forward, strike, variance);
+                sum += mark.map_or(0, |mark| mark.into_inner());
+                sum += moneyness.map_or(0, |k| k.into_inner().unsigned_abs());
+            }
+        }
+        assert_eq!(sum > 0, n > 0);
     }
 
     /// What an execution costs in the book is in it. All of one account.

@@ -25,9 +25,14 @@ impl<T: Config> Pallet<T> {
         let (block, now) = Self::now();
         // As it was reserved for: thresholds may press from now on.
         let presses = T::Liquidations::presses();
+        let for_expiring = Self::for_expiring();
         let mut budget = Budget::full::<T>(presses);
         T::Listing::apply_due(block);
         T::Feeds::close_round(now);
+        T::Listing::list_due(block, now, |feed| {
+            let fresh = T::Feeds::price(feed).filter(|price| Self::is_fresh(now, price));
+            fresh.map(|price| price.price)
+        });
 
         let before = View::<T>::get();
         let mut states = States::<T>::get().into_inner();
@@ -62,6 +67,7 @@ impl<T: Config> Pallet<T> {
         }
         let executed = Self::execute_requests(&view);
         Self::housekeep(&view);
+        Self::remove_settled(&mut view);
 
         let markets = u32::try_from(view.markets.len()).unwrap_or(u32::MAX);
         let interest = match view.loans.index {
@@ -69,6 +75,7 @@ impl<T: Config> Pallet<T> {
             _ => T::WeightInfo::interest(),
         };
         let spent = T::WeightInfo::close(markets)
+            .saturating_add(for_expiring)
             .saturating_add(matches)
             .saturating_add(interest)
             .saturating_add(Self::a_request().saturating_mul(executed))

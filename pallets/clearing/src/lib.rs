@@ -8,7 +8,7 @@
 //! ```text
 //! parameters due → oracle round → marks, funding, interest → thresholds → triggers
 //!     → markets, those with liquidation orders first, by rotated id: (match → check) ≤ 3 → novation
-//!     → waterfall → withdrawals, transfers → the book's housekeeping
+//!     → waterfall → withdrawals, transfers → the book's housekeeping → a market that has ended
 //! ```
 //!
 //! The close runs in [`PostTransactions`], which returns no weight: [`Hooks::on_initialize`] reserves
@@ -42,6 +42,7 @@ extern crate alloc;
 
 pub mod auction;
 mod close;
+pub mod expiry;
 pub mod funding;
 mod loans;
 pub mod marks;
@@ -134,7 +135,8 @@ pub mod pallet {
     use novate_types::{
         AccountRef, AssetId, BlockNumber, CurrentView, FeedId, Fill, FundingIndex, Ledger,
         Liquidations, Listing, Loans, Lots, MarketId, MarketStatus, Millis, OrderBook, Ppm, Price,
-        PriceFeeds, RiskModel, RiskView, SubaccountId, Ticks, MAX_HOLDINGS,
+        PriceFeeds, RiskModel, RiskView, SubaccountId, Ticks, VolatilitySurface, MAX_HOLDINGS,
+        MAX_MARKETS,
     };
 
     #[pallet::config]
@@ -151,6 +153,8 @@ pub mod pallet {
         type Book: OrderBook<Self::AccountId>;
         /// Liquidation's part of the close.
         type Liquidations: Liquidations<Self::AccountId>;
+        /// Volatilities that options are marked with.
+        type Volatility: VolatilitySurface;
         /// The margin model.
         type Risk: RiskModel;
         /// The block's time.
@@ -243,6 +247,15 @@ pub mod pallet {
         BoundedVec<PremiumMinute, ConstU32<{ crate::funding::PAST_MINUTES }>>,
         ValueQuery,
     >;
+
+    /// Means that contracts settle at, by underlying and expiry, from 30 minutes before the expiry until their markets are gone.
+    #[pallet::storage]
+    pub type Settlements<T: Config> =
+        StorageValue<_, BoundedVec<crate::expiry::Settlement, ConstU32<MAX_MARKETS>>, ValueQuery>;
+
+    /// Options that the last close marked; none stored is zero.
+    #[pallet::storage]
+    pub type Marked<T: Config> = StorageValue<_, u32, ValueQuery>;
 
     /// Requests by number; those from [`OldestRequest`] to before [`NextRequest`] wait.
     #[pallet::storage]
@@ -356,6 +369,16 @@ pub mod pallet {
             /// Whether it trades continuously from the next block on. Otherwise more executes in the next close.
             done: bool,
         },
+
+        /// A contract has settled: positions in it are cash from here on.
+        Settled {
+            /// The market.
+            market: MarketId,
+            /// The mean of the index over the 30 minutes before expiry, in ticks of the market.
+            price: Ticks,
+            /// What a unit is worth at it, in ticks: the same, or what an option pays.
+            worth: Ticks,
+        },
     }
 
     #[pallet::error]
@@ -394,8 +417,9 @@ pub mod pallet {
                 T::Liquidations::presses(),
                 T::Others::reserve().saturating_add(T::Others::liquidation()),
             );
+            let reserve = reserve.saturating_add(Self::for_expiring());
             Reserved::<T>::put(reserve);
-            T::DbWeight::get().reads(4).saturating_add(reserve)
+            T::DbWeight::get().reads(6).saturating_add(reserve)
         }
 
         fn integrity_test() {
@@ -425,6 +449,7 @@ pub mod pallet {
                 false,
                 T::Others::worst().saturating_add(T::Others::calm_liquidation()),
             );
+            let worst = worst.saturating_add(Self::most_for_expiring());
             let room = Self::room();
             assert!(
                 worst.all_lte(room),
@@ -646,6 +671,25 @@ pub mod pallet {
             T::WeightInfo::request().saturating_add(T::WeightInfo::lending())
         }
 
+        /// What marking options and ending markets costs the close of this block.
+        pub(crate) fn for_expiring() -> Weight {
+            let ending = if Settlements::<T>::exists() {
+                T::WeightInfo::ending()
+            } else {
+                Weight::zero()
+            };
+            T::WeightInfo::option_mark()
+                .saturating_mul(Marked::<T>::get().into())
+                .saturating_add(ending)
+        }
+
+        /// The same at most.
+        pub(crate) fn most_for_expiring() -> Weight {
+            T::WeightInfo::option_mark()
+                .saturating_mul(MAX_MARKETS.into())
+                .saturating_add(T::WeightInfo::ending())
+        }
+
         /// What matches' fills may cost, beside the book's own work.
         pub(crate) fn matches_reserve(presses: bool) -> Weight {
             // Looking at an account costs less than its part in a match, and so does the match of one that has a liquidation order.
@@ -707,7 +751,9 @@ pub mod pallet {
                 true,
                 T::Others::reserve(),
             );
-            Self::room().saturating_sub(others)
+            Self::room()
+                .saturating_sub(others)
+                .saturating_sub(Self::most_for_expiring())
         }
 
         /// Markets that the last close knew. One listed since has no price before its first close.

@@ -80,7 +80,7 @@ impl<T: Config> Pallet<T> {
         credits: &Credits<T>,
     ) -> Result<(), Refusal> {
         ensure!(!T::Liquidations::withdrawals_paused(), Refusal::Paused);
-        let account = Self::uncredited(from, credits)?;
+        let account = Self::uncredited(from, view, credits)?;
         ensure!(
             account.standing == Standing::Good,
             Refusal::UnderLiquidation

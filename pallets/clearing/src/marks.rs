@@ -1,20 +1,25 @@
 //! From a feed's aggregate and rested quotes to the mark, and from the price's age to what a market
 //! still admits (protocol, section 3).
 
-use crate::{funding, Config, LastTrade, MarketState, Pallet, Phase};
+use crate::{expiry::Expiries, funding, Config, LastTrade, Marked, MarketState, Pallet, Phase};
 use alloc::vec::Vec;
 use frame_support::traits::{Defensive, Get};
+use novate_risk::{Forward, VARIANCE_UNIT};
 use novate_types::{
-    math, BlockNumber, CollateralView, FeedPrice, Instrument, Ledger, Listing, Loans, MarketId,
-    MarketStatus, MarketView, MathError, Millis, OrderBook, Ppm, Price, PriceFeeds, RestedQuotes,
-    RiskTier, RiskView, Ticks, MILLION,
+    math, BlockNumber, CollateralView, Contract, ContractKind, FeedId, FeedPrice, Instrument,
+    Ledger, Liquidations, Listing, Loans, Lots, MarketId, MarketStatus, MarketView, MathError,
+    Millis, OrderBook, Ppm, Price, PriceFeeds, RestedQuotes, RiskTier, RiskView, Ticks,
+    VolatilitySurface, MILLION,
 };
-use sp_runtime::{traits::One, FixedPointNumber};
+use sp_runtime::{traits::One, FixedPointNumber, FixedU128};
 
 type Result<T> = core::result::Result<T, MathError>;
 
 /// Below this USD price of the settlement currency initial margin rises everywhere: 0.98.
 pub const DEPEG: Price = Price::from_inner(980_000_000_000_000_000);
+
+/// An option's mark is at least this part of a tick.
+const LEAST_MARK_PARTS: u128 = 1_000;
 
 /// Age of a price observed at `observed_at`; one observed ahead of the block is new.
 pub const fn age(now: Millis, observed_at: Millis) -> Millis {
@@ -118,6 +123,13 @@ pub fn collateral_price(usd: Price, settlement: Price) -> Result<Price> {
     math::mul_div_floor(usd.into_inner(), Price::DIV, divisor.into_inner()).map(Price::from_inner)
 }
 
+/// The cap in force: the part that fund and vault cover, rounded down; never more than governance set.
+fn open_interest_cap(instrument: &Instrument, clock: &Clock) -> Result<Lots> {
+    let cap = instrument.params.open_interest_cap;
+    let covered = math::ppm_floor(cap.into(), clock.open_interest_scale)?;
+    Ok(Lots::try_from(covered).unwrap_or(cap).min(cap))
+}
+
 /// What all markets of one close share.
 pub struct Clock {
     /// The block.
@@ -128,6 +140,8 @@ pub struct Clock {
     pub elapsed: Millis,
     /// Added to every market's initial margin.
     pub depeg: Ppm,
+    /// Part of every open-interest cap that is in force.
+    pub open_interest_scale: Ppm,
 }
 
 impl<T: Config> Pallet<T> {
@@ -151,19 +165,30 @@ impl<T: Config> Pallet<T> {
             now,
             elapsed,
             depeg,
+            open_interest_scale: T::Liquidations::open_interest_scale(),
         };
 
+        let listed = T::Listing::markets();
+        let mut expiries = Expiries::advance::<T>(&listed, &clock);
         let mut markets = Vec::new();
         let mut matching = Vec::new();
         let mut next = Vec::new();
-        for (id, instrument) in T::Listing::markets() {
+        // Options are marked on the futures of their expiry.
+        let (options, others): (Vec<_>, Vec<_>) = listed
+            .into_iter()
+            .partition(|(_, instrument)| instrument.kind.is_option());
+        let marked = u32::try_from(options.len()).unwrap_or(u32::MAX);
+        if marked != Marked::<T>::get() {
+            Marked::<T>::set(marked);
+        }
+        for (id, instrument) in others.into_iter().chain(options) {
             let known = states.iter().find(|state| state.id == id);
             let mut state = known.copied().unwrap_or(MarketState {
                 id,
                 ..Default::default()
             });
             let previous = before.market(id).ok();
-            match Self::advance_market(&instrument, previous, &mut state, &clock) {
+            match Self::advance_market(&instrument, previous, &mut state, &mut expiries, &clock) {
                 Ok(Some(view)) => {
                     if state.phase != Phase::Closed {
                         matching.push(id);
@@ -186,6 +211,8 @@ impl<T: Config> Pallet<T> {
             }
             next.push(state);
         }
+        matching.sort_unstable();
+        next.sort_by_key(|state| state.id);
         *states = next;
 
         let settlement_fresh = settlement.is_some_and(|feed| Self::is_fresh(now, &feed));
@@ -216,7 +243,7 @@ impl<T: Config> Pallet<T> {
         (view, matching)
     }
 
-    fn is_fresh(now: Millis, feed: &FeedPrice) -> bool {
+    pub(crate) fn is_fresh(now: Millis, feed: &FeedPrice) -> bool {
         age(now, feed.observed_at) <= T::FreshFor::get()
     }
 
@@ -235,6 +262,7 @@ impl<T: Config> Pallet<T> {
         instrument: &Instrument,
         previous: Option<&MarketView>,
         state: &mut MarketState,
+        expiries: &mut Expiries,
         clock: &Clock,
     ) -> Result<Option<MarketView>> {
         let Some(tier) = T::Listing::tier(instrument.params.tier) else {
@@ -245,13 +273,23 @@ impl<T: Config> Pallet<T> {
         let by_age = feed.map_or(MarketStatus::Halted, |feed| {
             Self::admitted_at(age(clock.now, feed.observed_at))
         });
-        let admitted = instrument.status.strictest(by_age);
+        let contract = Contract::from(instrument.kind);
+        let admitted = instrument
+            .status
+            .strictest(by_age)
+            .strictest(Self::admitted_by(
+                &contract,
+                instrument.underlying,
+                clock.now,
+            ));
         let advance = |phase: Phase, admitted, fresh| {
             phase.next(admitted, fresh, clock.block, tier.call_blocks)
         };
+        // No auction finds an option's price around a mark that its surface does not give.
+        let is_marked = fresh && Self::has_surface(&contract, instrument.underlying, clock.now);
         let was_closed = state.phase == Phase::Closed;
-        state.phase = advance(state.phase, admitted, fresh);
-        if !fresh {
+        state.phase = advance(state.phase, admitted, is_marked);
+        if !is_marked {
             // What was found on a price that is now stale is found anew.
             state.auction.price = None;
         }
@@ -291,22 +329,32 @@ impl<T: Config> Pallet<T> {
             price_band: tier.price_band,
             min_notional: instrument.params.min_notional,
             impact_notional: tier.impact_notional,
-            open_interest_cap: instrument.params.open_interest_cap,
+            open_interest_cap: open_interest_cap(instrument, clock)?,
             auction_at: state.phase.auction_at(),
+            contract,
         };
-        match (feed, previous) {
-            (Some(feed), _) => {
-                Self::price_market(&mut view, &feed, instrument, &tier, state, clock)?;
+        let settled = expiries.settlement(instrument).and_then(|s| s.price);
+        match (settled, feed, previous) {
+            (Some(price), ..) => Self::settle_market(&mut view, price, previous)?,
+            (None, Some(feed), _) if contract.kind.is_option() => {
+                let forward = expiries.forward(instrument, &feed, clock.now)?;
+                Self::price_option(&mut view, &feed, forward, &tier, previous, clock)?;
+                Self::advance_auction(&mut view, &tier, state, clock.block, was_closed)?;
+            }
+            (None, Some(feed), _) => {
+                let expected = expiries.expected(instrument, &feed, clock.now)?.price;
+                Self::price_market(&mut view, &feed, expected, instrument, &tier, state, clock)?;
+                expiries.note_basis(instrument, state.basis);
                 Self::advance_auction(&mut view, &tier, state, clock.block, was_closed)?;
             }
             // The feed is gone: what was held at its last price is not suddenly worth nothing.
-            (None, Some(last)) => {
+            (None, None, Some(last)) => {
                 view.mark = last.mark;
                 view.index = last.index;
                 view.observed_at = last.observed_at;
                 view.imf = last.imf;
             }
-            (None, None) => {}
+            (None, None, None) => {}
         }
         if let Some(from) = previous
             .map(|market| market.status)
@@ -321,9 +369,97 @@ impl<T: Config> Pallet<T> {
         Ok(Some(view))
     }
 
+    /// What an expiry that has come, or a surface that is stale, admits.
+    fn admitted_by(contract: &Contract, underlying: FeedId, now: Millis) -> MarketStatus {
+        if contract.has_expired(now) {
+            MarketStatus::Halted
+        } else if Self::has_surface(contract, underlying, now) {
+            MarketStatus::Open
+        } else {
+            MarketStatus::ReduceOnly
+        }
+    }
+
+    /// Whether the volatility that the contract is marked with, if with any, is recent enough to open positions on.
+    fn has_surface(contract: &Contract, underlying: FeedId, now: Millis) -> bool {
+        !contract.kind.is_option() || T::Volatility::is_fresh(underlying, contract.expiry, now)
+    }
+
+    /// An option's mark: Black-76 on the forward of its expiry, whatever its book says. Without a volatility it keeps its last, and nobody is
+    /// liquidated on that.
+    fn price_option(
+        view: &mut MarketView,
+        feed: &FeedPrice,
+        forward: Forward,
+        tier: &RiskTier,
+        previous: Option<&MarketView>,
+        clock: &Clock,
+    ) -> Result<()> {
+        view.index = forward.price;
+        view.observed_at = feed.observed_at;
+        match Self::option_mark(view, &forward, clock.now) {
+            Some((mark, variance)) => {
+                view.mark = mark;
+                // In the unit of the view.
+                let parts = variance.into_inner() / VARIANCE_UNIT;
+                view.contract.variance = u64::try_from(parts).unwrap_or(u64::MAX);
+            }
+            None => {
+                let last = previous.map(|market| (market.mark, market.contract.variance));
+                (view.mark, view.contract.variance) = last.unwrap_or_default();
+                view.fresh = false;
+            }
+        }
+        view.price_band = novate_risk::option_band(view.mark, view.index, tier.price_band);
+        Self::raise_initial(view, feed, tier, clock)
+    }
+
+    /// With the variance that it was reckoned with.
+    fn option_mark(
+        view: &MarketView,
+        forward: &Forward,
+        now: Millis,
+    ) -> Option<(Price, FixedU128)> {
+        let right = view.contract.kind.right()?;
+        let strike = math::price_of(view.contract.strike, view.tick_size).ok()?;
+        let variance = T::Volatility::total_variance(
+            view.underlying,
+            view.contract.expiry,
+            novate_risk::log_moneyness(forward.price, strike).ok()?,
+            now,
+        );
+        // Past its expiry nothing moves any more but what its mean lacks.
+        let variance = match variance {
+            None if view.contract.has_expired(now) => Default::default(),
+            known => known?,
+        };
+        let mark = novate_risk::option_mark_floor(right, forward, strike, variance).ok()?;
+        // A price that is too small for its band to reach a tick would close the market to whoever wants to buy back.
+        let least = view.tick_size.into_inner() / LEAST_MARK_PARTS;
+        Some((mark.max(Price::from_inner(least.max(1))), variance))
+    }
+
+    /// Initial margin in force, with its add-ons.
+    fn raise_initial(
+        view: &mut MarketView,
+        feed: &FeedPrice,
+        tier: &RiskTier,
+        clock: &Clock,
+    ) -> Result<()> {
+        let open = T::Ledger::open_interest(view.id);
+        let open_notional = math::signed(novate_risk::size_ceil(view, open)?)?;
+        let add_on = confidence_add_on(feed)?
+            .saturating_add(clock.depeg)
+            .min(MILLION);
+        view.imf = novate_risk::effective_imf(tier, open_notional, add_on)?;
+        Ok(())
+    }
+
+    /// The mark of a linear contract, around what it converges to: the index, or what it settles at if the index stays where it is.
     fn price_market(
         view: &mut MarketView,
         feed: &FeedPrice,
+        index: Price,
         instrument: &Instrument,
         tier: &RiskTier,
         state: &mut MarketState,
@@ -337,7 +473,7 @@ impl<T: Config> Pallet<T> {
         };
         // Until it runs again the mark is the index: quotes from before a gap say nothing.
         state.basis = if state.phase.is_running() {
-            let sample = basis_sample(feed.price, &quotes, view.tick_size, tier.mark_band)?;
+            let sample = basis_sample(index, &quotes, view.tick_size, tier.mark_band)?;
             average(state.basis, sample, clock.elapsed, T::BasisSpan::get())?
         } else {
             0
@@ -347,26 +483,21 @@ impl<T: Config> Pallet<T> {
             .filter(|last| age(clock.now, last.at) <= T::LastTradeFor::get())
             .map(|LastTrade { ticks, .. }| ticks);
         view.mark = mark(
-            feed.price,
+            index,
             state.basis,
             &quotes,
             last,
             view.tick_size,
             tier.mark_band,
         )?;
-        view.index = feed.price;
+        view.index = index;
         view.observed_at = feed.observed_at;
 
-        if view.fresh && state.phase.is_running() {
+        let has_funding = view.contract.kind == ContractKind::Perpetual;
+        if has_funding && view.fresh && state.phase.is_running() {
             funding::accrue::<T>(view, &quotes, instrument, tier, state, clock)?;
         }
 
-        let open = T::Ledger::open_interest(state.id);
-        let open_notional = math::signed(math::notional_ceil(open, view.mark, view.lot_size)?)?;
-        let add_on = confidence_add_on(feed)?
-            .saturating_add(clock.depeg)
-            .min(MILLION);
-        view.imf = novate_risk::effective_imf(tier, open_notional, add_on)?;
-        Ok(())
+        Self::raise_initial(view, feed, tier, clock)
     }
 }

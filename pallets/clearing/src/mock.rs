@@ -17,9 +17,9 @@ use novate_types::{
     MarketId, MarketParams, MarketStatus, MarketView, MatchLimits, Millis, OpenOrder, Operation,
     OrderBook, Position, Pot, Ppm, Price, PriceFeeds, Release, ReleasedMargin, RestedQuotes,
     RiskTier, RiskView, Role, Side, SignedLots, Size, Tentative, Ticks, TierId, TimeInForce,
-    Unfinished, QUANTUMS,
+    Unfinished, VolatilitySurface, MILLION, QUANTUMS,
 };
-use sp_runtime::{traits::IdentityLookup, BuildStorage, FixedPointNumber};
+use sp_runtime::{traits::IdentityLookup, BuildStorage, FixedI128, FixedPointNumber, FixedU128};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub type AccountId = u64;
@@ -99,6 +99,9 @@ pub type Sharing = StorageValue<Mock, (MarketId, Side, FundingIndex)>;
 pub type Liquidating = StorageValue<Mock, Vec<LiquidationOrder<AccountId>>>;
 #[storage_alias]
 pub type Paused = StorageValue<Mock, bool>;
+/// The part of the open-interest caps that is in force.
+#[storage_alias]
+pub type Covered = StorageValue<Mock, Ppm>;
 #[storage_alias]
 pub type Now = StorageValue<Mock, Millis>;
 #[storage_alias]
@@ -208,6 +211,15 @@ impl Listing for MockListing {
             }
         });
     }
+    fn list_due(_: BlockNumber, _: Millis, price: impl Fn(FeedId) -> Option<Price>) {
+        // One test lists a market this way, on a feed that has a fresh price.
+        if let Some(id) = ByRule::get().filter(|_| price(BTC_FEED).is_some()) {
+            Instruments::insert(id, instrument("BY-RULE", BTC_FEED));
+        }
+    }
+    fn remove(market: MarketId) {
+        Instruments::remove(market);
+    }
 }
 
 pub struct MockFeeds;
@@ -218,6 +230,28 @@ impl PriceFeeds for MockFeeds {
     }
     fn price(feed: FeedId) -> Option<FeedPrice> {
         Feeds::get(feed)
+    }
+}
+
+/// What is listed by rule.
+#[storage_alias]
+pub type ByRule = StorageValue<Mock, MarketId>;
+/// Volatility a year of every expiry, in ppm, and whether it is fresh.
+#[storage_alias]
+pub type Volatility = StorageValue<Mock, (u32, bool)>;
+
+pub struct MockSurface;
+
+impl VolatilitySurface for MockSurface {
+    fn total_variance(_: FeedId, expiry: Millis, _: FixedI128, now: Millis) -> Option<FixedU128> {
+        let (ppm, _) = Volatility::get()?;
+        let left = expiry.checked_sub(now).filter(|left| *left > 0)?;
+        let volatility = FixedU128::from_rational(ppm.into(), 1_000_000);
+        let years = FixedU128::from_rational(left.into(), 365 * 86_400_000);
+        Some(volatility * volatility * years)
+    }
+    fn is_fresh(_: FeedId, _: Millis, _: Millis) -> bool {
+        Volatility::get().is_some_and(|(_, fresh)| fresh)
     }
 }
 
@@ -243,6 +277,21 @@ impl MockLedger {
     }
 }
 
+/// Lots booked as cash since their market settled.
+#[storage_alias]
+pub type Booked = StorageMap<Mock, Blake2_128Concat, MarketId, SignedLots>;
+
+/// What the ledger does with positions in contracts that have settled.
+fn book_settled(account: &mut MarginAccount, view: &RiskView) -> Result<(), LedgerError> {
+    for booked in novate_risk::settle_expired(account, view)? {
+        MockLedger::credit_pot(Pot::Funding(booked.market), booked.pot)?;
+        Booked::mutate(booked.market, |sum| {
+            *sum = Some(sum.unwrap_or(0) + booked.lots)
+        });
+    }
+    Ok(())
+}
+
 impl Ledger<AccountId> for MockLedger {
     fn account(of: &Account) -> Option<MarginAccount> {
         Accounts::get(of)
@@ -261,13 +310,21 @@ impl Ledger<AccountId> for MockLedger {
     }
     fn settle<R, E: From<LedgerError>>(
         of: &Account,
-        _: &RiskView,
+        view: &RiskView,
         open: bool,
         change: impl FnOnce(&mut MarginAccount) -> Result<R, E>,
     ) -> Result<R, E> {
-        Self::change(of, open, change)
+        Self::change(of, open, |account| {
+            let done = change(account)?;
+            book_settled(account, view)?;
+            Ok(done)
+        })
     }
-    fn index(of: &Account, _: &RiskView) -> Result<Indexed, LedgerError> {
+    fn settle_expired(of: &Account, view: &RiskView) -> Result<(), LedgerError> {
+        Self::change(of, false, |account| book_settled(account, view))
+    }
+    fn index(of: &Account, view: &RiskView) -> Result<Indexed, LedgerError> {
+        Self::settle_expired(of, view)?;
         let account = Accounts::get(of).ok_or(LedgerError::NoAccount)?;
         let (holdings, entries) = (account.holdings(), Entries::get());
         Ok(Indexed { holdings, entries })
@@ -293,6 +350,9 @@ impl Ledger<AccountId> for MockLedger {
     fn credit_pot(pot: Pot, amount: Cash) -> Result<(), LedgerError> {
         Pots::insert(pot, math::add(Self::pot(pot), amount)?);
         Ok(())
+    }
+    fn is_flat(market: MarketId) -> bool {
+        Accounts::iter_values().all(|account| account.lots(market) == 0)
     }
     fn open_interest(market: MarketId) -> Lots {
         Accounts::iter_values()
@@ -666,6 +726,9 @@ impl OrderBook<AccountId> for MockBook {
         trace("housekeeping", 0);
         Vec::new()
     }
+    fn forget(market: MarketId) -> bool {
+        Book::get(market).unwrap_or_default().is_empty()
+    }
 }
 
 pub struct MockLiquidations;
@@ -700,6 +763,13 @@ impl Liquidations<AccountId> for MockLiquidations {
     }
     fn withdrawals_paused() -> bool {
         Paused::get().unwrap_or(false)
+    }
+    fn open_interest_scale() -> Ppm {
+        Covered::get().unwrap_or(MILLION)
+    }
+
+    fn forget(_: MarketId) -> bool {
+        true
     }
 }
 
@@ -806,6 +876,7 @@ impl crate::Config for Test {
     type Loans = MockLoans;
     type Book = MockBook;
     type Liquidations = MockLiquidations;
+    type Volatility = MockSurface;
     type Risk = novate_risk::Linear;
     type Time = MockTime;
     type InsuranceFund = InsuranceFund;
@@ -1076,7 +1147,7 @@ pub fn events() -> Vec<Event<Test>> {
 /// Σ lots = 0 in each market; Σ cash − Σ cost + Σ pots = custody; Σ collateral = custody.
 pub fn assert_conserved() {
     let (mut sum, mut gold) = (0, 0);
-    let mut lots = BTreeMap::<MarketId, i64>::new();
+    let mut lots: BTreeMap<MarketId, i64> = Booked::iter().collect();
     for account in Accounts::iter_values() {
         sum += account.cash;
         gold += account

@@ -370,6 +370,12 @@ impl<'a, T: Config> Check<'a, T> {
             return None;
         }
         let traded = trade::<T>(&party.account, view, market, rebates, fills).ok()?;
+        let adds = traded.account.lots(market.id) > traded.held.max(0);
+        let is_bought = market.contract.kind.is_option() && adds;
+        if is_bought && novate_risk::booked_cash(&traded.account, view).ok()? < 0 {
+            // Premiums are paid, not borrowed.
+            return None;
+        }
         let after = T::Risk::assess(&traded.account, view).ok()?;
         novate_risk::passes_check(&party.assessed, &after).then_some(traded)
     }
@@ -518,6 +524,9 @@ impl<'a, T: Config> Check<'a, T> {
         if !T::Risk::assess(&worst, view)?.covers_orders() {
             return Ok(false);
         }
+        if market.contract.kind.is_option() && !pays_premiums(&worst, view, market, orders)? {
+            return Ok(false);
+        }
         let Some(side) = reducing_side(worst.lots(market.id)) else {
             return Ok(true);
         };
@@ -543,6 +552,24 @@ impl<'a, T: Config> Check<'a, T> {
             }
         }
     }
+}
+
+/// Whether the account has the cash for what it bids, all of it at its limits and with the dearer fee.
+fn pays_premiums(
+    account: &MarginAccount,
+    view: &RiskView,
+    market: &MarketView,
+    orders: &[OpenOrder],
+) -> Result<bool, RiskError> {
+    let fee = view.fee_tier(account.fee_tier);
+    let mut cash = novate_risk::booked_cash(account, view)?;
+    for order in orders.iter().filter(|order| order.side == Side::Bid) {
+        let lots = Side::Bid.signed(order.lots).ok_or(MathError::Overflow)?;
+        let premium = math::trade_value(lots, order.ticks, market.tick_value)?;
+        let ppm = i32::try_from(worst_fee(fee)).map_err(|_| MathError::Overflow)?;
+        cash = math::sub(math::sub(cash, premium)?, novate_risk::fee(premium, ppm)?)?;
+    }
+    Ok(cash >= 0 || orders.iter().all(|order| order.side == Side::Ask))
 }
 
 /// The dearer of a tier's two fees; a rebate is not counted on.

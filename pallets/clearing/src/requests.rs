@@ -13,8 +13,8 @@ use crate::{
 use alloc::{collections::BTreeMap, vec::Vec};
 use frame_support::{ensure, storage::with_storage_layer, traits::Get};
 use novate_types::{
-    math, AccountRef, AssetId, Cash, Ledger, LedgerError, Liquidations, Loans, MarginAccount,
-    MathError, RiskError, RiskModel, RiskView, Standing,
+    math, AccountRef, AssetId, Cash, CurrentView, Ledger, LedgerError, Liquidations, Loans,
+    MarginAccount, MathError, RiskError, RiskModel, RiskView, Standing,
 };
 use sp_runtime::DispatchError;
 
@@ -110,7 +110,7 @@ impl<T: Config> Pallet<T> {
             let from = AccountRef::new(owner.clone(), *sub);
             let account = T::Ledger::account(&from).ok_or(Error::<T>::NoAccount)?;
             let held = if asset == settlement {
-                u128::try_from(account.cash).unwrap_or(0)
+                u128::try_from(Self::booked_cash(account, amount)).unwrap_or(0)
             } else {
                 collateral_of(&account, asset)
             };
@@ -150,6 +150,17 @@ impl<T: Config> Pallet<T> {
         Pending::<T>::insert(&owner, pending.saturating_add(1));
         Self::deposit_event(Event::Requested { id, request });
         Ok(())
+    }
+
+    /// An account's cash, with what contracts that have settled by the last close bring it if it is less than `amount` without.
+    fn booked_cash(mut account: MarginAccount, amount: u128) -> Cash {
+        let is_enough = u128::try_from(account.cash).is_ok_and(|held| held >= amount);
+        if is_enough || account.positions.is_empty() {
+            return account.cash;
+        }
+        let view = <Self as CurrentView>::view_of(|id| account.position(id).is_some());
+        let cash = account.cash;
+        novate_risk::settle_expired(&mut account, &view).map_or(cash, |_| account.cash)
     }
 
     /// Requests in the queue.
@@ -222,13 +233,19 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// An account less what this close credited to it.
+    /// An account less what this close credited to it. What it holds in contracts that have settled is booked first: that is cash, which may
+    /// leave or pays for a debt.
     pub(crate) fn uncredited(
         from: &Account<T>,
+        view: &RiskView,
         credits: &Credits<T>,
     ) -> Result<MarginAccount, LedgerError> {
         let settlement = T::Ledger::settlement_asset();
         let mut account = T::Ledger::account(from).ok_or(LedgerError::NoAccount)?;
+        if novate_risk::holds_settled(&account, view) {
+            T::Ledger::settle_expired(from, view)?;
+            account = T::Ledger::account(from).ok_or(LedgerError::NoAccount)?;
+        }
         let first = (from.clone(), AssetId::MIN);
         let last = (from.clone(), AssetId::MAX);
         for ((_, credited), received) in credits.range(first..=last) {
@@ -246,7 +263,7 @@ impl<T: Config> Pallet<T> {
     ) -> Result<(), Refusal> {
         ensure!(!T::Liquidations::withdrawals_paused(), Refusal::Paused);
         let settlement = T::Ledger::settlement_asset();
-        let account = Self::uncredited(from, credits)?;
+        let account = Self::uncredited(from, view, credits)?;
         Self::may_leave(&account, settlement, asset, amount, view)?;
         T::Ledger::settle(from, view, false, |account| {
             take(account, settlement, asset, amount)

@@ -59,7 +59,7 @@ impl<T: Config> Pallet<T> {
                 "a market has a mark without an index"
             );
             ensure!(
-                !market.fresh || market.mark != Default::default(),
+                !market.fresh || market.contract.settled || market.mark != Default::default(),
                 "a market without a mark calls its price fresh"
             );
         }

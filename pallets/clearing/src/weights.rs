@@ -36,6 +36,10 @@ pub trait WeightInfo {
     fn full_party() -> Part;
     /// The execution of one request.
     fn request() -> Weight;
+    /// Looking at the markets whose contract has expired that a close deals with, and removing one of as many as can be listed.
+    fn ending() -> Weight;
+    /// The mark of one option.
+    fn option_mark() -> Weight;
 
     /// An account with so many positions and collaterals whose order executes, in the first market of a close. In each further one it
     /// costs less than a small one does in its first: nothing is written that is not already.
@@ -97,6 +101,12 @@ impl WeightInfo for () {
     }
     fn request() -> Weight {
         micros(250)
+    }
+    fn ending() -> Weight {
+        micros(500)
+    }
+    fn option_mark() -> Weight {
+        micros(100)
     }
 }
 
@@ -172,5 +182,13 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// 106 µs, 4 keys read, 4 written, one among 8.
     fn request() -> Weight {
         Weight::from_parts(106_410_000, 0).saturating_add(T::DbWeight::get().reads_writes(4, 4))
+    }
+    /// Estimated: 300 µs, 140 keys read, 16 written.
+    fn ending() -> Weight {
+        Weight::from_parts(300_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(140, 16))
+    }
+    /// Estimated: 60 µs, 1 keys read.
+    fn option_mark() -> Weight {
+        Weight::from_parts(60_000_000, 0).saturating_add(T::DbWeight::get().reads(1))
     }
 }

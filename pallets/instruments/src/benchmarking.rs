@@ -13,8 +13,8 @@ use alloc::{format, vec::Vec};
 use frame_benchmarking::v2::*;
 use frame_support::traits::{Contains, Get};
 use novate_types::{
-    FeeTier, Instrument, InstrumentKind, Listing, MarketId, MarketParams, MarketStatus, Price,
-    RiskTier, Symbol, MAX_MARKETS, QUANTUMS,
+    FeeTier, FeedId, Instrument, InstrumentKind, Listing, MarketId, MarketParams, MarketStatus,
+    Price, RiskTier, Symbol, MAX_MARKETS, QUANTUMS,
 };
 
 /// Changes are scheduled for tiers from here on, so that they do not meet those of a genesis.
@@ -78,6 +78,18 @@ fn a_market(number: u32) -> Instrument {
         tick_value: 50,
         status: MarketStatus::Open,
         params: some_params(),
+    }
+}
+
+fn a_rule() -> SeriesRule {
+    SeriesRule {
+        base: b"BENCHMRK".to_vec().try_into().unwrap(),
+        tick_size: Price::from_rational(1, 2),
+        lot_size: Price::from_rational(1, 10_000),
+        futures: some_params(),
+        options: some_params(),
+        strike_step: 2_000,
+        strikes: MOST_STRIKES,
     }
 }
 
@@ -293,6 +305,38 @@ mod benchmarks {
         }
         assert_eq!(scheduled as u32, n.min(T::MaxPending::get()));
         assert!(Pending::<T>::get().is_empty());
+        Ok(())
+    }
+
+    #[benchmark]
+    fn set_series_rule() -> Result<(), BenchmarkError> {
+        let (governance, _) = origins::<T>()?;
+        list::<T>(0);
+        for other in 1..MOST_RULES {
+            let feed = FeedId::try_from(other).map_err(|_| "more rules than feeds")?;
+            SeriesRules::<T>::mutate(|rules| rules.try_insert(feed, a_rule()).map(|_| ()))
+                .map_err(|_| "more rules than there may be")?;
+        }
+        #[extrinsic_call]
+        _(governance as T::RuntimeOrigin, 0, Some(a_rule()));
+        assert_eq!(SeriesRules::<T>::get().len() as u32, MOST_RULES);
+        Ok(())
+    }
+
+    /// All but one of as many markets as can be listed are, and the last is listed.
+    #[benchmark]
+    fn list_due() -> Result<(), BenchmarkError> {
+        list::<T>(1);
+        SeriesRules::<T>::mutate(|rules| rules.try_insert(0, a_rule()).map(|_| ()))
+            .map_err(|_| "more rules than there may be")?;
+        let listed = Instruments::<T>::count();
+        #[block]
+        {
+            <Pallet<T> as Listing>::list_due(0, 1_800_000_000_000, |_| {
+                Some(Price::from_rational(60_000, 1))
+            });
+        }
+        assert_eq!(Instruments::<T>::count(), listed + 1);
         Ok(())
     }
 

@@ -1,19 +1,19 @@
 //! Scheduling, the close's part, and [`Listing`].
 
 use crate::{
-    Change, Config, Error, Event, FeeTierList, Instruments, Pallet, Pending, Scheduled, Subject,
-    Tiers,
+    Change, Config, Error, Event, FeeTierList, Followed, Instruments, Pallet, Pending, Scheduled,
+    Subject, Tiers,
 };
 use alloc::vec::Vec;
 use frame_support::{ensure, traits::Get};
 use novate_types::{
-    BlockNumber, FeeTier, Instrument, Listing, MarketId, MarketStatus, Ppm, RiskTier,
-    ThresholdSweep, TierId,
+    BlockNumber, FeeTier, FeedId, Instrument, Listing, MarketId, MarketStatus, Millis, Ppm, Price,
+    RiskTier, ThresholdSweep, TierId,
 };
 use sp_runtime::{DispatchError, DispatchResult, SaturatedConversion};
 
 impl<T: Config> Pallet<T> {
-    fn now() -> BlockNumber {
+    pub(crate) fn now() -> BlockNumber {
         frame_system::Pallet::<T>::block_number().saturated_into()
     }
 
@@ -24,6 +24,7 @@ impl<T: Config> Pallet<T> {
         let due = since
             .checked_add(T::Timelock::get())
             .ok_or(Error::<T>::OutOfRange)?;
+        Self::give_way(&change);
         Pending::<T>::try_mutate(|pending| {
             ensure!(
                 pending.iter().all(|p| p.change.subject() != subject),
@@ -48,10 +49,26 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
+    /// Withdraws what the forecast scheduled for a tier that governance's `change` concerns: it will look again.
+    fn give_way(change: &Change) {
+        let tier = match change {
+            Change::Tier(tier, _) => *tier,
+            Change::Market(_, new) => new.tier,
+            Change::Follow(..) | Change::FeeTiers(_) => return,
+        };
+        let is_in_the_way = |other: &Change| {
+            matches!(other, Change::Follow(id, _) if *id == tier)
+                && (other.subject() == change.subject() || Self::doubles(change, other))
+        };
+        if Pending::<T>::get().iter().any(|p| is_in_the_way(&p.change)) {
+            Self::withdraw_change(Subject::Tier(tier));
+        }
+    }
+
     /// Whether the market of `moved` would go to a tier that `changed` changes: two steps for whoever is in it.
     fn doubles(moved: &Change, changed: &Change) -> bool {
         match (moved, changed) {
-            (Change::Market(id, new), Change::Tier(tier, _)) => {
+            (Change::Market(id, new), Change::Tier(tier, _) | Change::Follow(tier, _)) => {
                 new.tier == *tier
                     && Instruments::<T>::get(id).is_some_and(|old| old.params.tier != *tier)
             }
@@ -99,17 +116,32 @@ impl<T: Config> Pallet<T> {
         let in_force = |id: TierId| Tiers::<T>::get(id).map(|tier| tier.mmf);
         let pending = Pending::<T>::get();
         let scheduled = pending.iter().filter_map(|p| match &p.change {
-            Change::Tier(id, new) if *id == own => Some(new.mmf),
             Change::Market(id, new) if *id == market => in_force(new.tier),
+            change if change.subject() == Subject::Tier(own) => Self::maintenance_after(change),
             _ => None,
         });
         in_force(own).into_iter().chain(scheduled).max()
     }
 
+    /// A tier's maintenance margin fraction once a change of it is in force.
+    fn maintenance_after(change: &Change) -> Option<Ppm> {
+        let followed = match change {
+            Change::Tier(id, new) => Self::rebased(*id, *new).ok()?,
+            Change::Follow(id, factor) => Followed {
+                factor: *factor,
+                ..Self::followed(*id)?
+            },
+            Change::Market(..) | Change::FeeTiers(_) => return None,
+        };
+        followed.in_force().ok().map(|tier| tier.mmf)
+    }
+
     fn raises_maintenance(change: &Change) -> bool {
         let mmf = |id: &TierId| Tiers::<T>::get(id).map_or(0, |t| t.mmf);
         match change {
-            Change::Tier(id, new) => new.mmf > mmf(id),
+            Change::Tier(id, _) | Change::Follow(id, _) => {
+                Self::maintenance_after(change).is_some_and(|after| after > mmf(id))
+            }
             Change::Market(id, new) => {
                 Instruments::<T>::get(id).is_some_and(|old| mmf(&new.tier) > mmf(&old.params.tier))
             }
@@ -117,18 +149,24 @@ impl<T: Config> Pallet<T> {
         }
     }
 
+    fn change_tier(tier: TierId, followed: Followed) -> Result<(), Error<T>> {
+        let (old_value, new_value) = Self::put_followed(tier, followed)?;
+        Self::deposit_event(Event::TierChanged {
+            tier,
+            old_value,
+            new_value,
+        });
+        Ok(())
+    }
+
     /// Puts a change in force that may still follow what is in force now.
     fn apply(change: Change) -> Result<(), Error<T>> {
         Self::check(&change)?;
         match change {
-            Change::Tier(tier, new_value) => {
-                let old_value = Tiers::<T>::get(tier).ok_or(Error::<T>::UnknownTier)?;
-                Tiers::<T>::insert(tier, new_value);
-                Self::deposit_event(Event::TierChanged {
-                    tier,
-                    old_value,
-                    new_value,
-                });
+            Change::Tier(tier, floor) => Self::change_tier(tier, Self::rebased(tier, floor)?)?,
+            Change::Follow(tier, factor) => {
+                let floor = Self::followed(tier).ok_or(Error::<T>::UnknownTier)?.floor;
+                Self::change_tier(tier, Followed { floor, factor })?;
             }
             Change::Market(market, new_value) => {
                 let old_value = Instruments::<T>::try_mutate(market, |listed| {
@@ -203,8 +241,19 @@ impl<T: Config> Listing for Pallet<T> {
         }
     }
 
+    fn list_due(block: BlockNumber, now: Millis, price: impl Fn(FeedId) -> Option<Price>) {
+        Self::list_next(block, now, price);
+    }
+
     fn restrict(market: MarketId, status: MarketStatus) {
         // A breaker for a market that is not listed has nothing to do.
         let _ = Self::change_status(market, |old| Ok(old.strictest(status)));
+    }
+
+    fn remove(market: MarketId) {
+        if Instruments::<T>::take(market).is_some() {
+            Self::withdraw_change(Subject::Market(market));
+            Self::deposit_event(Event::MarketDelisted { market });
+        }
     }
 }

@@ -3,13 +3,15 @@
 //! What is listed, and on which terms. A market is listed once its numbers make every trade exact: its tick value is a
 //! whole number of quantums. From then on the parameters that decide solvency change only through a timelock and in
 //! bounded steps, so that whoever holds a position can see a change coming and leave, and a captured governance key
-//! cannot turn margins into a weapon in one block. Three ways lead to a change:
+//! cannot turn margins into a weapon in one block. Four ways lead to a change:
 //!
 //! | who | what | when |
 //! |---|---|---|
 //! | governance | tiers, market parameters, fee tiers | scheduled; in force at the first close after the timelock |
 //! | governance | new tiers and markets, status | at the next close |
+//! | governance | rules by which contracts that expire are listed | at the next looks ([`series`]) |
 //! | emergency | a stricter status, a lower open-interest cap | at the next close, never the other way |
+//! | the forecast of volatility | a tier's margin fractions, above what governance set ([`follow`]) | scheduled as governance's |
 //!
 //! Everything outside reads the parameters through [`Listing`], once a block, in the close: a call of this pallet
 //! changes nothing for the intake of the block it is in.
@@ -35,9 +37,11 @@ extern crate alloc;
 
 #[cfg(any(test, feature = "runtime-benchmarks"))]
 mod benchmarking;
+pub mod follow;
 mod impls;
 #[cfg(test)]
 mod mock;
+pub mod series;
 #[cfg(test)]
 mod tests;
 mod try_state;
@@ -49,12 +53,18 @@ pub use pallet::*;
 pub use types::*;
 pub use weights::WeightInfo;
 
+/// Where this pallet's log lines go.
+pub(crate) const LOG: &str = "runtime::instruments";
+
 #[allow(clippy::expect_used)] // What the macro generates has some; ours has none.
 #[frame_support::pallet]
 pub mod pallet {
     use super::*;
     use alloc::vec::Vec;
-    use frame_support::{pallet_prelude::*, traits::Contains};
+    use frame_support::{
+        pallet_prelude::*,
+        traits::{Contains, UnixTime},
+    };
     use frame_system::pallet_prelude::*;
     use novate_types::{
         BlockNumber, FeeTier, FeedId, Instrument, InstrumentKind, Lots, MarketId, MarketParams,
@@ -80,9 +90,14 @@ pub mod pallet {
         type Vacant: Contains<MarketId>;
         /// What changes that raise maintenance margin wait for.
         type Sweep: ThresholdSweep;
+        /// The block's time: what expires is listed before it does.
+        type Time: UnixTime;
         /// Blocks from scheduling a change to the first close that can put it in force.
         #[pallet::constant]
         type Timelock: Get<BlockNumber>;
+        /// Most that margin fractions are multiplied by because of volatility, in ppm of one.
+        #[pallet::constant]
+        type MostFollowed: Get<Ppm>;
         /// How far a parameter moves in one change.
         #[pallet::constant]
         type MaxStep: Get<Step>;
@@ -107,9 +122,13 @@ pub mod pallet {
     #[pallet::storage]
     pub type NextMarket<T: Config> = StorageValue<_, MarketId, ValueQuery>;
 
-    /// Risk tiers. Never removed.
+    /// Risk tiers in force. Never removed.
     #[pallet::storage]
     pub type Tiers<T: Config> = StorageMap<_, Twox64Concat, TierId, RiskTier>;
+
+    /// Tiers whose margin is above what governance set because volatility is high.
+    #[pallet::storage]
+    pub type AboveFloor<T: Config> = StorageMap<_, Twox64Concat, TierId, Followed>;
 
     /// Fee tiers, dearest first.
     #[pallet::storage]
@@ -118,6 +137,10 @@ pub mod pallet {
     /// Scheduled changes, in the order in which they were scheduled, at most one per subject.
     #[pallet::storage]
     pub type Pending<T: Config> = StorageValue<_, BoundedVec<Scheduled, T::MaxPending>, ValueQuery>;
+
+    /// On which terms contracts that expire are listed by rule.
+    #[pallet::storage]
+    pub type SeriesRules<T: Config> = StorageValue<_, Rules, ValueQuery>;
 
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
@@ -203,6 +226,15 @@ pub mod pallet {
             /// Lots admitted from the next close on.
             new_value: Lots,
         },
+        /// Contracts are listed by rule on an underlying from now on, or no more.
+        SeriesRuleSet {
+            /// The underlying's feed.
+            underlying: FeedId,
+            /// The rule before.
+            old_value: Option<SeriesRule>,
+            /// The rule from now on.
+            new_value: Option<SeriesRule>,
+        },
     }
 
     #[pallet::error]
@@ -278,6 +310,15 @@ pub mod pallet {
         InvalidCallBlocks,
         /// The blocks at the band's edge that interrupt a market must be at least one and at most `MAX_EDGE_BLOCKS`.
         InvalidEdgeBlocks,
+        /// A contract must be listed at least [`LEAST_TERM`] before it expires, and expire within [`MOST_TERM`]; choose another expiry.
+        InvalidExpiry,
+        /// A strike must be above zero and have a price in ticks of the market; choose another.
+        InvalidStrike,
+        /// A rule's tickers begin with one to eight printable ASCII characters without spaces, and it lists at most [`MOST_STRIKES`] strikes on a
+        /// side; choose others.
+        InvalidRule,
+        /// [`MOST_RULES`] underlyings have rules; withdraw one first.
+        TooManyRules,
     }
 
     impl<T> From<novate_types::MathError> for Error<T> {
@@ -340,6 +381,10 @@ pub mod pallet {
                 T::MaxStep::get().relative <= novate_types::MILLION,
                 "a step is at most the whole value"
             );
+            assert!(
+                T::MostFollowed::get() >= novate_types::MILLION,
+                "margin never follows volatility below what governance set"
+            );
         }
 
         #[cfg(feature = "try-runtime")]
@@ -361,11 +406,15 @@ pub mod pallet {
         /// The market gets the next free number and is open; once its feed has a price it takes orders for its tier's `call_blocks`, and
         /// trades from the call auction at their end on. Tick and lot size, the
         /// kind and the underlying never change afterwards: positions and resting orders are counted in them.
+        /// The market gets the next free number and is open; it trades once its feed has a price, an option once its expiry has a volatility.
+        /// Tick and lot size, the kind and the underlying never change afterwards: positions and resting orders are counted in them. A
+        /// market that expires is removed when it has settled and nothing is left in it.
         ///
         /// ## Errors
         ///
         /// - [`Error::TooManyMarkets`], [`Error::OutOfRange`]: no number is free.
         /// - [`Error::InvalidSymbol`], [`Error::SymbolTaken`], [`Error::UnknownFeed`], [`Error::TickValueNotWhole`].
+        /// - [`Error::InvalidExpiry`], [`Error::InvalidStrike`]: `kind` has one that will not do.
         /// - [`Error::UnknownTier`], [`Error::InvalidMinNotional`], [`Error::InvalidOpenInterestCap`],
         ///   [`Error::InvalidInterest`], [`Error::InvalidFundingCapFactor`]: `params` breaks a bound.
         ///
@@ -386,6 +435,7 @@ pub mod pallet {
             ensure!(T::Feeds::contains(&underlying), Error::<T>::UnknownFeed);
             let tick_value = novate_types::math::tick_value(tick_size, lot_size)
                 .ok_or(Error::<T>::TickValueNotWhole)?;
+            Self::check_term(&kind)?;
             let status = MarketStatus::Open;
             let instrument = Instrument {
                 symbol,
@@ -442,7 +492,8 @@ pub mod pallet {
         /// ## Details
         ///
         /// In force at the first close after the timelock; a rise of `mmf` also waits for a sweep of the threshold index
-        /// that began after this call.
+        /// that began after this call. What is set, and its step, is the floor: while margin follows volatility above it, what is in
+        /// force is a multiple. What the forecast scheduled for the tier is withdrawn.
         ///
         /// ## Errors
         ///
@@ -660,6 +711,57 @@ pub mod pallet {
             Instruments::<T>::remove(market);
             Self::withdraw_change(Subject::Market(market));
             Self::deposit_event(Event::MarketDelisted { market });
+            Ok(())
+        }
+
+        /// Sets on which terms contracts that expire are listed by rule on an underlying; without a value none are any more.
+        ///
+        /// ## Dispatch Origin
+        ///
+        /// `GovernanceOrigin`.
+        ///
+        /// ## Details
+        ///
+        /// No timelock: nobody holds what is not listed yet. What is listed stays as it is. One market at most is listed every
+        /// [`LOOK_EVERY`](crate::series::LOOK_EVERY) blocks, futures first, then options at the strikes nearest to the index.
+        ///
+        /// ## Errors
+        ///
+        /// - [`Error::UnknownFeed`], [`Error::InvalidRule`], [`Error::TickValueNotWhole`], [`Error::TooManyRules`], [`Error::Unchanged`].
+        /// - Those of [`Pallet::list_market`] for parameters out of bounds.
+        ///
+        /// ## Events
+        ///
+        /// - [`Event::SeriesRuleSet`]; later [`Event::MarketListed`].
+        #[pallet::call_index(10)]
+        pub fn set_series_rule(
+            origin: OriginFor<T>,
+            underlying: FeedId,
+            new_value: Option<SeriesRule>,
+        ) -> DispatchResult {
+            T::GovernanceOrigin::ensure_origin(origin)?;
+            ensure!(T::Feeds::contains(&underlying), Error::<T>::UnknownFeed);
+            let mut rules = SeriesRules::<T>::get();
+            let old_value = match &new_value {
+                Some(rule) => {
+                    Self::check_rule(rule)?;
+                    rules
+                        .try_insert(underlying, rule.clone())
+                        .map_err(|_| Error::<T>::TooManyRules)?
+                }
+                None => rules.remove(&underlying),
+            };
+            ensure!(new_value != old_value, Error::<T>::Unchanged);
+            if rules.is_empty() {
+                SeriesRules::<T>::kill();
+            } else {
+                SeriesRules::<T>::put(rules);
+            }
+            Self::deposit_event(Event::SeriesRuleSet {
+                underlying,
+                old_value,
+                new_value,
+            });
             Ok(())
         }
     }

@@ -5,12 +5,12 @@ use alloc::vec;
 use core::cell::{Cell, RefCell};
 use frame_support::{
     derive_impl, ord_parameter_types, parameter_types,
-    traits::{Contains, EitherOfDiverse},
+    traits::{Contains, EitherOfDiverse, UnixTime},
 };
 use frame_system::{mocking::MockBlockU32, EnsureRoot, EnsureSignedBy};
 use novate_types::{
     BlockNumber, FeeTier, FeedId, Instrument, InstrumentKind, MarketId, MarketParams, MarketStatus,
-    Price, RiskTier, ThresholdSweep, QUANTUMS,
+    Millis, Price, RiskTier, ThresholdSweep, QUANTUMS,
 };
 use sp_runtime::BuildStorage;
 use std::collections::BTreeSet;
@@ -78,6 +78,16 @@ impl ThresholdSweep for Sweep {
     }
 }
 
+/// When every test happens.
+pub const NOW: Millis = 1_800_000_000_000;
+
+pub struct Clock;
+impl UnixTime for Clock {
+    fn now() -> core::time::Duration {
+        core::time::Duration::from_millis(NOW)
+    }
+}
+
 pub struct Feeds;
 impl Contains<FeedId> for Feeds {
     fn contains(feed: &FeedId) -> bool {
@@ -91,6 +101,7 @@ ord_parameter_types! {
 
 parameter_types! {
     pub const Timelock: BlockNumber = TIMELOCK;
+    pub const MostFollowed: u32 = 3_000_000;
     pub const MaxStep: Step = Step {
         relative: 250_000,
         fraction: 1_000,
@@ -110,7 +121,9 @@ impl pallet_instruments::Config for Test {
     type Feeds = Feeds;
     type Vacant = Vacant;
     type Sweep = Sweep;
+    type Time = Clock;
     type Timelock = Timelock;
+    type MostFollowed = MostFollowed;
     type MaxStep = MaxStep;
     type MaxFee = MaxFee;
     type MaxPending = MaxPending;

@@ -1,10 +1,10 @@
 //! What always holds of the stored parameters.
 
-use crate::{Config, FeeTierList, Instruments, NextMarket, Pallet, Pending, Tiers};
+use crate::{AboveFloor, Config, FeeTierList, Instruments, NextMarket, Pallet, Pending, Tiers};
 use alloc::collections::BTreeSet;
 use codec::Encode;
 use frame_support::ensure;
-use novate_types::MAX_MARKETS;
+use novate_types::{MAX_MARKETS, MILLION};
 use sp_runtime::TryRuntimeError;
 
 impl<T: Config> Pallet<T> {
@@ -32,6 +32,17 @@ impl<T: Config> Pallet<T> {
 
         for tier in Tiers::<T>::iter_values() {
             Self::check_tier(&tier)?;
+        }
+        for (id, followed) in AboveFloor::<T>::iter() {
+            Self::check_tier(&followed.floor)?;
+            ensure!(
+                followed.factor > MILLION,
+                "a tier is above its floor by nothing"
+            );
+            ensure!(
+                followed.in_force().ok() == Tiers::<T>::get(id),
+                "a tier is not the multiple of its floor that it should be"
+            );
         }
         let fees = FeeTierList::<T>::get();
         if !fees.is_empty() {

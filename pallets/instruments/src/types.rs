@@ -2,10 +2,14 @@
 
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use novate_types::{
-    BlockNumber, Cash, FeeTier, Lots, MarketId, MarketParams, Ppm, RiskTier, TierId, MILLION,
+    BlockNumber, Cash, FeeTier, FeedId, Lots, MarketId, MarketParams, Millis, Ppm, Price, RiskTier,
+    Size, Ticks, TierId, MILLION,
 };
 use scale_info::TypeInfo;
-use sp_core::{bounded::BoundedVec, ConstU32};
+use sp_core::{
+    bounded::{BoundedBTreeMap, BoundedVec},
+    ConstU32,
+};
 
 /// Most that an amount among the parameters can be, in quantums (10¹⁸ USD): no valuation overflows on a parameter.
 pub const MAX_AMOUNT: Cash = 1_000_000_000_000_000_000_000_000;
@@ -18,6 +22,39 @@ pub const MAX_FUNDING_CAP_FACTOR: Ppm = 100 * MILLION;
 pub const MAX_CALL_BLOCKS: BlockNumber = 3_600;
 /// Most blocks that a market wants to trade at its band's edge before it goes through a call auction: a day of blocks of a second.
 pub const MAX_EDGE_BLOCKS: BlockNumber = 86_400;
+/// Least time between listing and expiry: an hour, of which the settlement's mean is the second half.
+pub const LEAST_TERM: Millis = 3_600_000;
+/// Most time between listing and expiry: two years of 366 days.
+pub const MOST_TERM: Millis = 2 * 366 * 86_400_000;
+
+/// Strikes that a rule lists on each side of the index, at most.
+pub const MOST_STRIKES: u8 = 20;
+/// Underlyings that contracts are listed on by rule, at most.
+pub const MOST_RULES: u32 = 8;
+
+/// On which terms contracts are listed by rule on an underlying.
+#[derive(
+    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+pub struct SeriesRule {
+    /// What their tickers begin with, ASCII, such as `BTC`.
+    pub base: BoundedVec<u8, ConstU32<8>>,
+    /// Smallest step of the price, USD per unit.
+    pub tick_size: Price,
+    /// Smallest step of the size, units of the underlying.
+    pub lot_size: Size,
+    /// Parameters of dated futures.
+    pub futures: MarketParams,
+    /// Parameters of options.
+    pub options: MarketParams,
+    /// Distance between strikes, in ticks; none are listed if it is zero.
+    pub strike_step: Ticks,
+    /// Strikes listed on each side of the one nearest to the index.
+    pub strikes: u8,
+}
+
+/// The rules, by underlying.
+pub type Rules = BoundedBTreeMap<FeedId, SeriesRule, ConstU32<MOST_RULES>>;
 
 /// All fee tiers, dearest first.
 pub type FeeTiers = BoundedVec<FeeTier, ConstU32<8>>;
@@ -54,13 +91,16 @@ pub enum Change {
     /// The fee tiers.
     #[codec(index = 2)]
     FeeTiers(FeeTiers),
+    /// What a tier's margin fractions are multiplied by while volatility is high, in ppm; the forecast schedules it, nobody else.
+    #[codec(index = 3)]
+    Follow(TierId, Ppm),
 }
 
 impl Change {
     /// What it changes.
     pub const fn subject(&self) -> Subject {
         match self {
-            Self::Tier(id, _) => Subject::Tier(*id),
+            Self::Tier(id, _) | Self::Follow(id, _) => Subject::Tier(*id),
             Self::Market(id, _) => Subject::Market(*id),
             Self::FeeTiers(_) => Subject::FeeTiers,
         }
@@ -101,4 +141,24 @@ pub struct Scheduled {
     pub since: BlockNumber,
     /// The first block whose close can put it in force.
     pub due: BlockNumber,
+}
+
+/// A tier whose margin follows volatility above what governance set.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct Followed {
+    /// What governance set: margin never is below it.
+    pub floor: RiskTier,
+    /// What both margin fractions are multiplied by, in ppm; at least one.
+    pub factor: Ppm,
 }

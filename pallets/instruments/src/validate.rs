@@ -1,13 +1,18 @@
 //! The bounds of parameters, and of the steps between them.
 
 use crate::{
-    Change, Config, Error, FeeTierList, FeeTiers, Instruments, Pallet, Tiers, MAX_AMOUNT,
-    MAX_CALL_BLOCKS, MAX_EDGE_BLOCKS, MAX_FUNDING_CAP_FACTOR, MAX_INTEREST,
+    Change, Config, Error, FeeTierList, FeeTiers, Instruments, Pallet, SeriesRule, Tiers,
+    LEAST_TERM, MAX_AMOUNT, MAX_CALL_BLOCKS, MAX_EDGE_BLOCKS, MAX_FUNDING_CAP_FACTOR, MAX_INTEREST,
+    MOST_STRIKES, MOST_TERM,
 };
-use frame_support::{ensure, traits::Get};
+use frame_support::{
+    ensure,
+    traits::{Get, UnixTime},
+};
 use novate_types::{
-    math::{is_within_step, tick_value},
-    BlockNumber, Cash, Instrument, Lots, MarketParams, Ppm, RiskTier, SignedLots, MILLION,
+    math::{is_within_step, price_of, tick_value},
+    BlockNumber, Cash, Instrument, InstrumentKind, Lots, MarketParams, Millis, Ppm, RiskTier,
+    SignedLots, MILLION,
 };
 
 impl<T: Config> Pallet<T> {
@@ -102,7 +107,43 @@ impl<T: Config> Pallet<T> {
             tick_value(instrument.tick_size, instrument.lot_size) == Some(instrument.tick_value),
             Error::<T>::TickValueNotWhole
         );
+        if let InstrumentKind::Option { strike, .. } = instrument.kind {
+            ensure!(
+                strike > 0 && price_of(strike, instrument.tick_size).is_ok(),
+                Error::<T>::InvalidStrike
+            );
+        }
         Self::check_params(&instrument.params)
+    }
+
+    /// The bounds of a rule of listing.
+    pub(crate) fn check_rule(rule: &SeriesRule) -> Result<(), Error<T>> {
+        let is_ticker = !rule.base.is_empty() && rule.base.iter().all(u8::is_ascii_graphic);
+        ensure!(
+            is_ticker && rule.strikes <= MOST_STRIKES,
+            Error::<T>::InvalidRule
+        );
+        ensure!(
+            tick_value(rule.tick_size, rule.lot_size).is_some(),
+            Error::<T>::TickValueNotWhole
+        );
+        Self::check_params(&rule.futures)?;
+        Self::check_params(&rule.options)
+    }
+
+    /// Whether there is time for what is listed now to trade before it expires, and not too much.
+    pub(crate) fn check_term(kind: &InstrumentKind) -> Result<(), Error<T>> {
+        let Some(expiry) = kind.expiry() else {
+            return Ok(());
+        };
+        let now =
+            Millis::try_from(T::Time::now().as_millis()).map_err(|_| Error::<T>::OutOfRange)?;
+        let term = expiry.saturating_sub(now);
+        ensure!(
+            (LEAST_TERM..=MOST_TERM).contains(&term),
+            Error::<T>::InvalidExpiry
+        );
+        Ok(())
     }
 
     /// The bounds of the fee tiers. Every pair's sum is at least that of the two lowest fees, so one sum decides.
@@ -131,11 +172,16 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn check(change: &Change) -> Result<(), Error<T>> {
         match change {
             Change::Tier(id, new) => {
-                let old = Tiers::<T>::get(id).ok_or(Error::<T>::UnknownTier)?;
+                let old = Self::followed(*id).ok_or(Error::<T>::UnknownTier)?.floor;
                 ensure!(*new != old, Error::<T>::Unchanged);
                 Self::check_tier(new)?;
-                Self::check_tier_step(&old, new)
+                Self::check_tier_step(&old, new)?;
+                // What is in force is a multiple, rounded.
+                let in_force = Tiers::<T>::get(id).ok_or(Error::<T>::UnknownTier)?;
+                let next = Self::rebased(*id, *new)?.in_force()?;
+                Self::check_tier_step(&in_force, &next)
             }
+            Change::Follow(id, factor) => Self::check_factor(*id, *factor),
             Change::Market(id, new) => {
                 let old = Instruments::<T>::get(id)
                     .ok_or(Error::<T>::UnknownMarket)?
@@ -157,7 +203,7 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    fn check_tier_step(old: &RiskTier, new: &RiskTier) -> Result<(), Error<T>> {
+    pub(crate) fn check_tier_step(old: &RiskTier, new: &RiskTier) -> Result<(), Error<T>> {
         fraction::<T>(old.imf, new.imf)?;
         fraction::<T>(old.mmf, new.mmf)?;
         fraction::<T>(old.mark_band, new.mark_band)?;

@@ -12,12 +12,13 @@ use super::*;
 use crate::pages::{Shelf, PAGE};
 use frame_benchmarking::v2::*;
 use frame_support::traits::Get;
-use novate_risk::apply_trade;
+use novate_risk::{apply_trade, deviation_ceil, exposures, stress_loss, Exposed, Volatility};
 use novate_types::{
-    math::position_value_floor, AccountRef, Cash, Direction, Ledger, LedgerError, MarketId,
-    MarketView, NewOrder, NewTrigger, OrderBook, OrderPrice, Ppm, Price, RiskAxis, RiskModel,
-    SelfTradePrevention, Side, SignedLots, Standing, TimeInForce, Trigger, Triggers, MAX_HOLDINGS,
-    MAX_OPEN_ORDERS, MAX_POSITIONS, MAX_TRIGGERS, MILLION, QUANTUMS,
+    math::{position_value_floor, shift_floor, ticks_nearest},
+    AccountRef, Cash, Contract, Direction, InstrumentKind, Ledger, LedgerError, MarketId,
+    MarketView, NewOrder, NewTrigger, OptionRight, OrderBook, OrderPrice, Ppm, Price, RiskAxis,
+    RiskModel, SelfTradePrevention, Side, SignedLots, Standing, TimeInForce, Trigger, Triggers,
+    MAX_HOLDINGS, MAX_OPEN_ORDERS, MAX_POSITIONS, MAX_TRIGGERS, MILLION, QUANTUMS,
 };
 use remedies::competition::COMPETITION_CLOSES;
 
@@ -655,6 +656,98 @@ mod benchmarks {
         }
         let gone = |owner| !ShareHoldings::<T>::contains_key(owner);
         assert!(owners.iter().all(gone));
+    }
+
+    /// Every market has an underlying of its own, with history enough; margins follow all of them.
+    #[benchmark]
+    fn sample() {
+        let view = T::BenchmarkHelper::view();
+        let mut now = view.clone();
+        now.now += T::StressInterval::get();
+        let params = T::Volatility::get();
+        let mut known = Volatility::default();
+        for turn in 0..=i64::from(params.seed) {
+            let price = shift_floor(now.markets[0].mark, turn % 2 * 30_000).unwrap();
+            known = known.after(price, &params).unwrap();
+        }
+        let (mut all, mut state) = (Vec::new(), SweepState::at(now.block));
+        for (feed, market) in (0..).zip(now.markets.iter_mut()) {
+            (market.underlying, market.fresh, market.index) = (feed, true, market.mark);
+            all.push((feed, view.now, known));
+            state.deviations.try_push((feed, MILLION / 20)).unwrap();
+        }
+        Volatilities::<T>::put(BoundedVec::truncate_from(all));
+        #[block]
+        {
+            Pallet::<T>::sample(&view, &now, &mut state);
+        }
+        let sampled = Volatilities::<T>::get();
+        let sampled = sampled.iter().filter(|(_, at, _)| *at == now.now);
+        assert_eq!(sampled.count(), 1);
+    }
+
+    /// Every market with a loss in every move.
+    #[benchmark]
+    fn publish() {
+        let view = a_full_vault::<T>();
+        let params = T::Stress::get();
+        let exposed = |market: &MarketView, value| Exposed {
+            underlying: market.underlying,
+            positions: alloc::vec![(market.id, value)],
+            options: Vec::new(),
+            collateral: 0,
+            margin: 0,
+        };
+        let mut sums = StressSums::default();
+        for market in &view.markets {
+            // Longs lose by a fall, shorts by a rise.
+            for value in [VALUE, -VALUE] {
+                let exposed = [exposed(market, value)];
+                for _ in 0..params.cover {
+                    let added = sums.add(&exposed, -VALUE, &params.moves, params.cover);
+                    added.unwrap();
+                }
+            }
+        }
+        assert_eq!(sums.markets.len(), view.markets.len());
+        #[block]
+        {
+            Pallet::<T>::publish(sums, view.block, &view);
+        }
+        assert!(Stress::<T>::get().unwrap().default_fund > 0);
+    }
+
+    /// An option of the vault's by itself, a month before its expiry, at the money: every move prices it again.
+    #[benchmark]
+    fn option_at_stake() {
+        let mut view = a_full_vault::<T>();
+        let mut account = T::Ledger::account(&T::Vault::get()).unwrap();
+        account.positions.truncate(1);
+        account.collateral.clear();
+        let expiry = view.now + 30 * 86_400_000;
+        let market = view.market_mut(account.positions[0].market).unwrap();
+        let kind = InstrumentKind::Option {
+            expiry,
+            strike: ticks_nearest(market.index, market.tick_size).unwrap(),
+            right: OptionRight::Call,
+        };
+        // 60 % a year.
+        market.contract = Contract {
+            variance: 29_589_041_096,
+            ..kind.into()
+        };
+        let params = T::Stress::get();
+        let (mut exposed, mut lost) = (Vec::new(), 0);
+        #[block]
+        {
+            exposed.extend(exposures(&account, &view).unwrap());
+            for ppm in params.moves {
+                lost = stress_loss(&exposed, 0, ppm).unwrap().over_margin.max(lost);
+            }
+            deviation_ceil(&exposed, |_| Some(50_000)).unwrap();
+        }
+        assert_eq!(exposed[0].options.len(), 1);
+        assert!(lost > 0);
     }
 
     impl_benchmark_test_suite!(Pallet, crate::mock::new_test_ext(), crate::mock::Test);

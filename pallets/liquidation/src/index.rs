@@ -27,7 +27,9 @@ use alloc::{
     vec::Vec,
 };
 use frame_support::{storage::with_storage_layer, traits::Get};
-use novate_risk::{collateral_value, debt_ceil, safe_moves, Move, RELATIVE_ONE};
+use novate_risk::{
+    collateral_value, debt_ceil, holds_settled, hurting_price, safe_moves, Move, RELATIVE_ONE,
+};
 use novate_types::{
     math::{add, mul_div_ceil, mul_div_floor},
     AccountRef, Assessment, BlockNumber, Direction, Ledger, LoanView, MarginAccount, Position,
@@ -47,9 +49,9 @@ const ENTRIES_PER_CANDIDATE: usize = 4;
 /// A threshold an account needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Threshold {
-    axis: RiskAxis,
-    direction: Direction,
-    bucket: u32,
+    pub(crate) axis: RiskAxis,
+    pub(crate) direction: Direction,
+    pub(crate) bucket: u32,
 }
 
 /// A threshold an account needs, and the bucket that it is put into where it does not stand near enough.
@@ -111,9 +113,9 @@ struct Crossed {
 
 /// An account's entry that was taken out of the index.
 #[derive(Clone, Copy)]
-struct Taken {
-    at: Threshold,
-    generation: u32,
+pub(crate) struct Taken {
+    pub(crate) at: Threshold,
+    pub(crate) generation: u32,
 }
 
 impl Taken {
@@ -143,7 +145,7 @@ type OfAccount<AccountId> = (AccountRef<AccountId>, Vec<Taken>);
 
 /// What looking at an account came to.
 #[derive(Default)]
-struct Looked {
+pub(crate) struct Looked {
     /// Steps it took: of one that goes to the queue no threshold is drawn again.
     steps: u32,
     /// Its entries that belong where they were.
@@ -292,7 +294,7 @@ fn position_on<T: Config>(axis: RiskAxis, direction: Direction, view: &RiskView)
         // Where the pot is short of what is owed, everybody who owes is looked at.
         RiskAxis::Interest if view.loans.is_short => return Some(scale::LAST),
         RiskAxis::Interest => return Some(scale::floor(view.loans.index)),
-        RiskAxis::Mark(market) => view.market(market).ok()?.mark,
+        RiskAxis::Mark(market) => hurting_price(view.market(market).ok()?).ok()?,
         RiskAxis::Collateral(asset) => view.collateral(asset).ok()?.price,
         RiskAxis::Funding(market) => {
             // A rise hurts longs, a fall shorts: each by its own index.
@@ -370,7 +372,7 @@ fn step_of(
         (RiskAxis::Interest, Move::InterestDelta(delta)) => {
             return Ok(view.loans.index.checked_add(delta).map(scale::floor));
         }
-        (RiskAxis::Mark(market), Move::Relative(_)) => view.market(market)?.mark,
+        (RiskAxis::Mark(market), Move::Relative(_)) => hurting_price(view.market(market)?)?,
         (RiskAxis::Collateral(asset), Move::Relative(_)) => view.collateral(asset)?.price,
         // A distance of the wrong kind for its axis: crossed at once, so that the account is looked at.
         _ => {
@@ -758,7 +760,7 @@ impl<T: Config> Pallet<T> {
 
     /// Looks at an account of which `taken` are entries, live or not, that were taken out of the index. Does nothing and
     /// returns none if `left` steps or the time are not enough.
-    fn recheck(
+    pub(crate) fn recheck(
         of: &AccountRef<T::AccountId>,
         taken: &[Taken],
         now: &RiskView,
@@ -876,40 +878,49 @@ impl<T: Config> Pallet<T> {
 
     /// Looks at the next few accounts, whatever the index says of them, and draws their thresholds again: parameters may
     /// have changed since.
-    pub(crate) fn sweep(now: &RiskView) {
-        let mut state = Sweeping::<T>::get().unwrap_or(SweepState {
-            began: now.block,
-            cursor: None,
-            completed: None,
-        });
+    pub(crate) fn sweep(now: &RiskView, mut state: SweepState<T::AccountId>) {
         let most = T::SweepPerClose::get();
         let accounts = T::Ledger::accounts_after(state.cursor.as_ref(), most);
+        if state.cursor.is_none() {
+            Self::begin_stress(&mut state, now);
+        }
         for of in &accounts {
-            if let Err(error) = with_storage_layer(|| Self::verify(of, now)) {
+            if let Err(error) = with_storage_layer(|| Self::verify(of, now, &mut state)) {
                 log::error!(target: crate::LOG, "{of:?} cannot be swept: {error:?}");
             }
         }
         let is_last = u32::try_from(accounts.len()).is_ok_and(|found| found < most);
         state.cursor = accounts.into_iter().next_back();
         if is_last {
-            let began = now.block.saturating_add(1);
-            state = SweepState {
-                began,
-                cursor: None,
-                completed: Some(state.began),
-            };
+            if let Some(sums) = state.stress.take() {
+                Self::publish(sums, state.began, now);
+            }
+            state.completed = Some(state.began);
+            state.began = now.block.saturating_add(1);
+            state.cursor = None;
         }
         Sweeping::<T>::put(state);
     }
 
-    fn verify(of: &AccountRef<T::AccountId>, now: &RiskView) -> Result<(), Refusal> {
+    fn verify(
+        of: &AccountRef<T::AccountId>,
+        now: &RiskView,
+        state: &mut SweepState<T::AccountId>,
+    ) -> Result<(), Refusal> {
         let Some(account) = T::Ledger::account(of) else {
             return Ok(());
         };
+        if holds_settled(&account, now) {
+            return T::Ledger::settle(of, now, false, |_| Ok(()));
+        }
+        let assessment = T::Risk::assess(&account, now)?;
+        let call = Self::pass(of, &account, &assessment, now, state)?;
         if Queue::<T>::contains_key(of) {
             return Ok(());
         }
-        let assessment = T::Risk::assess(&account, now)?;
+        if let Some(call) = call {
+            Self::call_margin(of, call, &assessment)?;
+        }
         let place = Self::place(of, &account, now, &assessment)?;
         if place
             .thresholds()

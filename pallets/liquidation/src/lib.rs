@@ -19,6 +19,8 @@
 //! say what they keep in it. Each step is one storage layer: it happens as a whole or not at all, and moves cash and cost only in
 //! equal and opposite amounts, so `Σ cash − Σ cost + Σ pots` never changes here.
 //!
+//! Before anybody needs a remedy, [`stress`] forecasts volatility, calls for margin, and says what accounts would lack if prices moved.
+//!
 //! Accounts are taken in the order of their notional at risk, so dust, which has a maintenance margin of at least 1 USD a
 //! position, waits behind what endangers the chain. Work per close is bounded by the constants of [`Config`].
 
@@ -40,6 +42,7 @@ extern crate alloc;
 pub mod ahead;
 #[cfg(any(test, feature = "runtime-benchmarks"))]
 mod benchmarking;
+mod ending;
 mod index;
 mod meter;
 #[cfg(test)]
@@ -50,6 +53,7 @@ pub mod quoting;
 pub mod remedies;
 pub mod scale;
 pub mod shares;
+pub mod stress;
 #[cfg(test)]
 mod tests;
 mod try_state;
@@ -61,13 +65,16 @@ pub use pallet::*;
 pub use shares::{
     EpochTerms, Holding, ShareRequest, ShareValue, ShareWish, VaultBook, Wishes, SHARES_PER_QUANTUM,
 };
+pub use stress::{Deviations, StressSums, Volatile};
 pub use types::*;
 pub use weights::WeightInfo;
 
 use alloc::vec::Vec;
 use frame_support::{traits::Get, weights::Weight, BoundedVec};
 use meter::Meter;
-use novate_types::{Cash, Ledger, LiquidationOrder, Liquidations, RiskView, MAX_MARKETS};
+use novate_types::{
+    Cash, Ledger, LiquidationOrder, Liquidations, RiskView, MAX_MARKETS, MAX_POSITIONS,
+};
 
 /// Steps that a queued account is reckoned to take, see [`Work`].
 const STEPS_PER_QUEUED: u32 = 8;
@@ -76,6 +83,8 @@ const STEPS_PER_QUEUED: u32 = 8;
 const FINDING_PART: u64 = 3;
 /// Keys that the accounts liquidated in a close change together: pots and open interest of every market, buckets of the queue, counters.
 const SHARED_KEYS: u32 = 2 * MAX_MARKETS + 128 + 8;
+/// Least time in which a return's weight in the forecasts halves: five days.
+const LEAST_HALF_LIFE: u64 = 5 * 86_400_000;
 /// Where this pallet's log lines go.
 pub(crate) const LOG: &str = "runtime::liquidation";
 
@@ -90,10 +99,14 @@ pub mod pallet {
     };
     use frame_support::{pallet_prelude::*, weights::Weight};
     use frame_system::pallet_prelude::*;
-    use novate_risk::{LiquidationParams, Portion, QuoteParams};
+    use novate_risk::{
+        Forecast, LiquidationParams, Portion, QuoteParams, StressParams, VolatilityParams,
+        MAX_COVER,
+    };
     use novate_types::{
-        math, AccountRef, BlockNumber, Cash, CurrentView, Ledger, Lots, MarketId, OrderBook,
-        ParametersAhead, Ppm, RiskModel, Side, SubaccountId, Ticks, MAX_HOLDINGS,
+        math, AccountRef, BlockNumber, Cash, CurrentView, FeedId, FollowVolatility, Ledger, Lots,
+        MarginCall, MarketId, Millis, OrderBook, ParametersAhead, Ppm, RiskModel, Side,
+        SubaccountId, Ticks, MAX_HOLDINGS, MILLION,
     };
     use sp_runtime::traits::UniqueSaturatedInto;
 
@@ -163,6 +176,17 @@ pub mod pallet {
         /// Of these, of one owner.
         #[pallet::constant]
         type MaxSharesPending: Get<u32>;
+        /// What has margins follow the forecasts of volatility.
+        type Follow: FollowVolatility;
+        /// Time between two samples of volatility, and between two assessments of stress, at least.
+        #[pallet::constant]
+        type StressInterval: Get<Millis>;
+        /// How volatility is estimated and forecast.
+        #[pallet::constant]
+        type Volatility: Get<VolatilityParams>;
+        /// Under which moves of prices what accounts lack is counted, and what of it the default fund covers.
+        #[pallet::constant]
+        type Stress: Get<StressParams>;
         /// Blocks after which the vault's losses are counted anew.
         #[pallet::constant]
         type LossWindow: Get<BlockNumber>;
@@ -282,7 +306,7 @@ pub mod pallet {
     pub type ShareRequests<T: Config> =
         StorageMap<_, Twox64Concat, u64, ShareRequest<T::AccountId>>;
 
-    /// Picoseconds that this close took for the vault's quotes and shares.
+    /// Picoseconds that this close took for the vault's quotes and shares, and for forecasts and reports of stress.
     #[pallet::storage]
     #[pallet::whitelist_storage]
     pub type TookForVault<T: Config> = StorageValue<_, u64, ValueQuery>;
@@ -298,6 +322,24 @@ pub mod pallet {
     /// In how many closes a parameter in force became stricter: where [`novate_types::RiskAxis::Parameters`] stands.
     #[pallet::storage]
     pub type Tightenings<T: Config> = StorageValue<_, u32, ValueQuery>;
+
+    /// What is kept of every underlying's past, by feed, with the time of its last sample.
+    #[pallet::storage]
+    pub type Volatilities<T: Config> = StorageValue<_, Volatile, ValueQuery>;
+
+    /// What the last sweep that counted it found of accounts under stress.
+    #[pallet::storage]
+    pub type Stress<T: Config> = StorageValue<_, StressReport>;
+
+    /// The whole of a cap.
+    #[pallet::type_value]
+    pub fn Whole() -> Ppm {
+        MILLION
+    }
+
+    /// The part of every open-interest cap that is in force, in ppm.
+    #[pallet::storage]
+    pub type OpenInterestScale<T: Config> = StorageValue<_, Ppm, ValueQuery, Whole>;
 
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
@@ -547,6 +589,47 @@ pub mod pallet {
             /// What it owes, in quantums, interest included.
             debt: Cash,
         },
+
+        /// A price was sampled, and this is what its past lets expect.
+        VolatilityForecast {
+            /// Its feed.
+            underlying: FeedId,
+            /// Standard deviations over the liquidation horizon.
+            forecast: Forecast,
+        },
+        /// An account has come nearer to liquidation than two forecast standard deviations, or than one.
+        MarginCalled {
+            /// Which.
+            account: AccountRef<T::AccountId>,
+            /// How near.
+            call: MarginCall,
+            /// Its equity, in quantums.
+            equity: Cash,
+            /// Its maintenance margin, in quantums.
+            maintenance: Cash,
+            /// One standard deviation of what it has beyond that, in quantums.
+            deviation: Cash,
+        },
+        /// A sweep has seen every account under stress.
+        StressAssessed {
+            /// Block at which it began.
+            began: BlockNumber,
+            /// Accounts.
+            accounts: u32,
+            /// What the default fund should be, in quantums.
+            default_fund: Cash,
+            /// What fund and vault have, in quantums.
+            available: Cash,
+            /// Expected shortfall by market, in quantums; of the others it is zero.
+            shortfalls: Vec<(MarketId, Cash)>,
+        },
+        /// Another part of the open-interest caps is in force from the next close on, because of what fund and vault cover.
+        OpenInterestScaled {
+            /// In ppm of the caps that governance set.
+            old_value: Ppm,
+            /// From now on.
+            new_value: Ppm,
+        },
     }
 
     #[pallet::error]
@@ -640,6 +723,28 @@ pub mod pallet {
                     && T::MaxSharesPending::get() > 0
                     && T::MinShareDeposit::get() > 0,
                 "whoever asks for shares is heard at an epoch's end"
+            );
+            assert!(
+                T::StressInterval::get() > 0 && T::Volatility::get().validate().is_ok(),
+                "volatility is sampled, and has a forecast"
+            );
+            let half_life =
+                T::StressInterval::get().saturating_mul(T::Volatility::get().half_life.into());
+            assert!(
+                half_life >= LEAST_HALF_LIFE,
+                "a forecast does not forget within five days"
+            );
+            let stress = T::Stress::get();
+            assert!(
+                (1..=MAX_COVER).contains(&stress.cover)
+                    && (1..MILLION).contains(&stress.confidence)
+                    && stress
+                        .moves
+                        .iter()
+                        .all(|ppm| ppm.unsigned_abs() <= MILLION.saturating_mul(10))
+                    && stress.moves.iter().all(|ppm| *ppm >= -1_000_000)
+                    && (1..=MILLION).contains(&stress.cap_step),
+                "stress is a few moves of prices, and covered by somebody"
             );
             assert!(
                 (1..=T::MaxBids::get()).contains(&T::MaxBidsPerAccount::get()),
@@ -913,14 +1018,25 @@ impl<T: Config> Pallet<T> {
             .saturating_add(Weight::from_parts(allowance, 0))
             .saturating_add(Self::share_budget(&book))
             .saturating_add(quoting)
+            .saturating_add(Self::most_for_stress())
     }
 
-    /// What the vault's quotes and shares take of a close, at most.
+    /// What the vault's quotes and shares, forecasts and reports of stress take of a close, at most.
     pub(crate) fn most_for_vault() -> Weight {
-        T::QuotingWeight::get().saturating_add(Self::most_share_work())
+        T::QuotingWeight::get()
+            .saturating_add(Self::most_share_work())
+            .saturating_add(Self::most_for_stress())
     }
 
-    /// Counts what was done for the vault.
+    /// A close samples one underlying, a sweep ends once in it, and whom it passes may hold nothing but options.
+    pub(crate) fn most_for_stress() -> Weight {
+        let options = T::SweepPerClose::get().saturating_mul(MAX_POSITIONS);
+        T::WeightInfo::sample()
+            .saturating_add(T::WeightInfo::publish())
+            .saturating_add(T::WeightInfo::option_at_stake().saturating_mul(options.into()))
+    }
+
+    /// Counts what was done beside the remedies.
     pub(crate) fn count_for_vault(work: Weight) {
         if work != Weight::zero() {
             TookForVault::<T>::mutate(|sum| *sum = sum.saturating_add(work.ref_time()));
@@ -1012,6 +1128,9 @@ impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
     const MOST_ORDERS: u32 = remedies::market::MOST_ORDERS;
 
     fn on_marks(before: &RiskView, now: &RiskView) -> Vec<LiquidationOrder<T::AccountId>> {
+        // What the forecast schedules is ahead of the thresholds that this close draws.
+        let mut sweep = Sweeping::<T>::get().unwrap_or_else(|| SweepState::at(now.block));
+        Self::sample(before, now, &mut sweep);
         Self::note_parameters(before, now);
         let vault = T::Ledger::account(&T::Vault::get());
         Self::count_vault_loss(vault.as_ref(), before, now);
@@ -1026,7 +1145,7 @@ impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
         }
         let thresholds_wait = Self::pop_crossed(now, &mut meter);
         meter.release();
-        Self::sweep(now);
+        Self::sweep(now, sweep);
         let mut steps = Self::capacity().liquidations;
         Self::quote(vault.as_ref(), now);
         let cases = Self::reach(now, &mut steps, &meter);
@@ -1057,7 +1176,8 @@ impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
         } else {
             half.thresholds_wait
         };
-        Took::<T>::put(began.saturating_sub(meter.left()));
+        let left = Self::empty_shelves(view, meter.left());
+        Took::<T>::put(began.saturating_sub(left));
         Self::plan(thresholds_wait);
         let work = Self::work_on_shares(view);
         Self::count_for_vault(Self::share_weight(work));
@@ -1078,5 +1198,13 @@ impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
 
     fn withdrawals_paused() -> bool {
         UncoveredDeficit::<T>::get() > Self::insurance_cash()
+    }
+
+    fn open_interest_scale() -> novate_types::Ppm {
+        OpenInterestScale::<T>::get()
+    }
+
+    fn forget(market: novate_types::MarketId) -> bool {
+        Self::forget_market(market)
     }
 }

@@ -11,11 +11,14 @@ use frame_support::{
     derive_impl, parameter_types,
     storage::{transactional::with_transaction_unchecked, TransactionOutcome},
     storage_alias,
-    traits::{ConstU32, Get},
+    traits::{ConstU32, ConstU64, Get},
     Blake2_128Concat,
 };
 use frame_system::{mocking::MockBlockU32, EnsureRoot};
-use novate_risk::{add_order, apply_trade, release_order, Linear, LiquidationParams, QuoteParams};
+use novate_risk::{
+    add_order, apply_trade, release_order, settle_expired, Linear, LiquidationParams, QuoteParams,
+    StressParams, VolatilityParams,
+};
 use novate_types::*;
 use sp_runtime::{traits::One, BuildStorage};
 use std::collections::BTreeMap;
@@ -108,6 +111,50 @@ parameter_types! {
     pub static CalmWork: Option<Work> = None;
 }
 
+/// Time between two samples of volatility.
+pub const HOUR: Millis = 3_600_000;
+
+parameter_types! {
+    /// Two hours to liquidate, three deviations; five returns to begin with.
+    pub static Forecasting: VolatilityParams = VolatilityParams {
+        half_life: 120,
+        seed: 5,
+        alpha: 50_000,
+        beta: 900_000,
+        long_run: 1_000,
+        memory: 1_000,
+        horizon: 2,
+        stress_weight: 250_000,
+        covered: 3_000_000,
+    };
+    /// The grid's, and the two worst of eight.
+    pub static Stressing: StressParams = StressParams {
+        moves: [-180_000, -135_000, -90_000, -45_000, 45_000, 90_000, 135_000, 180_000],
+        confidence: 750_000,
+        cover: 2,
+        factor: 1_100_000,
+        cap_step: 250_000,
+    };
+}
+
+thread_local! {
+    static FOLLOWED: RefCell<Vec<(FeedId, Ppm)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Whoever follows the forecasts.
+pub struct Followed;
+
+impl FollowVolatility for Followed {
+    fn follow(asked: &[(FeedId, Ppm)]) {
+        FOLLOWED.with(|f| *f.borrow_mut() = asked.to_vec());
+    }
+}
+
+/// What margins were last asked to follow.
+pub fn followed() -> Vec<(FeedId, Ppm)> {
+    FOLLOWED.with(|f| f.borrow().clone())
+}
+
 /// Tests count accounts, most of which have one position.
 pub struct Steps<Accounts>(core::marker::PhantomData<Accounts>);
 
@@ -140,6 +187,10 @@ impl pallet_liquidation::Config for Test {
     type Params = Params;
     type BacklogShare = BacklogShare;
     type DefaultLossCap = DefaultLossCap;
+    type Follow = Followed;
+    type StressInterval = ConstU64<HOUR>;
+    type Volatility = Forecasting;
+    type Stress = Stressing;
     type LossWindow = LossWindow;
     type Quoting = Quoting;
     type QuotingWeight = QuotingWeight;
@@ -190,6 +241,21 @@ fn atomic<R, E>(change: impl FnOnce() -> Result<R, E>) -> Result<R, E> {
     })
 }
 
+/// Lots booked as cash since their market settled.
+#[storage_alias]
+pub type Booked = StorageMap<Mock, Blake2_128Concat, MarketId, SignedLots>;
+
+/// What the ledger does with positions in contracts that have settled.
+fn book_settled(account: &mut MarginAccount, view: &RiskView) -> Result<(), LedgerError> {
+    for booked in settle_expired(account, view)? {
+        StoredLedger::credit_pot(Pot::Funding(booked.market), booked.pot)?;
+        Booked::mutate(booked.market, |sum| {
+            *sum = Some(sum.unwrap_or(0) + booked.lots)
+        });
+    }
+    Ok(())
+}
+
 impl Ledger<u64> for StoredLedger {
     fn account(of: &Of) -> Option<MarginAccount> {
         Accounts::get(of)
@@ -215,8 +281,13 @@ impl Ledger<u64> for StoredLedger {
         })
     }
 
+    fn settle_expired(of: &Of, view: &RiskView) -> Result<(), LedgerError> {
+        Self::update(of, |account| book_settled(account, view))
+    }
+
     fn index(of: &Of, view: &RiskView) -> Result<Indexed, LedgerError> {
         let mut account = Accounts::get(of).ok_or(LedgerError::NoAccount)?;
+        book_settled(&mut account, view)?;
         let entries = Liquidation::refresh(of, &mut account, view)?;
         let holdings = account.holdings();
         Accounts::insert(of, account);
@@ -235,6 +306,7 @@ impl Ledger<u64> for StoredLedger {
                 .or_else(new)
                 .ok_or(LedgerError::NoAccount)?;
             let done = change(&mut account)?;
+            book_settled(&mut account, view)?;
             Liquidation::refresh(of, &mut account, view).map_err(LedgerError::from)?;
             Accounts::insert(of, account);
             Ok(done)
@@ -264,6 +336,9 @@ impl Ledger<u64> for StoredLedger {
         Ok(())
     }
 
+    fn is_flat(market: MarketId) -> bool {
+        Accounts::iter_values().all(|account| account.lots(market) == 0)
+    }
     fn open_interest(market: MarketId) -> Lots {
         Accounts::iter()
             .map(|(_, a)| a.lots(market).max(0).unsigned_abs())
@@ -401,6 +476,9 @@ impl OrderBook<u64> for ScriptedBook {
     fn housekeep(_: &RiskView) -> Vec<Release<u64>> {
         Vec::new()
     }
+    fn forget(_: MarketId) -> bool {
+        true
+    }
 }
 
 fn lots_of(order: &OpenOrder) -> (Lots, Lots) {
@@ -516,6 +594,7 @@ pub fn a_market(id: MarketId) -> MarketView {
         impact_notional: usd(100),
         open_interest_cap: Lots::MAX,
         auction_at: 0,
+        contract: Default::default(),
     }
 }
 

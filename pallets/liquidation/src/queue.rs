@@ -15,6 +15,7 @@ use alloc::{
     vec::Vec,
 };
 use frame_support::traits::Get;
+use novate_risk::holds_settled;
 use novate_types::{
     math::{add, sub},
     AccountRef, Assessment, BlockNumber, Cash, Ledger, MarginAccount, MarketId, RiskError,
@@ -225,7 +226,14 @@ impl<T: Config> Pallet<T> {
 
     /// An account of the queue as it is.
     pub(crate) fn look_at(of: &AccountRef<T::AccountId>, view: &RiskView) -> Case<T::AccountId> {
-        let account = T::Ledger::account(of);
+        let mut account = T::Ledger::account(of);
+        // No remedy deals with what is cash already.
+        if account.as_ref().is_some_and(|a| holds_settled(a, view)) {
+            if let Err(error) = T::Ledger::settle_expired(of, view) {
+                log::error!(target: crate::LOG, "{of:?} cannot be settled: {error:?}");
+            }
+            account = T::Ledger::account(of);
+        }
         let assessment = account
             .as_ref()
             .map(|account| T::Risk::assess(account, view));

@@ -7,14 +7,16 @@ use crate::{
         call::CALL_CLOSES,
         competition::{takes_bids, COMPETITION_CLOSES},
     },
-    Backstop, Bids, Config, Pallet, Queue, RiskDirectory, RiskPage, RiskSpan, ShareHoldings,
-    ShareRequests, ShareWish, Suspended, UncoveredDeficit, Wishes, Working,
+    Backstop, Bids, Config, OpenInterestScale, Pallet, Queue, RiskDirectory, RiskPage, RiskSpan,
+    ShareHoldings, ShareRequests, ShareWish, Suspended, Sweeping, UncoveredDeficit, Volatilities,
+    Wishes, Working,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
 };
 use frame_support::{ensure, traits::Get};
+use novate_risk::STRESS_MOVES;
 use novate_types::{
     AccountRef, Cash, CurrentView, Ledger, MarginAccount, Pot, RiskModel, RiskView, Side, Standing,
     MILLION,
@@ -34,6 +36,7 @@ impl<T: Config> Pallet<T> {
         Self::check_queue(&entries)?;
         Self::check_bids()?;
         Self::check_shares()?;
+        Self::check_stress()?;
         let view = T::View::view();
         let mut last: Option<AccountRef<T::AccountId>> = None;
         loop {
@@ -49,6 +52,50 @@ impl<T: Config> Pallet<T> {
                 return Ok(());
             }
         }
+    }
+
+    /// What is known of volatility and stress has the order and the bounds that are relied on.
+    fn check_stress() -> Result<(), TryRuntimeError> {
+        let feeds = Volatilities::<T>::get();
+        let mut pairs = feeds.iter().zip(feeds.iter().skip(1));
+        ensure!(
+            pairs.all(|((a, ..), (b, ..))| a < b),
+            "volatilities are not in the order of their feeds"
+        );
+        ensure!(
+            feeds.iter().all(|(.., kept)| kept.price.into_inner() > 0),
+            "a volatility has no price to go on from"
+        );
+        ensure!(
+            OpenInterestScale::<T>::get() <= MILLION,
+            "more than the whole of the open-interest caps is in force"
+        );
+        let Some(state) = Sweeping::<T>::get() else {
+            return Ok(());
+        };
+        ensure!(
+            state
+                .deviations
+                .iter()
+                .all(|(feed, _)| feeds.iter().any(|(known, ..)| known == feed)),
+            "a forecast has no past"
+        );
+        let cover = usize::try_from(T::Stress::get().cover).unwrap_or(usize::MAX);
+        let is_sorted = |largest: &[Cash]| largest.is_sorted_by(|a, b| a >= b);
+        let sums = state.stress.unwrap_or_default();
+        ensure!(
+            sums.largest
+                .iter()
+                .all(|l| l.len() <= cover && is_sorted(l) && l.iter().all(|loss| *loss > 0)),
+            "the largest losses are not the largest"
+        );
+        ensure!(
+            sums.markets
+                .iter()
+                .all(|(_, by_move)| by_move.len() == STRESS_MOVES),
+            "a market's losses are not those of the moves"
+        );
+        Ok(())
     }
 
     /// Directory, spans and pages name the same buckets, and no page is empty.

@@ -1,13 +1,17 @@
 //! What the pallet stores and reports.
 
-use crate::weights::SMALL_POSITIONS;
+use crate::{
+    stress::{Deviations, StressSums},
+    weights::SMALL_POSITIONS,
+};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use core::cmp::Reverse;
-use frame_support::pallet_prelude::TypeInfo;
+use frame_support::{pallet_prelude::TypeInfo, BoundedVec};
 use novate_types::{
     AccountRef, BlockNumber, Cash, FundingIndex, LedgerError, Lots, MarginAccount, MarketId,
-    MathError, Ppm, RiskError, Side,
+    MathError, Millis, Ppm, RiskError, Side, MAX_MARKETS,
 };
+use sp_core::ConstU32;
 use sp_runtime::DispatchError;
 
 /// What benchmarks need from the runtime.
@@ -158,6 +162,46 @@ pub struct SweepState<AccountId> {
     pub cursor: Option<AccountRef<AccountId>>,
     /// Block at which the last complete sweep began.
     pub completed: Option<BlockNumber>,
+    /// What the present sweep has added up of accounts under stress; none if it does not.
+    pub stress: Option<StressSums>,
+    /// Time at which the last sweep that did began.
+    pub assessed: Millis,
+    /// Whether underlyings are still to be sampled in this interval.
+    pub sampling: bool,
+    /// The forecasts that margin calls are measured in, and margin follows.
+    pub deviations: Deviations,
+}
+
+impl<AccountId> SweepState<AccountId> {
+    /// Before the first account, with the first sweep to begin at a block.
+    pub(crate) fn at(began: BlockNumber) -> Self {
+        Self {
+            began,
+            cursor: None,
+            completed: None,
+            stress: None,
+            assessed: 0,
+            sampling: false,
+            deviations: Deviations::default(),
+        }
+    }
+}
+
+/// What a whole sweep found of accounts under stress.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct StressReport {
+    /// Block at which the sweep began.
+    pub began: BlockNumber,
+    /// Block at which it saw the last account. Each was valued at the block that saw it.
+    pub completed: BlockNumber,
+    /// Accounts seen, vault and fund not counted.
+    pub accounts: u32,
+    /// What the default fund should be, in quantums.
+    pub default_fund: Cash,
+    /// Cash of the insurance fund and equity of the vault, in quantums.
+    pub available: Cash,
+    /// By market, the expected shortfall of all accounts, in quantums; of the others it is zero.
+    pub shortfalls: BoundedVec<(MarketId, Cash), ConstU32<MAX_MARKETS>>,
 }
 
 /// What somebody asks of an account in competition, in one block's close.

@@ -48,6 +48,12 @@ pub trait WeightInfo {
     fn settle_shares() -> Weight;
     /// A request for shares executed: a wallet is paid.
     fn execute_share_request() -> Weight;
+    /// One of as many underlyings as there can be is sampled, and every tier made to follow.
+    fn sample() -> Weight;
+    /// The stress of a sweep with a loss in every market is published. The vault holds [`MAX_POSITIONS`].
+    fn publish() -> Weight;
+    /// An option of an account that the sweep passes, priced again under every move.
+    fn option_at_stake() -> Weight;
 
     /// What every close takes: nothing to do, as many orders cancelled as may be, the largest accounts swept, and the keys that all who are
     /// liquidated share.
@@ -157,6 +163,15 @@ impl WeightInfo for () {
     }
     fn execute_share_request() -> Weight {
         micros(200)
+    }
+    fn sample() -> Weight {
+        micros(200)
+    }
+    fn publish() -> Weight {
+        micros(300)
+    }
+    fn option_at_stake() -> Weight {
+        micros(60)
     }
 }
 
@@ -286,5 +301,17 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// Estimated, not measured: 110.00 µs, 8 keys read, 8 written.
     fn execute_share_request() -> Weight {
         Weight::from_parts(110_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(8, 8))
+    }
+    /// Estimated, not measured: 250.00 µs, 102 keys read, 2 written.
+    fn sample() -> Weight {
+        Weight::from_parts(250_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(102, 2))
+    }
+    /// Estimated, not measured: 250.00 µs, 3 keys read, 2 written.
+    fn publish() -> Weight {
+        Weight::from_parts(250_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(3, 2))
+    }
+    /// Estimated, not measured: 60.00 µs, 0 keys read, 0 written.
+    fn option_at_stake() -> Weight {
+        Weight::from_parts(60_000_000, 0)
     }
 }

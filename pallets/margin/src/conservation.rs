@@ -1,6 +1,6 @@
 //! The equalities, computed over the whole state: for operators, queries and tests, not for a block.
 
-use crate::{Accounts, Collaterals, Config, Custody, Lending, Pallet, Pots, Suppliers};
+use crate::{Accounts, Booked, Collaterals, Config, Custody, Lending, Pallet, Pots, Suppliers};
 use alloc::{collections::BTreeMap, vec::Vec};
 use codec::{Decode, Encode};
 use frame_support::traits::{fungibles::Inspect, Get};
@@ -19,7 +19,7 @@ pub struct Equality {
 /// The equalities of conservation.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
 pub struct Conservation {
-    /// Per market with positions, `Σ lots`: zero.
+    /// Per market with positions, `Σ lots`, those booked since it settled included: zero.
     pub lots: Vec<(MarketId, i128)>,
     /// `Σ cash − Σ cost + Σ pots` against the settlement currency in custody.
     pub settlement: Equality,
@@ -51,7 +51,9 @@ impl<T: Config> Pallet<T> {
     ///
     /// [`MathError::Overflow`] if a sum leaves its range.
     pub fn conservation() -> Result<Conservation, MathError> {
-        let mut lots: BTreeMap<MarketId, i128> = BTreeMap::new();
+        let mut lots: BTreeMap<MarketId, i128> = Booked::<T>::iter()
+            .map(|(market, booked)| (market, booked.into()))
+            .collect();
         let mut collaterals: BTreeMap<AssetId, Cash> = Collaterals::<T>::get()
             .keys()
             .map(|asset| (*asset, 0))

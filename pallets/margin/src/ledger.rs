@@ -1,7 +1,8 @@
 //! [`Ledger`]: every change of an account, a pot or custody.
 
 use crate::{
-    Accounts, Collaterals, Config, Custody, Error, Event, OpenInterest, Pallet, Pots, Subaccounts,
+    Accounts, Booked, Collaterals, Config, Custody, Error, Event, OpenInterest, Pallet, Pots,
+    Subaccounts,
 };
 use alloc::vec::Vec;
 use frame_support::{
@@ -40,6 +41,12 @@ fn atomic<R, E>(change: impl FnOnce() -> Result<R, E>) -> Result<R, E> {
 
 fn long(lots: SignedLots) -> Lots {
     Lots::try_from(lots).unwrap_or(0)
+}
+
+/// The account's positions, by market.
+fn held(account: &MarginAccount) -> Vec<(MarketId, SignedLots)> {
+    let lots = account.positions.iter().map(|p| (p.market, p.lots));
+    lots.collect()
 }
 
 /// Takes out what holds nothing. A position without lots has no value but may have cost left, which is then realised:
@@ -157,11 +164,7 @@ impl<T: Config> Pallet<T> {
                 None if open => Self::open(of).map_err(LedgerError::from)?,
                 None => return Err(LedgerError::NoAccount.into()),
             };
-            let held: Vec<(MarketId, SignedLots)> = account
-                .positions
-                .iter()
-                .map(|p| (p.market, p.lots))
-                .collect();
+            let held = held(&account);
             let done = change(&mut account)?;
             tidy(&mut account).map_err(LedgerError::from)?;
             Self::keep_loan(of, &mut account)?;
@@ -170,6 +173,36 @@ impl<T: Config> Pallet<T> {
             Accounts::<T>::insert(of, account);
             Ok(done)
         })
+    }
+
+    /// Books positions in contracts that have settled as cash.
+    fn book_settled(
+        of: &AccountRef<T::AccountId>,
+        account: &mut MarginAccount,
+        view: &RiskView,
+    ) -> Result<(), LedgerError> {
+        if !novate_risk::holds_settled(account, view) {
+            return Ok(());
+        }
+        for booked in novate_risk::settle_expired(account, view)? {
+            let market = booked.market;
+            <Self as Ledger<T::AccountId>>::credit_pot(Pot::Funding(market), booked.pot)?;
+            let sum = Booked::<T>::get(market)
+                .checked_add(booked.lots)
+                .ok_or(MathError::Overflow)?;
+            if sum == 0 {
+                Booked::<T>::remove(market);
+            } else {
+                Booked::<T>::insert(market, sum);
+            }
+            Self::deposit_event(Event::PositionSettled {
+                account: of.clone(),
+                market,
+                lots: booked.lots,
+                cash: booked.cash,
+            });
+        }
+        Ok(())
     }
 
     /// Adds to each market's open interest what the account's long positions gained since they were `held`.
@@ -260,14 +293,36 @@ impl<T: Config> Ledger<T::AccountId> for Pallet<T> {
         open: bool,
         change: impl FnOnce(&mut MarginAccount) -> Result<R, E>,
     ) -> Result<R, E> {
-        Self::change(of, open, change, |account| {
-            T::RiskIndex::refresh(of, account, view).map(|_| ())
-        })
+        Self::change(
+            of,
+            open,
+            |account| {
+                let done = change(account)?;
+                Self::book_settled(of, account, view)?;
+                Ok(done)
+            },
+            |account| T::RiskIndex::refresh(of, account, view).map(|_| ()),
+        )
+    }
+
+    fn settle_expired(of: &AccountRef<T::AccountId>, view: &RiskView) -> Result<(), LedgerError> {
+        Self::change(
+            of,
+            false,
+            |account| Self::book_settled(of, account, view),
+            |_| Ok(()),
+        )
     }
 
     fn index(of: &AccountRef<T::AccountId>, view: &RiskView) -> Result<Indexed, LedgerError> {
         atomic(|| {
             let mut account = Accounts::<T>::get(of).ok_or(LedgerError::NoAccount)?;
+            if novate_risk::holds_settled(&account, view) {
+                let held = held(&account);
+                Self::book_settled(of, &mut account, view)?;
+                Self::keep_loan(of, &mut account)?;
+                Self::keep_open_interest(&held, &account)?;
+            }
             let entries = T::RiskIndex::refresh(of, &mut account, view)?;
             let holdings = account.holdings();
             Accounts::<T>::insert(of, account);
@@ -308,6 +363,11 @@ impl<T: Config> Ledger<T::AccountId> for Pallet<T> {
             Pots::<T>::insert(pot, held);
         }
         Ok(())
+    }
+
+    fn is_flat(market: MarketId) -> bool {
+        // While one side is booked and the other is not, the booked lots say so.
+        OpenInterest::<T>::get(market) == 0 && Booked::<T>::get(market) == 0
     }
 
     fn open_interest(market: MarketId) -> Lots {

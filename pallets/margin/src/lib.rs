@@ -83,8 +83,8 @@ pub mod pallet {
     use novate_risk::LoanBook;
     use novate_types::{
         AccountRef, AssetId, BlockNumber, Cash, CollateralParams, CurrentView, FeedId, LedgerError,
-        LoanParams, Lots, MarginAccount, MarketId, Pot, RiskError, Standing, SubaccountId,
-        ThresholdSweep,
+        LoanParams, Lots, MarginAccount, MarketId, Pot, RiskError, SignedLots, Standing,
+        SubaccountId, ThresholdSweep,
     };
 
     const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
@@ -151,6 +151,11 @@ pub mod pallet {
     /// Lots open in a market: the sum of its long positions.
     #[pallet::storage]
     pub type OpenInterest<T: Config> = StorageMap<_, Twox64Concat, MarketId, Lots, ValueQuery>;
+
+    /// Of a market that has settled, the lots of positions that were booked as cash, signed: with those that accounts still hold they sum to
+    /// zero, and so to nothing once everybody is booked.
+    #[pallet::storage]
+    pub type Booked<T: Config> = StorageMap<_, Twox64Concat, MarketId, SignedLots, ValueQuery>;
 
     /// Of each asset, in its smallest units, what deposits brought into custody less what was paid out.
     #[pallet::storage]
@@ -267,6 +272,17 @@ pub mod pallet {
             old_value: u8,
             /// Its tier now.
             new_value: u8,
+        },
+        /// A position in a contract that has settled became cash.
+        PositionSettled {
+            /// Whose, and which.
+            account: AccountRef<T::AccountId>,
+            /// The market.
+            market: MarketId,
+            /// What was held, signed.
+            lots: SignedLots,
+            /// What it came to, less its cost, in quantums.
+            cash: Cash,
         },
         /// New parameters of loans were scheduled.
         LoanParamsScheduled {

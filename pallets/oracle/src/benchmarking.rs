@@ -3,6 +3,7 @@
 use crate::{
     crypto::{AuthorityId, AuthoritySignature},
     pallet::*,
+    surface::{ObservedSmile, SurfaceObservation, WINDOW},
     types::*,
     venues,
 };
@@ -13,6 +14,7 @@ use frame_support::{
     traits::{Get, Time},
     BoundedVec,
 };
+use novate_risk::surface::{Smile, GRID, MAX_EXPIRIES, UNIT};
 use novate_types::{FeedId, OracleScore, Price, PriceFeeds};
 use sp_runtime::RuntimeAppPublic;
 
@@ -45,7 +47,7 @@ fn fill_feeds<T: Config>() {
     }
 }
 
-/// A source with as many quotes as it can have.
+/// A source with as many quotes and options as it can have.
 fn full_source() -> Source {
     let quotes = (0..MAX_QUOTES as FeedId).map(|feed| {
         venues::quoted_in(
@@ -54,7 +56,10 @@ fn full_source() -> Source {
             feed + MAX_QUOTES as FeedId,
         )
     });
-    venues::binance(quotes.collect())
+    let underlyings = (0..MAX_UNDERLYINGS as FeedId)
+        .map(|feed| venues::underlying(feed, &format!("SYMBOL-{feed}-USD")));
+    let options = venues::okx_options(underlyings.collect());
+    venues::with_options(venues::binance(quotes.collect()), options)
 }
 
 fn source_name(index: u32) -> SourceName {
@@ -139,9 +144,118 @@ fn signed<T: Config>() -> (Observation, AuthoritySignature) {
     (observation, signature)
 }
 
+/// The first feed with a surface.
+fn want_surface<T: Config>() {
+    put::<T>(Change::Feed(
+        0,
+        Some(with_surface(Feed::new("LONGSYMBOL12"), 2)),
+    ));
+}
+
+fn with_surface(feed: Feed, min_chains: u8) -> Feed {
+    Feed { min_chains, ..feed }
+}
+
+/// Smiles of as many expiries, a week apart. Every validator's differ a little, and none admits arbitrage.
+fn surface_observation<T: Config>(validator: u32, expiries: u32) -> SurfaceObservation {
+    let now = T::Time::now();
+    let smiles = (1..=u64::from(expiries)).map(|week| ObservedSmile {
+        expiry: now + week * 7 * 86_400_000,
+        smile: Smile(GRID.map(|x| {
+            let wing = x.unsigned_abs() / 10;
+            UNIT / 2 + wing + u64::from((validator * 7919) % 101) * (UNIT / 100_000)
+        })),
+    });
+    SurfaceObservation {
+        validator,
+        round: Pallet::<T>::block(),
+        observed_at: now,
+        feed: 0,
+        smiles: BoundedVec::truncate_from(smiles.collect()),
+    }
+}
+
+/// The last validator's observation of a full surface, signed.
+fn signed_surface<T: Config>() -> (SurfaceObservation, AuthoritySignature) {
+    fill_feeds::<T>();
+    want_surface::<T>();
+    let keys = set_observers::<T>(T::MaxValidators::get());
+    let last = keys.len() as u32 - 1;
+    let mut earlier = surface_observation::<T>(last, MAX_EXPIRIES);
+    earlier.round = earlier.round.saturating_sub(1);
+    SurfaceObservations::<T>::insert(last, 0, earlier);
+    let observation = surface_observation::<T>(last, MAX_EXPIRIES);
+    let payload = Pallet::<T>::surface_payload(Observers::<T>::get().id, &observation);
+    let signature = keys[last as usize]
+        .sign(&payload)
+        .expect("the key was generated");
+    (observation, signature)
+}
+
 #[benchmarks]
 mod benchmarks {
     use super::*;
+
+    #[benchmark]
+    fn authorize_observe_surface() -> Result<(), BenchmarkError> {
+        let (observation, signature) = signed_surface::<T>();
+        let call = Call::<T>::observe_surface {
+            observation,
+            signature,
+        };
+
+        #[block]
+        {
+            call.authorize(TransactionSource::External)
+                .ok_or("an authorised call")??;
+        }
+
+        Ok(())
+    }
+
+    #[benchmark]
+    fn observe_surface() -> Result<(), BenchmarkError> {
+        let (observation, signature) = signed_surface::<T>();
+        let validator = observation.validator;
+
+        #[extrinsic_call]
+        _(
+            frame_system::Origin::<T>::Authorized,
+            observation.clone(),
+            signature,
+        );
+
+        assert_eq!(
+            SurfaceObservations::<T>::get(validator, 0),
+            Some(observation)
+        );
+        assert_eq!(SurfacesDue::<T>::get().len(), 1);
+        Ok(())
+    }
+
+    /// Everything is renewed: each expiry is looked at for butterflies and for calendar spreads with its neighbour.
+    #[benchmark]
+    fn close_surface(v: Linear<1, { T::MaxValidators::get() }>, e: Linear<1, MAX_EXPIRIES>) {
+        fill_feeds::<T>();
+        want_surface::<T>();
+        let keys: Vec<AuthorityId> = (0..v)
+            .map(|i| sp_core::sr25519::Public::from_raw([i as u8 + 1; 32]).into())
+            .collect();
+        begin_session::<T>(&keys);
+        for validator in 0..v {
+            Pallet::<T>::record_surface(surface_observation::<T>(validator, e));
+        }
+        let due = Pallet::<T>::block() + WINDOW;
+        frame_system::Pallet::<T>::set_block_number(due.into());
+
+        #[block]
+        {
+            Pallet::<T>::close_surface(T::Time::now());
+        }
+
+        assert_eq!(Surfaces::<T>::get(0).0.len() as u32, e);
+        assert!(SurfacesDue::<T>::get().is_empty());
+    }
 
     #[benchmark]
     fn authorize_observe() -> Result<(), BenchmarkError> {

@@ -2,7 +2,9 @@
 
 use crate::{
     pallet::*,
-    types::{Change, Feed, Scheduled, Source, SourceName, Subject, MAX_FEEDS, MAX_SOURCES},
+    types::{
+        Change, Feed, Scheduled, Source, SourceName, Subject, MAX_FEEDS, MAX_SOURCES, MAX_SURFACES,
+    },
 };
 use alloc::boxed::Box;
 use frame_support::{
@@ -103,6 +105,12 @@ impl<T: Config> Pallet<T> {
                 if new_value.is_none() {
                     Prices::<T>::mutate(|prices| prices.remove(&feed));
                 }
+                if new_value
+                    .as_ref()
+                    .is_none_or(|policy| policy.min_chains == 0)
+                {
+                    Surfaces::<T>::remove(feed);
+                }
                 Self::deposit_event(Event::FeedChanged {
                     feed,
                     old_value,
@@ -186,13 +194,24 @@ impl<T: Config> Pallet<T> {
                 let minima = |f: &Feed| [f.min_configured, f.min_accepted, f.min_usd];
                 let mut steps = minima(old).into_iter().zip(minima(new));
                 let step = T::MaxStep::get();
+                // A surface comes and goes whole: of fewer chains than two there is none.
+                let chains = old.min_chains.abs_diff(new.min_chains);
                 ensure!(
-                    steps.all(|(old, new)| old.abs_diff(new) <= step),
+                    steps.all(|(old, new)| old.abs_diff(new) <= step)
+                        && (chains <= step || old.min_chains == 0 || new.min_chains == 0),
                     Error::<T>::StepTooLarge
                 );
             }
             None => ensure!(has_room, Error::<T>::TooManyFeeds),
         }
+        let others = feeds
+            .iter()
+            .filter(|(id, f)| **id != feed && f.min_chains > 0);
+        ensure!(
+            new.min_chains == 0
+                || u32::try_from(others.count()).is_ok_and(|others| others < MAX_SURFACES),
+            Error::<T>::TooManySurfaces
+        );
         Ok(())
     }
 

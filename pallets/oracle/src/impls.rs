@@ -26,7 +26,7 @@ pub const TIME_TOLERANCE: Millis = 10_000;
 /// How many blocks back the round of an observation may lie.
 pub const ROUND_WINDOW: BlockNumber = 10;
 /// Blocks for which the pool keeps an observation: the next is on its way.
-const LONGEVITY: u64 = 4;
+pub(crate) const LONGEVITY: u64 = 4;
 
 /// Why an observation is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,9 @@ pub enum Refusal {
     BadTime,
     /// No prices, a price of zero, a feed that is not configured, or feeds not in ascending order.
     BadPrices,
+    /// Of volatilities: a feed that has no surface, none of them, a variance that is none, or expiries that are not in ascending order, too
+    /// near or too far.
+    BadSmiles,
 }
 
 impl From<Refusal> for TransactionValidityError {
@@ -55,6 +58,7 @@ impl From<Refusal> for TransactionValidityError {
             Refusal::FutureRound => InvalidTransaction::Future,
             Refusal::BadTime => InvalidTransaction::Custom(1),
             Refusal::BadPrices => InvalidTransaction::Custom(2),
+            Refusal::BadSmiles => InvalidTransaction::Custom(3),
         })
     }
 }
@@ -90,6 +94,7 @@ impl<T: Config> Pallet<T> {
             .min(T::MaxAppliedPerBlock::get());
         T::WeightInfo::close_round(T::MaxValidators::get(), feeds)
             .saturating_add(T::WeightInfo::apply_due(changes))
+            .saturating_add(Self::surface_weight())
             .saturating_add(T::DbWeight::get().reads(2))
     }
 
@@ -126,24 +131,14 @@ impl<T: Config> Pallet<T> {
         signature: &AuthoritySignature,
     ) -> Result<(), Refusal> {
         let set = Observers::<T>::get();
-        let key = usize::try_from(observation.validator)
-            .ok()
-            .and_then(|index| set.keys.get(index))
-            .ok_or(Refusal::UnknownValidator)?;
-
-        let block = Self::block();
-        if observation.round > block {
-            return Err(Refusal::FutureRound);
-        }
-        let recorded = Observations::<T>::get(observation.validator);
-        if observation.round < block.saturating_sub(ROUND_WINDOW)
-            || recorded.is_some_and(|last| observation.round <= last.round)
-        {
-            return Err(Refusal::OldRound);
-        }
-        if T::Time::now().abs_diff(observation.observed_at) > TIME_TOLERANCE {
-            return Err(Refusal::BadTime);
-        }
+        let recorded = Observations::<T>::get(observation.validator).map(|last| last.round);
+        let key = Self::check_observer(
+            &set,
+            observation.validator,
+            observation.round,
+            recorded,
+            observation.observed_at,
+        )?;
         let feeds = Feeds::<T>::get();
         if observation.prices.is_empty()
             || !observation.prices.is_sorted_by(|a, b| a.feed < b.feed)
@@ -158,6 +153,32 @@ impl<T: Config> Pallet<T> {
             return Err(Refusal::BadSignature);
         }
         Ok(())
+    }
+
+    /// What any observation has to be: of a validator of the set, whose key this gives, of a round that is new and not long past, and of now.
+    pub(crate) fn check_observer(
+        set: &ObserverSet<T>,
+        validator: u32,
+        round: BlockNumber,
+        recorded: Option<BlockNumber>,
+        observed_at: Millis,
+    ) -> Result<&AuthorityId, Refusal> {
+        let key = usize::try_from(validator)
+            .ok()
+            .and_then(|index| set.keys.get(index))
+            .ok_or(Refusal::UnknownValidator)?;
+        let block = Self::block();
+        if round > block {
+            return Err(Refusal::FutureRound);
+        }
+        if round < block.saturating_sub(ROUND_WINDOW) || recorded.is_some_and(|last| round <= last)
+        {
+            return Err(Refusal::OldRound);
+        }
+        if T::Time::now().abs_diff(observed_at) > TIME_TOLERANCE {
+            return Err(Refusal::BadTime);
+        }
+        Ok(key)
     }
 
     /// The round of the observations that are fresh at `now`.
@@ -241,6 +262,7 @@ impl<T: Config> Pallet<T> {
         }
         for validator in 0..u32::try_from(old.keys.len()).unwrap_or(u32::MAX) {
             Observations::<T>::remove(validator);
+            let _ = SurfaceObservations::<T>::clear_prefix(validator, MAX_FEEDS, None);
         }
         Observers::<T>::put(ObserverSet {
             id: old.id.saturating_add(1),
@@ -249,9 +271,9 @@ impl<T: Config> Pallet<T> {
     }
 }
 
-impl<T: Config> PriceFeeds for Pallet<T> {
-    fn close_round(now: Millis) {
-        Self::apply_due();
+impl<T: Config> Pallet<T> {
+    /// Aggregates the prices that were observed.
+    fn close_prices(now: Millis) {
         let Round {
             aggregates,
             remarks,
@@ -308,6 +330,14 @@ impl<T: Config> PriceFeeds for Pallet<T> {
         if !changed.is_empty() {
             Self::deposit_event(Event::PricesAggregated { prices: changed });
         }
+    }
+}
+
+impl<T: Config> PriceFeeds for Pallet<T> {
+    fn close_round(now: Millis) {
+        Self::apply_due();
+        Self::close_prices(now);
+        Self::close_surface(now);
     }
 
     fn price(feed: FeedId) -> Option<FeedPrice> {

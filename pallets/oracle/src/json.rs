@@ -1,4 +1,4 @@
-//! One number out of a venue's JSON, as the venue wrote it: no value of the document passes through a float.
+//! One number, or a list of tickers, out of a venue's JSON, as the venue wrote it: no value of the document passes through a float.
 //!
 //! A pointer is that of RFC 6901, with two additions that cover every venue's shape:
 //!
@@ -6,7 +6,7 @@
 //! - applied to an array, a token `field=value` selects the first element whose member `field` is `value`
 //!   (Binance: `/symbol={symbol}/bidPrice`).
 
-use alloc::string::String;
+use alloc::{string::String, vec::Vec};
 use core::fmt;
 use serde::de::{
     DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 /// What stands for the venue's symbol in pointers and paths.
 pub const SYMBOL: &str = "{symbol}";
 
-/// Why there is no number at the pointer.
+/// Why there is no number, or no list, at the pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JsonError {
     /// The document is not JSON.
@@ -25,6 +25,8 @@ pub enum JsonError {
     Missing,
     /// What it has there is neither a number nor a plain string.
     NotScalar,
+    /// What it has there is no array, or one that is too long.
+    NotList,
 }
 
 /// A document whose syntax was checked.
@@ -41,6 +43,19 @@ impl<'d> Document<'d> {
 
     /// The text of the number or string at `pointer`, with `symbol` in place of [`SYMBOL`].
     pub fn scalar(&self, pointer: &str, symbol: &str) -> Result<&'d str, JsonError> {
+        text_of(self.at(pointer, symbol)?).ok_or(JsonError::NotScalar)
+    }
+
+    /// The elements of the array at `pointer`, if they are at most `most`.
+    pub fn list(&self, pointer: &str, most: usize) -> Result<Vec<Self>, JsonError> {
+        let array = self.at(pointer, "")?;
+        let mut json = serde_json::Deserializer::from_str(array.get());
+        List(most)
+            .deserialize(&mut json)
+            .map_err(|_| JsonError::NotList)
+    }
+
+    fn at(&self, pointer: &str, symbol: &str) -> Result<&'d RawValue, JsonError> {
         let mut at = self.0;
         for token in pointer.split('/').skip(1) {
             let token = token
@@ -49,7 +64,37 @@ impl<'d> Document<'d> {
                 .replace(SYMBOL, symbol);
             at = step(at, &token).ok_or(JsonError::Missing)?;
         }
-        text_of(at).ok_or(JsonError::NotScalar)
+        Ok(at)
+    }
+}
+
+/// Reads an array of at most so many elements, each as it was written.
+struct List(usize);
+
+impl<'de> DeserializeSeed<'de> for List {
+    type Value = Vec<Document<'de>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for List {
+    type Value = Vec<Document<'de>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "an array of at most {} elements", self.0)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut elements = Vec::new();
+        while let Some(element) = seq.next_element::<&'de RawValue>()? {
+            if elements.len() >= self.0 {
+                return Err(A::Error::custom("too many elements"));
+            }
+            elements.push(Document(element));
+        }
+        Ok(elements)
     }
 }
 
@@ -196,6 +241,22 @@ mod tests {
         ] {
             assert_eq!(at(pointer, ""), Err(error), "{pointer}");
         }
+    }
+
+    #[test]
+    fn list_gives_the_elements_when_there_is_an_array_that_is_short_enough() {
+        let document = Document::parse(DOC).unwrap();
+        let elements = document.list("/a", 4).unwrap();
+        let v = |at: usize| elements[at].scalar("/v", "");
+        assert_eq!(elements.len(), 4);
+        assert_eq!((v(2), v(3)), (Ok("1.10"), Ok("1E400")));
+        assert_eq!(v(0), Err(JsonError::Missing));
+        assert_eq!(elements[0].scalar("", ""), Ok("10"));
+        let fault = |pointer, most| document.list(pointer, most).err();
+        assert_eq!(fault("/a", 3), Some(JsonError::NotList));
+        assert_eq!(fault("/o", 9), Some(JsonError::NotList));
+        assert_eq!(fault("/esc", 9), Some(JsonError::NotList));
+        assert_eq!(fault("/b", 9), Some(JsonError::Missing));
     }
 
     #[test]

@@ -18,6 +18,8 @@
 //! the rounds in which it observed. [`Config::Consequences`] withholds what such a validator earned, and where that was so in
 //! [`Config::OffenceEras`] of the last [`Config::KeptEras`] hears of an offence.
 //!
+//! Of feeds that want one, the volatility surface is brought on chain likewise ([`surface`]).
+//!
 //! What is asked of whom is on-chain configuration ([`Source`], [`Feed`]), and decides solvency: [`Config::GovernanceOrigin`]
 //! schedules its changes, and after [`Config::Timelock`] the close puts them in force, in the order in which they were
 //! scheduled, if they are still valid. Each is one step: a feed's minima move by [`Config::MaxStep`], and of a feed that has a
@@ -47,6 +49,7 @@ pub mod crypto;
 pub mod decimal;
 pub mod json;
 pub mod score;
+pub mod surface;
 pub mod types;
 pub mod venues;
 pub mod weights;
@@ -54,6 +57,7 @@ pub mod worker;
 
 mod changes;
 mod era;
+mod fetch;
 mod impls;
 mod try_state;
 
@@ -117,7 +121,10 @@ impl<AccountId> Consequences<AccountId> for () {
 #[frame_support::pallet]
 pub mod pallet {
     use super::*;
-    use crate::crypto::{AuthorityId, AuthoritySignature};
+    use crate::{
+        crypto::{AuthorityId, AuthoritySignature},
+        surface::{DueSurfaces, Flaw, ListedStrikes, SurfaceObservation},
+    };
     use alloc::{boxed::Box, vec::Vec};
     use frame_support::{
         pallet_prelude::*,
@@ -127,6 +134,7 @@ pub mod pallet {
     use frame_system::{
         ensure_authorized, offchain::CreateAuthorizedTransaction, pallet_prelude::*,
     };
+    use novate_risk::surface::Surface;
     use novate_types::{
         BlockNumber, FeedId, FeedPrice, Millis, OracleScore, Ppm, ValidatorScore, MILLION,
     };
@@ -186,6 +194,17 @@ pub mod pallet {
         type OffenceEras: Get<u32>;
         /// What follows.
         type Consequences: Consequences<Self::AccountId>;
+        /// Longest time between two observations of a feed's volatilities by a validator. One older than two of these no longer counts.
+        #[pallet::constant]
+        type SurfaceHeartbeat: Get<Millis>;
+        /// Relative change of an expiry's variance at the money since a validator's last observation at which it submits before that.
+        #[pallet::constant]
+        type SurfaceDeviation: Get<Ppm>;
+        /// Age of a slice of the surface beyond which it is stale; at least two heartbeats.
+        #[pallet::constant]
+        type SurfaceFreshFor: Get<Millis>;
+        /// Where options are listed.
+        type Strikes: ListedStrikes;
         /// Weights of calls and of the close.
         type WeightInfo: WeightInfo;
     }
@@ -276,6 +295,19 @@ pub mod pallet {
     #[pallet::storage]
     pub type Eras<T: Config> = StorageMap<_, Identity, EraIndex, EraScores<T>, ValueQuery>;
 
+    /// The newest observation of each validator of the set, by feed. Cleared when the set changes.
+    #[pallet::storage]
+    pub type SurfaceObservations<T> =
+        StorageDoubleMap<_, Identity, u32, Identity, FeedId, SurfaceObservation>;
+
+    /// Feeds with new observations, each with the first block whose close makes a surface of them: one a close.
+    #[pallet::storage]
+    pub type SurfacesDue<T> = StorageValue<_, DueSurfaces, ValueQuery>;
+
+    /// The volatility surface of each feed that has one: of every expiry the last good slice.
+    #[pallet::storage]
+    pub type Surfaces<T> = StorageMap<_, Identity, FeedId, Surface, ValueQuery>;
+
     #[pallet::genesis_config]
     #[derive(frame_support::DefaultNoBound)]
     pub struct GenesisConfig<T: Config> {
@@ -363,6 +395,15 @@ pub mod pallet {
             /// Everybody who was a validator in it.
             scores: Vec<ValidatorScore<T::AccountId>>,
         },
+        /// A feed's volatility surface has new slices, or had reason to.
+        SurfaceRenewed {
+            /// The feed.
+            feed: FeedId,
+            /// Expiries whose slice is new, in milliseconds of Unix time.
+            renewed: Vec<Millis>,
+            /// Expiries whose smile was refused: the last good slice stands.
+            refused: Vec<(Millis, Flaw)>,
+        },
     }
 
     #[pallet::error]
@@ -385,13 +426,13 @@ pub mod pallet {
         BadUrl,
         /// A JSON pointer does not begin with a slash.
         BadPointer,
-        /// The source quotes nothing, the same symbol twice for one feed, or one feed more than twice.
+        /// The source has neither quotes nor options, the same symbol twice for one feed, one feed more than twice, or one feed's options twice.
         BadQuotes,
         /// A quote's currency is the very feed that it prices.
         QuotedInItself,
-        /// The least interval between requests exceeds six seconds.
+        /// The least interval between requests exceeds six seconds, or for options a minute.
         BadInterval,
-        /// The feed's minima are not in the order `0 < US dollar ≤ accepted ≤ configured`.
+        /// The feed's minima are not in the order `0 < US dollar ≤ accepted ≤ configured`, or its surface is to be made of a single option chain.
         BadPolicy,
         /// The new value is what is in force.
         Unchanged,
@@ -407,6 +448,8 @@ pub mod pallet {
         StepTooLarge,
         /// Another source of a feed that has a price is scheduled to change; wait for it or cancel it first.
         FeedChanging,
+        /// As many feeds have a volatility surface as can; take another's away first.
+        TooManySurfaces,
     }
 
     impl<T> From<ConfigError> for Error<T> {
@@ -497,12 +540,12 @@ pub mod pallet {
         ///
         /// In force at the first close after the timelock. A feed to which a source refers, or by which a market, a
         /// collateral asset or the settlement currency is priced, cannot be removed; that is looked at when the removal is
-        /// scheduled and again when it is due.
+        /// scheduled and again when it is due. A policy without option chains takes the feed's volatility surface away.
         ///
         /// ## Errors
         ///
         /// - [`Error::BadText`], [`Error::BadPolicy`]: the policy makes no sense.
-        /// - [`Error::TooManyFeeds`], [`Error::Unchanged`], [`Error::StepTooLarge`].
+        /// - [`Error::TooManyFeeds`], [`Error::TooManySurfaces`], [`Error::Unchanged`], [`Error::StepTooLarge`].
         /// - [`Error::UnknownFeed`], [`Error::FeedInUse`], [`Error::FeedNeeded`]: it cannot be removed.
         /// - [`Error::ChangePending`], [`Error::TooManyChanges`], [`Error::OutOfRange`].
         ///
@@ -576,6 +619,38 @@ pub mod pallet {
             });
             Ok(())
         }
+
+        /// Records a validator's observation of a feed's volatilities in place of its last.
+        ///
+        /// ## Dispatch Origin
+        ///
+        /// `Authorized`: no account signs. The preconditions are those of [`Refusal`], all of them checked before the
+        /// call, on the state that it meets.
+        ///
+        /// ## Details
+        ///
+        /// The close of the block [`surface::WINDOW`] later, or the first one after it that has room, makes a surface of what came in.
+        ///
+        /// ## Errors
+        ///
+        /// None of its own: an observation that does not hold is an invalid transaction.
+        ///
+        /// ## Events
+        ///
+        /// - later [`Event::SurfaceRenewed`].
+        #[pallet::call_index(5)]
+        #[pallet::weight((T::WeightInfo::observe_surface(), DispatchClass::Operational, Pays::No))]
+        #[pallet::authorize(Pallet::<T>::authorize_observe_surface)]
+        #[pallet::weight_of_authorize(T::WeightInfo::authorize_observe_surface())]
+        pub fn observe_surface(
+            origin: OriginFor<T>,
+            observation: SurfaceObservation,
+            _signature: AuthoritySignature,
+        ) -> DispatchResult {
+            ensure_authorized(origin)?;
+            Self::record_surface(observation);
+            Ok(())
+        }
     }
 
     #[pallet::hooks]
@@ -607,6 +682,11 @@ pub mod pallet {
                     && T::MaxAppliedPerBlock::get() > 0
                     && T::MaxStep::get() > 0,
                 "else no change comes into force"
+            );
+            assert!(
+                surface::worker::DEADLINE < Self::max_surface_age()
+                    && Self::max_surface_age() <= T::SurfaceFreshFor::get(),
+                "volatilities must reach the chain before they are old, and stand for longer"
             );
             assert!(T::SessionsPerEra::get() > 0, "an era has a session");
             assert!(

@@ -4,6 +4,7 @@
 use crate::{
     self as pallet_price_oracle,
     crypto::{AuthorityId, AuthoritySignature, KEY_TYPE},
+    surface::{ObservedSmile, SurfaceObservation},
     types::*,
     venues, EqualWeights,
 };
@@ -89,8 +90,21 @@ parameter_types! {
     pub static BlockMillis: Millis = NOW;
     /// Feeds that a market is priced by.
     pub static Needed: Vec<FeedId> = vec![];
+    /// Options that are listed: expiry and strike.
+    pub static ListedOptions: Vec<(Millis, String)> = vec![];
     /// What verdicts had as consequences.
     pub static Followed: Vec<Consequence> = vec![];
+}
+
+pub struct Listed;
+
+impl crate::surface::ListedStrikes for Listed {
+    fn strikes(_: FeedId) -> Vec<(Millis, Price)> {
+        let listed = ListedOptions::get().into_iter();
+        listed
+            .map(|(expiry, strike)| (expiry, price(&strike)))
+            .collect()
+    }
 }
 
 pub struct InUse;
@@ -147,6 +161,11 @@ impl crate::Config for Test {
     type KeptEras = ConstU32<KEPT>;
     type OffenceEras = ConstU32<2>;
     type Consequences = Noting;
+    type SurfaceHeartbeat = ConstU64<30_000>;
+    // Two per cent.
+    type SurfaceDeviation = ConstU32<20_000>;
+    type SurfaceFreshFor = ConstU64<150_000>;
+    type Strikes = Listed;
     type WeightInfo = ();
 }
 
@@ -514,6 +533,7 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
     ext.execute_with(|| {
         BlockMillis::set(NOW);
         Needed::set(vec![]);
+        ListedOptions::set(vec![]);
         Followed::set(vec![]);
         System::set_block_number(BLOCK);
     });
@@ -597,6 +617,26 @@ impl Pool {
             .map(|bytes| UncheckedExtrinsic::decode(&mut &bytes[..]).unwrap())
     }
 
+    /// The observations in those submitted since the last call, prices and volatilities.
+    pub fn observations(&self) -> (Vec<Observation>, Vec<SurfaceObservation>) {
+        let (mut prices, mut surfaces) = (vec![], vec![]);
+        for bytes in std::mem::take(&mut *self.0.lock().unwrap()) {
+            match UncheckedExtrinsic::decode(&mut &bytes[..])
+                .unwrap()
+                .function
+            {
+                RuntimeCall::Oracle(crate::Call::observe { observation, .. }) => {
+                    prices.push(observation)
+                }
+                RuntimeCall::Oracle(crate::Call::observe_surface { observation, .. }) => {
+                    surfaces.push(observation)
+                }
+                other => panic!("not an observation: {other:?}"),
+            }
+        }
+        (prices, surfaces)
+    }
+
     /// The observation in it.
     pub fn observation(&self) -> Option<Observation> {
         match self.take()?.function {
@@ -651,6 +691,43 @@ pub fn observe(
         .sign(&Oracle::payload(set, &observation))
         .expect("the key is in the keystore");
     (observation, signature)
+}
+
+/// A validator's observation of BTC's volatilities, made now in round `BLOCK - 1`, signed by `key` from the keystore.
+pub fn observe_surface(
+    key: &AuthorityId,
+    validator: u32,
+    smiles: &[ObservedSmile],
+    change: impl FnOnce(&mut SurfaceObservation),
+) -> UncheckedExtrinsic {
+    let mut observation = SurfaceObservation {
+        validator,
+        round: System::block_number() - 1,
+        observed_at: BlockMillis::get(),
+        feed: BTC,
+        smiles: BoundedVec::truncate_from(smiles.to_vec()),
+    };
+    change(&mut observation);
+    let set = crate::Observers::<Test>::get().id;
+    let signature = key
+        .sign(&Oracle::surface_payload(set, &observation))
+        .expect("the key is in the keystore");
+    let call = crate::Call::<Test>::observe_surface {
+        observation,
+        signature,
+    };
+    Test::create_authorized_transaction(call.into())
+}
+
+/// From now on BTC has a surface, made of two option chains.
+pub fn want_surface() {
+    put(Change::Feed(
+        BTC,
+        Some(Feed {
+            min_chains: 2,
+            ..Feed::new("BTC")
+        }),
+    ));
 }
 
 /// The same as a transaction.

@@ -1,6 +1,6 @@
 //! What holds of the pallet's storage between blocks.
 
-use crate::{aggregate::Aggregate, pallet::*, types::MAX_SOURCES};
+use crate::{aggregate::Aggregate, pallet::*, surface, types::MAX_SOURCES};
 use alloc::collections::BTreeSet;
 use frame_support::{
     ensure,
@@ -19,7 +19,9 @@ impl<T: Config> Pallet<T> {
     /// 4. every price written in this block *equals* the aggregate of the observations that stand;
     /// 5. a subject has one change scheduled at most, none of them due before the block after it was scheduled;
     /// 6. the running era has the session's validators, and nothing is noted of others; the eras kept are *exactly* the last; nobody
-    ///    is in one twice, nor missed or strayed in more rounds than there were.
+    ///    is in one twice, nor missed or strayed in more rounds than there were;
+    /// 7. every observation of volatilities is one that its validator could have made; a surface is of a feed that has one, its expiries ascend, its
+    ///    variances are some, and nothing in it was seen after the block's time; a feed waits once to be renewed, no longer than the window.
     pub fn do_try_state() -> Result<(), TryRuntimeError> {
         let block = Self::block();
         let validators = Observers::<T>::get().keys.len();
@@ -82,6 +84,7 @@ impl<T: Config> Pallet<T> {
         }
 
         Self::check_scores()?;
+        Self::check_surfaces()?;
 
         let now = T::Time::now();
         let aggregates = Self::round(now).aggregates;
@@ -111,6 +114,58 @@ impl<T: Config> Pallet<T> {
         }
         Ok(())
     }
+
+    fn check_surfaces() -> Result<(), TryRuntimeError> {
+        let (block, now) = (Self::block(), T::Time::now());
+        let validators = Observers::<T>::get().keys.len();
+        for (validator, feed, observation) in SurfaceObservations::<T>::iter() {
+            ensure!(
+                usize::try_from(validator).is_ok_and(|v| v < validators),
+                "volatilities of nobody in the set"
+            );
+            ensure!(
+                observation.validator == validator && observation.feed == feed,
+                "volatilities under another's key"
+            );
+            ensure!(
+                observation.round <= block,
+                "volatilities of a round to come"
+            );
+            ensure!(
+                observation.smiles.is_sorted_by(|a, b| a.expiry < b.expiry)
+                    && observation.smiles.iter().all(|s| s.smile.is_valid()),
+                "volatilities that observe_surface would refuse"
+            );
+        }
+        let feeds = Feeds::<T>::get();
+        for (feed, surface) in Surfaces::<T>::iter() {
+            ensure!(
+                feeds.get(&feed).is_some_and(|feed| feed.min_chains > 0),
+                "a surface of a feed that has none"
+            );
+            ensure!(
+                surface.0.is_sorted_by(|a, b| a.expiry < b.expiry),
+                "a surface's expiries do not ascend"
+            );
+            ensure!(
+                surface
+                    .0
+                    .iter()
+                    .all(|s| s.smile.is_valid() && s.observed_at <= now),
+                "a slice of no variance, or seen after the block's time"
+            );
+        }
+        let mut waiting = BTreeSet::new();
+        for (feed, due) in SurfacesDue::<T>::get() {
+            ensure!(waiting.insert(feed), "a feed's surface is due twice");
+            ensure!(
+                due <= block.saturating_add(surface::WINDOW),
+                "a surface is due beyond the window"
+            );
+        }
+        Ok(())
+    }
+
     fn check_scores() -> Result<(), TryRuntimeError> {
         let era = CurrentEra::<T>::get();
         let noted = SessionScores::<T>::get();

@@ -21,6 +21,14 @@ pub const MAX_QUOTES: u32 = 16;
 pub const MAX_QUOTES_PER_FEED: usize = 2;
 /// Longest time between two requests to a source.
 pub const MAX_INTERVAL: Millis = 6_000;
+/// Longest time between two requests for a source's option chains.
+pub const MAX_CHAIN_INTERVAL: Millis = 60_000;
+/// Underlyings whose option chains one source is asked for.
+pub const MAX_UNDERLYINGS: u32 = 4;
+/// Feeds that have a volatility surface.
+pub const MAX_SURFACES: u32 = 8;
+/// Fewest chains of which a surface is made: one venue alone can say what it likes.
+pub const LEAST_CHAINS: u8 = 2;
 
 /// What stands for all of a source's symbols in its path.
 pub const SYMBOLS: &str = "{symbols}";
@@ -228,8 +236,150 @@ pub struct Source {
     pub time: Option<Timestamp>,
     /// Least time between two rounds of requests.
     pub min_interval: Millis,
-    /// What it quotes.
+    /// What it quotes. Nothing, if it is asked for options alone.
     pub quotes: BoundedVec<Quote, ConstU32<MAX_QUOTES>>,
+    /// Its option chains, if it is asked for them.
+    #[serde(default)]
+    pub options: Option<OptionChain>,
+}
+
+/// How a venue writes volatilities.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum VolatilityUnit {
+    /// 55 % as `0.55`.
+    Fraction,
+    /// 55 % as `55`.
+    Percent,
+}
+
+/// An underlying of which a venue lists options.
+#[derive(
+    Clone,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+pub struct Underlying {
+    /// Its feed.
+    pub feed: FeedId,
+    /// The venue's symbol for it: what its options are asked for by.
+    pub symbol: Text<24>,
+}
+
+/// How a venue's options are asked for: one request brings the tickers of all expiries and strikes of an underlying. Options are
+/// recognised by their names, see [`crate::surface::quotes`].
+#[derive(
+    Clone,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+pub struct OptionChain {
+    /// Path and query, with `{symbol}` in it.
+    pub path: Text<192>,
+    /// Where the tickers stand in an answer: an array.
+    pub list: Pointer,
+    /// Where in a ticker the option's name stands.
+    pub name: Pointer,
+    /// Where in a ticker the forward of its expiry stands.
+    pub forward: Pointer,
+    /// Where in a ticker the implied volatility of its mark stands.
+    pub volatility: Pointer,
+    /// Its unit.
+    pub unit: VolatilityUnit,
+    /// Where in a ticker, or else in the answer, the venue's time stands, if it gives one.
+    pub time: Option<Timestamp>,
+    /// Least time between two rounds of requests.
+    pub min_interval: Millis,
+    /// Whose options are asked for.
+    pub underlyings: BoundedVec<Underlying, ConstU32<MAX_UNDERLYINGS>>,
+}
+
+impl OptionChain {
+    fn pointers(&self) -> impl Iterator<Item = &Pointer> {
+        [&self.list, &self.name, &self.forward, &self.volatility]
+            .into_iter()
+            .chain(self.time.iter().map(|t| &t.pointer))
+    }
+
+    /// Whether it can be asked.
+    fn check(&self) -> Result<(), ConfigError> {
+        let printable = self.path.is_printable() && self.pointers().all(Text::is_printable);
+        if !printable || !self.underlyings.iter().all(|u| is_plain(u.symbol.as_str())) {
+            return Err(ConfigError::BadText);
+        }
+        let path = self.path.as_str();
+        if !path.starts_with('/') || !path.contains(json::SYMBOL) {
+            return Err(ConfigError::BadUrl);
+        }
+        if !self.pointers().all(|p| p.as_str().starts_with('/')) {
+            return Err(ConfigError::BadPointer);
+        }
+        let mut feeds: Vec<FeedId> = self.underlyings.iter().map(|u| u.feed).collect();
+        feeds.sort_unstable();
+        feeds.dedup();
+        if feeds.is_empty() || feeds.len() < self.underlyings.len() {
+            return Err(ConfigError::BadQuotes);
+        }
+        if self.min_interval > MAX_CHAIN_INTERVAL {
+            return Err(ConfigError::BadInterval);
+        }
+        Ok(())
+    }
+
+    /// The same for one feed alone; none if it does not ask for that feed's options.
+    fn of(&self, feed: FeedId) -> Option<Self> {
+        let own = self.underlyings.iter().find(|u| u.feed == feed)?;
+        Some(Self {
+            underlyings: BoundedVec::truncate_from(alloc::vec![own.clone()]),
+            ..self.clone()
+        })
+    }
+
+    /// The requests of one round: each URL with the feed whose options its answer holds.
+    pub fn requests(&self, base_url: &str) -> Vec<(String, FeedId)> {
+        let url = |u: &Underlying| {
+            let path = self.path.as_str().replace(json::SYMBOL, u.symbol.as_str());
+            (format!("{base_url}{path}"), u.feed)
+        };
+        self.underlyings.iter().map(url).collect()
+    }
+}
+
+/// Letters, digits and what venues put between them.
+fn is_plain(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
 }
 
 /// Why a source or a feed cannot be configured so.
@@ -241,30 +391,24 @@ pub enum ConfigError {
     BadUrl,
     /// A pointer does not begin with a slash.
     BadPointer,
-    /// No quotes, the same twice, or more than [`MAX_QUOTES_PER_FEED`] of one feed.
+    /// Neither quotes nor options, the same twice, or more than [`MAX_QUOTES_PER_FEED`] of one feed.
     BadQuotes,
     /// A feed quoted in itself.
     QuotedInItself,
-    /// The interval exceeds [`MAX_INTERVAL`].
+    /// The interval exceeds [`MAX_INTERVAL`], or that of options [`MAX_CHAIN_INTERVAL`].
     BadInterval,
-    /// The minima are not `0 < min_usd ≤ min_accepted ≤ min_configured`.
+    /// The minima are not `0 < min_usd ≤ min_accepted ≤ min_configured`, or a surface is to be made of one chain alone.
     BadPolicy,
 }
 
 impl Source {
     /// Whether it can be asked.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let plain = |text: &str| {
-            !text.is_empty()
-                && text
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
-        };
         let printable = self.base_url.is_printable()
             && self.path.is_printable()
             && self.separator.is_printable()
             && self.pointers().all(Text::is_printable);
-        if !printable || !self.quotes.iter().all(|q| plain(q.symbol.as_str())) {
+        if !printable || !self.quotes.iter().all(|q| is_plain(q.symbol.as_str())) {
             return Err(ConfigError::BadText);
         }
         if !is_base_url(self.base_url.as_str()) || !self.path.as_str().starts_with('/') {
@@ -282,7 +426,8 @@ impl Source {
         };
         let too_many = |q: &Quote| self.quotes_of(q.feed).count() > MAX_QUOTES_PER_FEED;
         let mut quotes = self.quotes.iter();
-        if self.quotes.is_empty() || quotes.any(|q| twice(q) || too_many(q)) {
+        let nothing = self.quotes.is_empty() && self.options.is_none();
+        if nothing || quotes.any(|q| twice(q) || too_many(q)) {
             return Err(ConfigError::BadQuotes);
         }
         if self
@@ -295,7 +440,7 @@ impl Source {
         if self.min_interval > MAX_INTERVAL {
             return Err(ConfigError::BadInterval);
         }
-        Ok(())
+        self.options.as_ref().map_or(Ok(()), OptionChain::check)
     }
 
     fn pointers(&self) -> impl Iterator<Item = &Pointer> {
@@ -308,11 +453,12 @@ impl Source {
         self.quotes.iter().filter(move |quote| quote.feed == feed)
     }
 
-    /// The feeds whose price depends on which of two versions of a source is asked: those that either quotes, but if only
-    /// quotes differ between them, only those of which they do.
+    /// The feeds whose price or surface depends on which of two versions of a source is asked: those that either quotes or has options of, but
+    /// if only quotes and options differ between them, only those of which they do.
     pub(crate) fn concerned(old: Option<&Self>, new: Option<&Self>) -> BTreeSet<FeedId> {
         let without_quotes = |source: &Self| Self {
             quotes: BoundedVec::new(),
+            options: None,
             ..source.clone()
         };
         let alike = old
@@ -320,26 +466,44 @@ impl Source {
             .filter(|(old, new)| without_quotes(old) == without_quotes(new));
         old.into_iter()
             .chain(new)
-            .flat_map(|source| source.quotes.iter().map(|quote| quote.feed))
+            .flat_map(|source| {
+                let quoted = source.quotes.iter().map(|quote| quote.feed);
+                quoted.chain(source.underlyings().map(|underlying| underlying.feed))
+            })
             .filter(|feed| {
-                alike.is_none_or(|(old, new)| !old.quotes_of(*feed).eq(new.quotes_of(*feed)))
+                alike.is_none_or(|(old, new)| {
+                    !old.quotes_of(*feed).eq(new.quotes_of(*feed))
+                        || old.options_of(*feed) != new.options_of(*feed)
+                })
             })
             .collect()
     }
 
+    fn underlyings(&self) -> impl Iterator<Item = &Underlying> {
+        self.options.iter().flat_map(|chain| &chain.underlyings)
+    }
+
+    fn options_of(&self, feed: FeedId) -> Option<OptionChain> {
+        self.options.as_ref()?.of(feed)
+    }
+
     /// Every feed it refers to.
     pub fn feeds(&self) -> impl Iterator<Item = FeedId> + '_ {
-        self.quotes.iter().flat_map(|quote| {
+        let quoted = self.quotes.iter().flat_map(|quote| {
             let currency = match quote.currency {
                 QuoteCurrency::Usd => None,
                 QuoteCurrency::Feed(feed) => Some(feed),
             };
             core::iter::once(quote.feed).chain(currency)
-        })
+        });
+        quoted.chain(self.underlyings().map(|underlying| underlying.feed))
     }
 
     /// The requests of one round: each URL with the quotes that its answer holds.
     pub fn requests(&self, base_url: &str) -> Vec<(String, Vec<&Quote>)> {
+        if self.quotes.is_empty() {
+            return Vec::new();
+        }
         let url = |path: String| format!("{base_url}{path}");
         let path = self.path.as_str();
         if path.contains(json::SYMBOL) {
@@ -399,6 +563,9 @@ pub struct Feed {
     pub min_accepted: u8,
     /// How many of those venues must have a quote in US dollars left.
     pub min_usd: u8,
+    /// Venues whose option chains must be left for a slice of the volatility surface. Zero: the feed has no surface; else two or more.
+    #[serde(default)]
+    pub min_chains: u8,
 }
 
 impl Feed {
@@ -409,6 +576,7 @@ impl Feed {
             min_configured: 5,
             min_accepted: 3,
             min_usd: 2,
+            min_chains: 0,
         }
     }
 
@@ -420,6 +588,7 @@ impl Feed {
             min_configured: 2,
             min_accepted: 2,
             min_usd: 1,
+            min_chains: 0,
         }
     }
 
@@ -430,7 +599,8 @@ impl Feed {
         }
         let ordered = 0 < self.min_usd
             && self.min_usd <= self.min_accepted
-            && self.min_accepted <= self.min_configured;
+            && self.min_accepted <= self.min_configured
+            && (self.min_chains == 0 || self.min_chains >= LEAST_CHAINS);
         ordered.then_some(()).ok_or(ConfigError::BadPolicy)
     }
 }

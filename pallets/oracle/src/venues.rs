@@ -1,7 +1,10 @@
-//! Ready-made sources in the shapes of seven venues' public HTTP interfaces. The caller says what to quote, by the
-//! venue's own symbols.
+//! Ready-made sources in the shapes of eight venues' public HTTP interfaces. The caller says what to quote, by the
+//! venue's own symbols, and of three whose options to ask for ([`with_options`]).
 
-use crate::types::{Quote, QuoteCurrency, Source, Text, TimeUnit, Timestamp};
+use crate::types::{
+    OptionChain, Quote, QuoteCurrency, Source, Text, TimeUnit, Timestamp, Underlying,
+    VolatilityUnit,
+};
 use alloc::vec::Vec;
 use frame_support::BoundedVec;
 use novate_types::{FeedId, Millis};
@@ -10,6 +13,8 @@ use novate_types::{FeedId, Millis};
 const MIN_INTERVAL: Millis = 750;
 /// Answers older than this are left out where the venue dates them.
 const MAX_AGE: Millis = 60_000;
+/// Half a megabyte each time: six times a minute is enough for what moves by fractions of a percent.
+const OPTIONS_INTERVAL: Millis = 10_000;
 
 /// A quote in US dollars.
 pub fn usd(feed: FeedId, symbol: &str) -> Quote {
@@ -54,7 +59,108 @@ fn source(shape: Shape, quotes: Vec<Quote>) -> Source {
         }),
         min_interval: MIN_INTERVAL,
         quotes: BoundedVec::truncate_from(quotes),
+        options: None,
     }
+}
+
+/// The source, asked for its options as well.
+pub fn with_options(source: Source, chain: OptionChain) -> Source {
+    Source {
+        options: Some(chain),
+        ..source
+    }
+}
+
+/// An underlying by the venue's symbol for its options.
+pub fn underlying(feed: FeedId, symbol: &str) -> Underlying {
+    Underlying {
+        feed,
+        symbol: Text::truncated(symbol),
+    }
+}
+
+struct ChainShape {
+    path: &'static str,
+    list: &'static str,
+    name: &'static str,
+    forward: &'static str,
+    volatility: &'static str,
+    unit: VolatilityUnit,
+    time: &'static str,
+}
+
+fn chain(shape: ChainShape, underlyings: Vec<Underlying>) -> OptionChain {
+    OptionChain {
+        path: Text::truncated(shape.path),
+        list: Text::truncated(shape.list),
+        name: Text::truncated(shape.name),
+        forward: Text::truncated(shape.forward),
+        volatility: Text::truncated(shape.volatility),
+        unit: shape.unit,
+        time: Some(Timestamp {
+            pointer: Text::truncated(shape.time),
+            unit: TimeUnit::Millis,
+            max_age: MAX_AGE,
+        }),
+        min_interval: OPTIONS_INTERVAL,
+        underlyings: BoundedVec::truncate_from(underlyings),
+    }
+}
+
+/// Deribit's options by currency (`BTC`): the summary of every book, dated each, with volatilities in percent.
+pub fn deribit_options(underlyings: Vec<Underlying>) -> OptionChain {
+    let shape = ChainShape {
+        path: "/api/v2/public/get_book_summary_by_currency?currency={symbol}&kind=option",
+        list: "/result",
+        name: "/instrument_name",
+        forward: "/underlying_price",
+        volatility: "/mark_iv",
+        unit: VolatilityUnit::Percent,
+        time: "/creation_timestamp",
+    };
+    chain(shape, underlyings)
+}
+
+/// OKX's options by family (`BTC-USD`), dated each.
+pub fn okx_options(underlyings: Vec<Underlying>) -> OptionChain {
+    let shape = ChainShape {
+        path: "/api/v5/public/opt-summary?instFamily={symbol}",
+        list: "/data",
+        name: "/instId",
+        forward: "/fwdPx",
+        volatility: "/markVol",
+        unit: VolatilityUnit::Fraction,
+        time: "/ts",
+    };
+    chain(shape, underlyings)
+}
+
+/// Bybit's options by base coin (`BTC`); the answer is dated.
+pub fn bybit_options(underlyings: Vec<Underlying>) -> OptionChain {
+    let shape = ChainShape {
+        path: "/v5/market/tickers?category=option&baseCoin={symbol}",
+        list: "/result/list",
+        name: "/symbol",
+        forward: "/underlyingPrice",
+        volatility: "/markIv",
+        unit: VolatilityUnit::Fraction,
+        time: "/time",
+    };
+    chain(shape, underlyings)
+}
+
+/// Deribit: one instrument a request (`BTC_USDC`); mostly for its options.
+pub fn deribit(quotes: Vec<Quote>) -> Source {
+    let shape = Shape {
+        base_url: "https://www.deribit.com",
+        path: "/api/v2/public/ticker?instrument_name={symbol}",
+        separator: "",
+        bid: "/result/best_bid_price",
+        ask: "/result/best_ask_price",
+        last: "/result/last_price",
+        time: Some(("/result/timestamp", TimeUnit::Millis)),
+    };
+    source(shape, quotes)
 }
 
 /// Binance, and Binance US under its own base URL: an array of tickers for all symbols (`BTCUSDT`) at once.

@@ -24,6 +24,12 @@ pub trait WeightInfo {
     fn disable_source() -> Weight;
     /// The close's part: `n` changes come into force.
     fn apply_due(n: u32) -> Weight;
+    /// Checking an observation of volatilities of [`novate_risk::surface::MAX_EXPIRIES`] expiries, signature included.
+    fn authorize_observe_surface() -> Weight;
+    /// Recording it.
+    fn observe_surface() -> Weight;
+    /// The close's part: a surface from `v` validators' observations of `e` expiries each.
+    fn close_surface(v: u32, e: u32) -> Weight;
 }
 
 fn micros(time: u64, proof: u64) -> Weight {
@@ -56,6 +62,17 @@ impl WeightInfo for () {
     }
     fn apply_due(n: u32) -> Weight {
         micros(100, 0).saturating_add(micros(1_300, 0).saturating_mul(u64::from(n)))
+    }
+    fn authorize_observe_surface() -> Weight {
+        micros(250, 0)
+    }
+    fn observe_surface() -> Weight {
+        micros(100, 0)
+    }
+    fn close_surface(v: u32, e: u32) -> Weight {
+        micros(300, 0)
+            .saturating_add(micros(20, 0).saturating_mul(u64::from(v).saturating_mul(u64::from(e))))
+            .saturating_add(micros(3_000, 0).saturating_mul(u64::from(e)))
     }
 }
 
@@ -102,5 +119,23 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         Weight::from_parts(143_720_000, 0)
             .saturating_add(T::DbWeight::get().reads_writes(101, 3))
             .saturating_add(Weight::from_parts(182_980_000, 0).saturating_mul(n.into()))
+    }
+    /// Estimated.
+    fn authorize_observe_surface() -> Weight {
+        Weight::from_parts(90_000_000, 0).saturating_add(T::DbWeight::get().reads(5))
+    }
+    /// Estimated.
+    fn observe_surface() -> Weight {
+        Weight::from_parts(30_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(1, 2))
+    }
+    /// Estimated: for each of `e` prices at 85 places, four calendar spreads at 42, and the medians of `v` votes at 21; what is listed is read.
+    fn close_surface(v: u32, e: u32) -> Weight {
+        let votes = u64::from(v).saturating_mul(e.into());
+        Weight::from_parts(50_000_000, 0)
+            .saturating_add(T::DbWeight::get().reads_writes(70, 2))
+            .saturating_add(Weight::from_parts(10_000_000, 0).saturating_mul(v.into()))
+            .saturating_add(T::DbWeight::get().reads(1).saturating_mul(v.into()))
+            .saturating_add(Weight::from_parts(1_200_000_000, 0).saturating_mul(e.into()))
+            .saturating_add(Weight::from_parts(6_000_000, 0).saturating_mul(votes))
     }
 }

@@ -6,13 +6,15 @@
 
 use crate::{
     aggregate,
-    crypto::{AuthorityId, KEY_TYPE},
+    crypto::{AuthorityId, AuthoritySignature, KEY_TYPE},
     decimal::{self, DecimalError, Short},
+    fetch::{base_url, fetch},
     json::{Document, JsonError},
     pallet::*,
+    surface,
     types::{
-        is_base_url, Feed, Observation, ObservedPrice, Quote, QuoteCurrency, Source, SourceName,
-        Text, TimeUnit,
+        Feed, Observation, ObservedPrice, Quote, QuoteCurrency, Source, SourceName, Text, TimeUnit,
+        Timestamp as VenueTime,
     },
 };
 use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
@@ -21,10 +23,9 @@ use core::fmt;
 use frame_support::{traits::Get, BoundedVec};
 use frame_system::offchain::SubmitTransaction;
 use novate_types::{math, BlockNumber, FeedId, FeedPrice, Millis, Ppm, Price};
-use sp_core::offchain::{Duration, HttpError, HttpRequestId, Timestamp};
+use sp_core::offchain::{Duration, Timestamp};
 use sp_runtime::{
     offchain::{
-        http,
         storage::StorageValueRef,
         storage_lock::{StorageLock, Time},
     },
@@ -78,11 +79,13 @@ pub enum Fault {
     OutOfRange,
     /// It lies this far from the median of the others.
     Outlier(Ppm),
+    /// The list holds no option of an expiry with enough strikes on both sides of its forward.
+    NoOptions,
 }
 
 impl Fault {
     /// The fault without its figures, so that a change of figures is no news.
-    fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::NotDue => "not due",
             Self::Timeout => "timeout",
@@ -97,6 +100,7 @@ impl Fault {
             Self::NoRate(_) => "no fresh rate",
             Self::OutOfRange => "out of range",
             Self::Outlier(_) => "outlier",
+            Self::NoOptions => "too few options",
         }
     }
 }
@@ -166,12 +170,33 @@ struct Submitted {
     prices: Vec<(FeedId, Price)>,
 }
 
-/// Runs a round for the validator whose key this node holds, if it holds one of the session's.
+/// Whom this node observes for.
+pub(crate) struct Observer {
+    /// The set.
+    pub set: u64,
+    /// The validator's index in it.
+    pub validator: u32,
+    /// Its key.
+    pub key: AuthorityId,
+}
+
+/// Runs a round for the validator whose key this node holds, if it holds one of the session's: first of prices, then of volatilities, which
+/// take longer and keep no price waiting.
 pub fn run<T: Config>(round: BlockNumber) {
     let set = Observers::<T>::get();
     let Some((validator, key)) = own_key(&set.keys) else {
         return;
     };
+    let observer = Observer {
+        set: set.id,
+        validator,
+        key,
+    };
+    run_prices::<T>(&observer, round);
+    surface::worker::run::<T>(&observer, round);
+}
+
+fn run_prices<T: Config>(observer: &Observer, round: BlockNumber) {
     let mut lock = StorageLock::<Time>::with_deadline(LOCK, Duration::from_millis(LOCK_EXPIRY));
     let Ok(_guard) = lock.try_lock() else {
         log::debug!(target: LOG_TARGET, "another round is at work; block {round} is left to it");
@@ -215,37 +240,51 @@ pub fn run<T: Config>(round: BlockNumber) {
         .get::<Submitted>()
         .ok()
         .flatten()
-        .filter(|last| last.set == set.id);
+        .filter(|last| last.set == observer.set);
     if prices.is_empty() || !is_due::<T>(last.as_ref(), observed_at, &prices) {
         return;
     }
     let record = Submitted {
-        set: set.id,
+        set: observer.set,
         observed_at,
         prices: prices.iter().map(|p| (p.feed, p.price)).collect(),
     };
     let prices = BoundedVec::truncate_from(prices);
     let observation = Observation {
-        validator,
+        validator: observer.validator,
         round,
         observed_at,
         prices,
     };
-    let Some(signature) = key.sign(&Pallet::<T>::payload(set.id, &observation)) else {
-        log::error!(target: LOG_TARGET, "the keystore did not sign with key {KEY_TYPE:?}");
+    let Some(signature) = observer.sign(&Pallet::<T>::payload(observer.set, &observation)) else {
         return;
     };
     let call = Call::<T>::observe {
         observation,
         signature,
     };
-    let transaction = T::create_authorized_transaction(call.into());
-    match SubmitTransaction::<T, Call<T>>::submit_transaction(transaction) {
-        Ok(()) => submitted.set(&record),
-        Err(()) => {
-            log::warn!(target: LOG_TARGET, "the pool refused the observation of block {round}")
-        }
+    if submit::<T>(call) {
+        submitted.set(&record);
+    } else {
+        log::warn!(target: LOG_TARGET, "the pool refused the observation of block {round}");
     }
+}
+
+impl Observer {
+    /// The key's signature. None, and a line in the log, if the keystore makes none.
+    pub(crate) fn sign(&self, payload: &[u8]) -> Option<AuthoritySignature> {
+        let signature = self.key.sign(&payload);
+        if signature.is_none() {
+            log::error!(target: LOG_TARGET, "the keystore did not sign with key {KEY_TYPE:?}");
+        }
+        signature
+    }
+}
+
+/// Hands a call to the pool as a transaction of its own. Whether the pool took it.
+pub(crate) fn submit<T: Config>(call: Call<T>) -> bool {
+    let transaction = T::create_authorized_transaction(call.into());
+    SubmitTransaction::<T, Call<T>>::submit_transaction(transaction).is_ok()
 }
 
 /// The first validator of the set whose key is in this node's keystore.
@@ -276,94 +315,45 @@ fn ask(sources: &[(SourceName, Source)], now: Millis) -> Vec<Reading> {
     let deadline = Timestamp::from_unix_millis(now.saturating_add(HTTP_DEADLINE));
 
     let mut readings = Vec::new();
-    let mut note = |name: &SourceName, quotes: Vec<&Quote>, fault: Fault| {
-        readings.extend(quotes.into_iter().map(|quote| Reading {
-            source: name.clone(),
-            quote: quote.clone(),
-            price: Err(fault.clone()),
-        }))
-    };
-    let (mut pending, mut expected, mut times) = (Vec::new(), Vec::new(), BTreeMap::new());
+    let (mut urls, mut expected, mut times) = (Vec::new(), Vec::new(), BTreeMap::new());
     for (name, source) in sources {
         let last = asked.get(name).copied().filter(|last| *last <= now);
         if let Some(last) = last.filter(|l| now.saturating_sub(*l) < source.min_interval) {
             times.insert(name.clone(), last);
-            note(name, source.quotes.iter().collect(), Fault::NotDue);
+            readings.extend(source.quotes.iter().map(|quote| Reading {
+                source: name.clone(),
+                quote: quote.clone(),
+                price: Err(Fault::NotDue),
+            }));
             continue;
         }
         times.insert(name.clone(), now);
         for (url, quotes) in source.requests(&base_url(name, source)) {
-            let request = http::Request::get(&url)
-                .add_header("User-Agent", "novate-oracle")
-                .add_header("Accept", "application/json")
-                .deadline(deadline);
-            match request.send() {
-                Ok(sent) => {
-                    pending.push(sent);
-                    expected.push((name, source, quotes));
-                }
-                Err(_) => note(name, quotes, Fault::Connection),
-            }
+            urls.push(url);
+            expected.push((name, source, quotes));
         }
     }
     memory.set(&times);
 
-    let answers = http::PendingRequest::try_wait_all(pending, deadline);
-    for ((name, source, quotes), answer) in expected.into_iter().zip(answers) {
-        let body = match answer {
-            Err(_) | Ok(Err(http::Error::DeadlineReached)) => Err(Fault::Timeout),
-            Ok(Err(_)) => Err(Fault::Connection),
-            Ok(Ok(response)) if response.code == 200 => read_body(response.id, deadline),
-            Ok(Ok(response)) => Err(Fault::Status(response.code)),
+    fetch(&urls, deadline, MAX_BODY, |place, text| {
+        let Some((name, source, quotes)) = expected.get(place) else {
+            return;
         };
-        let text = body.and_then(|b| String::from_utf8(b).map_err(|_| Fault::NotJson));
         let document = match &text {
             Ok(text) => Document::parse(text).map_err(Fault::from),
             Err(fault) => Err(fault.clone()),
         };
         for quote in quotes {
             readings.push(Reading {
-                source: name.clone(),
-                quote: quote.clone(),
+                source: (*name).clone(),
+                quote: (*quote).clone(),
                 price: document
                     .clone()
                     .and_then(|d| read_quote(&d, source, quote, now)),
             });
         }
-    }
+    });
     readings
-}
-
-/// The source's base URL: this validator's own choice, if it made one.
-fn base_url(name: &SourceName, source: &Source) -> String {
-    let key = [SOURCE_PREFIX, name.as_str().as_bytes()].concat();
-    let own = sp_io::offchain::local_storage_get(sp_core::offchain::StorageKind::PERSISTENT, &key);
-    match own.map(String::from_utf8) {
-        None => {}
-        Some(Ok(url)) if is_base_url(&url) => return url,
-        Some(_) => log::error!(target: LOG_TARGET, "the override of source {name} is no base URL"),
-    }
-    source.base_url.as_str().into()
-}
-
-fn read_body(id: HttpRequestId, deadline: Timestamp) -> Result<Vec<u8>, Fault> {
-    let mut body = Vec::new();
-    let mut chunk = [0u8; 4096];
-    loop {
-        let read = sp_io::offchain::http_response_read_body(id, &mut chunk, Some(deadline))
-            .map_err(|error| match error {
-                HttpError::DeadlineReached => Fault::Timeout,
-                _ => Fault::Connection,
-            })?;
-        if read == 0 {
-            return Ok(body);
-        }
-        let read = usize::try_from(read).ok().and_then(|n| chunk.get(..n));
-        body.extend_from_slice(read.ok_or(Fault::Connection)?);
-        if body.len() > MAX_BODY {
-            return Err(Fault::TooLong);
-        }
-    }
 }
 
 /// A quote's median of bid, ask and last, in its own currency.
@@ -387,17 +377,7 @@ fn read_quote(
         Ok(price)
     };
     if let Some(stamp) = &source.time {
-        let time: Millis = scalar(stamp.pointer.as_str(), "time")?
-            .parse()
-            .map_err(|_| Fault::BadNumber("time", DecimalError::Malformed))?;
-        let unit = match stamp.unit {
-            TimeUnit::Seconds => 1_000,
-            TimeUnit::Millis => 1,
-        };
-        let age = now.abs_diff(time.saturating_mul(unit));
-        if age > stamp.max_age {
-            return Err(Fault::Stale(age));
-        }
+        check_time(stamp, scalar(stamp.pointer.as_str(), "time")?, now)?;
     }
     let three = [
         price(source.bid.as_str(), "bid")?,
@@ -405,6 +385,22 @@ fn read_quote(
         price(source.last.as_str(), "last")?,
     ];
     aggregate::median(&three).ok_or(Fault::OutOfRange)
+}
+
+/// Whether a venue's time is near enough to the worker's.
+pub(crate) fn check_time(stamp: &VenueTime, text: &str, now: Millis) -> Result<(), Fault> {
+    let time: Millis = text
+        .parse()
+        .map_err(|_| Fault::BadNumber("time", DecimalError::Malformed))?;
+    let unit = match stamp.unit {
+        TimeUnit::Seconds => 1_000,
+        TimeUnit::Millis => 1,
+    };
+    let age = now.abs_diff(time.saturating_mul(unit));
+    if age > stamp.max_age {
+        return Err(Fault::Stale(age));
+    }
+    Ok(())
 }
 
 /// Each feed's symbol, and its price on chain if that is fresh.

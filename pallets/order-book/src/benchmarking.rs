@@ -470,9 +470,10 @@ mod benchmarks {
     fn expire(n: Linear<0, { T::ExpiringTriggers::get() }>) {
         let market = T::BenchmarkHelper::market();
         let traders = stops::<T>(&market, n);
+        let view = T::View::view();
         #[block]
         {
-            crate::triggers::expire::<T>(EXPIRY);
+            crate::triggers::expire::<T>(&view, EXPIRY);
         }
         for of in traders {
             assert_eq!(triggers_of::<T>(&of), 0);

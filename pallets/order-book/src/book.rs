@@ -212,6 +212,11 @@ impl<T: Config> Books<T> {
         self.directory(market, side).0.evicted.first().cloned()
     }
 
+    /// The first group of a side that matches, with its pages.
+    pub fn first_group(&mut self, market: MarketId, side: Side) -> Option<Group> {
+        self.directory(market, side).0.groups.first().cloned()
+    }
+
     /// Whether groups of the side wait to be removed.
     pub fn evicts(&mut self, market: MarketId, side: Side) -> bool {
         !self.directory(market, side).0.evicted.is_empty()

@@ -25,7 +25,8 @@ use crate::{
     types::{
         Locator, Place, Slot, GROUP_ORDERS, GROUP_READ, MAX_WAITING, POSITION_READS, WAITING_READS,
     },
-    Config, Event, Evicting, Expiries, ExpiryCounts, Pallet, Reads, Waiting,
+    Config, Directories, Event, Evicting, Expiries, ExpiryCounts, Intake, Pallet, Reaches, Reads,
+    RestedQuotes, Waiting,
 };
 use alloc::{
     borrow::Cow,
@@ -779,6 +780,19 @@ impl<T: Config> OrderBook<T::AccountId> for Pallet<T> {
 
     fn housekeep(view: &RiskView) -> Vec<Release<T::AccountId>> {
         crate::upkeep::housekeep::<T>(view)
+    }
+
+    fn forget(market: MarketId) -> bool {
+        let rests = |side| Directories::<T>::contains_key((market, side));
+        let is_left = rests(Side::Bid)
+            || rests(Side::Ask)
+            || Intake::<T>::contains_key(market)
+            || crate::triggers::any_of::<T>(market);
+        if !is_left {
+            RestedQuotes::<T>::remove(market);
+            Reaches::<T>::mutate(|reaches| reaches.retain(|reach| reach.market != market));
+        }
+        !is_left
     }
 }
 

@@ -958,7 +958,8 @@ fn release(
     Ok(release_order(account, order.market, bid, ask, reserve)?)
 }
 
-/// The order is worth the market's least notional at the lower of limit and mark, or closes the position reduce-only.
+/// The order is worth the market's least notional at the lower of limit and mark, an option's at its forward, or closes the position
+/// reduce-only.
 fn ensure_worth(
     account: &MarginAccount,
     market: &MarketView,
@@ -977,11 +978,13 @@ fn ensure_worth(
     }
     let size = Side::Bid.signed(lots).ok_or(OrderError::OutOfRange)?;
     let at_limit = trade_value(size, ticks, market.tick_value)?;
-    let at_mark = signed(notional_floor(lots, market.mark, market.lot_size)?)?;
-    ensure!(
-        at_limit.min(at_mark) >= market.min_notional,
-        OrderError::BelowMinNotional
-    );
+    let least = if market.contract.kind.is_option() {
+        // A premium says little of a size.
+        signed(notional_floor(lots, market.index, market.lot_size)?)?
+    } else {
+        at_limit.min(signed(notional_floor(lots, market.mark, market.lot_size)?)?)
+    };
+    ensure!(least >= market.min_notional, OrderError::BelowMinNotional);
     Ok(())
 }
 

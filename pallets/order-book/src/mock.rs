@@ -124,6 +124,9 @@ impl Ledger<AccountId> for MockLedger {
     ) -> Result<R, E> {
         Self::change(of, change)
     }
+    fn settle_expired(_: &Account, _: &RiskView) -> Result<(), LedgerError> {
+        Ok(())
+    }
     fn index(_: &Account, _: &RiskView) -> Result<Indexed, LedgerError> {
         Ok(Indexed::default())
     }
@@ -141,6 +144,9 @@ impl Ledger<AccountId> for MockLedger {
     }
     fn credit_pot(_: Pot, _: Cash) -> Result<(), LedgerError> {
         Ok(())
+    }
+    fn is_flat(_: MarketId) -> bool {
+        unimplemented!()
     }
     fn open_interest(_: MarketId) -> Lots {
         0
@@ -212,6 +218,7 @@ pub fn market(id: MarketId) -> MarketView {
         impact_notional: 600 * QUANTUMS,
         open_interest_cap: Lots::MAX,
         auction_at: 0,
+        contract: Default::default(),
     }
 }
 

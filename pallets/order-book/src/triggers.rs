@@ -393,20 +393,28 @@ fn dissolve(account: &mut MarginAccount, sequence: Sequence) {
     }
 }
 
-/// Triggers whose block of expiry has come leave, at most [`Config::ExpiringTriggers`] a close; one that waits for it does not fire
-/// meanwhile. Accounts are written here: to be called before anything else of the close's housekeeping reads them. Returns how many
-/// were looked at.
-pub(crate) fn expire<T: Config>(now: BlockNumber) -> u32 {
+/// Triggers whose block of expiry has come leave, and those of markets whose contract has expired, at most [`Config::ExpiringTriggers`] a
+/// close; one that waits for it does not fire meanwhile. Accounts are written here: to be called before anything else of the close's
+/// housekeeping reads them. Returns how many were looked at.
+pub(crate) fn expire<T: Config>(view: &RiskView, now: BlockNumber) -> u32 {
     let most = usize::try_from(T::ExpiringTriggers::get()).unwrap_or(usize::MAX);
-    let due: Vec<_> = TriggerExpiries::<T>::iter()
+    let mut due: Vec<_> = TriggerExpiries::<T>::iter()
         .take(most)
         .take_while(|((block, ..), _)| BlockNumber::from_be_bytes(*block) <= now)
+        .map(|((block, ..), key)| (key, Some(BlockNumber::from_be_bytes(block))))
         .collect();
+    let ended = view.ended().flat_map(|market| of_market::<T>(market.id));
+    for (key, expires) in ended.take(most.saturating_sub(due.len())) {
+        if due.iter().all(|(known, _)| *known != key) {
+            due.push((key, expires));
+        }
+    }
     let looked_at = u32::try_from(due.len()).unwrap_or(u32::MAX);
     let mut told = Told::default();
-    for ((block, of, sequence), key) in due {
-        forget::<T>(&key, Some(BlockNumber::from_be_bytes(block)));
-        let owned = T::Ledger::account(&of).map(|account| {
+    for (key, expires) in due {
+        let (of, sequence) = (&key.4, key.5);
+        forget::<T>(&key, expires);
+        let owned = T::Ledger::account(of).map(|account| {
             (
                 account.triggers.iter().position(|t| t.sequence == sequence),
                 account,
@@ -418,11 +426,24 @@ pub(crate) fn expire<T: Config>(now: BlockNumber) -> u32 {
         };
         let trigger = account.triggers.remove(at);
         dissolve(&mut account, sequence);
-        T::Ledger::write_orders(&of, account);
+        T::Ledger::write_orders(of, account);
         let market = trigger.terms.order.market;
-        let expired = as_cancelled(&of, &trigger, CancelReason::Expired);
+        let expired = as_cancelled(of, &trigger, CancelReason::Expired);
         told.left.entry(market).or_default().push(expired);
     }
     told.say::<T>();
     looked_at
+}
+
+/// The triggers of a market, each with its block of expiry.
+fn of_market<T: Config>(
+    market: MarketId,
+) -> impl Iterator<Item = (TriggerKey<T::AccountId>, Option<BlockNumber>)> {
+    Armed::<T>::iter_from(start::<T>(market, Direction::Down, 0))
+        .take_while(move |(key, _)| key.0 == market.to_be_bytes())
+}
+
+/// Whether a market has triggers, owned or left behind.
+pub(crate) fn any_of<T: Config>(market: MarketId) -> bool {
+    of_market::<T>(market).next().is_some()
 }

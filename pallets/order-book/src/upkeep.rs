@@ -1,24 +1,26 @@
-//! Work of every close that needs no match: the intake of halted markets, expiries, evictions, and the quotes of the books
-//! these change. Each kind is bounded; what is left waits for the next close and does not match meanwhile.
+//! Work of every close that needs no match: the intake of halted markets, expiries of orders and of contracts, evictions, and the quotes of
+//! the books these change. Each kind is bounded; what is left waits for the next close and does not match meanwhile.
 
 use crate::{
     changes::{clear_intake, new_orders, Changes, Notes},
     close::{matches, Ties},
     rested, triggers,
-    types::{Locator, Note, PageKey, Upkept, EXPIRY_PAGE, EXPIRY_READS, MAX_WAITING, NOTE_READS},
+    types::{
+        Group, Locator, Note, PageKey, Upkept, EXPIRY_PAGE, EXPIRY_READS, MAX_WAITING, NOTE_READS,
+    },
     Config, Emptied, Evicting, Expiries, ExpiryCounts, ExpiryCursor, Intake, Pallet, Reads,
     UpkeptNow, Waiting,
 };
 use alloc::{collections::BTreeSet, vec::Vec};
 use frame_support::traits::Get;
 use novate_types::{
-    AccountRef, BlockNumber, CancelReason, Ledger, MarketId, Release, RiskView, Sequence,
+    AccountRef, BlockNumber, CancelReason, Ledger, MarketId, Release, RiskView, Sequence, Side,
 };
 
 /// All of it. To be called after the markets matched. Returns the releases.
 pub(crate) fn housekeep<T: Config>(view: &RiskView) -> Vec<Release<T::AccountId>> {
     let now = Pallet::<T>::now();
-    let expired_triggers = triggers::expire::<T>(now);
+    let expired_triggers = triggers::expire::<T>(view, now);
     let mut changes = Changes::<T>::default();
     let mut dirty = BTreeSet::new();
     let mut read = Reads::<T>::take();
@@ -57,7 +59,12 @@ pub(crate) fn housekeep<T: Config>(view: &RiskView) -> Vec<Release<T::AccountId>
         clear_intake::<T>(market.id);
     }
     let expired = expire::<T>(now, &mut changes, &mut dirty);
-    let evicted = evict::<T>(&mut changes, &mut dirty);
+    let mut pages = T::UpkeepPages::get();
+    evict::<T>(&mut pages, &mut changes, &mut dirty);
+    for market in view.ended() {
+        empty::<T>(market.id, &mut pages, &mut changes, &mut dirty);
+    }
+    let evicted = pages < T::UpkeepPages::get();
     changes.books.recount_changed();
     for market in view.markets.iter().filter(|m| dirty.contains(&m.id)) {
         rested::refresh::<T>(market, now, &mut changes.books);
@@ -150,42 +157,59 @@ fn expire<T: Config>(
     any
 }
 
-/// Orders of evicted groups leave, a few pages a close. Returns whether there were any.
-fn evict<T: Config>(changes: &mut Changes<T>, dirty: &mut BTreeSet<MarketId>) -> bool {
+/// Orders of evicted groups leave, as long as there are `pages` to be removed in this close.
+fn evict<T: Config>(pages: &mut u32, changes: &mut Changes<T>, dirty: &mut BTreeSet<MarketId>) {
     let mut sides = Evicting::<T>::get();
     if sides.is_empty() {
-        return false;
+        return;
     }
-    let mut pages = T::UpkeepPages::get();
-    while let (Some((market, side)), true) = (sides.first().copied(), pages > 0) {
-        let Some(group) = changes.books.first_evicted(market, side) else {
+    while let (Some((market, side)), true) = (sides.first().copied(), *pages > 0) {
+        let group = changes.books.first_evicted(market, side);
+        let Some(page) = group.and_then(|group| last_page(market, side, &group)) else {
             sides.remove(0);
             continue;
         };
-        // From the last page, so that those before keep their numbers.
-        let Some(page) = u16::try_from(group.pages.len())
-            .ok()
-            .and_then(|n| n.checked_sub(1))
-        else {
-            sides.remove(0);
-            continue;
-        };
-        remove_page::<T>((market, side, group.id, page), changes);
+        remove_page::<T>(page, CancelReason::BookFull, changes);
         dirty.insert(market);
-        pages = pages.saturating_sub(1);
+        *pages = pages.saturating_sub(1);
     }
     Evicting::<T>::put(sides);
-    true
 }
 
-fn remove_page<T: Config>(key: PageKey, changes: &mut Changes<T>) {
+/// What rests in a market whose contract has expired leaves, as long as there are `pages` to be removed in this close.
+fn empty<T: Config>(
+    market: MarketId,
+    pages: &mut u32,
+    changes: &mut Changes<T>,
+    dirty: &mut BTreeSet<MarketId>,
+) {
+    for side in [Side::Bid, Side::Ask] {
+        while *pages > 0 {
+            let group = changes.books.first_group(market, side);
+            let Some(page) = group.and_then(|group| last_page(market, side, &group)) else {
+                break;
+            };
+            remove_page::<T>(page, CancelReason::Expired, changes);
+            dirty.insert(market);
+            *pages = pages.saturating_sub(1);
+        }
+    }
+}
+
+/// The last page of a group, so that those before keep their numbers.
+fn last_page(market: MarketId, side: Side, group: &Group) -> Option<PageKey> {
+    let last = u16::try_from(group.pages.len()).ok()?.checked_sub(1)?;
+    Some((market, side, group.id, last))
+}
+
+fn remove_page<T: Config>(key: PageKey, reason: CancelReason, changes: &mut Changes<T>) {
     let orders: Vec<(AccountRef<T::AccountId>, Sequence)> = changes
         .books
         .slots(key)
         .map(|order| (order.account, order.sequence))
         .collect();
     for (of, sequence) in orders {
-        changes.cancel(&of, sequence, CancelReason::BookFull);
+        changes.cancel(&of, sequence, reason);
     }
     changes.books.recount(key);
 }

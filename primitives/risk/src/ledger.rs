@@ -58,7 +58,7 @@ pub fn settle_funding(account: &mut MarginAccount, market: &MarketView) -> Resul
 /// A fill's `value` is `trade_value(lots, ticks, tick_value)`; takeovers and deleveraging pass any amount. An increase adds to
 /// cost. A decrease of `k` out of `n` lots realises `−value − ⌈cost·k/n⌉` into cash: the fraction of a quantum stays in cost. A
 /// trade through zero closes and then opens, the value shared by lots and the closing part rounded up; the new side starts with
-/// a fresh [`RankSlot`]. With zero `lots` the value is paid in cash alone.
+/// a fresh [`RankSlot`]. With zero `lots` the value is paid in cash alone. An option's value, its premium, moves in cash: it has no cost.
 ///
 /// Errors: [`RiskError::Full`] if the account holds `MAX_POSITIONS` others, [`RiskError::Math`] on overflow.
 pub fn apply_trade(
@@ -83,7 +83,10 @@ pub fn apply_trade(
         });
 
     let funding_to_pot = funding_owed_ceil(&held, market)?;
-    let booked = book(held.lots, held.cost, lots, value)?;
+    let mut booked = book(held.lots, held.cost, lots, value)?;
+    if market.contract.kind.is_option() {
+        booked.realised = sub(booked.realised, core::mem::take(&mut booked.cost))?;
+    }
     let cash = add(sub(account.cash, funding_to_pot)?, booked.realised)?;
     let same_side = held.lots.signum() == booked.lots.signum();
     let position = Position {

@@ -12,10 +12,14 @@
 //! | [`loans`] | interest on negative cash, and what the pot charges |
 //! | [`liquidation`] | bankruptcy and fillable prices, and how much to close |
 //! | [`competition`] | uniform fractions of a portfolio, their discount, and how much of it may go |
+//! | [`options`] | settlement of what expires, an option's mark, a short option by itself |
 //! | [`portfolio`] | options, futures and perpetuals of one underlying under a grid of scenarios |
 //! | [`quoting`] | how the backstop vault quotes what it has taken over |
+//! | [`shortfall`] | what an account would lack if prices moved, and how near to liquidation it is in forecast deviations |
+//! | [`surface`] | volatility surfaces: smiles on a grid, between expiries, and arbitrage in them |
 //! | [`stress`] | volatility forecasts, historical losses, back-tests, the size of the default fund |
 //! | [`thresholds`] | how far prices and funding may move before an account has to be looked at again |
+//! | [`volatility`] | what is kept of a price's past, and what is forecast from it |
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![warn(missing_docs)]
@@ -40,10 +44,14 @@ pub mod ledger;
 pub mod linear;
 pub mod liquidation;
 pub mod loans;
+pub mod options;
 pub mod portfolio;
 pub mod quoting;
+pub mod shortfall;
 pub mod stress;
+pub mod surface;
 pub mod thresholds;
+pub mod volatility;
 
 pub use competition::*;
 pub use error::*;
@@ -53,5 +61,8 @@ pub use ledger::*;
 pub use linear::*;
 pub use liquidation::*;
 pub use loans::*;
+pub use options::*;
 pub use quoting::*;
+pub use shortfall::*;
 pub use thresholds::*;
+pub use volatility::{Forecast, Volatility, VolatilityParams};

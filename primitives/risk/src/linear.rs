@@ -3,7 +3,11 @@
 //! Sources: dYdX v4 for the fractions and their scaling by open interest; Mango Markets (October 2022) and JELLY (March 2025)
 //! for why unrealised profit supports only its own position's initial margin and a small credit elsewhere.
 
-use crate::{ledger::funding_owed_ceil, loans::cash_after_interest};
+use crate::{
+    ledger::funding_owed_ceil,
+    loans::cash_after_interest,
+    options::{settlement_cash, size_ceil, OptionMargin},
+};
 use alloc::vec::Vec;
 use novate_types::{
     math::{
@@ -30,6 +34,9 @@ pub const MIN_MAINTENANCE: Cash = QUANTUMS;
 ///   equity less `w` both covering initial margin with orders; zero if there is none. The second binds only between markets of
 ///   one underlying, where a profit offsets a loss beyond what it may support.
 ///
+/// An option needs what [`crate::options`] says; its unrealised profit is its value, as its premium has moved in cash. A long one's supports
+/// nothing but itself: what it is worth is what it needs. A position in a contract that has settled is cash.
+///
 /// Funding that the pot owes is part of unrealised profit. Funding that the account owes is not: it counts in full, as
 /// settling it takes it out of cash, or else the next settlement could uncover margin that profit may not support.
 pub struct Linear;
@@ -42,15 +49,26 @@ impl RiskModel for Linear {
         };
         // Few underlyings, mostly one: a list is shorter than a tree.
         let mut by_underlying = Vec::<(FeedId, Cash)>::new();
-        let cash = cash_after_interest(account, view)?;
+        let mut cash = cash_after_interest(account, view)?;
         sum.equity = cash;
         sum.initial_equity = cash;
         let mut free = cash;
 
         for position in &account.positions {
             let market = view.market(position.market)?;
+            if market.contract.settled {
+                let settled = settlement_cash(position, market)?;
+                for sum in [
+                    &mut sum.equity,
+                    &mut sum.initial_equity,
+                    &mut free,
+                    &mut cash,
+                ] {
+                    *sum = add(*sum, settled)?;
+                }
+                continue;
+            }
             let margin = Margin::of(market, position.lots)?;
-            let notional = signed(margin.notional)?;
             let owed = funding_owed_ceil(position, market)?;
             let due = owed.max(0);
             let profit = sub(sub(margin.value, position.cost)?, owed.min(0))?;
@@ -61,12 +79,16 @@ impl RiskModel for Linear {
             free = sub(free, due)?;
             sum.initial = add(sum.initial, margin.initial)?;
             sum.maintenance = add(sum.maintenance, margin.maintenance)?;
-            sum.notional = add(sum.notional, notional)?;
-            // A long's value dropped a fraction of a quantum, which can be lost too.
-            let gross = add(notional, 1)?;
-            let margined = signed(ppm_ceil(gross.unsigned_abs(), market.mmf)?)?;
-            sum.exposure = add(sum.exposure, add(gross, margined)?)?;
+            sum.notional = add(sum.notional, signed(margin.notional)?)?;
+            sum.exposure = add(sum.exposure, margin.exposure_ceil(market.mmf)?)?;
             sum.fresh &= market.fresh;
+            // What a long option is worth it needs: it may not leave, and it pays for no loss.
+            let profit = if market.contract.kind.is_option() && position.lots > 0 {
+                free = add(free, margin.value)?;
+                sub(profit, margin.value)?
+            } else {
+                profit
+            };
 
             match by_underlying
                 .iter_mut()
@@ -136,8 +158,10 @@ fn farthest_initial(
 pub(crate) struct Margin {
     /// Signed value, rounded against the account.
     value: Cash,
-    /// Its magnitude.
+    /// Its magnitude; of an option, that of its lots at the forward.
     notional: u128,
+    /// Of an option, what value and maintenance margin can lose together for a whole rise of [`crate::hurting_price`].
+    hurting: Option<Cash>,
     /// See [`maintenance_ceil`].
     pub(crate) maintenance: Cash,
     /// See [`initial_ceil`].
@@ -146,6 +170,16 @@ pub(crate) struct Margin {
 
 impl Margin {
     fn of(market: &MarketView, lots: SignedLots) -> Result<Self, MathError> {
+        if let Some(right) = market.contract.kind.right() {
+            let option = OptionMargin::of(market, right, lots)?;
+            return Ok(Self {
+                value: option.value,
+                notional: size_ceil(market, lots.unsigned_abs())?,
+                hurting: Some(option.hurting),
+                maintenance: option.maintenance,
+                initial: option.initial,
+            });
+        }
         Self::at(lots, market.mark, market.lot_size, market.mmf, market.imf)
     }
 
@@ -168,13 +202,25 @@ impl Margin {
         Ok(Self {
             value,
             notional,
+            hurting: None,
             maintenance,
             initial,
         })
     }
+
+    /// What value and maintenance margin can lose together for a whole move of [`crate::hurting_price`] against it.
+    fn exposure_ceil(&self, mmf: Ppm) -> Result<Cash, MathError> {
+        if let Some(hurting) = self.hurting {
+            return Ok(hurting);
+        }
+        // A long's value dropped a fraction of a quantum, which can be lost too.
+        let gross = add(signed(self.notional)?, 1)?;
+        let margined = signed(ppm_ceil(gross.unsigned_abs(), mmf)?)?;
+        add(gross, margined)
+    }
 }
 
-/// Maintenance margin of a position: `⌈|value|·MMF⌉`, at least 1 USD unless `lots` is zero.
+/// Maintenance margin of a position: `⌈|value|·MMF⌉`, at least 1 USD unless `lots` is zero; of an option, what it needs by itself.
 ///
 /// `value` is the one that equity counts, rounded against the account: a move of the mark in the position's favour then
 /// never lowers equity less maintenance margin, not even by a quantum, and the threshold index may ignore it.
@@ -182,7 +228,7 @@ pub fn maintenance_ceil(market: &MarketView, lots: SignedLots) -> Result<Cash, M
     Ok(Margin::of(market, lots)?.maintenance)
 }
 
-/// Initial margin of a position: `⌈|value|·IMF⌉`, at least its maintenance margin.
+/// Initial margin of a position: `⌈|value|·IMF⌉`, at least its maintenance margin; of an option, what it needs by itself.
 pub fn initial_ceil(market: &MarketView, lots: SignedLots) -> Result<Cash, MathError> {
     Ok(Margin::of(market, lots)?.initial)
 }

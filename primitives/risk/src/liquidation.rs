@@ -197,7 +197,7 @@ pub fn liquidation_limit(
 }
 
 /// Lots to close in `market` so that the account has `equity ≥ MM·(1 + target_buffer)` again, at most its position there:
-/// `(MM·(1 + b) − equity) / (P·(m·(1 + b) − fee − concession))`, rounded up. What would be left at the least maintenance
+/// `(MM·(1 + b) − equity) / (P·(m·(1 + b) − fee − concession))`, rounded up; of an option `P·m` is its own maintenance margin for each lot. What would be left at the least maintenance
 /// margin is closed too. Zero at target already.
 ///
 /// `None`: closing here costs more equity than it frees, or there is nothing to close; go to the next remedy.
@@ -223,15 +223,19 @@ pub fn liquidation_lots(
         return Ok(Some(0));
     }
 
-    let freed = ppm_floor(u128::from(market.mmf), target)?;
-    let spent = u128::from(p.fee)
-        .checked_add(u128::from(p.concession))
-        .ok_or(MathError::Overflow)?;
-    let net = match freed.checked_sub(spent) {
-        Some(net) => Ppm::try_from(net).map_err(|_| MathError::Overflow)?,
-        None => return Ok(None),
+    let spent = p.fee.checked_add(p.concession).ok_or(MathError::Overflow)?;
+    let gain = if market.contract.kind.is_option() {
+        let freed = ppm_floor(maintenance_ceil(market, held)?.unsigned_abs(), target)?;
+        let value = notional_ceil(size, market.mark, market.lot_size)?;
+        freed.saturating_sub(ppm_ceil(value, spent)?)
+    } else {
+        let freed = ppm_floor(u128::from(market.mmf), target)?;
+        let net = match freed.checked_sub(spent.into()) {
+            Some(net) => Ppm::try_from(net).map_err(|_| MathError::Overflow)?,
+            None => return Ok(None),
+        };
+        ppm_floor(notional_floor(size, market.mark, market.lot_size)?, net)?
     };
-    let gain = ppm_floor(notional_floor(size, market.mark, market.lot_size)?, net)?;
     if gain == 0 {
         return Ok(None);
     }
@@ -252,7 +256,7 @@ pub fn liquidation_lots(
 /// `s = equity − MM`, minus for a long. For display: the least maintenance margin is left out, and rounding is towards the
 /// mark. The mark itself for an account that is below already.
 ///
-/// `None` without a position there, or for a long that stays above maintenance margin at any price.
+/// `None` without a position there, in an option, or for a long that stays above maintenance margin at any price.
 pub fn liquidation_price(
     assessment: &Assessment,
     account: &MarginAccount,
@@ -261,7 +265,7 @@ pub fn liquidation_price(
 ) -> Result<Option<Price>, RiskError> {
     let market = view.market(market)?;
     let held = account.lots(market.id);
-    if held == 0 {
+    if held == 0 || market.contract.kind.is_option() || market.contract.settled {
         return Ok(None);
     }
     let slack = sub(assessment.equity, assessment.maintenance)?

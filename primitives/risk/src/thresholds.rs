@@ -4,20 +4,23 @@
 //! Why it is safe. Let `s = equity − MM`. When every price of the account moves by at most `δ` of itself and every funding index by
 //! at most its own distance, in whatever directions, `s` falls by at most
 //!
-//! - `notional·(1 + MMF)·δ` per position: its value moves by `notional·δ` and its maintenance margin by `MMF` of that; a move in
+//! - `notional·(1 + MMF)·δ` per linear position: its value moves by `notional·δ` and its maintenance margin by `MMF` of that; a move in
 //!   its favour never lowers `s`, as `MMF ≤ 1` and both are fractions of the same rounded value;
+//! - `|lots|·p·δ` per short option, `p` being [`crate::hurting_price`], which is the price of its axis: mark and need of a unit together. A long
+//!   option needs what it is worth, whatever that is, and has no such axis; nor has what is settled;
 //! - `value·δ` per collateral: the haircut value is concave in the price and zero at zero;
 //! - `|lots|·Δ` per funding index;
 //! - `2·principal·Δ` for the borrow index, while `Δ ≤ 1`: interest is simple until cash changes and is then added to the principal, so
 //!   however often that happens it is at most `principal·(e^Δ − 1)`;
 //! - [`ROUNDING_PER_LOAN`], [`ROUNDING_PER_POSITION`] and [`ROUNDING_PER_COLLATERAL`] quantums.
 //!
-//! The first two lines add up to `exposure·δ`. Distances are chosen so that all of it together is at most `s`. An account
+//! The first three lines add up to `exposure·δ`. Distances are chosen so that all of it together is at most `s`. An account
 //! whose `s` does not even cover the rounding has distance zero everywhere: then nothing that moves in its favour lowers `s`.
 
 use crate::{
     ledger::FUNDING_UNIT,
     loans::{debt_ceil, INTEREST_UNIT},
+    options::size_ceil,
 };
 use alloc::vec::Vec;
 use novate_types::{
@@ -67,9 +70,9 @@ pub struct SafeMove {
 
 /// Distances such that the account cannot come below maintenance margin while no axis has moved by more than its own.
 ///
-/// A mark and a funding entry per position, one per collateral that counts for something, and one for a debt, by axis. That one is also no
-/// farther than where the debt is at its cap, if there is collateral to be auctioned for it. `assessment` is the account's against the same
-/// view. Rounded down.
+/// A mark and a funding entry per position (of a long option the latter alone), one per collateral that counts for something, and one for a debt, by
+/// axis. That one is also no farther than where the debt is at its cap, if there is collateral to be auctioned for it. `assessment` is the
+/// account's against the same view. Rounded down.
 pub fn safe_moves(
     account: &MarginAccount,
     view: &RiskView,
@@ -98,6 +101,10 @@ pub fn safe_moves(
 
     let mut moves = Vec::new();
     for position in &account.positions {
+        let contract = view.market(position.market)?.contract;
+        if contract.settled || (contract.kind.is_option() && position.lots > 0) {
+            continue;
+        }
         let (direction, distance) = if position.lots > 0 {
             (Direction::Down, fall)
         } else {
@@ -111,9 +118,16 @@ pub fn safe_moves(
     }
     for position in &account.positions {
         let market = view.market(position.market)?;
+        if market.contract.settled {
+            continue;
+        }
         let size = position.lots.unsigned_abs();
-        let value = position_value_floor(position.lots, market.mark, market.lot_size)?;
-        let delta = funding_delta(for_funding, value.unsigned_abs(), assessment.notional, size)?;
+        let notional = if market.contract.kind.is_option() {
+            size_ceil(market, size)?
+        } else {
+            position_value_floor(position.lots, market.mark, market.lot_size)?.unsigned_abs()
+        };
+        let delta = funding_delta(for_funding, notional, assessment.notional, size)?;
         moves.push(SafeMove {
             axis: RiskAxis::Funding(position.market),
             direction: if position.lots > 0 {

@@ -82,6 +82,7 @@ fn market(
         impact_notional: 0,
         open_interest_cap: Lots::MAX,
         auction_at: 0,
+        contract: Default::default(),
     }
 }
 

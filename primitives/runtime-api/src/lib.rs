@@ -13,7 +13,7 @@ use novate_types::{
     AccountRef, Arrangement, Assessment, AssetId, BlockNumber, Cash, EraIndex, FeedId,
     FundingIndex, Instrument, LoanParams, LoanTotals, Lots, MarginAccount, MarketId, MarketStatus,
     MarketView, Millis, OpenOrder, Pot, Ppm, Price, RestedQuotes, RiskError, RiskTier, SignedLots,
-    Standing, Ticks, ValidatorScore,
+    Standing, Ticks, TierId, ValidatorScore,
 };
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
@@ -44,7 +44,7 @@ pub struct MarketInfo {
 pub struct AuctionInfo {
     /// The first block whose close may uncross the market.
     pub at: BlockNumber,
-    /// The index at which the call began: the price lies within its band.
+    /// The index at which the call began, or the option's mark: the price lies within its band.
     pub reference: Price,
     /// Indicative price; none if nothing crosses.
     pub price: Option<Ticks>,
@@ -91,6 +91,32 @@ pub struct FeedInfo {
     pub age: Millis,
 }
 
+/// A place of a smile and what it says there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct SmilePoint {
+    /// `ln(K/F)/√T`, with T in years of 365 days, in parts per 10¹².
+    pub moneyness: i64,
+    /// Variance per year, `σ²`, in parts per 10¹²: times T it is the total variance.
+    pub variance: u64,
+}
+
+/// The last good slice of an expiry of a volatility surface, and how old it is.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct SliceInfo {
+    /// When it ends, in milliseconds of Unix time.
+    pub expiry: Millis,
+    /// Time left at the block asked for.
+    pub left: Millis,
+    /// Median time of observation.
+    pub observed_at: Millis,
+    /// Age at the block asked for.
+    pub age: Millis,
+    /// Recent enough to open positions on. Where it is not, the expiry's options are reduce-only.
+    pub is_fresh: bool,
+    /// Its smile, by moneyness: linear in between, flat beyond.
+    pub points: Vec<SmilePoint>,
+}
+
 /// How the validators of an era of the oracle observe, or observed.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
 pub struct EraInfo<AccountId> {
@@ -133,6 +159,8 @@ pub enum NoLiquidationPrice {
     AlreadyBelow,
     /// The market has no price yet.
     NoPrice,
+    /// It is an option, which mark and forward decide together, or it has settled.
+    NotLinear,
 }
 
 /// A position and its worth.
@@ -173,6 +201,9 @@ pub struct AccountInfo {
     pub open_orders: Vec<OpenOrder>,
     /// What its icebergs hide, its pairs, and its orders in slices.
     pub arrangements: Vec<Arrangement>,
+    /// Equity less maintenance margin in forecast standard deviations over the liquidation horizon, in ppm of one, rounded down; none without forecasts,
+    /// or with nothing at stake.
+    pub distance: Option<i128>,
 }
 
 /// A trade to imagine.
@@ -424,6 +455,85 @@ pub struct LoanPotInfo {
     pub my_worth: Option<Cash>,
 }
 
+/// Standard deviations of an underlying's return over the liquidation horizon, in ppm of its price, rounded up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct ForecastInfo {
+    /// By the exponentially weighted variance.
+    pub ewma: Ppm,
+    /// By GARCH(1,1).
+    pub garch: Ppm,
+    /// In the stress that is remembered.
+    pub stressed: Ppm,
+    /// In the long run.
+    pub long_run: Ppm,
+    /// What margin is held for.
+    pub deviation: Ppm,
+    /// The maintenance margin fraction that covers it, in ppm.
+    pub maintenance: Ppm,
+}
+
+/// What is known of an underlying's volatility.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct VolatilityInfo {
+    /// The feed of its price.
+    pub underlying: FeedId,
+    /// Time of the last sample.
+    pub at: Millis,
+    /// The price sampled then.
+    pub price: Price,
+    /// Returns seen.
+    pub samples: u32,
+    /// What is expected; none before there are as many returns as it takes.
+    pub forecast: Option<ForecastInfo>,
+}
+
+/// A tier whose margin is above what governance set.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct FollowedInfo {
+    /// The tier.
+    pub tier: TierId,
+    /// What governance set.
+    pub floor: RiskTier,
+    /// What its margin fractions are multiplied by, in ppm.
+    pub factor: Ppm,
+}
+
+/// What the last sweep that counted it found of all accounts under stress.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct StressReportInfo {
+    /// Block at which it began.
+    pub began: BlockNumber,
+    /// Block at which it saw the last account. Each was valued at the block that saw it.
+    pub completed: BlockNumber,
+    /// Accounts seen, vault and fund not counted.
+    pub accounts: u32,
+    /// What the default fund should be, in quantums.
+    pub default_fund: Cash,
+    /// Cash of the insurance fund and equity of the vault, in quantums.
+    pub available: Cash,
+    /// Expected shortfall by market, in quantums; of the others it is zero.
+    pub shortfalls: Vec<(MarketId, Cash)>,
+}
+
+/// Volatility, and what accounts would lack if prices moved.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct StressInfo {
+    /// Time between two samples.
+    pub interval: Millis,
+    /// Time that forecasts are over.
+    pub horizon: Millis,
+    /// Returns that a forecast takes.
+    pub needed: u32,
+    /// Underlyings, by feed.
+    pub volatilities: Vec<VolatilityInfo>,
+    /// Tiers whose margin follows.
+    pub followed: Vec<FollowedInfo>,
+    /// None before the first sweep is done.
+    pub report: Option<StressReportInfo>,
+    /// The part of every open-interest cap that is in force, in ppm.
+    pub open_interest_scale: Ppm,
+}
+
 sp_api::decl_runtime_apis! {
     /// Novate's queries.
     pub trait NovateApi<AccountId> where AccountId: Codec + Ord {
@@ -433,6 +543,8 @@ sp_api::decl_runtime_apis! {
         fn book(market: MarketId, depth: u32) -> Book;
         /// The oracle's feeds.
         fn prices() -> Vec<FeedInfo>;
+        /// The volatility surface of an underlying, by expiry; empty if it has none.
+        fn surface(underlying: FeedId) -> Vec<SliceInfo>;
         /// How the oracle's validators observe.
         fn oracle_scores() -> OracleScores<AccountId>;
         /// One account.
@@ -447,6 +559,8 @@ sp_api::decl_runtime_apis! {
         fn vault(owner: AccountId) -> Result<VaultInfo, QueryError>;
         /// The liquidity pot, and what of it is `owner`'s.
         fn loan_pot(owner: AccountId) -> Result<LoanPotInfo, QueryError>;
+        /// Volatility forecasts, the margin that follows them, and what all accounts would lack under stress.
+        fn stress() -> StressInfo;
         /// The equalities, computed over the whole state: for operators and tests, not for every block.
         fn conservation() -> Result<Conservation, QueryError>;
         /// Where the chain stands.

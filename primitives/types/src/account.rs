@@ -86,6 +86,38 @@ pub enum Standing {
     },
 }
 
+/// The last margin call of an account: how near to liquidation it said the account is, in forecast standard deviations of what it has
+/// beyond maintenance margin.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+pub enum MarginCall {
+    /// Farther than two, or not known.
+    #[default]
+    #[codec(index = 0)]
+    None,
+    /// Nearer than two.
+    #[codec(index = 1)]
+    TwoSigma,
+    /// Nearer than one.
+    #[codec(index = 2)]
+    OneSigma,
+}
+
 /// Where a position stands in the deleveraging index.
 #[derive(
     Clone,
@@ -302,6 +334,8 @@ pub struct MarginAccount {
     pub triggers: Triggers,
     /// What bears interest; none while nothing is owed.
     pub loan: Option<Loan>,
+    /// What the sweep of the threshold index last said of it.
+    pub call: MarginCall,
 }
 
 impl MarginAccount {

@@ -1,6 +1,6 @@
 //! What is listed, and the parameters that decide what it costs to hold.
 
-use crate::{BlockNumber, Cash, FeedId, Lots, Ppm, Price, Size};
+use crate::{BlockNumber, Cash, FeedId, Lots, Millis, Ppm, Price, Size, Ticks};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,33 @@ pub type Symbol = BoundedVec<u8, ConstU32<24>>;
 /// A set of risk parameters shared by markets of like liquidity.
 pub type TierId = u8;
 
-/// What kind of contract it is. Dated futures, options and combinations take the next indices.
+/// The right an option gives its buyer.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+pub enum OptionRight {
+    /// To buy at the strike.
+    #[codec(index = 0)]
+    Call,
+    /// To sell at the strike.
+    #[codec(index = 1)]
+    Put,
+}
+
+/// What kind of contract it is. Combinations take the next index.
 #[derive(
     Clone,
     Copy,
@@ -30,6 +56,149 @@ pub enum InstrumentKind {
     /// A linear perpetual future, kept near its index by funding.
     #[codec(index = 0)]
     Perpetual,
+    /// A linear future that settles in cash at its expiry, without funding.
+    #[codec(index = 1)]
+    Future {
+        /// When it settles, in milliseconds of Unix time.
+        expiry: Millis,
+    },
+    /// A European option on the underlying, settled in cash at its expiry and quoted in the settlement currency.
+    #[codec(index = 2)]
+    Option {
+        /// When it settles, in milliseconds of Unix time.
+        expiry: Millis,
+        /// The strike, in ticks of the instrument.
+        strike: Ticks,
+        /// Call or put.
+        right: OptionRight,
+    },
+}
+
+impl InstrumentKind {
+    /// When it settles, in milliseconds of Unix time; a perpetual never does.
+    pub const fn expiry(&self) -> Option<Millis> {
+        match self {
+            Self::Perpetual => None,
+            Self::Future { expiry } | Self::Option { expiry, .. } => Some(*expiry),
+        }
+    }
+
+    /// Whether it is an option.
+    pub const fn is_option(&self) -> bool {
+        matches!(self, Self::Option { .. })
+    }
+}
+
+/// A contract's kind as margin and matching see it: what [`InstrumentKind`] says without its numbers.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+pub enum ContractKind {
+    /// A perpetual future.
+    #[default]
+    #[codec(index = 0)]
+    Perpetual,
+    /// A dated future.
+    #[codec(index = 1)]
+    Future,
+    /// A European call.
+    #[codec(index = 2)]
+    Call,
+    /// A European put.
+    #[codec(index = 3)]
+    Put,
+}
+
+impl ContractKind {
+    /// The right that it gives, if it is an option.
+    pub const fn right(self) -> Option<OptionRight> {
+        match self {
+            Self::Perpetual | Self::Future => None,
+            Self::Call => Some(OptionRight::Call),
+            Self::Put => Some(OptionRight::Put),
+        }
+    }
+
+    /// Whether its premium moves in cash at the trade.
+    pub const fn is_option(self) -> bool {
+        self.right().is_some()
+    }
+}
+
+/// What kind of contract a market is, and how it ends. Of constant length when encoded; its default is a perpetual.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+pub struct Contract {
+    /// The kind.
+    pub kind: ContractKind,
+    /// When it settles, in milliseconds of Unix time; zero for a perpetual.
+    pub expiry: Millis,
+    /// An option's strike, in ticks; zero for others.
+    pub strike: Ticks,
+    /// It has expired and its settlement price stands: the market's mark is what a unit is worth for good. A position in it is cash that
+    /// has not been booked yet, and is booked when its account is touched.
+    pub settled: bool,
+    /// Of an option, the variance of its underlying until the expiry (`σ²T`) that its mark was reckoned with, in parts per 10¹²; zero for
+    /// others.
+    pub variance: u64,
+}
+
+impl Contract {
+    /// Whether it is at or past its expiry.
+    pub const fn has_expired(&self, now: Millis) -> bool {
+        self.expiry != 0 && now >= self.expiry
+    }
+}
+
+impl From<InstrumentKind> for Contract {
+    fn from(kind: InstrumentKind) -> Self {
+        match kind {
+            InstrumentKind::Perpetual => Self::default(),
+            InstrumentKind::Future { expiry } => Self {
+                kind: ContractKind::Future,
+                expiry,
+                ..Self::default()
+            },
+            InstrumentKind::Option {
+                expiry,
+                strike,
+                right,
+            } => Self {
+                kind: match right {
+                    OptionRight::Call => ContractKind::Call,
+                    OptionRight::Put => ContractKind::Put,
+                },
+                expiry,
+                strike,
+                ..Self::default()
+            },
+        }
+    }
 }
 
 /// What a market admits. A circuit breaker only ever moves it to the right; governance moves it back.

@@ -34,6 +34,7 @@ pub mod math;
 pub mod order;
 pub mod score;
 pub mod share;
+pub mod symbol;
 pub mod traits;
 pub mod view;
 pub mod weight;

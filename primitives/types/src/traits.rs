@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! instruments ── Listing ──┐
-//! oracle ── PriceFeeds ────┤
+//! oracle ── PriceFeeds ────┤      and VolatilitySurface
 //! margin ── Ledger ────────┼─> clearing (the close) ── CurrentView ─> intake, queries
 //! order-book ── OrderBook ─┤
 //! liquidation ─ Liquidations ┘
@@ -18,6 +18,7 @@ use alloc::{collections::BTreeMap, collections::BTreeSet, vec::Vec};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
+use sp_arithmetic::{FixedI128, FixedU128};
 
 /// What is listed. Implemented by the instruments pallet.
 pub trait Listing {
@@ -32,8 +33,13 @@ pub trait Listing {
     /// Puts into force the parameter changes whose timelock has passed. Called by the close, before anything reads
     /// parameters.
     fn apply_due(now: BlockNumber);
+    /// Lists what the rules of listing want next, at most one market, by the prices of underlyings that are fresh. Called by the close, before
+    /// anything reads what is listed.
+    fn list_due(block: BlockNumber, now: Millis, price: impl Fn(FeedId) -> Option<Price>);
     /// A circuit breaker: moves a market to at least `status`. Never opens one.
     fn restrict(market: MarketId, status: MarketStatus);
+    /// Removes a market that has settled and in which nothing is left. Its number is not used again.
+    fn remove(market: MarketId);
 }
 
 /// A feed's last aggregate.
@@ -68,6 +74,33 @@ pub trait PriceFeeds {
     fn close_round(now: Millis);
     /// The last aggregate that had a quorum, however old; its reader judges its age.
     fn price(feed: FeedId) -> Option<FeedPrice>;
+}
+
+/// Implied volatilities of an underlying, a slice for each expiry. Implemented by the oracle pallet, called by the close for the marks of
+/// options; `()` has none.
+pub trait VolatilitySurface {
+    /// Total variance `σ²·T` of the underlying from `now` to `expiry`, with T in years of 365 days, at log-moneyness `ln(strike / forward)`: the
+    /// last good slice, interpolated on its grid (flat beyond its ends) and scaled to the time that is left. An expiry between two slices'
+    /// is interpolated in time; one without a slice on either side, or not after `now`, has none. However old: its reader asks
+    /// [`VolatilitySurface::is_fresh`].
+    fn total_variance(
+        underlying: FeedId,
+        expiry: Millis,
+        log_moneyness: FixedI128,
+        now: Millis,
+    ) -> Option<FixedU128>;
+    /// Whether what [`VolatilitySurface::total_variance`] gives for this expiry is recent enough to open positions on. Where it is not, options are
+    /// reduce-only.
+    fn is_fresh(underlying: FeedId, expiry: Millis, now: Millis) -> bool;
+}
+
+impl VolatilitySurface for () {
+    fn total_variance(_: FeedId, _: Millis, _: FixedI128, _: Millis) -> Option<FixedU128> {
+        None
+    }
+    fn is_fresh(_: FeedId, _: Millis, _: Millis) -> bool {
+        false
+    }
 }
 
 /// Where cash is that no account holds.
@@ -165,14 +198,18 @@ pub trait Ledger<AccountId> {
         change: impl FnOnce(&mut MarginAccount) -> Result<R, E>,
     ) -> Result<R, E>;
 
-    /// Changes an account in any way, then puts it where it belongs in the threshold and deleveraging indices. Keeps open
-    /// interest. Nothing changes on an error. Opens the account if `open`.
+    /// Changes an account in any way, then books what [`Ledger::settle_expired`] does and puts it where it belongs in the threshold and
+    /// deleveraging indices. Keeps open interest. Nothing changes on an error. Opens the account if `open`.
     fn settle<R, E: From<LedgerError>>(
         of: &AccountRef<AccountId>,
         view: &RiskView,
         open: bool,
         change: impl FnOnce(&mut MarginAccount) -> Result<R, E>,
     ) -> Result<R, E>;
+
+    /// Books positions in contracts that have settled as cash: the account's equity is what it was, its margin no more. Nothing changes
+    /// without any.
+    fn settle_expired(of: &AccountRef<AccountId>, view: &RiskView) -> Result<(), LedgerError>;
 
     /// Puts an account, as it is stored, where it belongs in the threshold and deleveraging indices: what [`Ledger::settle`] does of one
     /// that [`Ledger::write_trades`] wrote.
@@ -194,6 +231,8 @@ pub trait Ledger<AccountId> {
     fn pot(pot: Pot) -> Cash;
     /// Adds to a pot, or takes from it below zero.
     fn credit_pot(pot: Pot, amount: Cash) -> Result<(), LedgerError>;
+    /// Whether nobody holds anything of it: neither longs nor, where it has settled and others were booked already, shorts.
+    fn is_flat(market: MarketId) -> bool;
     /// Lots open in a market: the sum of its long positions.
     fn open_interest(market: MarketId) -> Lots;
     /// Assets taken as collateral, by id.
@@ -268,6 +307,18 @@ impl ParametersAhead for () {
     }
 }
 
+/// Margin that follows volatility (section 12). Implemented by the instruments pallet, called by liquidation when it has sampled prices; `()`
+/// follows nothing.
+pub trait FollowVolatility {
+    /// The maintenance margin fraction that each underlying's forecast asks for. Schedules what brings margins nearer to that, within
+    /// governance's steps and never below what it set. To be called before thresholds are drawn in a close.
+    fn follow(asked: &[(FeedId, Ppm)]);
+}
+
+impl FollowVolatility for () {
+    fn follow(_: &[(FeedId, Ppm)]) {}
+}
+
 /// The view written by the last close. Implemented by the clearing pallet.
 pub trait CurrentView {
     /// Prices and parameters in force for this block's intake.
@@ -329,7 +380,7 @@ pub struct MatchLimits<AccountId: Ord> {
     TypeInfo,
 )]
 pub struct AuctionTerms {
-    /// The index at which the call began: the auction's price lies within its band too.
+    /// The index at which the call began, or the option's mark: the auction's price lies within its band too.
     pub reference: Price,
     /// The price that an earlier close found, if that could not execute all.
     pub price: Option<Ticks>,
@@ -472,9 +523,11 @@ pub trait OrderBook<AccountId: Ord> {
     fn rested(market: MarketId) -> RestedQuotes;
     /// Lots resting on a side no farther than `limit`, counting at most a bounded number of orders.
     fn depth(market: MarketId, side: Side, limit: Ticks) -> Lots;
-    /// Work of every close that needs no match: expiries, evictions, refreshing rested quotes. Returns releases as
-    /// [`OrderBook::commit`] does.
+    /// Work of every close that needs no match: expiries, evictions, refreshing rested quotes, and removing, a bounded part a close, what
+    /// is left in markets whose contract has expired. Returns releases as [`OrderBook::commit`] does.
     fn housekeep(view: &RiskView) -> Vec<Release<AccountId>>;
+    /// Forgets a market that nothing is left of. False, and nothing changes, while there is an order or a trigger.
+    fn forget(market: MarketId) -> bool;
 }
 
 /// Liquidation's part of the close. Implemented by the liquidation pallet.
@@ -485,7 +538,8 @@ pub trait Liquidations<AccountId> {
     /// After marks and funding moved from `before` to `now`: pops the thresholds that were crossed, rechecks those accounts,
     /// cancels the orders of those below maintenance margin (remedy 1) and returns the orders of remedy 2.
     fn on_marks(before: &RiskView, now: &RiskView) -> Vec<LiquidationOrder<AccountId>>;
-    /// After the markets matched: reassesses the queue and takes the remedies beyond the market. `more` is what the matches left of what
+    /// After the markets matched: reassesses the queue, takes the remedies beyond the market, and settles accounts with positions in
+    /// contracts that have settled as far as time is left. `more` is what the matches left of what
     /// was reserved for them, in picoseconds of weight: it has that beside its own. Returns whether a loss was shared (remedy 7): the
     /// cumulative indices of `view` moved then, and it is what everything that follows is made against.
     #[must_use]
@@ -499,4 +553,10 @@ pub trait Liquidations<AccountId> {
     fn presses() -> bool;
     /// An uncovered deficit exceeds the insurance fund: nothing is paid out.
     fn withdrawals_paused() -> bool;
+    /// The part of every open-interest cap that is in force, in ppm: less than the whole while fund and vault are smaller than the default fund
+    /// should be.
+    fn open_interest_scale() -> Ppm;
+    /// Forgets a market in which nobody holds a position any more. False while the indices hold entries of it: each close removes some of
+    /// those of markets that have settled, and settles the accounts that they lead to.
+    fn forget(market: MarketId) -> bool;
 }

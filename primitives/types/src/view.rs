@@ -1,9 +1,9 @@
 //! Every market's prices and parameters in one value, written once a block, and what an account is worth against it.
 
 use crate::{
-    math, AssetId, BlockNumber, Cash, CollateralParams, FeeTier, FeedId, FundingIndex, LoanView,
-    Lots, MarginAccount, MarketId, MarketStatus, MathError, Millis, Ppm, Price, RiskError, Side,
-    SignedLots, Size, MAX_MARKETS,
+    math, AssetId, BlockNumber, Cash, CollateralParams, Contract, FeeTier, FeedId, FundingIndex,
+    LoanView, Lots, MarginAccount, MarketId, MarketStatus, MathError, Millis, Ppm, Price,
+    RiskError, Side, SignedLots, Size, MAX_MARKETS,
 };
 use codec::{Compact, Decode, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
@@ -29,7 +29,8 @@ pub struct MarketView {
     pub tick_value: u64,
     /// The price positions are valued and liquidated at; zero before the first.
     pub mark: Price,
-    /// The oracle's aggregate.
+    /// The oracle's aggregate. Of a dated future, what it settles at if the aggregate stays where it is: within the last 30 minutes the part
+    /// of the mean that has happened is fixed. Of an option, the forward of its expiry.
     pub index: Price,
     /// Median time at which the index was observed.
     pub observed_at: Millis,
@@ -55,6 +56,8 @@ pub struct MarketView {
     pub open_interest_cap: Lots,
     /// Block from whose close on the market is uncrossed at one price; zero while it trades continuously.
     pub auction_at: BlockNumber,
+    /// What kind of contract it is, and how it ends.
+    pub contract: Contract,
 }
 
 impl MarketView {
@@ -112,6 +115,9 @@ pub struct CollateralView {
     /// How it counts.
     pub params: CollateralParams,
 }
+
+/// Markets whose contract has expired that a close deals with.
+pub const ENDED_A_CLOSE: usize = 4;
 
 /// What every check of a block is made against.
 #[derive(
@@ -173,6 +179,19 @@ impl RiskView {
             fee_tiers: Decode::decode(input)?,
             loans: Decode::decode(input)?,
         })
+    }
+
+    /// Markets whose contract has expired, a few of them: beginning with another one in every block.
+    pub fn ended(&self) -> impl Iterator<Item = &MarketView> {
+        let now = self.now;
+        let ended = move |market: &&MarketView| market.contract.has_expired(now);
+        let many = self.markets.iter().filter(ended).count();
+        let first = usize::try_from(self.block)
+            .ok()
+            .and_then(|block| block.checked_rem(many))
+            .unwrap_or(0);
+        let markets = self.markets.iter().filter(ended);
+        markets.cycle().skip(first).take(many.min(ENDED_A_CLOSE))
     }
 
     /// A market, or which one is missing.
@@ -296,6 +315,15 @@ mod tests {
             impact_notional: Cash::MIN,
             open_interest_cap: seed,
             auction_at: (seed % 7) as BlockNumber,
+            contract: Contract {
+                expiry: seed,
+                settled: seed % 5 == 0,
+                ..Contract::from(crate::InstrumentKind::Option {
+                    expiry: 1,
+                    strike: seed,
+                    right: crate::OptionRight::Put,
+                })
+            },
         }
     }
 

@@ -1,6 +1,7 @@
 //! The exchange: which pallet answers which trait of `novate-types`, and the constants that bound them.
 
 use crate::*;
+use alloc::vec::Vec;
 use frame_support::{
     parameter_types,
     traits::{ConstU32, ConstU64, ConstU8, Contains, Get},
@@ -8,10 +9,12 @@ use frame_support::{
     PalletId,
 };
 use frame_system::EnsureRoot;
-use novate_risk::{Linear, LiquidationParams, QuoteParams};
+use novate_risk::{
+    surface::MAX_EXPIRIES, Linear, LiquidationParams, QuoteParams, StressParams, VolatilityParams,
+};
 use novate_types::{
-    AccountRef, AssetId, Cash, CollateralParams, FeedId, MarketId, ParametersAhead, Ppm,
-    MAX_MARKETS, QUANTUMS,
+    math, AccountRef, AssetId, Cash, CollateralParams, FeedId, InstrumentKind, MarketId, Millis,
+    ParametersAhead, Ppm, Price, MAX_MARKETS, QUANTUMS,
 };
 use pallet_liquidation::{LossCapStep, Work};
 use sp_runtime::traits::AccountIdConversion;
@@ -64,6 +67,7 @@ parameter_types! {
     pub const MaxFee: Ppm = 10_000;
     pub const Deviation: Ppm = 1_000;
     pub const OutlierShare: Ppm = 50_000;
+    pub const SurfaceDeviation: Ppm = 20_000;
     pub const LiquidationFee: Ppm = 5_000;
     // dYdX v4's defaults: BA 1, SMMR 0.1; its liquidation fee is at most 1.5 %.
     pub const Liquidating: LiquidationParams = LiquidationParams {
@@ -83,6 +87,28 @@ parameter_types! {
         concession: 1_000,
         requote: 1_000,
     };
+    // Hours: five days and five days, a year and half of one, four hours to liquidate. GARCH weights of the usual size, which forget half of a
+    // shock in a day and a half. Three deviations.
+    pub const Forecasting: VolatilityParams = VolatilityParams {
+        half_life: 120,
+        seed: 120,
+        alpha: 50_000,
+        beta: 930_000,
+        long_run: 8_760,
+        memory: 4_380,
+        horizon: 4,
+        stress_weight: 250_000,
+        covered: 3_000_000,
+    };
+    // Price moves of section 11's grid; the two worst of eight; cover 2, with a tenth more.
+    pub const Stressing: StressParams = StressParams {
+        moves: [-180_000, -135_000, -90_000, -45_000, 45_000, 90_000, 135_000, 180_000],
+        confidence: 750_000,
+        cover: 2,
+        factor: 1_100_000,
+        cap_step: 250_000,
+    };
+    pub const MostFollowed: Ppm = 3_000_000;
     pub const MinShareDeposit: Cash = 10 * QUANTUMS;
     pub const PartiesWeight: Weight = Weight::from_parts(120_000_000_000, 10_000_000);
     pub const PressedPartiesWeight: Weight = Weight::from_parts(30_000_000_000, 10_000_000);
@@ -114,10 +140,12 @@ impl pallet_instruments::Config for Runtime {
     type GovernanceOrigin = EnsureRoot<AccountId>;
     type EmergencyOrigin = EnsureRoot<AccountId>;
     type Feeds = Feeds;
-    // Delisting waits for expiry and removal of flat markets.
+    // What expires is removed by the close; of the others none is.
     type Vacant = frame_support::traits::Nothing;
     type Sweep = Liquidation;
+    type Time = Timestamp;
     type Timelock = ConstU32<DAYS>;
+    type MostFollowed = MostFollowed;
     type MaxStep = MaxStep;
     type MaxFee = MaxFee;
     type MaxPending = ConstU32<64>;
@@ -143,6 +171,24 @@ impl Contains<FeedId> for PricedFeeds {
     }
 }
 
+/// Strikes of the options that are listed.
+pub struct ListedOptions;
+
+impl pallet_price_oracle::surface::ListedStrikes for ListedOptions {
+    fn strikes(underlying: FeedId) -> Vec<(Millis, Price)> {
+        pallet_instruments::Instruments::<Runtime>::iter_values()
+            .filter(|market| market.underlying == underlying)
+            .filter_map(|market| match market.kind {
+                InstrumentKind::Option { expiry, strike, .. } => {
+                    let strike = math::price_of(strike, market.tick_size).ok()?;
+                    Some((expiry, strike))
+                }
+                _ => None,
+            })
+            .collect()
+    }
+}
+
 impl pallet_price_oracle::Config for Runtime {
     type GovernanceOrigin = EnsureRoot<AccountId>;
     type EmergencyOrigin = EnsureRoot<AccountId>;
@@ -164,6 +210,11 @@ impl pallet_price_oracle::Config for Runtime {
     type OffenceEras = ConstU32<3>;
     // Nobody earns rewards or holds stake yet: scores and verdicts are recorded and reported, and nothing follows from them.
     type Consequences = ();
+    type SurfaceHeartbeat = ConstU64<30_000>;
+    type SurfaceDeviation = SurfaceDeviation;
+    // Five heartbeats, as for prices.
+    type SurfaceFreshFor = ConstU64<150_000>;
+    type Strikes = ListedOptions;
     type WeightInfo = pallet_price_oracle::weights::SubstrateWeight<Runtime>;
 }
 
@@ -230,19 +281,26 @@ impl OthersClose {
     fn oracle() -> Weight {
         use pallet_price_oracle::{Config, WeightInfo, MAX_FEEDS};
         type Weights = <Runtime as Config>::WeightInfo;
-        Weights::close_round(<Runtime as Config>::MaxValidators::get(), MAX_FEEDS).saturating_add(
-            Weights::apply_due(<Runtime as Config>::MaxAppliedPerBlock::get()),
-        )
+        let validators = <Runtime as Config>::MaxValidators::get();
+        Weights::close_round(validators, MAX_FEEDS)
+            .saturating_add(Weights::apply_due(
+                <Runtime as Config>::MaxAppliedPerBlock::get(),
+            ))
+            .saturating_add(Weights::close_surface(validators, MAX_EXPIRIES))
     }
 }
 
 impl pallet_clearing::CloseReserve for OthersClose {
     fn reserve() -> Weight {
-        Self::parameters().saturating_add(OrderBook::close_weight(Clearing::known_markets()))
+        Self::parameters()
+            .saturating_add(Instruments::listing_weight())
+            .saturating_add(OrderBook::close_weight(Clearing::known_markets()))
     }
 
     fn worst() -> Weight {
+        use pallet_instruments::{Config, WeightInfo};
         Self::parameters()
+            .saturating_add(<Runtime as Config>::WeightInfo::list_due())
             .saturating_add(Self::oracle())
             .saturating_add(OrderBook::close_weight(MAX_MARKETS))
     }
@@ -261,6 +319,7 @@ impl pallet_clearing::CloseReserve for OthersClose {
 
     fn spent(matched: u32) -> Weight {
         Self::parameters()
+            .saturating_add(Instruments::listing_weight())
             .saturating_add(OrderBook::spent(matched))
             .saturating_add(Liquidation::spent())
     }
@@ -271,7 +330,11 @@ pub struct LiquidationRoom;
 
 impl Get<Weight> for LiquidationRoom {
     fn get() -> Weight {
-        Clearing::room_for_liquidation().saturating_sub(OthersClose::oracle())
+        use pallet_instruments::{Config, WeightInfo};
+        // Whether the next close looks at the rules of listing, this one does not ask.
+        Clearing::room_for_liquidation()
+            .saturating_sub(OthersClose::oracle())
+            .saturating_sub(<Runtime as Config>::WeightInfo::list_due())
     }
 }
 
@@ -304,6 +367,7 @@ impl pallet_clearing::Config for Runtime {
     type Loans = Margin;
     type Book = OrderBook;
     type Liquidations = Liquidation;
+    type Volatility = Oracle;
     type Risk = Linear;
     type Time = Timestamp;
     type InsuranceFund = InsuranceFund;
@@ -344,6 +408,10 @@ impl pallet_liquidation::Config for Runtime {
     type Params = Liquidating;
     type BacklogShare = BacklogShare;
     type DefaultLossCap = LossCap;
+    type Follow = Instruments;
+    type StressInterval = ConstU64<3_600_000>;
+    type Volatility = Forecasting;
+    type Stress = Stressing;
     type LossWindow = ConstU32<DAYS>;
     type Quoting = Quoting;
     type QuotingWeight = QuotingWeight;

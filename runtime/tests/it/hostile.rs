@@ -321,12 +321,48 @@ fn instruments(hostile: &mut Hostile) {
     hostile.only_root(Call::delist_market { market });
     hostile.by_root(Call::delist_market { market }, "NotHalted");
     hostile.by_root(Call::delist_market { market: u16::MAX }, "UnknownMarket");
+
+    let rule = pallet_instruments::SeriesRule {
+        base: b"BTC".to_vec().try_into().unwrap(),
+        tick_size: tick,
+        lot_size: lot,
+        futures: listed.params,
+        options: listed.params,
+        strike_step: 1_000,
+        strikes: 1,
+    };
+    let set =
+        |underlying, rule: &pallet_instruments::SeriesRule| Call::<Runtime>::set_series_rule {
+            underlying,
+            new_value: Some(rule.clone()),
+        };
+    hostile.only_root(set(BTC_FEED, &rule));
+    hostile.by_root(set(99, &rule), "UnknownFeed");
+    let none = Call::<Runtime>::set_series_rule {
+        underlying: BTC_FEED,
+        new_value: None,
+    };
+    hostile.by_root(none, "Unchanged");
+    let bad = |change: fn(&mut pallet_instruments::SeriesRule)| {
+        let mut rule = rule.clone();
+        change(&mut rule);
+        set(BTC_FEED, &rule)
+    };
+    hostile.by_root(bad(|rule| rule.base = Default::default()), "InvalidRule");
+    hostile.by_root(bad(|rule| rule.strikes = u8::MAX), "InvalidRule");
+    for tick in [zero, largest] {
+        let rule = pallet_instruments::SeriesRule {
+            tick_size: tick,
+            ..rule.clone()
+        };
+        hostile.by_root(set(BTC_FEED, &rule), "TickValueNotWhole");
+    }
 }
 
 fn oracle(hostile: &mut Hostile) {
     use pallet_price_oracle::{
-        crypto::AuthoritySignature, Call, Feed, Observation, Source, SourceName, Sources, Subject,
-        Text,
+        crypto::AuthoritySignature, surface::SurfaceObservation, Call, Feed, Observation, Source,
+        SourceName, Sources, Subject, Text,
     };
     let observation = Observation {
         validator: 0,
@@ -336,6 +372,20 @@ fn oracle(hostile: &mut Hostile) {
     };
     let signature = AuthoritySignature::from(sp_core::sr25519::Signature::from_raw([0; 64]));
     let observe = Call::<Runtime>::observe {
+        observation,
+        signature,
+    };
+    hostile.by(Alice, observe.clone(), "Bad origin");
+    hostile.only_signed(observe);
+    let observation = SurfaceObservation {
+        validator: 0,
+        round: System::block_number(),
+        observed_at: now(),
+        feed: BTC_FEED,
+        smiles: Default::default(),
+    };
+    let signature = AuthoritySignature::from(sp_core::sr25519::Signature::from_raw([0; 64]));
+    let observe = Call::<Runtime>::observe_surface {
         observation,
         signature,
     };
@@ -375,6 +425,11 @@ fn oracle(hostile: &mut Hostile) {
         ..policy
     };
     hostile.by_root(schedule(9, Some(inverted)), "BadPolicy");
+    let one_chain = Feed {
+        min_chains: 1,
+        ..Feed::new("X")
+    };
+    hostile.by_root(schedule(9, Some(one_chain)), "BadPolicy");
     hostile.by_root(schedule(9, Some(Feed::new(""))), "BadText");
     let farther = Feed {
         min_configured: 7,

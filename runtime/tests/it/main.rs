@@ -14,6 +14,7 @@ mod loans;
 mod order_independence;
 mod pins;
 mod scores;
+mod stress;
 mod threshold_index;
 mod triggers;
 mod wasm;

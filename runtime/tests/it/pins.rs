@@ -10,11 +10,13 @@ const STORAGE: &[(&str, &[&str])] = &[
     (
         "Instruments",
         &[
+            "AboveFloor",
             "CounterForInstruments",
             "FeeTierList",
             "Instruments",
             "NextMarket",
             "Pending",
+            "SeriesRules",
             "Tiers",
         ],
     ),
@@ -31,6 +33,9 @@ const STORAGE: &[(&str, &[&str])] = &[
             "Prices",
             "SessionScores",
             "Sources",
+            "SurfaceObservations",
+            "Surfaces",
+            "SurfacesDue",
         ],
     ),
     (
@@ -38,6 +43,7 @@ const STORAGE: &[(&str, &[&str])] = &[
         &[
             "Accounts",
             "AtClose",
+            "Booked",
             "Collaterals",
             "Custody",
             "Lending",
@@ -73,12 +79,14 @@ const STORAGE: &[(&str, &[&str])] = &[
     (
         "Clearing",
         &[
+            "Marked",
             "NextRequest",
             "OldestRequest",
             "Pending",
             "PremiumHistory",
             "Requests",
             "Reserved",
+            "Settlements",
             "States",
             "View",
         ],
@@ -93,12 +101,14 @@ const STORAGE: &[(&str, &[&str])] = &[
             "CounterForQueue",
             "Halfway",
             "LossCaps",
+            "OpenInterestScale",
             "Queue",
             "RiskDirectory",
             "RiskPage",
             "RiskSpan",
             "ShareHoldings",
             "ShareRequests",
+            "Stress",
             "Suspended",
             "Sweeping",
             "Tightenings",
@@ -106,6 +116,7 @@ const STORAGE: &[(&str, &[&str])] = &[
             "TookForVault",
             "UncoveredDeficit",
             "VaultLosses",
+            "Volatilities",
             "Working",
         ],
     ),
@@ -190,6 +201,7 @@ pinned! {
         "restrict_market",
         "lower_open_interest_cap",
         "delist_market",
+        "set_series_rule",
     ];
     Oracle, pallet_price_oracle: [
         "observe",
@@ -197,6 +209,7 @@ pinned! {
         "schedule_feed",
         "cancel_change",
         "disable_source",
+        "observe_surface",
     ];
     Margin, pallet_margin: [
         "deposit",

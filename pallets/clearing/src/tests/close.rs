@@ -197,6 +197,7 @@ fn the_worst_close_leaves_extrinsics_their_part_of_a_block() {
             <Test as frame_system::Config>::BlockWeights::get();
         let block = weights.max_block.ref_time();
         let own = Clearing::reserve(novate_types::MAX_MARKETS, u64::MAX, false, Weight::zero())
+            .saturating_add(Clearing::most_for_expiring())
             .ref_time();
         assert_eq!(Clearing::room().ref_time(), block / 10 * 9);
         let room = Clearing::room().ref_time() - own;

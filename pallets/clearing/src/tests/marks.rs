@@ -448,3 +448,29 @@ fn initial_margin_grows_with_open_interest_when_it_passes_the_lower_cap() {
         assert_eq!(market_view().mmf, 30_000);
     });
 }
+
+#[test]
+fn the_open_interest_cap_shrinks_with_what_covers_it_and_comes_back() {
+    new_test_ext().execute_with(|| {
+        let cap = || {
+            run(1);
+            View::<Test>::get().market(BTC).unwrap().open_interest_cap
+        };
+        let governed = cap();
+        assert_eq!(
+            governed,
+            Instruments::get(BTC).unwrap().params.open_interest_cap
+        );
+        for (covered, expected) in [
+            (750_000, governed / 4 * 3),
+            (1, governed / 1_000_000),
+            (0, 0),
+            (1_000_000, governed),
+            // Never more than governance set.
+            (2_000_000, governed),
+        ] {
+            Covered::put(covered);
+            assert_eq!(cap(), expected);
+        }
+    });
+}

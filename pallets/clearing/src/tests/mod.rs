@@ -4,6 +4,7 @@
 mod auction;
 mod close;
 mod conservation;
+mod expiry;
 mod funding;
 mod loans;
 mod marks;

@@ -1,8 +1,9 @@
 use crate::{
-    mock::*, Error, Event, Instruments as Listed, NextMarket, MAX_AMOUNT, MAX_FUNDING_CAP_FACTOR,
+    mock::*, Error, Event, Instruments as Listed, NextMarket, LEAST_TERM, MAX_AMOUNT,
+    MAX_FUNDING_CAP_FACTOR, MOST_TERM,
 };
 use frame_support::{assert_noop, assert_ok};
-use novate_types::{FeedId, InstrumentKind, MarketParams, Price, MAX_MARKETS};
+use novate_types::{FeedId, InstrumentKind, MarketParams, OptionRight, Price, MAX_MARKETS};
 use sp_runtime::{DispatchError::BadOrigin, DispatchResult};
 
 fn list(name: &str, feed: FeedId, tick: Price, lot: Price, params: MarketParams) -> DispatchResult {
@@ -216,5 +217,53 @@ fn market_is_refused_when_the_numbers_are_used_up() {
             list("A", 0, tick(), lot(), params()),
             Error::<Test>::OutOfRange
         );
+    });
+}
+
+fn list_kind(kind: InstrumentKind) -> DispatchResult {
+    Instruments::list_market(
+        RuntimeOrigin::root(),
+        symbol("BTC-X"),
+        kind,
+        0,
+        tick(),
+        lot(),
+        params(),
+    )
+}
+
+#[test]
+fn contracts_that_expire_are_listed_when_there_is_time_to_trade_them() {
+    run(|| {
+        let future = |expiry| InstrumentKind::Future { expiry };
+        for bad in [0, NOW, NOW + LEAST_TERM - 1, NOW + MOST_TERM + 1, u64::MAX] {
+            assert_noop!(list_kind(future(bad)), Error::<Test>::InvalidExpiry);
+        }
+        assert_ok!(list_kind(future(NOW + LEAST_TERM)));
+        assert_eq!(
+            Listed::<Test>::get(1).unwrap().kind.expiry(),
+            Some(NOW + LEAST_TERM)
+        );
+    });
+}
+
+#[test]
+fn an_option_is_refused_when_its_strike_is_no_price() {
+    run(|| {
+        let option = |strike| InstrumentKind::Option {
+            expiry: NOW + MOST_TERM,
+            strike,
+            right: OptionRight::Put,
+        };
+        assert_noop!(list_kind(option(0)), Error::<Test>::InvalidStrike);
+        assert_noop!(
+            list_kind(InstrumentKind::Option {
+                expiry: NOW,
+                strike: 1,
+                right: OptionRight::Call,
+            }),
+            Error::<Test>::InvalidExpiry
+        );
+        assert_ok!(list_kind(option(1)));
     });
 }

@@ -79,3 +79,27 @@ fn nothing_happens_when_nothing_is_due() {
         assert!(events().is_empty());
     });
 }
+
+#[test]
+fn a_market_is_gone_with_its_scheduled_change_when_the_close_removes_it() {
+    run(|| {
+        let new = novate_types::MarketParams {
+            interest_8h_ppm: params().interest_8h_ppm + 1,
+            ..params()
+        };
+        frame_support::assert_ok!(crate::Pallet::<Test>::schedule_market_params(
+            RuntimeOrigin::root(),
+            0,
+            new
+        ));
+        <Instruments as Listing>::remove(0);
+        assert_eq!(<Instruments as Listing>::market(0), None);
+        assert!(crate::Pending::<Test>::get().is_empty());
+        assert_eq!(last_event(), crate::Event::MarketDelisted { market: 0 });
+        // Once is enough, and its number is not used again.
+        frame_system::Pallet::<Test>::reset_events();
+        <Instruments as Listing>::remove(0);
+        assert!(frame_system::Pallet::<Test>::events().is_empty());
+        assert_eq!(crate::NextMarket::<Test>::get(), 1);
+    });
+}

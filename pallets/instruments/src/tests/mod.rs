@@ -3,6 +3,7 @@
 mod add_tier;
 mod cancel_change;
 mod delist_market;
+mod follow;
 mod genesis;
 mod list_market;
 mod listing;
@@ -12,5 +13,6 @@ mod restrict_market;
 mod schedule_fee_tiers;
 mod schedule_market_params;
 mod schedule_tier_change;
+mod set_series_rule;
 mod set_status;
 mod try_state;

@@ -1,7 +1,9 @@
 //! Random governance, good and bad, over many blocks.
 
 use crate::{mock::*, Pending, Subject, Tiers};
-use novate_types::{math::is_within_step, Listing, MarketParams, MarketStatus, RiskTier, TierId};
+use novate_types::{
+    math::is_within_step, FollowVolatility, Listing, MarketParams, MarketStatus, RiskTier, TierId,
+};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
@@ -16,6 +18,8 @@ enum Op {
     Status(MarketStatus),
     Restrict(MarketStatus),
     Cap(u64),
+    /// The forecast asks for a maintenance margin fraction.
+    Follow(u32),
     Blocks(u32),
 }
 
@@ -42,6 +46,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => status().prop_map(Op::Status),
         1 => status().prop_map(Op::Restrict),
         1 => (0u64..2_000_000).prop_map(Op::Cap),
+        3 => (0u32..150_000).prop_map(Op::Follow),
         4 => (1u32..8).prop_map(Op::Blocks),
     ]
 }
@@ -126,6 +131,7 @@ proptest! {
                         capped = done.is_ok();
                         assert_eq!(capped, new < before.market.open_interest_cap);
                     }
+                    Op::Follow(asked) => Instruments::follow(&[(0, asked)]),
                     Op::Blocks(n) => {
                         block += n;
                         close(block);

@@ -1,7 +1,8 @@
 //! Every invariant is broken once, and seen.
 
 use crate::{
-    mock::*, Change, FeeTierList, Instruments as Listed, NextMarket, Pending, Scheduled, Tiers,
+    mock::*, AboveFloor, Change, FeeTierList, Followed, Instruments as Listed, NextMarket, Pending,
+    Scheduled, Tiers,
 };
 use novate_types::{FeeTier, Instrument, MarketParams, RiskTier};
 
@@ -84,4 +85,27 @@ fn drift_is_detected_when_two_changes_have_one_subject_or_a_due_block_is_too_ear
         add(3);
     });
     detects(|| add(0));
+}
+
+#[test]
+fn drift_is_detected_when_a_tier_is_not_the_multiple_of_its_floor() {
+    let followed = |factor| Followed {
+        floor: tier(),
+        factor,
+    };
+    detects(|| AboveFloor::<Test>::insert(0, followed(1_250_000)));
+    detects(|| AboveFloor::<Test>::insert(0, followed(1_000_000)));
+    detects(|| {
+        let broken = RiskTier {
+            mark_band: 0,
+            ..tier()
+        };
+        AboveFloor::<Test>::insert(
+            0,
+            Followed {
+                floor: broken,
+                factor: 1_250_000,
+            },
+        );
+    });
 }

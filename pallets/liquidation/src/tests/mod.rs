@@ -6,11 +6,13 @@ mod attacks;
 mod call;
 mod competition;
 mod drift;
+mod ending;
 mod index;
 mod quoting;
 mod remedies;
 mod shared_loss;
 mod shares;
+mod stress;
 
 use crate::mock::*;
 use novate_types::*;

@@ -1023,7 +1023,8 @@ fn what_a_close_does_is_reserved_before_it_when_a_crash_comes_and_goes() {
         let budget = || Pallet::<Test>::budget().ref_time();
         let reserved = budget();
         // The vault neither quotes nor has shares to settle.
-        let most = Pallet::<Test>::calm_budget() - Pallet::<Test>::most_for_vault();
+        let most = Pallet::<Test>::calm_budget() - Pallet::<Test>::most_for_vault()
+            + Pallet::<Test>::most_for_stress();
         assert_eq!(reserved, most.ref_time());
         deposit(VAULT, usd(1_000_000));
         let longs = 1_000..1_030;

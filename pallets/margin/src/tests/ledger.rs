@@ -1,9 +1,10 @@
 //! [`Ledger`] as other pallets use it.
 
-use crate::{mock::*, Custody, Event, OpenInterest, Pots, Subaccounts};
+use crate::{mock::*, Booked, Custody, Event, OpenInterest, Pots, Subaccounts};
 use frame_support::{assert_noop, assert_ok, assert_storage_noop};
 use novate_types::{
-    Cash, Ledger, LedgerError, MarginAccount, OrderAggregate, Pot, RiskError, RiskView, SignedLots,
+    AccountRef, Cash, Ledger, LedgerError, MarginAccount, OrderAggregate, Pot, RiskError, RiskView,
+    SignedLots,
 };
 
 type L = Margin;
@@ -319,4 +320,108 @@ fn conservation_names_both_sides() {
         assert_eq!(c.collaterals[0].1.ledger, c.collaterals[0].1.custody);
         assert_eq!((c.pots, c.accounts), (vec![(Pot::Fees, 5)], 3));
     });
+}
+
+/// A view in which market 3 has settled at 7 ticks of 1 USD for a lot of one unit, and every long lot owes half a quantum of shared losses.
+fn settled_view() -> RiskView {
+    let one = novate_types::Price::from_inner(1_000_000_000_000_000_000);
+    let market = novate_types::MarketView {
+        id: 3,
+        underlying: 0,
+        status: novate_types::MarketStatus::Halted,
+        tick_size: one,
+        lot_size: one,
+        tick_value: 1_000_000,
+        mark: novate_types::Price::from_inner(7_000_000_000_000_000_000),
+        index: one,
+        observed_at: 0,
+        fresh: true,
+        funding_index: 1 << 31,
+        short_funding_index: 0,
+        imf: 100_000,
+        mmf: 50_000,
+        profit_credit: 0,
+        price_band: 50_000,
+        min_notional: 1,
+        impact_notional: 1,
+        open_interest_cap: u64::MAX,
+        auction_at: 0,
+        contract: novate_types::Contract {
+            kind: novate_types::ContractKind::Future,
+            expiry: 1,
+            strike: 0,
+            settled: true,
+            variance: 0,
+        },
+    };
+    RiskView {
+        markets: vec![market].try_into().unwrap(),
+        ..Default::default()
+    }
+}
+
+/// The three ways in which a position in what has settled is booked.
+fn touch(way: u8, of: &AccountRef<u64>, view: &RiskView) {
+    match way {
+        0 => <L as Ledger<u64>>::settle_expired(of, view).unwrap(),
+        1 => {
+            <L as Ledger<u64>>::index(of, view).unwrap();
+        }
+        _ => <L as Ledger<u64>>::settle(of, view, false, |a| {
+            a.cash += 0;
+            Ok::<_, LedgerError>(())
+        })
+        .unwrap(),
+    }
+}
+
+#[test]
+fn what_settlement_takes_beyond_cash_is_lent_whichever_way_the_account_is_touched() {
+    for way in 0..3 {
+        run(|| {
+            opened();
+            novate(ALICE, BOB, 3, 3, 180_000_000);
+            let view = settled_view();
+            touch(way, &account(ALICE, 0), &view);
+            // Three lots at 7 less 180 USD, and two quantums of losses: 59 USD more than she has.
+            let alice = held(ALICE, 0);
+            assert_eq!(alice.cash, 100_000_000 - 159_000_000 - 2);
+            let lent = alice.loan.map(|loan| loan.principal);
+            assert_eq!(lent, Some(59_000_002), "touched the way {way}");
+            touch(way, &account(BOB, 0), &view);
+            assert_eq!(held(BOB, 0).loan, None);
+            assert_ok!(Margin::do_try_state());
+        });
+    }
+}
+
+#[test]
+fn positions_in_what_has_settled_become_cash_whichever_way_the_account_is_touched() {
+    for way in 0..3 {
+        run(|| {
+            opened();
+            novate(ALICE, BOB, 3, 3, 18_000_000);
+            novate(ALICE, BOB, 5, 2, 100);
+            let view = settled_view();
+            let of = account(ALICE, 0);
+            touch(way, &of, &view);
+            // Three lots at 7 less 18 USD, and two quantums of losses, rounded up.
+            let alice = held(ALICE, 0);
+            assert_eq!(alice.cash, 100_000_000 + 3_000_000 - 2);
+            assert_eq!(alice.positions.len(), 1);
+            assert_eq!((open(3), open(5)), (0, 2));
+            // The other side has not been touched: the pot stands for it, and the lots that were booked are counted.
+            let pot = || <L as Ledger<u64>>::pot(Pot::Funding(3));
+            assert_eq!((pot(), Booked::<Test>::get(3)), (2 - 21_000_000, 3));
+            assert!(!<L as Ledger<u64>>::is_flat(3));
+            assert_ok!(Margin::do_try_state());
+            <L as Ledger<u64>>::settle_expired(&account(BOB, 0), &view).unwrap();
+            assert_eq!((pot(), Booked::<Test>::contains_key(3)), (2, false));
+            assert!(<L as Ledger<u64>>::is_flat(3));
+            assert_eq!(held(BOB, 0).cash, 100_000_000 - 3_000_000);
+            assert_ok!(Margin::do_try_state());
+            // Without anything that has settled, nothing changes.
+            assert_storage_noop!(<L as Ledger<u64>>::settle_expired(&of, &view).unwrap());
+        });
+    }
 }

@@ -217,6 +217,7 @@ fn schedule_feed_moves_each_minimum_by_one_step() {
                 min_configured,
                 min_accepted,
                 min_usd,
+                min_chains: 0,
             })
         };
         put(Change::Feed(9, policy(20, 10, 5)));

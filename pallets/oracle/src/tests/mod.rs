@@ -1,7 +1,11 @@
 mod authorize;
 mod calls;
+mod chains;
 mod changes;
 mod close;
+mod recorded;
 mod scores;
+mod surface;
+mod surface_worker;
 mod venues;
 mod worker;

@@ -214,3 +214,117 @@ fn no_more_orders_wait_than_one_close_can_take_up_and_the_latest_leave_first() {
         assert_eq!(book().0[0].2 as usize, 256);
     });
 }
+
+/// The market's contract expires, and the market halts.
+fn end(id: MarketId) {
+    let mut view = MockView::view();
+    view.now = 10;
+    let market = view.market_mut(id).unwrap();
+    market.contract = InstrumentKind::Future { expiry: 10 }.into();
+    market.status = MarketStatus::Halted;
+    frame_support::storage::unhashed::put(b"mock:view", &view);
+}
+
+#[test]
+fn what_rests_in_a_market_that_has_expired_leaves_a_few_pages_a_close() {
+    new_test_ext().execute_with(|| {
+        // Four pages of bids in one group, and one of asks; others in another market.
+        for owner in 1..3 {
+            let batch = (0..64)
+                .map(|n| Operation::Place(limit(n, Side::Bid, 1, MARK - 10)))
+                .collect();
+            submit(owner, batch);
+        }
+        place(3, limit(1, Side::Ask, 1, MARK + 10)).unwrap();
+        let elsewhere = NewOrder {
+            market: ETH,
+            ..limit(2, Side::Ask, 1, MARK + 10)
+        };
+        place(3, elsewhere).unwrap();
+        close();
+        // One comes in with the block of the expiry.
+        place(4, limit(1, Side::Ask, 1, MARK + 20)).unwrap();
+        end(BTC);
+        System::reset_events();
+        close();
+        assert!(!Pallet::<Test>::forget(BTC));
+        let left = cancellations();
+        let count = |reason| left.iter().filter(|(.., why)| *why == reason).count();
+        assert_eq!(count(CancelReason::MarketRestricted), 1);
+        assert_eq!(count(CancelReason::Expired), 64);
+        close();
+        assert_eq!((1..3).flat_map(open).count(), 0);
+        assert!(!Pallet::<Test>::forget(BTC));
+        close();
+        assert_eq!((1..10).flat_map(open).count(), 1);
+        let margin = |owner| MockLedger::account(&account(owner)).unwrap().orders;
+        assert!(margin(1).is_empty() && margin(4).is_empty());
+        assert!(Pallet::<Test>::forget(BTC));
+        assert!(!crate::RestedQuotes::<Test>::contains_key(BTC));
+        // The other market stands.
+        assert!(!Pallet::<Test>::forget(ETH));
+    });
+}
+
+#[test]
+fn triggers_of_a_market_that_has_expired_leave_a_few_a_close() {
+    new_test_ext().execute_with(|| {
+        for owner in 1..4 {
+            for n in 0..5 {
+                let order = limit(n, Side::Ask, 1, MARK + 200);
+                let expires = (n == 0).then_some(30);
+                let terms = NewTrigger {
+                    expires,
+                    ..trigger(order, Direction::Up, MARK + 100 + n)
+                };
+                arm(owner, terms).unwrap();
+            }
+        }
+        let elsewhere = NewOrder {
+            market: ETH,
+            ..limit(9, Side::Ask, 1, MARK + 200)
+        };
+        arm(1, trigger(elsewhere, Direction::Up, MARK + 100)).unwrap();
+        end(BTC);
+        System::reset_events();
+        let most =
+            <<Test as crate::Config>::ExpiringTriggers as frame_support::traits::Get<u32>>::get();
+        let mut left = 15;
+        while left > 0 {
+            let before = cancellations().len();
+            close();
+            let now = cancellations().len() - before;
+            assert_eq!(now, left.min(most as usize));
+            left -= now;
+        }
+        assert!(cancellations()
+            .iter()
+            .all(|(.., why)| *why == CancelReason::Expired));
+        assert_eq!((1..4).flat_map(armed).count(), 1);
+        assert_eq!(crate::TriggerExpiries::<Test>::iter().count(), 0);
+        assert!(Pallet::<Test>::forget(BTC) && !Pallet::<Test>::forget(ETH));
+    });
+}
+
+#[test]
+fn an_option_is_worth_an_order_by_its_forward_not_by_its_premium() {
+    new_test_ext().execute_with(|| {
+        MockView::change(BTC, |market| {
+            market.mark = math::price_of(2, market.tick_size).unwrap();
+            market.price_band = 2_000_000;
+            market.contract = InstrumentKind::Option {
+                expiry: 10,
+                strike: MARK,
+                right: OptionRight::Call,
+            }
+            .into();
+        });
+        // A lot's premium is 100 quantums, its underlying 6 USD; the least notional is 1 USD.
+        place(1, limit(1, Side::Bid, 1, 2)).unwrap();
+        MockView::change(BTC, |market| market.min_notional = 7 * QUANTUMS);
+        assert_eq!(
+            place(1, limit(2, Side::Bid, 1, 2)),
+            Err(OrderError::BelowMinNotional)
+        );
+    });
+}

@@ -415,6 +415,7 @@ fn perpetual_alone_needs_what_the_linear_rule_says() {
         impact_notional: 0,
         open_interest_cap: 0,
         auction_at: 0,
+        contract: Default::default(),
     };
     for lots in [-7 * UNIT, -1, 0, 1, 3, 7 * UNIT + 1] {
         let (_, margin) = fresh(

@@ -66,6 +66,7 @@ pub fn market(
         impact_notional: 0,
         open_interest_cap: u64::MAX,
         auction_at: 0,
+        contract: Default::default(),
     }
 }
 

@@ -7,5 +7,6 @@ mod funding;
 mod ledger;
 mod liquidation;
 mod margin;
+mod options;
 mod quoting;
 mod thresholds;

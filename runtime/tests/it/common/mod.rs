@@ -538,6 +538,7 @@ pub fn market() -> MarketView {
         impact_notional: 0,
         open_interest_cap: 0,
         auction_at: 0,
+        contract: Default::default(),
     })
 }
 
