@@ -149,7 +149,7 @@ pub(crate) struct Looked {
     /// Steps it took: of one that goes to the queue no threshold is drawn again.
     steps: u32,
     /// Its entries that belong where they were.
-    stays: Vec<Taken>,
+    pub(crate) stays: Vec<Taken>,
 }
 
 /// Entries taken out of the index in one close, by account: who stands on several crossed axes is looked at once, when
