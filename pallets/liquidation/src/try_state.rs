@@ -44,7 +44,7 @@ impl<T: Config> Pallet<T> {
             for of in &accounts {
                 let account =
                     T::Ledger::account(of).ok_or("an account of the sweep is not in the ledger")?;
-                Self::check_entries(of, &account, &entries)?;
+                Self::check_entries(of, &account, &entries, &view)?;
                 Self::check_standing(of, &account, &view)?;
             }
             last = accounts.into_iter().next_back();
@@ -280,6 +280,7 @@ impl<T: Config> Pallet<T> {
         of: &AccountRef<T::AccountId>,
         account: &MarginAccount,
         entries: &Entries<T::AccountId>,
+        view: &RiskView,
     ) -> Result<(), TryRuntimeError> {
         let count = |shelf, bucket, generation| {
             entries
@@ -304,7 +305,7 @@ impl<T: Config> Pallet<T> {
                 ) == 1,
                 "a position is not in the deleveraging index exactly once"
             );
-            let deserved = entry_bucket(position);
+            let deserved = entry_bucket(position, view);
             let is_found = match side {
                 Side::Bid => rank.bucket <= deserved,
                 Side::Ask => rank.bucket >= deserved,
@@ -346,6 +347,10 @@ impl<T: Config> Pallet<T> {
         }
         let assessment =
             T::Risk::assess(account, view).map_err(|_| "an account cannot be assessed")?;
+        ensure!(
+            (0..=assessment.maintenance).contains(&assessment.long_options),
+            "long options are worth more than the margin that they need"
+        );
         ensure!(
             !assessment.is_below_maintenance() || is_queued || Self::is_crossed(account, view),
             "an account below maintenance margin would not be found"

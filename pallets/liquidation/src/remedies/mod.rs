@@ -29,6 +29,7 @@ use call::{is_over, Called};
 use competition::{competes, BidsByAccount, COMPETITION_CLOSES};
 use deleverage::{Closing, Counterparties};
 use frame_support::{storage::with_storage_layer, traits::Get};
+use novate_risk::closed_out_equity_floor;
 use novate_types::{
     math::sub, AccountRef, Assessment, Ledger, Liquidations, MarginAccount, MarketId, MathError,
     RiskModel, RiskView, Standing,
@@ -67,7 +68,8 @@ enum Outcome {
     Refused(MarginAccount),
 }
 
-/// Whether what an account is in, remedy 2 or 3, is not enough for it, and why.
+/// Whether what an account is in, remedy 2 or 3, is not enough for it, and why. Equity is held against maintenance margin without long options,
+/// which need themselves; but these can be sold, so it counts them at what they bring at worst: who is covered by them has time to sell.
 pub(crate) fn escalation(
     account: &MarginAccount,
     assessment: &Assessment,
@@ -86,7 +88,9 @@ pub(crate) fn escalation(
     };
     let times = |a: i128, n: i128| a.checked_mul(n).ok_or(MathError::Overflow);
     Ok(
-        if times(assessment.equity, 3)? < times(assessment.maintenance, 2)? {
+        if times(closed_out_equity_floor(assessment)?, 3)?
+            < times(assessment.net_maintenance()?, 2)?
+        {
             Some(Escalation::DeepShortfall)
         } else if account
             .positions
