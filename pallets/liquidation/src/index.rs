@@ -931,7 +931,11 @@ impl<T: Config> Pallet<T> {
             return T::Ledger::settle(of, now, false, |_| Ok(()));
         }
         let assessment = T::Risk::assess(&account, now)?;
-        let call = Self::pass(of, &account, &assessment, now, state)?;
+        // Forecasts are about what may come; what has come is looked at whatever becomes of them.
+        let call = Self::pass(of, &account, &assessment, now, state).unwrap_or_else(|error| {
+            log::error!(target: crate::LOG, "the stress of {of:?} is not known: {error:?}");
+            None
+        });
         if Queue::<T>::contains_key(of) {
             return Ok(());
         }

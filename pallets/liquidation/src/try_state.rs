@@ -70,6 +70,10 @@ impl<T: Config> Pallet<T> {
             OpenInterestScale::<T>::get() <= MILLION,
             "more than the whole of the open-interest caps is in force"
         );
+        ensure!(
+            OpenInterestScale::<T>::get() >= T::Stress::get().least_scale,
+            "less than the least of the open-interest caps is in force"
+        );
         let Some(state) = Sweeping::<T>::get() else {
             return Ok(());
         };
@@ -80,14 +84,21 @@ impl<T: Config> Pallet<T> {
                 .all(|(feed, _)| feeds.iter().any(|(known, ..)| known == feed)),
             "a forecast has no past"
         );
-        let cover = usize::try_from(T::Stress::get().cover).unwrap_or(usize::MAX);
-        let is_sorted = |largest: &[Cash]| largest.is_sorted_by(|a, b| a >= b);
+        let is_largest = |largest: &[(T::AccountId, Cash)]| {
+            let owners: BTreeSet<_> = largest.iter().map(|(owner, _)| owner).collect();
+            largest.is_sorted_by(|(_, a), (_, b)| a >= b)
+                && largest.iter().all(|(_, loss)| *loss > 0)
+                && owners.len() == largest.len()
+        };
         let sums = state.stress.unwrap_or_default();
         ensure!(
-            sums.largest
-                .iter()
-                .all(|l| l.len() <= cover && is_sorted(l) && l.iter().all(|loss| *loss > 0)),
+            sums.largest.iter().all(|largest| is_largest(largest)),
             "the largest losses are not the largest"
+        );
+        let markets: BTreeSet<_> = sums.markets.iter().map(|(market, _)| market).collect();
+        ensure!(
+            markets.len() == sums.markets.len(),
+            "a market's losses are counted twice"
         );
         ensure!(
             sums.markets
