@@ -4,7 +4,9 @@
 //! fresh index, whatever their number. Time without a fresh price is not in it. If less than half of the 30 minutes was covered at
 //! expiry, what comes after counts too until that much is: nothing settles at a price that hardly anybody saw.
 //!
-//! **The end.** At expiry a market halts. Once the mean stands, its mark is what a unit is worth for good, and a position in it is cash
+//! **The end.** At expiry a market halts. Once the mean stands, its mark is what a unit is worth for good. For [`GRACE_CLOSES`] closes positions
+//! stay what they are: a deficit that the last prices made is shared among those across by the last remedies, as nobody is across from cash. While
+//! liquidation is behind, or deficits exceed the fund, it is longer, up to [`MOST_GRACE_CLOSES`]. Then a position is cash
 //! ([`novate_risk::settle_expired`]), in one close for however many hold one; it is booked when its account is touched, and the others are found
 //! through the deleveraging index with the time that liquidation leaves of a close. Orders leave a few pages a close. When nothing is left the
 //! market is removed, one a close.
@@ -24,6 +26,11 @@ type Result<T> = core::result::Result<T, MathError>;
 
 /// Of the mean's time, how much there must be fresh prices for.
 pub const LEAST_COVERED: Millis = SETTLEMENT_MILLIS / 2;
+
+/// Closes between that in which a settlement price stands, itself included, and that in which positions are cash.
+pub const GRACE_CLOSES: u8 = 3;
+/// The same at most, while liquidation is behind.
+pub const MOST_GRACE_CLOSES: u8 = 100;
 
 /// The mean of an underlying's index before an expiry.
 #[derive(
@@ -49,6 +56,10 @@ pub struct Settlement {
     pub covered: Millis,
     /// What settles, once it stands: the mean, rounded down. Each market takes the tick nearest to it.
     pub price: Option<Price>,
+    /// Closes since the price stands, until positions are cash.
+    pub closes: u8,
+    /// Positions are cash, for good.
+    pub settled: bool,
 }
 
 impl Settlement {
@@ -60,6 +71,8 @@ impl Settlement {
             weighted: 0,
             covered: 0,
             price: None,
+            closes: 0,
+            settled: false,
         }
     }
 
@@ -95,6 +108,25 @@ impl Settlement {
         let mean = math::mul_div_floor(self.weighted, 1, self.covered.into())?;
         self.price = Some(Price::from_inner(mean));
         Ok(true)
+    }
+
+    /// Counts a close at a price that stands, and has positions be cash once there were enough of these.
+    pub fn wait(&mut self, is_behind: bool) {
+        if self.price.is_none() || self.settled {
+            return;
+        }
+        let grace = if is_behind {
+            MOST_GRACE_CLOSES
+        } else {
+            GRACE_CLOSES
+        };
+        self.settled = self.closes >= grace;
+        self.closes = self.closes.saturating_add(1);
+    }
+
+    /// What settles, once it stands, and whether positions are cash.
+    pub fn standing(&self) -> Option<(Price, bool)> {
+        self.price.map(|price| (price, self.settled))
     }
 
     /// What it comes to if the index stays at `index`.
@@ -168,6 +200,9 @@ impl Expiries {
                     next = known;
                 }
             }
+            if next.price.is_some() && !next.settled {
+                next.wait(T::Liquidations::presses() || T::Liquidations::withdrawals_paused());
+            }
             this.all.push(next);
         }
         if this.all != before.as_slice() {
@@ -236,10 +271,10 @@ impl Expiries {
 }
 
 impl<T: Config> Pallet<T> {
-    /// The view of a market whose settlement price stands: its mark is what a unit is worth for good.
+    /// The view of a market whose settlement price stands: its mark is what a unit is worth for good, and positions may be cash already.
     pub(crate) fn settle_market(
         view: &mut MarketView,
-        price: Price,
+        (price, settled): (Price, bool),
         previous: Option<&MarketView>,
     ) -> Result<()> {
         let ticks = math::ticks_nearest(price, view.tick_size)?;
@@ -250,8 +285,8 @@ impl<T: Config> Pallet<T> {
         view.index = math::price_of(ticks, view.tick_size)?;
         view.mark = math::price_of(worth, view.tick_size)?;
         view.fresh = true;
-        view.contract.settled = true;
-        if previous.is_none_or(|market| !market.contract.settled) {
+        view.contract.settled = settled;
+        if settled && previous.is_none_or(|market| !market.contract.settled) {
             Self::deposit_event(Event::Settled {
                 market: view.id,
                 price: ticks,

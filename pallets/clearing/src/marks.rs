@@ -333,9 +333,9 @@ impl<T: Config> Pallet<T> {
             auction_at: state.phase.auction_at(),
             contract,
         };
-        let settled = expiries.settlement(instrument).and_then(|s| s.price);
+        let settled = expiries.settlement(instrument).and_then(|s| s.standing());
         match (settled, feed, previous) {
-            (Some(price), ..) => Self::settle_market(&mut view, price, previous)?,
+            (Some(standing), ..) => Self::settle_market(&mut view, standing, previous)?,
             (None, Some(feed), _) if contract.kind.is_option() => {
                 let forward = expiries.forward(instrument, &feed, clock.now)?;
                 Self::price_option(&mut view, &feed, forward, &tier, previous, clock)?;

@@ -9,7 +9,10 @@
 )]
 
 use super::*;
-use crate::pages::{Shelf, PAGE};
+use crate::{
+    pages::{Shelf, PAGE},
+    stress::OWNERS,
+};
 use frame_benchmarking::v2::*;
 use frame_support::traits::Get;
 use novate_risk::{apply_trade, deviation_ceil, exposures, stress_loss, Exposed, Volatility};
@@ -703,8 +706,9 @@ mod benchmarks {
             // Longs lose by a fall, shorts by a rise.
             for value in [VALUE, -VALUE] {
                 let exposed = [exposed(market, value)];
-                for _ in 0..params.cover {
-                    let added = sums.add(&exposed, -VALUE, &params.moves, params.cover);
+                for number in 0..OWNERS {
+                    let owner = T::BenchmarkHelper::account(number).owner;
+                    let added = sums.add(&owner, &exposed, -VALUE, &params.moves, &view.markets);
                     added.unwrap();
                 }
             }

@@ -3,7 +3,8 @@
 //! A position in one is cash that has not been booked, and most accounts book it when they are touched. Those that nobody touches are found
 //! here: all of a market's positions stand in its deleveraging index. What time liquidation leaves of a close goes into reading that, an entry
 //! an account, and then the thresholds of the market, which lead nowhere any more, until the market's shelves are empty and it can be
-//! removed. How long that takes changes nothing for anybody: the settlement price stands.
+//! removed. How long that takes changes nothing for anybody: the settlement price stands. An account that cannot be settled keeps its entry, behind
+//! the others of its bucket, and is tried again by the next close; until it is settled its market stays.
 
 use crate::{
     index::{is_waiting, Taken, Threshold},
@@ -11,6 +12,7 @@ use crate::{
     pages::{Entry, Shelf, PAGE},
     Config, LossCaps, Pallet, Refusal, RiskDirectory, VaultLosses,
 };
+use alloc::vec::Vec;
 use novate_types::{Direction, Ledger, MarketId, RiskAxis, RiskView, Side};
 
 /// Where the indices hold something of a market: positions, then thresholds.
@@ -23,53 +25,79 @@ fn shelves(market: MarketId) -> impl Iterator<Item = Shelf> {
     ranks.into_iter().chain(thresholds)
 }
 
+/// What became of an entry, or of all that were taken out together.
+enum Ending {
+    /// It is gone.
+    Done,
+    /// It goes back: its account cannot be settled now.
+    Stays,
+    /// It goes back: there was no time for it.
+    Later,
+}
+
 impl<T: Config> Pallet<T> {
     /// Empties the shelves of markets that have settled as far as `left` picoseconds last. Returns what is left of them.
     pub(crate) fn empty_shelves(view: &RiskView, left: u64) -> u64 {
         let mut meter = Meter::<T>::of(left);
         let settled = view.ended().filter(|market| market.contract.settled);
         for shelf in settled.flat_map(|market| shelves(market.id)) {
-            // Each round takes an entry out at least.
-            while let Some(bucket) = RiskDirectory::<T>::get(shelf).buckets().next() {
-                if !Self::empty_some(shelf, bucket, view, &mut meter) {
-                    return meter.left();
+            let buckets: Vec<_> = RiskDirectory::<T>::get(shelf).buckets().collect();
+            for bucket in buckets {
+                // Each round takes an entry out for good, or is the last one here.
+                while Self::span(shelf, bucket).is_some() {
+                    match Self::empty_some(shelf, bucket, view, &mut meter) {
+                        Ending::Done => (),
+                        Ending::Stays => break,
+                        Ending::Later => return meter.left(),
+                    }
                 }
             }
         }
         meter.left()
     }
 
-    /// Takes entries of a bucket out, as many as there is time for if their accounts are small ones. Whether there was time for all of these.
-    fn empty_some(shelf: Shelf, bucket: u32, view: &RiskView, meter: &mut Meter<T>) -> bool {
+    /// Takes entries of a bucket out, as many as there is time for if their accounts are small ones. Those that go back stand behind all others.
+    fn empty_some(shelf: Shelf, bucket: u32, view: &RiskView, meter: &mut Meter<T>) -> Ending {
         let most = meter.entries().min(PAGE);
         if most == 0 {
-            return false;
+            return Ending::Later;
         }
         let mut entries = Self::take(shelf, bucket, most).into_iter();
         let taken = u32::try_from(entries.len()).unwrap_or(u32::MAX);
         meter.spend(meter.popped(taken, 1));
-        while let Some(entry) = entries.next() {
-            if Self::let_end(shelf, bucket, &entry, view, meter) {
-                continue;
-            }
-            for entry in core::iter::once(entry).chain(entries) {
-                if let Err(error) = Self::append(shelf, bucket, entry) {
-                    log::error!(target: crate::LOG, "an entry of a market that ends is lost: {error:?}");
+        let (mut later, mut stays) = (Vec::new(), Vec::new());
+        for entry in entries.by_ref() {
+            match Self::let_end(shelf, bucket, &entry, view, meter) {
+                Ending::Done => (),
+                Ending::Stays => stays.push(entry),
+                Ending::Later => {
+                    later.push(entry);
+                    break;
                 }
             }
-            return false;
         }
-        true
+        later.extend(entries);
+        let ending = match (later.is_empty(), stays.is_empty()) {
+            (true, true) => Ending::Done,
+            (true, false) => Ending::Stays,
+            (false, _) => Ending::Later,
+        };
+        for entry in later.into_iter().chain(stays) {
+            if let Err(error) = Self::append(shelf, bucket, entry) {
+                log::error!(target: crate::LOG, "an entry of a market that ends is lost: {error:?}");
+            }
+        }
+        ending
     }
 
-    /// Settles the account that an entry leads to, or puts it where it belongs. False, and nothing changes, if there is no time for it.
+    /// Settles the account that an entry leads to, or puts it where it belongs. Nothing changes unless that is done.
     fn let_end(
         shelf: Shelf,
         bucket: u32,
         entry: &Entry<T::AccountId>,
         view: &RiskView,
         meter: &mut Meter<T>,
-    ) -> bool {
+    ) -> Ending {
         let of = &entry.account;
         if let Shelf::Threshold(axis, direction) = shelf {
             let at = Threshold {
@@ -79,18 +107,22 @@ impl<T: Config> Pallet<T> {
             };
             let generation = entry.generation;
             let taken = Taken { at, generation };
-            return Self::recheck(of, &[taken], view, u32::MAX, meter).is_some();
+            return match Self::recheck(of, &[taken], view, u32::MAX, meter) {
+                None => Ending::Later,
+                Some(looked) if looked.stays.is_empty() => Ending::Done,
+                Some(_) => Ending::Stays,
+            };
         }
         let Some(account) = T::Ledger::account(of) else {
-            return true;
+            return Ending::Done;
         };
         let holdings = account.holdings();
         if !novate_risk::holds_settled(&account, view) {
             meter.spend(meter.look(holdings));
-            return true;
+            return Ending::Done;
         }
         if !meter.affords(meter.worst_look(holdings)) {
-            return false;
+            return Ending::Later;
         }
         meter.spend(meter.worst_look(holdings));
         // Who waits for a price is looked at where it waits.
@@ -106,10 +138,13 @@ impl<T: Config> Pallet<T> {
                 .retain(|slot| is_waiting(slot.bucket) || is_left(slot.axis));
             Ok::<_, Refusal>(())
         });
-        if let Err(error) = settled {
-            log::error!(target: crate::LOG, "{of:?} cannot be settled: {error:?}");
+        match settled {
+            Ok(()) => Ending::Done,
+            Err(error) => {
+                log::error!(target: crate::LOG, "{of:?} cannot be settled: {error:?}");
+                Ending::Stays
+            }
         }
-        true
     }
 
     /// Forgets what is kept of a market beside the indices, if these hold nothing of it.

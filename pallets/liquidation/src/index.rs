@@ -32,9 +32,9 @@ use novate_risk::{
 };
 use novate_types::{
     math::{add, mul_div_ceil, mul_div_floor},
-    AccountRef, Assessment, BlockNumber, Direction, Ledger, LoanView, MarginAccount, Position,
-    RankSlot, RiskAxis, RiskError, RiskIndex, RiskModel, RiskSlot, RiskView, Side, Standing,
-    ThresholdSweep, QUANTUMS,
+    AccountRef, Assessment, BlockNumber, Direction, Ledger, LoanView, MarginAccount, MarketView,
+    Position, RankSlot, RiskAxis, RiskError, RiskIndex, RiskModel, RiskSlot, RiskView, Side,
+    Standing, ThresholdSweep, QUANTUMS,
 };
 
 /// Accounts that [`Pallet::candidates`] looks for at most.
@@ -149,7 +149,7 @@ pub(crate) struct Looked {
     /// Steps it took: of one that goes to the queue no threshold is drawn again.
     steps: u32,
     /// Its entries that belong where they were.
-    stays: Vec<Taken>,
+    pub(crate) stays: Vec<Taken>,
 }
 
 /// Entries taken out of the index in one close, by account: who stands on several crossed axes is looked at once, when
@@ -234,7 +234,20 @@ pub(crate) fn side_of(position: &Position) -> Side {
 
 /// Bucket of a position's entry price. Unrealised profit over cost is `mark / entry − 1` for a long and the opposite for
 /// a short: within a market and side it is ordered by the entry price alone.
-pub(crate) fn entry_bucket(position: &Position) -> u16 {
+///
+/// An option's premium has moved in cash and left no entry price: the largest come first. Within a market they have one forward, so lots alone
+/// order them, and no price moves anybody.
+pub(crate) fn entry_bucket(position: &Position, view: &RiskView) -> u16 {
+    let is_option = |market: &MarketView| market.contract.kind.is_option();
+    if view.market(position.market).is_ok_and(is_option) {
+        let size = scale::floor(position.lots.unsigned_abs().into());
+        let bucket = match side_of(position) {
+            // The lowest comes first.
+            Side::Bid => scale::LAST.saturating_sub(size),
+            Side::Ask => size,
+        };
+        return u16::try_from(bucket).unwrap_or(u16::MAX);
+    }
     let entry = position
         .cost
         .unsigned_abs()
@@ -244,8 +257,8 @@ pub(crate) fn entry_bucket(position: &Position) -> u16 {
 }
 
 /// Whether deleveraging finds a position no later than it deserves.
-fn is_ranked(position: &Position) -> bool {
-    let bucket = entry_bucket(position);
+fn is_ranked(position: &Position, view: &RiskView) -> bool {
+    let bucket = entry_bucket(position, view);
     position.rank.generation != 0
         && match side_of(position) {
             Side::Bid => position.rank.bucket <= bucket,
@@ -585,12 +598,16 @@ impl<T: Config> Pallet<T> {
 
     /// Puts each position where deleveraging finds it. An entry in a better bucket than its position deserves stays: whoever
     /// reads it moves it. Returns how many were put somewhere.
-    fn rank(of: &AccountRef<T::AccountId>, account: &mut MarginAccount) -> Result<u32, RiskError> {
+    fn rank(
+        of: &AccountRef<T::AccountId>,
+        account: &mut MarginAccount,
+        view: &RiskView,
+    ) -> Result<u32, RiskError> {
         let mut generation = account.next_generation;
         let mut ranked = 0u32;
         for position in account.positions.iter_mut() {
-            if !is_ranked(position) {
-                let (side, bucket) = (side_of(position), entry_bucket(position));
+            if !is_ranked(position, view) {
+                let (side, bucket) = (side_of(position), entry_bucket(position, view));
                 generation = generation.checked_add(1).unwrap_or(1);
                 let entry = Entry {
                     account: of.clone(),
@@ -867,7 +884,7 @@ impl<T: Config> Pallet<T> {
         let uncovered = needed
             .iter()
             .filter(|n| !account.risk.iter().any(|slot| covers(slot, n)));
-        let unranked = account.positions.iter().filter(|p| !is_ranked(p));
+        let unranked = account.positions.iter().filter(|p| !is_ranked(p, view));
         Ok(u32::try_from(uncovered.count().saturating_add(unranked.count())).unwrap_or(u32::MAX))
     }
 
@@ -922,7 +939,11 @@ impl<T: Config> Pallet<T> {
             return T::Ledger::settle(of, now, false, |_| Ok(()));
         }
         let assessment = T::Risk::assess(&account, now)?;
-        let call = Self::pass(of, &account, &assessment, now, state)?;
+        // Forecasts are about what may come; what has come is looked at whatever becomes of them.
+        let call = Self::pass(of, &account, &assessment, now, state).unwrap_or_else(|error| {
+            log::error!(target: crate::LOG, "the stress of {of:?} is not known: {error:?}");
+            None
+        });
         if Queue::<T>::contains_key(of) {
             return Ok(());
         }
@@ -1004,7 +1025,7 @@ impl<T: Config> RiskIndex<T::AccountId> for Pallet<T> {
         account: &mut MarginAccount,
         view: &RiskView,
     ) -> Result<u32, RiskError> {
-        let ranked = Self::rank(of, account)?;
+        let ranked = Self::rank(of, account, view)?;
         let assessment = T::Risk::assess(account, view)?;
         let place = Self::place(of, account, view, &assessment)?;
         let waited = account.risk.iter().any(|slot| is_waiting(slot.bucket));

@@ -743,7 +743,8 @@ pub mod pallet {
                         .iter()
                         .all(|ppm| ppm.unsigned_abs() <= MILLION.saturating_mul(10))
                     && stress.moves.iter().all(|ppm| *ppm >= -1_000_000)
-                    && (1..=MILLION).contains(&stress.cap_step),
+                    && (1..=MILLION).contains(&stress.cap_step)
+                    && stress.least_scale <= MILLION,
                 "stress is a few moves of prices, and covered by somebody"
             );
             assert!(

@@ -134,6 +134,7 @@ parameter_types! {
         cover: 2,
         factor: 1_100_000,
         cap_step: 250_000,
+        least_scale: 0,
     };
 }
 
@@ -232,6 +233,10 @@ pub type Blocked = StorageMap<Mock, Blake2_128Concat, u64, ()>;
 #[storage_alias]
 pub type Orders = StorageValue<Mock, Vec<OpenOrder>>;
 
+/// Accounts that cannot be settled.
+#[storage_alias]
+pub type Stuck = StorageMap<Mock, Blake2_128Concat, Of, ()>;
+
 pub struct StoredLedger;
 
 fn atomic<R, E>(change: impl FnOnce() -> Result<R, E>) -> Result<R, E> {
@@ -300,6 +305,9 @@ impl Ledger<u64> for StoredLedger {
         open: bool,
         change: impl FnOnce(&mut MarginAccount) -> Result<R, E>,
     ) -> Result<R, E> {
+        if Stuck::contains_key(of) {
+            return Err(LedgerError::Custody.into());
+        }
         atomic(|| {
             let new = || open.then(MarginAccount::default);
             let mut account = Accounts::get(of)
@@ -643,6 +651,7 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
         SweepPerClose::set(0);
         CalmWork::set(None);
         Quoting::set(USUAL_QUOTING);
+        Stressing::mutate(|stressing| stressing.least_scale = 0);
         Room::set(frame_support::weights::Weight::MAX);
     });
     ext

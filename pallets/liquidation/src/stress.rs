@@ -5,9 +5,15 @@
 //! all are sampled lies in the sweep's state, which every close reads: a close in which nothing is sampled reads nothing for it.
 //!
 //! The sweep of the threshold index looks at every account anyway. As it passes it says how near each is to liquidation in forecast standard deviations,
-//! and once an interval it also adds up what accounts would lack if prices moved: by market, and of each move the few largest, which is all that the
-//! default fund is reckoned from. The sums lie in the sweep's own state, and when the sweep is done they are published, and
+//! and once an interval it also adds up what accounts would lack if prices moved: by market, and of each move the few owners that lack most, which is all
+//! that the default fund is reckoned from. The sums lie in the sweep's own state, and when the sweep is done they are published, and
 //! decide which part of the open-interest caps is in force.
+//!
+//! Whoever fails fails with all accounts, so these are added up by owner. The sweep meets an owner's accounts far apart and remembers, for each move,
+//! only the [`OWNERS`] owners who lack most so far. An owner's sum is exact if it never left that list: always where no more owners than that lack
+//! anything, and for who lacked enough from its first account on. Otherwise it is a lower bound, as what an owner lacked before it left the list is
+//! forgotten; it is never less than the most that one of its accounts lacks, if that is among the largest. To hide in that, each account
+//! must lack less than all [`OWNERS`] others when the sweep meets it.
 //!
 //! An account remembers its last margin call in a byte of its own: it is read with the account, and written only when the call changes.
 
@@ -37,16 +43,18 @@ pub type Deviations = BoundedVec<(FeedId, Ppm), ConstU32<MAX_MARKETS>>;
 pub type Volatile = BoundedVec<(FeedId, Millis, Volatility), ConstU32<MAX_MARKETS>>;
 /// Losses by move, in the order of [`novate_risk::StressParams::moves`].
 type ByMove = BoundedVec<Cash, ConstU32<{ STRESS_MOVES as u32 }>>;
-/// The largest of one move's losses, the largest first.
-type Largest = BoundedVec<Cash, ConstU32<MAX_COVER>>;
+/// Owners whose losses after one move are remembered: twice as many as a default fund can be reckoned for.
+pub const OWNERS: u32 = 2 * MAX_COVER;
+/// What the owners lack that lack most after one move, the largest first.
+type Largest<AccountId> = BoundedVec<(AccountId, Cash), ConstU32<OWNERS>>;
 
 /// What a sweep has added up of the accounts that it has seen.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
-pub struct StressSums {
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct StressSums<AccountId> {
     /// Accounts seen.
     pub accounts: u32,
-    /// By move, the largest losses over margin; none while nobody has any.
-    pub largest: BoundedVec<Largest, ConstU32<{ STRESS_MOVES as u32 }>>,
+    /// By move, the largest losses over margin by owner; none while nobody has any.
+    pub largest: BoundedVec<Largest<AccountId>, ConstU32<{ STRESS_MOVES as u32 }>>,
     /// By market in which anybody has any, and move: what all accounts lack.
     pub markets: BoundedVec<(MarketId, ByMove), ConstU32<MAX_MARKETS>>,
 }
@@ -56,19 +64,35 @@ fn none() -> ByMove {
     BoundedVec::truncate_from(alloc::vec![0; STRESS_MOVES])
 }
 
-impl StressSums {
-    /// Adds what an account lacks after each of the moves; the `cover` largest of each are kept.
+impl<AccountId> Default for StressSums<AccountId> {
+    fn default() -> Self {
+        Self {
+            accounts: 0,
+            largest: BoundedVec::new(),
+            markets: BoundedVec::new(),
+        }
+    }
+}
+
+impl<AccountId: PartialEq + Clone> StressSums<AccountId> {
+    /// Adds what an account of an owner lacks after each of the moves. Nothing is added where a loss has no number.
+    ///
+    /// Markets that are not `listed` any more make room for those that are.
     pub fn add(
         &mut self,
+        owner: &AccountId,
         exposed: &[Exposed],
         equity: Cash,
         moves: &[i32],
-        cover: u32,
+        listed: &[MarketView],
     ) -> Result<(), RiskError> {
+        let losses = moves
+            .iter()
+            .take(STRESS_MOVES)
+            .map(|ppm| stress_loss(exposed, equity, *ppm))
+            .collect::<Result<Vec<_>, _>>()?;
         self.accounts = self.accounts.saturating_add(1);
-        let cover = usize::try_from(cover).unwrap_or(usize::MAX);
-        for (at, ppm) in moves.iter().take(STRESS_MOVES).enumerate() {
-            let loss = stress_loss(exposed, equity, *ppm)?;
+        for (at, loss) in losses.into_iter().enumerate() {
             if loss.over_margin == 0 {
                 continue;
             }
@@ -78,33 +102,57 @@ impl StressSums {
                     .map_err(|_| RiskError::Full)?;
             }
             if let Some(largest) = self.largest.get_mut(at) {
-                let place = largest.partition_point(|other| *other >= loss.over_margin);
-                if place < cover {
-                    let mut all = core::mem::take(largest).into_inner();
-                    all.insert(place, loss.over_margin);
-                    all.truncate(cover);
-                    *largest = BoundedVec::truncate_from(all);
-                }
+                add_by_owner(largest, owner, loss.over_margin)?;
             }
             for (market, lost) in loss.by_market {
-                let known = self.markets.iter().position(|(id, _)| *id == market);
-                let index = match known {
-                    Some(index) => index,
-                    None => {
-                        self.markets
-                            .try_push((market, none()))
-                            .map_err(|_| RiskError::Full)?;
-                        self.markets.len().saturating_sub(1)
-                    }
-                };
-                let of_market = self.markets.get_mut(index);
-                if let Some(sum) = of_market.and_then(|(_, sums)| sums.get_mut(at)) {
+                let sums = self.of_market(market, listed)?;
+                if let Some(sum) = sums.get_mut(at) {
                     *sum = add(*sum, lost)?;
                 }
             }
         }
         Ok(())
     }
+
+    /// The sums of a market, zero if there are none.
+    fn of_market(
+        &mut self,
+        market: MarketId,
+        listed: &[MarketView],
+    ) -> Result<&mut ByMove, RiskError> {
+        let known = self.markets.iter().position(|(id, _)| *id == market);
+        let index = match known {
+            Some(index) => index,
+            None => {
+                if self.markets.is_full() {
+                    let is_listed = |id: MarketId| listed.iter().any(|market| market.id == id);
+                    self.markets.retain(|(id, _)| is_listed(*id));
+                }
+                self.markets
+                    .try_push((market, none()))
+                    .map_err(|_| RiskError::Full)?;
+                self.markets.len().saturating_sub(1)
+            }
+        };
+        let of_market = self.markets.get_mut(index);
+        of_market.map(|(_, sums)| sums).ok_or(RiskError::Full)
+    }
+}
+
+/// Adds what an owner's account lacks to what others of it do. Whoever lacks least leaves a full list.
+fn add_by_owner<AccountId: PartialEq + Clone>(
+    largest: &mut Largest<AccountId>,
+    owner: &AccountId,
+    loss: Cash,
+) -> Result<(), RiskError> {
+    let known = largest.iter().find(|(other, _)| other == owner);
+    let sum = add(known.map_or(0, |(_, sum)| *sum), loss)?;
+    let mut all = core::mem::take(largest).into_inner();
+    all.retain(|(other, _)| other != owner);
+    let place = all.partition_point(|(_, other)| *other >= sum);
+    all.insert(place, (owner.clone(), sum));
+    *largest = BoundedVec::truncate_from(all);
+    Ok(())
 }
 
 /// Whether an interval begins between two times.
@@ -259,7 +307,13 @@ impl<T: Config> Pallet<T> {
         Self::count_for_vault(T::WeightInfo::option_at_stake().saturating_mul(options));
         let params = T::Stress::get();
         if let Some(sums) = &mut state.stress {
-            sums.add(&exposed, assessment.equity, &params.moves, params.cover)?;
+            sums.add(
+                &of.owner,
+                &exposed,
+                assessment.equity,
+                &params.moves,
+                &view.markets,
+            )?;
         }
         let Some(slack) = assessment.slack().filter(|slack| is_watched && *slack >= 0) else {
             return Ok(None);
@@ -298,7 +352,7 @@ impl<T: Config> Pallet<T> {
     }
 
     /// A sweep is over: publishes what it added up, and brings the open-interest caps nearer to what fund and vault cover.
-    pub(crate) fn publish(sums: StressSums, began: BlockNumber, now: &RiskView) {
+    pub(crate) fn publish(sums: StressSums<T::AccountId>, began: BlockNumber, now: &RiskView) {
         Self::count_for_vault(T::WeightInfo::publish());
         let report = match Self::report(sums, began, now) {
             Ok(report) => report,
@@ -331,12 +385,17 @@ impl<T: Config> Pallet<T> {
     }
 
     fn report(
-        mut sums: StressSums,
+        mut sums: StressSums<T::AccountId>,
         began: BlockNumber,
         now: &RiskView,
     ) -> Result<StressReport, ModelError> {
         let params = T::Stress::get();
-        let moves = sums.largest.iter_mut().map(|largest| largest.as_mut());
+        let amounts = |largest: &Largest<T::AccountId>| {
+            let all = largest.iter().map(|(_, lacks)| *lacks);
+            all.collect::<Vec<_>>()
+        };
+        let mut by_move: Vec<_> = sums.largest.iter().map(amounts).collect();
+        let moves = by_move.iter_mut().map(Vec::as_mut_slice);
         let cover = usize::try_from(params.cover).unwrap_or(usize::MAX);
         let default_fund = default_fund_ceil(moves, cover, params.factor)?;
         let one = FixedU128::DIV;
@@ -364,7 +423,8 @@ impl<T: Config> Pallet<T> {
         })
     }
 
-    /// The part of the caps that is in force after a report: one step from the last, towards what is covered.
+    /// The part of the caps that is in force after a report: one step from the last, towards what is covered, but for
+    /// [`novate_risk::StressParams::least_scale`].
     fn next_scale(report: &StressReport, last: Ppm) -> Ppm {
         let covered = |available: Cash, needed: Cash| {
             let available = available.max(0).min(needed).unsigned_abs();
@@ -377,7 +437,8 @@ impl<T: Config> Pallet<T> {
             .and_then(|part| Ppm::try_from(part).ok())
             .unwrap_or(MILLION)
             .min(MILLION);
-        let step = T::Stress::get().cap_step;
+        let params = T::Stress::get();
+        let (target, step) = (target.max(params.least_scale), params.cap_step);
         target.clamp(last.saturating_sub(step), last.saturating_add(step))
     }
 

@@ -44,7 +44,7 @@ impl<T: Config> Pallet<T> {
             for of in &accounts {
                 let account =
                     T::Ledger::account(of).ok_or("an account of the sweep is not in the ledger")?;
-                Self::check_entries(of, &account, &entries)?;
+                Self::check_entries(of, &account, &entries, &view)?;
                 Self::check_standing(of, &account, &view)?;
             }
             last = accounts.into_iter().next_back();
@@ -70,6 +70,10 @@ impl<T: Config> Pallet<T> {
             OpenInterestScale::<T>::get() <= MILLION,
             "more than the whole of the open-interest caps is in force"
         );
+        ensure!(
+            OpenInterestScale::<T>::get() >= T::Stress::get().least_scale,
+            "less than the least of the open-interest caps is in force"
+        );
         let Some(state) = Sweeping::<T>::get() else {
             return Ok(());
         };
@@ -80,14 +84,21 @@ impl<T: Config> Pallet<T> {
                 .all(|(feed, _)| feeds.iter().any(|(known, ..)| known == feed)),
             "a forecast has no past"
         );
-        let cover = usize::try_from(T::Stress::get().cover).unwrap_or(usize::MAX);
-        let is_sorted = |largest: &[Cash]| largest.is_sorted_by(|a, b| a >= b);
+        let is_largest = |largest: &[(T::AccountId, Cash)]| {
+            let owners: BTreeSet<_> = largest.iter().map(|(owner, _)| owner).collect();
+            largest.is_sorted_by(|(_, a), (_, b)| a >= b)
+                && largest.iter().all(|(_, loss)| *loss > 0)
+                && owners.len() == largest.len()
+        };
         let sums = state.stress.unwrap_or_default();
         ensure!(
-            sums.largest
-                .iter()
-                .all(|l| l.len() <= cover && is_sorted(l) && l.iter().all(|loss| *loss > 0)),
+            sums.largest.iter().all(|largest| is_largest(largest)),
             "the largest losses are not the largest"
+        );
+        let markets: BTreeSet<_> = sums.markets.iter().map(|(market, _)| market).collect();
+        ensure!(
+            markets.len() == sums.markets.len(),
+            "a market's losses are counted twice"
         );
         ensure!(
             sums.markets
@@ -280,6 +291,7 @@ impl<T: Config> Pallet<T> {
         of: &AccountRef<T::AccountId>,
         account: &MarginAccount,
         entries: &Entries<T::AccountId>,
+        view: &RiskView,
     ) -> Result<(), TryRuntimeError> {
         let count = |shelf, bucket, generation| {
             entries
@@ -304,7 +316,7 @@ impl<T: Config> Pallet<T> {
                 ) == 1,
                 "a position is not in the deleveraging index exactly once"
             );
-            let deserved = entry_bucket(position);
+            let deserved = entry_bucket(position, view);
             let is_found = match side {
                 Side::Bid => rank.bucket <= deserved,
                 Side::Ask => rank.bucket >= deserved,
@@ -346,6 +358,10 @@ impl<T: Config> Pallet<T> {
         }
         let assessment =
             T::Risk::assess(account, view).map_err(|_| "an account cannot be assessed")?;
+        ensure!(
+            (0..=assessment.maintenance).contains(&assessment.long_options),
+            "long options are worth more than the margin that they need"
+        );
         ensure!(
             !assessment.is_below_maintenance() || is_queued || Self::is_crossed(account, view),
             "an account below maintenance margin would not be found"

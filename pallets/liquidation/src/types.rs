@@ -194,7 +194,7 @@ pub struct SweepState<AccountId> {
     /// Block at which the last complete sweep began.
     pub completed: Option<BlockNumber>,
     /// What the present sweep has added up of accounts under stress; none if it does not.
-    pub stress: Option<StressSums>,
+    pub stress: Option<StressSums<AccountId>>,
     /// Time at which the last sweep that did began.
     pub assessed: Millis,
     /// Whether underlyings are still to be sampled in this interval.

@@ -4,13 +4,15 @@
 //! Who takes a fraction buys that part of every position and of all collateral at the mark, and is paid a discount. The same part
 //! of the cash would be bought with cash, at its worth, and so stays where it is. The discount is a part of the way from the mark to
 //! the bankruptcy value of what was bought, at which `equity / MM` stays exactly what it was: all of the way, and of the whole
-//! portfolio, it leaves the account with nothing, and never with less.
+//! portfolio, it leaves the account with nothing, and never with less. Both are without long options ([`crate::liquidation`]): their part of what is
+//! sold stays with the account as cash, less a spread.
 //!
 //! For a debt the collateral alone is sold, by the same rule. It frees no maintenance margin, so its discount is a part of the way from its
 //! price to its haircut value, and the account's equity cannot fall by the sale.
 
 use crate::{
-    add_collateral, apply_trade, cash_after_interest, collateral_value, debt_ceil, take_collateral,
+    add_collateral, apply_trade, cash_after_interest, collateral_value, debt_ceil,
+    long_option_spread_floor, take_collateral,
 };
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode};
@@ -186,8 +188,9 @@ pub fn competition_discount(closes: u8, of: u8) -> Ppm {
 }
 
 /// The largest fraction of an account that may be taken at `discount`, in ppm, rounded up: what brings it back to `T = MM·(1 + buffer)`,
-/// and no more. Of its `worth` V the account keeps what is paid, so `(T − equity) / (T − equity + (1 − discount)·V)`, Derive's
-/// `_getMaxProportion`. Zero at target already; all of it if what would be paid for it is nothing.
+/// and no more. Of its `worth` W the account keeps what is paid, so `(T − equity) / (T − equity + W − discount·D)`, Derive's
+/// `_getMaxProportion`; `D` is all that can be given up, and without long options, by which neither MM nor equity counts here, it is `W`.
+/// Zero at target already; all of it if what would be paid for it is nothing.
 pub fn largest_fraction_ceil(
     assessment: &Assessment,
     worth: Cash,
@@ -195,15 +198,19 @@ pub fn largest_fraction_ceil(
     buffer: Ppm,
 ) -> Result<Ppm, MathError> {
     let target = MILLION.checked_add(buffer).ok_or(MathError::Overflow)?;
-    let target = signed(ppm_ceil(assessment.maintenance.unsigned_abs(), target)?)?;
-    let lacks = sub(target, assessment.equity)?;
+    let maintenance = assessment.net_maintenance()?;
+    let target = signed(ppm_ceil(maintenance.unsigned_abs(), target)?)?;
+    let lacks = sub(target, assessment.net_equity()?)?;
     if lacks <= 0 {
         return Ok(0);
     }
-    let paid = ppm_floor(
-        worth.max(0).unsigned_abs(),
-        MILLION.saturating_sub(discount),
-    )?;
+    let spread = long_option_spread_floor(assessment, assessment.long_options)?;
+    let beyond = sub(assessment.equity, assessment.bankruptcy_equity()?)?;
+    let kept = sub(beyond, spread)?;
+    let at_stake = sub(worth, kept)?.max(0).unsigned_abs();
+    let paid = ppm_floor(at_stake, MILLION.saturating_sub(discount))?
+        .checked_add(kept.min(worth).max(0).unsigned_abs())
+        .ok_or(MathError::Overflow)?;
     let lacks = lacks.unsigned_abs();
     let all = lacks.checked_add(paid).ok_or(MathError::Overflow)?;
     let fraction = mul_div_ceil(lacks, MILLION.into(), all)?;
@@ -211,21 +218,27 @@ pub fn largest_fraction_ceil(
 }
 
 /// What a portion was worth to the account that sold it, in quantums: its equity after the sale at the mark less what keeps
-/// `equity / MM` where it was before, rounded up. Below zero only by what rounds: such a taker adds that.
+/// `equity / MM` where it was before, rounded up, and less what long options were worth but for their spread. Below zero only by what rounds:
+/// such a taker adds that.
 ///
 /// The fraction that was sold is that of maintenance margin which it freed, however lots were rounded. Collateral frees none: of that alone all
 /// equity is kept.
 pub fn portion_worth_floor(before: &Assessment, sold: &Assessment) -> Result<Cash, MathError> {
-    let kept = if before.maintenance <= 0 {
-        before.equity
+    let at_stake = before.bankruptcy_equity()?;
+    let maintenance = before.net_maintenance()?;
+    let kept = if maintenance <= 0 {
+        at_stake
     } else {
         signed_mul_div_ceil(
-            before.equity,
-            sold.maintenance.max(0).unsigned_abs(),
-            before.maintenance.unsigned_abs(),
+            at_stake,
+            sold.net_maintenance()?.max(0).unsigned_abs(),
+            maintenance.unsigned_abs(),
         )?
     };
-    sub(sold.equity, kept)
+    let passed = sub(before.long_options, sold.long_options)?;
+    let beyond = sub(before.equity, at_stake)?;
+    let beyond = sub(beyond, long_option_spread_floor(before, passed)?)?;
+    sub(sub(sold.equity, beyond)?, kept)
 }
 
 /// What the seller gives up of a portion's worth at a discount, in quantums, rounded down; what is below zero it does not bear at all.
@@ -255,7 +268,7 @@ pub struct Sale {
 
 /// Sells a portion of `seller`, of whom `before` is what it is worth and needs, to `taker` at a discount.
 ///
-/// The seller's equity over maintenance margin does not fall, and its equity is not below zero if it was not. `Σ cash − Σ cost + Σ pots`
+/// The seller's equity over maintenance margin does not fall, long options apart, and its equity is not below zero if it was not. `Σ cash − Σ cost + Σ pots`
 /// and the sum of each asset are what they were.
 ///
 /// Errors: as of [`Portion::leave`] and [`Portion::arrive`].

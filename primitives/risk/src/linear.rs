@@ -83,7 +83,8 @@ impl RiskModel for Linear {
             sum.exposure = add(sum.exposure, margin.exposure_ceil(market.mmf)?)?;
             sum.fresh &= market.fresh;
             // What a long option is worth it needs: it may not leave, and it pays for no loss.
-            let profit = if market.contract.kind.is_option() && position.lots > 0 {
+            let profit = if is_long_option(market, position.lots) {
+                sum.long_options = add(sum.long_options, margin.value)?;
                 free = add(free, margin.value)?;
                 sub(profit, margin.value)?
             } else {
@@ -152,6 +153,11 @@ fn farthest_initial(
         )?,
     };
     Ok(long.max(short))
+}
+
+/// Whether so many lots (signed) need what they are worth, and nothing else.
+pub(crate) const fn is_long_option(market: &MarketView, lots: SignedLots) -> bool {
+    market.contract.kind.is_option() && lots > 0
 }
 
 /// What a position is worth and needs at the mark.
@@ -277,22 +283,40 @@ pub fn collateral_value(view: &CollateralView, amount: u128) -> Result<Cash, Mat
 }
 
 /// The check before novation (section 4): after its fills the account covers the initial margin of its positions; or its
-/// maintenance margin fell and its equity over maintenance margin did not, `equity′·MM ≥ equity·MM′`.
+/// maintenance margin fell and its equity over maintenance margin did not, `equity′·MM ≥ equity·MM′`, both without long options: what these are
+/// worth is on both sides, and would cover up any loss of the rest. Where they have to pay for it, equity is
+/// [`Assessment::bankruptcy_equity`].
 ///
 /// A maintenance margin that merely stays is not a fall: an account without positions could otherwise trade itself below zero
-/// within one block.
+/// within one block. Nor is one that falls by long options and rises by anything else.
 pub fn passes_check(before: &Assessment, after: &Assessment) -> bool {
-    after.covers_initial() || (after.maintenance < before.maintenance && ratio_kept(before, after))
+    let is_safer = || {
+        let (old, new) = (
+            before.net_maintenance().ok()?,
+            after.net_maintenance().ok()?,
+        );
+        let (had, has) = (
+            before.bankruptcy_equity().ok()?,
+            after.bankruptcy_equity().ok()?,
+        );
+        let fell = after.maintenance < before.maintenance && new <= old;
+        Some(fell && ratio_kept((had, old), (has, new)))
+    };
+    after.covers_initial() || is_safer().unwrap_or(false)
 }
 
-/// `equity′·MM ≥ equity·MM′` for `MM > MM′ ≥ 0`, exactly: 128 by 128 bits always fit in 256.
-fn ratio_kept(before: &Assessment, after: &Assessment) -> bool {
+/// `equity′·MM ≥ equity·MM′` for pairs of equity and `MM ≥ MM′ ≥ 0`, exactly: 128 by 128 bits always fit in 256. Without maintenance margin
+/// on either side equity itself does not fall.
+fn ratio_kept(before: (Cash, Cash), after: (Cash, Cash)) -> bool {
+    if before.1 == 0 {
+        return after.0 >= before.0;
+    }
     let product = |equity: Cash, maintenance: Cash| {
         U256::from(equity.unsigned_abs()).checked_mul(U256::from(maintenance.unsigned_abs()))
     };
-    let kept = product(after.equity, before.maintenance);
-    let least = product(before.equity, after.maintenance);
-    match (after.equity < 0, before.equity < 0) {
+    let kept = product(after.0, before.1);
+    let least = product(before.0, after.1);
+    match (after.0 < 0, before.0 < 0) {
         (false, false) => kept >= least,
         (true, true) => kept <= least,
         (is_negative, _) => !is_negative,

@@ -1,18 +1,46 @@
 //! Prices and sizes of liquidation (section 7), after dYdX v4 (`x/clob/keeper/liquidations.go`).
 //!
 //! dYdX quotes what the account *receives*; here a `value` is what it *pays*, as in [`crate::apply_trade`].
+//!
+//! **Long options.** One needs what it is worth, `V` in sum: `V` is a part of equity `E` and the same part of maintenance margin `M`, and says
+//! nothing of the rest, which has `E′ = E − V` and needs `M′ = M − V`. The account is below maintenance margin where `E < M`, that is `E′ < M′`;
+//! but `E/M` is near one whatever the rest lost, once `V` is large. So all that is shared out is shared out of `E′` over `M′`:
+//!
+//! - *Equity at stake* is `B = max(E′, min(E, 0))` ([`Assessment::bankruptcy_equity`]). While `E′ ≥ 0` the options are nobody else's. Where it is
+//!   below zero they are assets like cash, and pay: the rest is closed at the mark (`B = 0`) and they are sold for what it lacks. Only what
+//!   they do not suffice for is a deficit, and the rest made it: `B = E < 0`. `B` has no jumps, and is `E` without long options.
+//! - *All else* is closed at `ΔNNV + B·|ΔM′|/M′` at worst: `B/M′` does not fall, exactly.
+//! - *A long option* frees nothing of `M′`. It passes to others at its mark less a spread of [`LONG_OPTION_SPREAD`], which is never
+//!   more than the account has beyond `B`: `S = min(s·V, E − B)` for all of them, and `S·ΔV/V` for some. So equity never comes below zero by it, a
+//!   deficit is none of the writers' (`E < 0` gives `S = 0`), and `E′` rises by `ΔV − S·ΔV/V ≥ 0`. Who is not below maintenance margin may
+//!   part with one for anything: the rest stands without it, as if its price had been withdrawn.
+//! - *A fraction* `f` of everything at the mark turns `f·V` into cash. The most that the seller gives up is `f·(B + S)` beside what haircuts hide.
+//!   With `E′ ≥ 0` it has `E′·(1 − f) + f·(V − S)` against `M′·(1 − f)`: no lower a ratio. With `E′ < 0 ≤ E` that is `E′ + f·(V − S)`, and no lower than
+//!   `E′·(1 − f)` as `E′ + V − S = E − S ≥ 0`; a lot more or less than `f` of something changes nothing of `B/M′`, which does not fall either.
+//!   It reaches `T = M′·(1 + b)` where `E′·(1 − f) + f·paid ≥ T·(1 − f)` ([`crate::largest_fraction_ceil`]).
+//! - *Closing out* an account (vault, deleveraging) takes all else, and of long options only what pays for `E′` below zero ([`closing_lots`]).
 
-use crate::linear::{maintenance_ceil, Linear, MIN_MAINTENANCE};
+use crate::{
+    linear::{is_long_option, maintenance_ceil, Linear, MIN_MAINTENANCE},
+    options::sizing_price,
+};
+use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use novate_types::{
     math::{
-        add, mul_div_ceil, mul_div_floor, notional_ceil, notional_floor, position_value_floor,
+        add, mul_div_ceil, mul_div_floor, neg, notional_ceil, notional_floor, position_value_floor,
         ppm_ceil, ppm_floor, signed, signed_mul_div_floor, sub, ticks_floor,
     },
     Assessment, Cash, Lots, MarginAccount, MarketId, MarketView, MathError, Ppm, Price, RiskError,
     RiskModel, RiskView, SignedLots, Ticks, MILLION,
 };
 use scale_info::TypeInfo;
+
+/// How far below its mark a long option of an account below maintenance margin may pass to others: a tenth, as wide as option markets usually
+/// quote.
+pub const LONG_OPTION_SPREAD: Ppm = 100_000;
+/// Quantums that rounding takes from what a part of a long option pays.
+const ROUNDING_OF_PART: Cash = 2;
 
 /// How liquidation orders are priced and sized.
 #[derive(
@@ -43,12 +71,14 @@ pub struct LiquidationParams {
 }
 
 /// What the account pays for `lots` more (signed) in `market` at its bankruptcy price: `ΔNNV + ⌊TNC·|ΔMMR|/TMMR⌋` on the state
-/// before, with NNV the position's value at the mark, TNC equity and TMMR maintenance margin.
+/// before, with NNV the position's value at the mark, TNC equity and TMMR maintenance margin, both without long options; for a long option
+/// its value less a spread. The module's documentation says why.
 ///
-/// A trade at this value or less leaves `equity/MM` no lower, exactly: what rounds, rounds for the account. Below zero the account
-/// receives.
+/// A trade at this value or less leaves equity over maintenance margin no lower, exactly: what rounds, rounds for the account. Below zero the
+/// account receives.
 ///
-/// Errors: [`RiskError::Underflow`] if the change would raise maintenance margin; there is no such price then.
+/// Errors: [`RiskError::Underflow`] if the change would raise maintenance margin, or pass from a short option to a long one; there is no
+/// such price then.
 pub fn bankruptcy_value(
     account: &MarginAccount,
     view: &RiskView,
@@ -62,13 +92,100 @@ pub fn bankruptcy_value(
     let market = view.market(market)?;
     let held = account.lots(market.id);
     let left = held.checked_add(lots).ok_or(MathError::Overflow)?;
+    let long_option = |lots| {
+        if is_long_option(market, lots) {
+            position_value_floor(lots, market.mark, market.lot_size)
+        } else {
+            Ok(0)
+        }
+    };
+    let passed = sub(long_option(held)?, long_option(left)?)?;
     let freed = sub(
-        maintenance_ceil(market, held)?,
-        maintenance_ceil(market, left)?,
+        sub(
+            maintenance_ceil(market, held)?,
+            maintenance_ceil(market, left)?,
+        )?,
+        passed,
     )?;
+    if passed < 0 || freed < 0 {
+        return Err(RiskError::Underflow);
+    }
     let value_of = |lots| position_value_floor(lots, market.mark, market.lot_size);
     let moved = sub(value_of(left)?, value_of(held)?)?;
-    bankruptcy_value_of(before.equity, before.maintenance, moved, freed)
+    let value = if freed > 0 {
+        let (equity, maintenance) = (before.bankruptcy_equity()?, before.net_maintenance()?);
+        bankruptcy_value_of(equity, maintenance, moved, freed)?
+    } else {
+        moved
+    };
+    let given = if before.is_below_maintenance() {
+        long_option_spread_floor(&before, passed)?
+    } else {
+        passed
+    };
+    Ok(add(value, given)?)
+}
+
+/// What an account may give up at most of so much worth of its long options, in quantums, rounded down.
+pub fn long_option_spread_floor(assessment: &Assessment, value: Cash) -> Result<Cash, MathError> {
+    let all = assessment.long_options.max(0).unsigned_abs();
+    if all == 0 || value <= 0 {
+        return Ok(0);
+    }
+    let beyond = sub(assessment.equity, assessment.bankruptcy_equity()?)?;
+    let most = signed(ppm_floor(all, LONG_OPTION_SPREAD)?)?.min(beyond);
+    signed(mul_div_floor(
+        most.max(0).unsigned_abs(),
+        value.unsigned_abs(),
+        all,
+    )?)
+}
+
+/// Equity with long options at what they are sold for at worst, in quantums, rounded down: what closing the account out now leaves of it.
+pub fn closed_out_equity_floor(assessment: &Assessment) -> Result<Cash, MathError> {
+    let all = assessment.long_options.max(0).unsigned_abs();
+    sub(
+        assessment.equity,
+        signed(ppm_ceil(all, LONG_OPTION_SPREAD)?)?,
+    )
+}
+
+/// What goes of each position when an account below maintenance margin is closed out: signed lots. All of what is not a long option, and then of
+/// those as much as pays at bankruptcy value for what equity without them is below zero, rounded up; everything where equity itself is below zero.
+pub fn closing_lots(
+    account: &MarginAccount,
+    view: &RiskView,
+    assessment: &Assessment,
+) -> Result<Vec<(MarketId, SignedLots)>, RiskError> {
+    let (mut all, mut long_options) = (Vec::new(), Vec::new());
+    let mut lacks = neg(assessment.net_equity()?)?;
+    for position in &account.positions {
+        let market = view.market(position.market)?;
+        if !is_long_option(market, position.lots) || assessment.equity < 0 {
+            all.push((market.id, position.lots));
+            continue;
+        }
+        if lacks <= 0 {
+            continue;
+        }
+        let value = position_value_floor(position.lots, market.mark, market.lot_size)?;
+        let pays = sub(value, long_option_spread_floor(assessment, value)?)?;
+        let needed = add(lacks, ROUNDING_OF_PART)?;
+        let lots = if pays <= needed {
+            position.lots
+        } else {
+            let lots = mul_div_ceil(
+                position.lots.unsigned_abs().into(),
+                needed.unsigned_abs(),
+                pays.unsigned_abs(),
+            )?;
+            SignedLots::try_from(lots).map_err(|_| MathError::Overflow)?
+        };
+        lacks = sub(lacks, pays)?;
+        long_options.push((market.id, lots));
+    }
+    all.extend(long_options);
+    Ok(all)
 }
 
 /// [`bankruptcy_value`] of a change that is valued already: it moves the value of the positions by `moved` and frees `freed` of `maintenance`.
@@ -118,6 +235,8 @@ fn limit_for_value(market: &MarketView, lots: SignedLots, value: Cash) -> Result
 /// The fillable price of the whole position in `market`: `(PNNV − ABR·SMMR·PMMR)/size`, notional and size signed, with
 /// `ABR = clamp(BA·(1 − TNC/TMMR), 0, 1)`; rounded to the tick that is better for the account. Zero without a position.
 ///
+/// TNC and TMMR are without long options; PMMR of one of these is its value. Where nothing else is held, the farthest.
+///
 /// By itself it may lie beyond bankruptcy: [`liquidation_limit`] joins the two.
 pub fn fillable_ticks(
     assessment: &Assessment,
@@ -132,12 +251,15 @@ pub fn fillable_ticks(
         return Ok(0);
     };
     let size = held.unsigned_abs();
-    let spread = fillable_spread_floor(
-        assessment.equity,
-        assessment.maintenance,
-        maintenance_ceil(market, held)?,
-        p,
-    )?;
+    let margin = maintenance_ceil(market, held)?;
+    let (equity, maintenance) = (assessment.net_equity()?, assessment.net_maintenance()?);
+    let spread = if maintenance == 0 && equity < 0 {
+        signed(ppm_floor(margin.unsigned_abs(), p.spread_to_maintenance)?)?
+    } else if maintenance == 0 {
+        0
+    } else {
+        fillable_spread_floor(equity, maintenance, margin, p)?
+    };
     let value = if closing > 0 {
         add(
             signed(notional_floor(size, market.mark, market.lot_size)?)?,
@@ -196,9 +318,9 @@ pub fn liquidation_limit(
     })
 }
 
-/// Lots to close in `market` so that the account has `equity ≥ MM·(1 + target_buffer)` again, at most its position there:
-/// `(MM·(1 + b) − equity) / (P·(m·(1 + b) − fee − concession))`, rounded up; of an option `P·m` is its own maintenance margin for each lot. What would be left at the least maintenance
-/// margin is closed too. Zero at target already.
+/// Lots to close in `market` so that the account has `equity ≥ MM·(1 + target_buffer)` again, both without long options, at most its position there:
+/// `(MM·(1 + b) − equity) / (P·(m·(1 + b) − fee − concession))`, rounded up; of a short option `P·m` is its own maintenance margin for each lot, and a long one
+/// brings `P·(1 − fee − concession)`. What would be left at the least maintenance margin is closed too. Zero at target already.
 ///
 /// `None`: closing here costs more equity than it frees, or there is nothing to close; go to the next remedy.
 pub fn liquidation_lots(
@@ -217,15 +339,21 @@ pub fn liquidation_lots(
     let target = MILLION
         .checked_add(p.target_buffer)
         .ok_or(MathError::Overflow)?;
-    let needed = signed(ppm_ceil(assessment.maintenance.unsigned_abs(), target)?)?;
-    let shortage = sub(needed, assessment.equity)?;
+    let maintenance = assessment.net_maintenance()?;
+    let needed = signed(ppm_ceil(maintenance.unsigned_abs(), target)?)?;
+    let shortage = sub(needed, assessment.net_equity()?)?;
     if shortage <= 0 {
         return Ok(Some(0));
     }
 
     let spent = p.fee.checked_add(p.concession).ok_or(MathError::Overflow)?;
     let gain = if market.contract.kind.is_option() {
-        let freed = ppm_floor(maintenance_ceil(market, held)?.unsigned_abs(), target)?;
+        let margin = maintenance_ceil(market, held)?.unsigned_abs();
+        let freed = if held > 0 {
+            margin
+        } else {
+            ppm_floor(margin, target)?
+        };
         let value = notional_ceil(size, market.mark, market.lot_size)?;
         freed.saturating_sub(ppm_ceil(value, spent)?)
     } else {
@@ -299,10 +427,10 @@ pub fn slice_to_depth(lots: Lots, depth: Lots, p: &LiquidationParams) -> Result<
     Ok(Lots::try_from(share).map_or(lots, |share| lots.min(share)))
 }
 
-/// Fewest lots of a slice: what the least notional of an order buys at the mark, rounded up, at least one. Smaller slices
+/// Fewest lots of a slice: what the least notional of an order comes to, by [`crate::sizing_price`], rounded up, at least one. Smaller slices
 /// would only litter the book.
 pub fn least_slice(market: &MarketView) -> Result<Lots, MathError> {
-    let per_lot = u128::from(ticks_floor(market.mark, market.tick_size)?.max(1))
+    let per_lot = u128::from(ticks_floor(sizing_price(market), market.tick_size)?.max(1))
         .checked_mul(u128::from(market.tick_value))
         .ok_or(MathError::Overflow)?;
     let least = mul_div_ceil(market.min_notional.max(0).unsigned_abs(), 1, per_lot)?.max(1);

@@ -9,7 +9,8 @@
 //! time has a third of its variance); both are the same when it begins. With `x = settled` an option is worth what one on the rest alone
 //! is: forward `F − x`, strike `K − x`.
 //!
-//! **Margin by itself.** A long option needs its own value, and so finances nothing. A short one needs `max(a·S − otm, b·S)` for each unit, `S`
+//! **Margin by itself.** A long option needs its own value, and so finances nothing ([`crate::liquidation`] says what that means below maintenance
+//! margin). A short one needs `max(a·S − otm, b·S)` for each unit, `S`
 //! being the forward, a put at most its strike, beside its value and [`MIN_MAINTENANCE`]. `a` is the market's margin fraction, `b` two thirds
 //! of it for initial and three quarters for maintenance margin (Deribit's and Derive's proportions: 15 and 10 %, 10 and 7.5 %).
 
@@ -289,14 +290,18 @@ impl OptionMargin {
     }
 }
 
-/// What so many lots are worth at the forward (for an option, whose mark says little of its size) or at the mark, rounded up.
-pub fn size_ceil(market: &MarketView, lots: Lots) -> Result<u128, MathError> {
-    let price = if market.contract.kind.is_option() {
+/// The price that says how large a lot is: the forward for an option, whose mark may be next to nothing, else the mark.
+pub const fn sizing_price(market: &MarketView) -> Price {
+    if market.contract.kind.is_option() {
         market.index
     } else {
         market.mark
-    };
-    notional_ceil(lots, price, market.lot_size)
+    }
+}
+
+/// What so many lots come to at [`sizing_price`], rounded up.
+pub fn size_ceil(market: &MarketView, lots: Lots) -> Result<u128, MathError> {
+    notional_ceil(lots, sizing_price(market), market.lot_size)
 }
 
 /// How far from the mark orders of an option execute, in ppm of the mark: as far as `band` of the forward.

@@ -6,18 +6,18 @@
 //! - on the side that reduces the position the distance from the mark is `(1 − |s|)·spread`: the more there is to work off the nearer, and
 //!   beyond `|s| = 1` on the other side of the mark;
 //! - on the side that adds to it `(1 + |s|)²·spread`;
-//! - either order is worth `order_size` of the equity.
+//! - either order is worth `order_size` of the equity; of an option, its size at the forward is.
 //!
 //! Two things differ, for a vault that stands behind all markets with one account. What reduces is never more than the position, so an order
 //! cannot turn it around. And it goes no farther through the mark than `concession`: whoever empties the book for a moment is not sold
 //! the vault's book at a price of his choosing.
 
-use crate::least_slice;
+use crate::{least_slice, size_ceil};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use novate_types::{
     math::{
-        add, mul_div_ceil, mul_div_floor, neg, notional_ceil, position_value_floor, ppm_floor,
-        shift_ceil, shift_floor, signed, signed_mul_div_ceil, sub, ticks_ceil, ticks_floor,
+        add, mul_div_ceil, mul_div_floor, neg, position_value_floor, ppm_floor, shift_ceil,
+        shift_floor, signed, signed_mul_div_ceil, sub, ticks_ceil, ticks_floor,
     },
     Cash, Lots, MarketView, MathError, Ppm, Price, Side, SignedLots, Ticks, MILLION,
 };
@@ -107,7 +107,7 @@ pub fn quotes(
     }
 
     let worth = ppm_floor(equity.unsigned_abs(), p.order_size)?;
-    let per_many = notional_ceil(MANY, market.mark, market.lot_size)?;
+    let per_many = size_ceil(market, MANY)?;
     let lots = mul_div_floor(worth, MANY.into(), per_many)?;
     let lots = Lots::try_from(lots).unwrap_or(Lots::MAX);
     let least = least_slice(market)?;

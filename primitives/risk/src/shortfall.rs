@@ -50,6 +50,9 @@ pub struct StressParams {
     pub factor: Ppm,
     /// How far the part of the open-interest caps that is in force moves in one assessment, in ppm of the whole.
     pub cap_step: Ppm,
+    /// The least part of them that is in force, in ppm of the whole: what accounts lack under stress is theirs to choose, and no stress of
+    /// their making closes a market.
+    pub least_scale: Ppm,
 }
 
 /// What an account has at stake in one underlying.

@@ -248,6 +248,9 @@ pub struct Assessment {
     pub initial_with_orders: Cash,
     /// Maintenance margin of the positions.
     pub maintenance: Cash,
+    /// What long options are worth that need their own value: as much of `equity`, of `initial` and of `maintenance` cancels out. At least
+    /// zero, at most `maintenance`; zero of options that a model margins otherwise.
+    pub long_options: Cash,
     /// Cash that may leave: no unrealised profit, and initial margin with orders stays covered.
     pub withdrawable: Cash,
     /// Notional of all positions at their marks.
@@ -262,6 +265,19 @@ impl Assessment {
     /// Equity above maintenance margin; below zero the account is liquidated.
     pub fn slack(&self) -> Option<Cash> {
         self.equity.checked_sub(self.maintenance)
+    }
+    /// Equity without long options: what supports all else.
+    pub fn net_equity(&self) -> Result<Cash, MathError> {
+        math::sub(self.equity, self.long_options)
+    }
+    /// Maintenance margin without long options: what all else needs.
+    pub fn net_maintenance(&self) -> Result<Cash, MathError> {
+        math::sub(self.maintenance, self.long_options)
+    }
+    /// What prices of liquidation share out over [`Self::net_maintenance`]: equity without long options, which pay for what that is below
+    /// zero as far as they go. `max(net equity, min(equity, 0))`.
+    pub fn bankruptcy_equity(&self) -> Result<Cash, MathError> {
+        Ok(self.net_equity()?.max(self.equity.min(0)))
     }
     /// Whether it may be liquidated.
     pub const fn is_below_maintenance(&self) -> bool {

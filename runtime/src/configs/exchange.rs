@@ -107,6 +107,7 @@ parameter_types! {
         cover: 2,
         factor: 1_100_000,
         cap_step: 250_000,
+        least_scale: 250_000,
     };
     pub const MostFollowed: Ppm = 3_000_000;
     pub const MinShareDeposit: Cash = 10 * QUANTUMS;

@@ -1,7 +1,7 @@
 //! Contracts that expire: the mean, marks, premiums, settlement, the end of a market.
 
 use crate::{
-    expiry::{Settlement, LEAST_COVERED},
+    expiry::{Settlement, GRACE_CLOSES, LEAST_COVERED, MOST_GRACE_CLOSES},
     mock::*,
     CallReason, Error, Event, Settlements, View,
 };
@@ -62,6 +62,12 @@ fn until(then: Millis, price: Price) {
     while Now::get().unwrap() < then {
         after((then - Now::get().unwrap()).min(20_000));
     }
+}
+
+/// The same until the expiry, and until positions are cash.
+fn until_settled(price: Price) {
+    until(EXPIRY, price);
+    run(GRACE_CLOSES.into());
 }
 
 fn market(id: MarketId) -> MarketView {
@@ -186,7 +192,7 @@ fn a_future_settles_at_its_mean_whoever_is_touched_first() {
         until(EXPIRY - 15 * MINUTE, usd(20_000));
         until(EXPIRY - 20_000, usd(20_201));
         System::reset_events();
-        until(EXPIRY, usd(20_201));
+        until_settled(usd(20_201));
         // Half of the time each: 20,100.5, which is a tick.
         let price = ticks(20_100) + 1;
         assert_eq!(settled(), vec![(FUTURE, price, price)]);
@@ -232,6 +238,56 @@ fn a_future_settles_at_its_mean_whoever_is_touched_first() {
         run(2);
         assert!(!is_listed(FUTURE) && !Settlements::<Test>::exists());
     });
+}
+
+#[test]
+fn positions_stay_a_few_closes_when_a_price_stands_and_longer_while_deficits_are_uncovered() {
+    new_test_ext().execute_with(|| {
+        list_future();
+        for owner in [ALICE, BOB] {
+            deposit(owner, 10_000);
+        }
+        trade(FUTURE, ALICE, BOB, 1_000, ticks(20_000));
+        until(EXPIRY, usd(20_000));
+        let stands = || {
+            let future = market(FUTURE);
+            assert_eq!((future.mark, future.index), (usd(20_000), usd(20_000)));
+            assert!(future.fresh && future.status == MarketStatus::Halted);
+            assert!(!future.contract.settled && settled().is_empty());
+        };
+        stands();
+        // No price moves it any more.
+        set_price(BTC_FEED, usd(25_000));
+        Paused::put(true);
+        for _ in 0..10 {
+            run(1);
+            stands();
+            assert!(assess(ALICE).maintenance > 0);
+        }
+        Paused::kill();
+        run(1);
+        assert!(market(FUTURE).contract.settled && !settled().is_empty());
+        // For good.
+        Paused::put(true);
+        run(1);
+        assert!(market(FUTURE).contract.settled);
+    });
+}
+
+#[test]
+fn positions_are_cash_after_so_many_closes_whatever_is_uncovered() {
+    for (is_behind, closes) in [(false, GRACE_CLOSES), (true, MOST_GRACE_CLOSES)] {
+        let mut mean = Settlement::of(BTC_FEED, EXPIRY);
+        mean.wait(is_behind);
+        assert_eq!((mean.closes, mean.standing()), (0, None));
+        mean.price = Some(usd(1));
+        for _ in 0..closes {
+            mean.wait(is_behind);
+            assert_eq!(mean.standing(), Some((usd(1), false)));
+        }
+        mean.wait(is_behind);
+        assert_eq!(mean.standing(), Some((usd(1), true)));
+    }
 }
 
 #[test]
@@ -438,6 +494,7 @@ fn a_market_that_expires_while_it_is_called_executes_nothing_and_settles() {
             (future.status, future.is_in_auction()),
             (MarketStatus::Halted, false)
         );
+        run(GRACE_CLOSES.into());
         assert_eq!(settled(), vec![(FUTURE, ticks(20_000), ticks(20_000))]);
         assert_eq!((held(ALICE, FUTURE), held(BOB, FUTURE)), (0, 0));
         crate::Pallet::<Test>::do_try_state().unwrap();
@@ -489,7 +546,7 @@ fn options_are_exercised_at_the_mean_and_pay_whole_quantums() {
         trade(PUT, CHARLIE, BOB, 2_000, ticks(66));
         until(EXPIRY - 20_000, usd(20_150));
         System::reset_events();
-        until(EXPIRY, usd(20_150));
+        until_settled(usd(20_150));
         assert_eq!(
             settled(),
             vec![(CALL, ticks(20_150), ticks(150)), (PUT, ticks(20_150), 0)]
@@ -554,6 +611,7 @@ fn played(play: &Play, order: &[AccountId]) -> Vec<Cash> {
         for (n, price) in play.prices.iter().enumerate() {
             until(EXPIRY - third * (2 - n as u64), usd(*price));
         }
+        run(GRACE_CLOSES.into());
         // One in which nobody traded is gone already.
         assert!([FUTURE, CALL, PUT]
             .into_iter()

@@ -1,10 +1,12 @@
 //! Remedy 6: what fund and vault refuse is closed against the accounts that profit most, at the bankruptcy price.
 //!
 //! In each market the price is the one at which closing the whole position leaves the account at zero, given its other
-//! positions (`novate_risk::bankruptcy_value`). Slices share that value by lots, each rounded against the
+//! positions (`novate_risk::bankruptcy_value`). What lost is closed at a loss to those across, never a long option to its writers; of these only as
+//! many are closed as pay for what the rest lacks (`novate_risk::closing_lots`). Slices share that value by lots, each rounded against the
 //! counterparty, the last one taking what is left of it: both sides book the same amount, so nothing is created or lost.
 //!
-//! Counterparties come best entry price first, which within a market and side is the order of profit over cost, and by a hash of
+//! Counterparties come best entry price first, which within a market and side is the order of profit over cost (of an option, the largest first: its
+//! cost has moved in cash), and by a hash of
 //! account and block within a page of a bucket. Nobody closes more than its position, the bankrupt account closes no more than
 //! its own, and a counterparty that would end below maintenance margin is left out. What a close has no quota for stays frozen
 //! until the next.
@@ -25,7 +27,7 @@ use alloc::{
 };
 use codec::Encode;
 use frame_support::{ensure, traits::Get};
-use novate_risk::{apply_trade, bankruptcy_value};
+use novate_risk::{apply_trade, bankruptcy_value, closing_lots};
 use novate_types::{
     math::{neg, signed_mul_div_floor, sub},
     AccountRef, Assessment, BlockNumber, Cash, Ledger, Lots, MarginAccount, MarketId, MathError,
@@ -206,20 +208,19 @@ impl<T: Config> Pallet<T> {
         meter: &mut Meter<T>,
     ) -> Result<(), Refusal> {
         across.is_deferred = false;
-        let positions = closing.account.positions.to_vec();
-        for position in positions {
-            let change = position.lots.checked_neg().ok_or(MathError::Overflow)?;
+        let assessment = T::Risk::assess(&closing.account, view)?;
+        for (market, held) in closing_lots(&closing.account, view, &assessment)? {
+            let change = held.checked_neg().ok_or(MathError::Overflow)?;
             let mut rest = Remainder {
-                lots: position.lots.unsigned_abs(),
-                value: bankruptcy_value(&closing.account, view, position.market, change)?,
+                lots: held.unsigned_abs(),
+                value: bankruptcy_value(&closing.account, view, market, change)?,
             };
-            let side = side_of(&position).opposite();
+            let side = if held > 0 { Side::Ask } else { Side::Bid };
             while rest.lots > 0 {
                 let drafts = &closing.counterparties;
-                let next =
-                    Self::next_counterparty(position.market, side, view, drafts, across, meter)?;
+                let next = Self::next_counterparty(market, side, view, drafts, across, meter)?;
                 let Some((of, counterparty)) = next else {
-                    closing.is_exhausted &= Self::is_through(position.market, side, across);
+                    closing.is_exhausted &= Self::is_through(market, side, across);
                     break;
                 };
                 let is_new = !drafts.contains_key(&of) && !across.changed.contains_key(&of);
@@ -230,7 +231,7 @@ impl<T: Config> Pallet<T> {
                     break;
                 }
                 meter.spend(meter.slice(holdings));
-                match Self::slice(&closing.account, counterparty, view, position.market, &rest) {
+                match Self::slice(&closing.account, counterparty, view, market, &rest) {
                     Ok(sliced) => {
                         across.steps = across.steps.saturating_sub(takes);
                         let Sliced {
@@ -244,8 +245,8 @@ impl<T: Config> Pallet<T> {
                         let entries = Self::unsettled(&of, &counterparty, view, &after)?;
                         meter.spend(across.newly_due(&of, entries, meter));
                         rest = rest.less(lots, value)?;
-                        if counterparty.position(position.market).is_none() {
-                            let at = (position.market, side);
+                        if counterparty.position(market).is_none() {
+                            let at = (market, side);
                             let entry = across.line(at.0, at.1).next.pop_front();
                             closing.spent.extend(entry.map(|entry| (at, entry)));
                         }
@@ -253,13 +254,13 @@ impl<T: Config> Pallet<T> {
                         closing.pots.extend(pots);
                         closing.slices.push(Slice {
                             counterparty: of.clone(),
-                            market: position.market,
+                            market,
                             lots,
                             value,
                         });
                         closing.counterparties.insert(of, counterparty);
                     }
-                    Err(Refusal::CounterpartyMargin) => across.pass(position.market, side),
+                    Err(Refusal::CounterpartyMargin) => across.pass(market, side),
                     Err(refusal) => return Err(refusal),
                 }
             }
@@ -419,7 +420,8 @@ impl<T: Config> Pallet<T> {
                 across.line(market, side).next.pop_front();
                 continue;
             };
-            let deserved = account.position(market).map(entry_bucket).map(u32::from);
+            let deserved = account.position(market);
+            let deserved = deserved.map(|position| u32::from(entry_bucket(position, view)));
             if deserved == Some(bucket) {
                 return Ok(Some((of, account)));
             }

@@ -29,6 +29,7 @@ use call::{is_over, Called};
 use competition::{competes, BidsByAccount, COMPETITION_CLOSES};
 use deleverage::{Closing, Counterparties};
 use frame_support::{storage::with_storage_layer, traits::Get};
+use novate_risk::closed_out_equity_floor;
 use novate_types::{
     math::sub, AccountRef, Assessment, Ledger, Liquidations, MarginAccount, MarketId, MathError,
     RiskModel, RiskView, Standing,
@@ -67,10 +68,12 @@ enum Outcome {
     Refused(MarginAccount),
 }
 
-/// Whether an account is too far below maintenance margin for remedies 2 and 3.
+/// Whether an account is too far below maintenance margin for remedies 2 and 3. Equity is held against maintenance margin without long options,
+/// which need themselves; but these can be sold, so it counts them at what they bring at worst: who is covered by them has time to sell.
 fn is_deep(assessment: &Assessment) -> Result<bool, MathError> {
     let times = |a: i128, n: i128| a.checked_mul(n).ok_or(MathError::Overflow);
-    Ok(times(assessment.equity, 3)? < times(assessment.maintenance, 2)?)
+    let equity = closed_out_equity_floor(assessment)?;
+    Ok(times(equity, 3)? < times(assessment.net_maintenance()?, 2)?)
 }
 
 /// Whether this close leaves an account in remedy 2 or 3, or begins with them, by all that can be said of it alone: it takes neither

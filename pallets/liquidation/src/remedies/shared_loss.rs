@@ -3,8 +3,13 @@
 //! An account that could be closed against nobody any more, and whose equity is below zero all the same, is brought to zero: it receives
 //! its deficit out of the funding pots of the markets that lost it, and every lot across in those markets owes its part, as it owes
 //! funding. Each market bears what it is of the account's losses at the marks; where none of its positions has one (what was
-//! lost is realised already), by notional. A deficit without a position is that of a debt whose collateral fell: no market lost it and none
-//! is charged. It stays in the queue for the fund, and pauses withdrawals as long as the fund is smaller.
+//! lost is realised already), by notional. What a short option lost is not known, since its premium is cash and may have been more than it is
+//! worth: it bears what the losses of the others do not explain, by what it owes. So a market never bears more than was lost in it to spare an option's.
+//!
+//! A deficit without a position is that of a debt whose collateral fell, or of a contract that has settled: no market is there to be charged. It stays
+//! in the queue for the fund, and pauses withdrawals as long as the fund is smaller. So that it need not come to that, a market whose settlement
+//! price stands keeps its positions for a few closes more, and for longer while liquidation is behind: remedies 6 and 7 work at that price, and only
+//! then is a position cash.
 //!
 //! Conservation is exact: the pots give what the account receives, and are repaid as those across settle. A charge per lot is rounded up to
 //! the index's last bit, and payers round up, so no pot is left short; what rounds stays in it. Nobody is looked for: the
@@ -82,13 +87,16 @@ impl<T: Config> Pallet<T> {
     ) -> Result<Option<RiskView>, Refusal> {
         let account = opened(T::Ledger::account(of))?;
         let loss = neg(T::Risk::assess(&account, view)?.equity)?;
-        let bearers = Self::bearers(&account, view)?;
-        if loss <= 0 || bearers.is_empty() {
+        if loss <= 0 {
+            return Ok(None);
+        }
+        let parts = Self::parts(&account, view, loss)?;
+        if parts.is_empty() {
             return Ok(None);
         }
         let mut moved = view.clone();
         let mut charges = Vec::new();
-        for (bearer, part) in split(loss, bearers)? {
+        for (bearer, part) in parts {
             let per_lot = signed(mul_div_ceil(
                 part.unsigned_abs(),
                 UNIT,
@@ -119,9 +127,13 @@ impl<T: Config> Pallet<T> {
         Ok(Some(moved))
     }
 
-    /// Who bears an account's loss.
-    fn bearers(account: &MarginAccount, view: &RiskView) -> Result<Vec<Bearer>, RiskError> {
-        let (mut by_loss, mut by_notional) = (Vec::new(), Vec::new());
+    /// Who bears how much of an account's loss.
+    fn parts(
+        account: &MarginAccount,
+        view: &RiskView,
+        loss: Cash,
+    ) -> Result<Vec<(Bearer, Cash)>, RiskError> {
+        let (mut by_loss, mut by_debt, mut by_notional) = (Vec::new(), Vec::new(), Vec::new());
         for position in &account.positions {
             let market = view.market(position.market)?;
             let value = position_value_floor(position.lots, market.mark, market.lot_size)?;
@@ -134,17 +146,30 @@ impl<T: Config> Pallet<T> {
                 lots: T::Ledger::open_interest(market.id),
                 weight,
             };
+            let losing = if market.contract.kind.is_option() {
+                &mut by_debt
+            } else {
+                &mut by_loss
+            };
             if lost > 0 {
-                by_loss.push(bearer(lost.unsigned_abs()));
+                losing.push(bearer(lost.unsigned_abs()));
             }
             by_notional.push(bearer(value.unsigned_abs()));
         }
-        let chosen = if by_loss.is_empty() {
-            by_notional
-        } else {
-            by_loss
-        };
-        Ok(chosen.into_iter().filter(Bearer::bears).collect())
+        for bearers in [&mut by_loss, &mut by_debt, &mut by_notional] {
+            bearers.retain(Bearer::bears);
+        }
+        Ok(match (by_loss.is_empty(), by_debt.is_empty()) {
+            (true, true) => split(loss, by_notional)?,
+            (true, false) => split(loss, by_debt)?,
+            (false, true) => split(loss, by_loss)?,
+            (false, false) => {
+                let lost = signed(sum_of(&by_loss)?)?.min(loss);
+                let mut parts = split(lost, by_loss)?;
+                parts.extend(split(sub(loss, lost)?, by_debt)?);
+                parts
+            }
+        })
     }
 
     fn say_uncovered(of: &AccountRef<T::AccountId>, view: &RiskView) {
@@ -166,14 +191,20 @@ impl Bearer {
     }
 }
 
+fn sum_of(bearers: &[Bearer]) -> Result<u128, MathError> {
+    let sum = |sum: u128, bearer: &Bearer| sum.checked_add(bearer.weight);
+    bearers.iter().try_fold(0, sum).ok_or(MathError::Overflow)
+}
+
 /// Splits a loss by weights, whole: each has the difference of two rounded sums. Those whose part rounds to nothing are left out.
 fn split(loss: Cash, bearers: Vec<Bearer>) -> Result<Vec<(Bearer, Cash)>, MathError> {
-    let sum = |sum: u128, bearer: &Bearer| sum.checked_add(bearer.weight);
-    let total = bearers.iter().try_fold(0, sum).ok_or(MathError::Overflow)?;
+    let total = sum_of(&bearers)?;
     let (mut weight, mut given) = (0u128, 0);
     let mut parts = Vec::new();
     for bearer in bearers {
-        weight = sum(weight, &bearer).ok_or(MathError::Overflow)?;
+        weight = weight
+            .checked_add(bearer.weight)
+            .ok_or(MathError::Overflow)?;
         let until = signed(mul_div_floor(loss.unsigned_abs(), weight, total)?)?;
         let part = sub(until, given)?;
         given = until;

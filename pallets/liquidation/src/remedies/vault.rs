@@ -4,6 +4,10 @@
 //! them: the vault's equity grows by exactly the account's (a quantum of rounding for each position apart), which is not below
 //! zero. The vault keeps it for the risk it takes.
 //!
+//! Long options bear no risk that anybody has to be paid for: they stay with the account, which then holds nothing else and is worth what it needs.
+//! Only where equity without them is below zero as many go to the vault as pay for that, at their mark less a spread
+//! ([`novate_risk::closing_lots`]).
+//!
 //! The vault refuses what would leave it without initial margin (unless it lowers its risk: an opposite position may), what
 //! would make it owe cash (nobody lends to it), and markets in which it has lost its cap: a price that can be pushed is a bill sent
 //! to the vault (JELLY, March 2025). Losses are counted at marks and funding, in every close, over a window of blocks; gains
@@ -15,13 +19,13 @@ use crate::{
 use alloc::vec::Vec;
 use frame_support::{ensure, storage::with_storage_layer, traits::Get};
 use novate_risk::{
-    add_collateral, apply_trade, collateral_value, funding_owed_ceil, interest_due_ceil,
-    passes_check,
+    add_collateral, apply_trade, closing_lots, collateral_value, funding_owed_ceil,
+    interest_due_ceil, passes_check, settle_funding,
 };
 use novate_types::{
     math::{add, neg, position_value_floor, sub},
     AccountRef, Assessment, AssetId, BlockNumber, Cash, CollateralView, Ledger, MarginAccount,
-    MarketId, MathError, Position, Pot, RiskError, RiskModel, RiskView, Standing,
+    MarketId, MathError, Position, Pot, RiskError, RiskModel, RiskView, SignedLots, Standing,
 };
 
 /// The vault's account while one estate after the other goes to it: read, assessed and indexed once a close, not once an
@@ -56,26 +60,39 @@ impl Desk {
     }
 }
 
-/// What an account held.
+/// What passes of an account.
 struct Estate {
     cash: Cash,
-    positions: Vec<Position>,
+    /// Markets, signed lots and what they cost.
+    positions: Vec<(MarketId, SignedLots, Cash)>,
     collateral: Vec<(AssetId, u128)>,
 }
 
 impl Estate {
-    /// Empties an account, but for the interest that it owes until now. Its funding is settled on the way; the pots' shares are added to `pots`.
+    /// Empties an account, but for the interest that it owes until now and for positions that are not among `closing`. Its funding is settled on
+    /// the way; the pots' shares are added to `pots`.
     fn take(
         account: &mut MarginAccount,
         view: &RiskView,
+        closing: Vec<(MarketId, SignedLots)>,
         pots: &mut Vec<(MarketId, Cash)>,
     ) -> Result<Self, RiskError> {
-        let positions = account.positions.to_vec();
-        for position in &positions {
+        for position in account.positions.to_vec() {
             let market = view.market(position.market)?;
-            let lots = position.lots.checked_neg().ok_or(MathError::Overflow)?;
-            let traded = apply_trade(account, market, lots, neg(position.cost)?)?;
-            pots.push((market.id, traded.funding_to_pot));
+            pots.push((market.id, settle_funding(account, market)?));
+        }
+        let mut positions = Vec::new();
+        for (market, lots) in closing {
+            let position = *account.position(market).ok_or(RiskError::Underflow)?;
+            // A part goes of long options alone, and these cost nothing.
+            let cost = if lots == position.lots {
+                position.cost
+            } else {
+                0
+            };
+            let back = lots.checked_neg().ok_or(MathError::Overflow)?;
+            apply_trade(account, view.market(market)?, back, neg(cost)?)?;
+            positions.push((market, lots, cost));
         }
         let interest = interest_due_ceil(account, view.loans.index)?;
         let cash = sub(core::mem::replace(&mut account.cash, interest), interest)?;
@@ -96,9 +113,9 @@ impl Estate {
         pots: &mut Vec<(MarketId, Cash)>,
     ) -> Result<(), RiskError> {
         account.cash = add(account.cash, self.cash)?;
-        for position in &self.positions {
-            let market = view.market(position.market)?;
-            let traded = apply_trade(account, market, position.lots, position.cost)?;
+        for (market, lots, cost) in &self.positions {
+            let market = view.market(*market)?;
+            let traded = apply_trade(account, market, *lots, *cost)?;
             pots.push((market.id, traded.funding_to_pot));
         }
         for (asset, amount) in self.collateral {
@@ -132,7 +149,7 @@ fn amount_worth(view: &CollateralView, held: u128, value: Cash) -> Result<(u128,
 }
 
 impl<T: Config> Pallet<T> {
-    /// Remedy 4. The account leaves the queue, empty and in good standing, or nothing changes.
+    /// Remedy 4. The account leaves the queue, in good standing and empty but for long options, or nothing changes.
     pub(crate) fn take_over(
         of: &AccountRef<T::AccountId>,
         account: &MarginAccount,
@@ -143,15 +160,16 @@ impl<T: Config> Pallet<T> {
     ) -> Result<(), Refusal> {
         ensure!(*of != T::Vault::get(), Refusal::OwnAccount);
         ensure!(assessment.equity >= 0, Refusal::Deficit);
-        for position in &account.positions {
-            let lost = Self::vault_loss(position.market, view.block);
-            let cap = Self::loss_cap(position.market, view.block);
-            ensure!(lost <= cap, Refusal::LossCap(position.market));
+        let closing = closing_lots(account, view, assessment)?;
+        for (market, _) in &closing {
+            let lost = Self::vault_loss(*market, view.block);
+            let cap = Self::loss_cap(*market, view.block);
+            ensure!(lost <= cap, Refusal::LossCap(*market));
         }
         // In memory first: most of what is refused is refused here.
         let mut emptied = account.clone();
         let mut pots = Vec::new();
-        let estate = Estate::take(&mut emptied, view, &mut pots)?;
+        let estate = Estate::take(&mut emptied, view, closing, &mut pots)?;
         Self::receive(desk, view, estate, &mut pots)?;
         emptied.standing = Standing::Good;
         with_storage_layer(|| {

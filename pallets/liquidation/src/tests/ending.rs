@@ -138,8 +138,66 @@ fn whoever_waits_for_a_price_is_found_when_it_settles() {
     });
 }
 
+#[test]
+fn an_account_that_cannot_be_settled_keeps_its_entry_and_its_market() {
+    new_test_ext().execute_with(|| {
+        for owner in 10..40 {
+            deposit(owner, usd(1_000));
+            deposit(owner + 100, usd(1_000));
+            trade(owner, owner + 100, 0, 5, 100);
+        }
+        Stuck::insert(of(112), ());
+        close(|view| settle(view, 104));
+        for _ in 0..20 {
+            close(|_| {});
+        }
+        // All longs are booked, and of the shorts this one is left: it keeps nobody else.
+        let left: Vec<_> = Accounts::iter()
+            .filter(|(_, account)| account.lots(0) != 0)
+            .map(|(of, _)| of)
+            .collect();
+        assert_eq!(left, [of(112)]);
+        assert!(!Pallet::<Test>::forget(0));
+        assert_eq!(entries(|shelf| *shelf == Shelf::Rank(0, Side::Ask)), 1);
+        Stuck::remove(of(112));
+        close_until_forgotten();
+        assert_eq!(account(112).cash, usd(980));
+    });
+}
+
+#[test]
+fn an_account_that_cannot_be_indexed_keeps_its_thresholds() {
+    new_test_ext().execute_with(|| {
+        a_pair();
+        marks(|view| settle(view, 100));
+        // It holds what nobody knows.
+        let unknown = Position {
+            market: 99,
+            lots: 1,
+            cost: 0,
+            funding_index: 0,
+            rank: RankSlot::default(),
+        };
+        Accounts::mutate(of(LONG), |account| {
+            let account = account.as_mut().unwrap();
+            account.positions.try_push(unknown).unwrap();
+        });
+        let thresholds = || entries(|s| matches!(s, Shelf::Threshold(RiskAxis::Mark(0), _)));
+        assert!(thresholds() > 0);
+        let view = StoredView::view();
+        let left = Pallet::<Test>::empty_shelves(&view, u64::MAX);
+        assert!(left > 0);
+        let kept = account(LONG).risk;
+        let of_market = kept.iter().filter(|slot| slot.axis == RiskAxis::Mark(0));
+        assert_eq!(thresholds(), of_market.count());
+        assert_eq!(entries(|shelf| *shelf == Shelf::Rank(0, Side::Bid)), 1);
+        assert_eq!((account(LONG).lots(0), account(SHORT).lots(0)), (10, 0));
+        assert!(!Pallet::<Test>::forget(0));
+    });
+}
+
 /// Market 0 is a call at 100 on a forward of `forward`, marked at `mark`.
-fn call(view: &mut RiskView, mark: u128, forward: u128) {
+pub(super) fn call(view: &mut RiskView, mark: u128, forward: u128) {
     let market = view.market_mut(0).unwrap();
     market.mark = price(mark);
     market.index = price(forward);

@@ -8,6 +8,7 @@ mod competition;
 mod drift;
 mod ending;
 mod index;
+mod long_options;
 mod quoting;
 mod remedies;
 mod shared_loss;

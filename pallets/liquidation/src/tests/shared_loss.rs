@@ -275,3 +275,43 @@ proptest! {
         })?;
     }
 }
+
+#[test]
+fn an_option_bears_what_the_other_markets_did_not_lose() {
+    // Owes 400 for calls that it wrote for 50, and lost 30 in market 1.
+    for (cash, expected) in [(200, [30, 150]), (330, [30, 20]), (360, [20, 0])] {
+        new_test_ext().execute_with(|| {
+            marks(|view| super::ending::call(view, 5, 100));
+            deposit(SHORT, usd(1_000));
+            for other in [ACROSS, OTHER] {
+                deposit(other, usd(10_000));
+            }
+            trade(ACROSS, SHORT, 0, 10, 5);
+            trade(SHORT, OTHER, 1, 10, 100);
+            StoredLedger::update(&of(SHORT), |account| {
+                account.cash = usd(cash + 50);
+                Ok::<_, LedgerError>(())
+            })
+            .unwrap();
+            let mut view = StoredView::view();
+            super::ending::call(&mut view, 40, 140);
+            set_mark(&mut view, 1, 97);
+            View::put(&view);
+            assert_eq!(assess(SHORT).equity, usd(cash + 50 - 430));
+            events();
+            Pallet::<Test>::share_losses(vec![of(SHORT)], &mut view, u64::MAX);
+            View::put(&view);
+            let [(_, loss, charges)] = &shared()[..] else {
+                panic!("one loss is shared");
+            };
+            assert_eq!(*loss, usd(430 - 50 - cash));
+            let parts: Vec<_> = charges.iter().map(|c| (c.market, c.side, c.loss)).collect();
+            let all = [
+                (1, Side::Ask, usd(expected[0])),
+                (0, Side::Bid, usd(expected[1])),
+            ];
+            let borne: Vec<_> = all.into_iter().filter(|(.., loss)| *loss > 0).collect();
+            assert_eq!(parts, borne);
+        });
+    }
+}

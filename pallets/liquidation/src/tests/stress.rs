@@ -520,6 +520,96 @@ fn the_default_fund_covers_the_two_largest_and_caps_follow_what_there_is() {
 }
 
 #[test]
+fn caps_keep_their_least_part_whatever_accounts_lack() {
+    new_test_ext().execute_with(|| {
+        Stressing::mutate(|stressing| stressing.least_scale = 400_000);
+        a_stressed_chain();
+        for expected in [750_000, 500_000, 400_000, 400_000] {
+            hour(100);
+            assert_eq!(scale(), expected);
+        }
+    });
+}
+
+/// A long of market 0 worth so many USD, with nothing else.
+fn a_long(market: MarketId, worth: i128) -> [novate_risk::Exposed; 1] {
+    [novate_risk::Exposed {
+        underlying: 0,
+        positions: vec![(market, usd(worth))],
+        options: Vec::new(),
+        collateral: 0,
+        margin: 0,
+    }]
+}
+
+#[test]
+fn what_an_owner_lacks_is_added_up_over_its_accounts() {
+    let moves = [-100_000];
+    let mut sums = crate::StressSums::<u64>::default();
+    let mut add = |owner, worth| {
+        sums.add(&owner, &a_long(0, worth), 0, &moves, &[]).unwrap();
+        sums.largest[0].to_vec()
+    };
+    // A tenth of what each is worth: three of the first owner's are more than one of the second's.
+    add(1, 1_000);
+    add(2, 2_500);
+    add(1, 1_000);
+    assert_eq!(add(1, 1_000), [(1, usd(300)), (2, usd(250))]);
+    // As many owners as there is room for; whoever lacks less than all of them is not among them.
+    let many = u64::from(crate::stress::OWNERS);
+    for owner in 3..=many {
+        add(owner, 1_000);
+    }
+    let full = add(1_000, 900);
+    assert_eq!(full.len() as u64, many);
+    assert!(full.iter().all(|(owner, _)| *owner != 1_000));
+    // One who lacks more takes the place of one who lacks least.
+    let after = add(1_000, 1_100);
+    assert_eq!(after.len() as u64, many);
+    assert_eq!(after[2], (1_000, usd(110)));
+    assert_eq!(sums.accounts, 2 + many as u32 + 2);
+}
+
+#[test]
+fn markets_that_are_gone_make_room_for_those_that_are_listed() {
+    let moves = [-100_000];
+    let mut sums = crate::StressSums::<u64>::default();
+    for market in 0..MAX_MARKETS as MarketId {
+        sums.add(&1, &a_long(market, 10), 0, &moves, &[]).unwrap();
+    }
+    let listed: Vec<_> = (60..=64).map(a_market).collect();
+    sums.add(&1, &a_long(64, 10), 0, &moves, &listed).unwrap();
+    let known: Vec<_> = sums.markets.iter().map(|(market, _)| *market).collect();
+    assert_eq!(known, [60, 61, 62, 63, 64]);
+}
+
+#[test]
+fn a_sweep_draws_thresholds_again_when_stress_has_no_number() {
+    new_test_ext().execute_with(|| {
+        a_stressed_chain();
+        hour(100);
+        // The next account is the one that loses, and no sum has room for that.
+        let is_before = |of: &Of| StoredLedger::accounts_after(Some(of), 1) == [super::of(LONG)];
+        let before = (1_000..).map(of).find(is_before);
+        SweepPerClose::set(1);
+        Sweeping::<Test>::mutate(|state| {
+            let state = state.as_mut().unwrap();
+            let mut sums = crate::StressSums::default();
+            let most = vec![Cash::MAX; 8].try_into().unwrap();
+            sums.markets.try_push((0, most)).unwrap();
+            (state.cursor, state.stress) = (before, Some(sums));
+        });
+        StoredLedger::update(&of(LONG), |account| {
+            account.risk.clear();
+            Ok::<_, LedgerError>(())
+        })
+        .unwrap();
+        close_at(100);
+        assert!(!account(LONG).risk.is_empty());
+    });
+}
+
+#[test]
 fn stress_is_added_up_once_an_hour_however_short_a_sweep_is() {
     new_test_ext().execute_with(|| {
         a_stressed_chain();
@@ -619,16 +709,31 @@ fn drift_is_detected_when_what_is_known_of_stress_has_lost_its_order() {
     );
     let pastless = found(&|| Volatilities::<Test>::kill());
     assert_eq!(pastless, "a forecast has no past");
-    let summed = |sums: crate::StressSums| {
+    let less = found(&|| {
+        Stressing::mutate(|stressing| stressing.least_scale = 250_000);
+        OpenInterestScale::<Test>::put(249_999);
+    });
+    assert_eq!(
+        less,
+        "less than the least of the open-interest caps is in force"
+    );
+    let summed = |sums: crate::StressSums<u64>| {
         Sweeping::<Test>::mutate(|state| state.as_mut().unwrap().stress = Some(sums))
     };
     let smallest = found(&|| {
         let mut sums = crate::StressSums::default();
-        let rising = vec![usd(1), usd(2)].try_into().unwrap();
+        let rising = vec![(LONG, usd(1)), (SHORT, usd(2))].try_into().unwrap();
         sums.largest.try_push(rising).unwrap();
         summed(sums);
     });
     assert_eq!(smallest, "the largest losses are not the largest");
+    let twice = found(&|| {
+        let mut sums = crate::StressSums::default();
+        let twice = vec![(LONG, usd(2)), (LONG, usd(1))].try_into().unwrap();
+        sums.largest.try_push(twice).unwrap();
+        summed(sums);
+    });
+    assert_eq!(twice, "the largest losses are not the largest");
     let moveless = found(&|| {
         let mut sums = crate::StressSums::default();
         sums.markets.try_push((0, Default::default())).unwrap();

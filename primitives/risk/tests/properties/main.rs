@@ -6,6 +6,7 @@ mod fees;
 mod funding;
 mod ledger;
 mod liquidation;
+mod long_options;
 mod margin;
 mod options;
 mod quoting;
