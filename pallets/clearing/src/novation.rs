@@ -556,7 +556,7 @@ impl<'a, T: Config> Check<'a, T> {
 
 /// Whether the account has the cash for what it bids, all of it at its limits and with the dearer fee. What only buys back a short may be paid by
 /// owing, as in [`Check::admit`]; where its bids could open as well, all of them count: which fill first nobody knows.
-fn pays_premiums(
+pub(crate) fn pays_premiums(
     account: &MarginAccount,
     view: &RiskView,
     market: &MarketView,
@@ -566,7 +566,9 @@ fn pays_premiums(
     let mut cash = novate_risk::booked_cash(account, view)?;
     let mut bid = 0u128;
     for order in orders.iter().filter(|order| order.side == Side::Bid) {
-        bid = bid.checked_add(order.lots.into()).ok_or(MathError::Overflow)?;
+        bid = bid
+            .checked_add(order.lots.into())
+            .ok_or(MathError::Overflow)?;
         let lots = Side::Bid.signed(order.lots).ok_or(MathError::Overflow)?;
         let premium = math::trade_value(lots, order.ticks, market.tick_value)?;
         let ppm = i32::try_from(worst_fee(fee)).map_err(|_| MathError::Overflow)?;

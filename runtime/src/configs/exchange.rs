@@ -11,8 +11,8 @@ use frame_support::{
 use frame_system::EnsureRoot;
 use novate_risk::{Linear, LiquidationParams, QuoteParams, StressParams, VolatilityParams};
 use novate_types::{
-    math, AccountRef, AssetId, Cash, CollateralParams, FeedId, MarketId, ParametersAhead, Ppm, Price,
-    MAX_MARKETS, QUANTUMS,
+    math, AccountRef, AssetId, Cash, CollateralParams, FeedId, MarketId, ParametersAhead, Ppm,
+    Price, MAX_MARKETS, QUANTUMS,
 };
 use pallet_liquidation::{LossCapStep, Work};
 use pallet_price_oracle::surface::{ListedStrike, ListedStrikes};

@@ -3,13 +3,15 @@
 use crate::{
     expiry::{Settlement, LEAST_COVERED},
     mock::*,
+    novation::pays_premiums,
     CallReason, Error, Event, Settlements, View,
 };
 use frame_support::{assert_noop, assert_ok};
 use novate_risk::SETTLEMENT_MILLIS;
 use novate_types::{
-    math, Cash, FeedId, InstrumentKind, Ledger, MarketId, MarketStatus, MarketView, Millis,
-    OptionRight, Pot, Price, RestedQuotes, Side, SignedLots, Ticks,
+    math, Cash, FeedId, InstrumentKind, Ledger, Lots, MarginAccount, MarketId, MarketStatus,
+    MarketView, Millis, OpenOrder, OptionRight, Pot, Price, RestedQuotes, Side, SignedLots, Ticks,
+    TimeInForce,
 };
 use proptest::prelude::*;
 use sp_runtime::FixedPointNumber;
@@ -157,10 +159,7 @@ fn a_block_that_is_late_settles_nothing_at_the_price_that_it_brings() {
         set_price(BTC_FEED, usd(30_000));
         System::reset_events();
         after(MINUTE);
-        assert_eq!(
-            settled(),
-            vec![(FUTURE, ticks(20_000), ticks(20_000))]
-        );
+        assert_eq!(settled(), vec![(FUTURE, ticks(20_000), ticks(20_000))]);
     });
 }
 
@@ -533,6 +532,41 @@ fn a_premium_is_paid_out_of_cash_and_never_borrowed() {
 }
 
 #[test]
+fn bids_that_only_buy_back_are_not_asked_for_cash() {
+    new_test_ext().execute_with(|| {
+        list_options();
+        let (view, call) = (View::<Test>::get(), market(CALL));
+        let mut writer = MarginAccount::default();
+        novate_risk::apply_trade(&mut writer, &call, -1_000, 0).unwrap();
+        let pays = |writer: &MarginAccount, lots: &[Lots]| {
+            let bids: Vec<_> = lots
+                .iter()
+                .map(|lots| OpenOrder {
+                    market: CALL,
+                    sequence: 1,
+                    client_id: 1,
+                    side: Side::Bid,
+                    ticks: ticks(70),
+                    lots: *lots,
+                    block: 1,
+                    time_in_force: TimeInForce::GoodTilCancelled,
+                    reduce_only: false,
+                    reserve: 0,
+                })
+                .collect();
+            pays_premiums(writer, &view, &call, &bids).unwrap()
+        };
+        assert!(pays(&writer, &[1_000]) && pays(&writer, &[400, 600]));
+        assert!(!pays(&writer, &[1_001]) && !pays(&writer, &[600, 600]));
+        // All of it counts where it may open: 1,001 lots of 70,000 quantums, and the taker's fee.
+        writer.cash = 1_001 * 70_000 + 35_035;
+        assert!(pays(&writer, &[1_001]));
+        writer.cash -= 1;
+        assert!(!pays(&writer, &[1_001]));
+    });
+}
+
+#[test]
 fn options_are_exercised_at_the_mean_and_pay_whole_quantums() {
     new_test_ext().execute_with(|| {
         list_options();
@@ -663,7 +697,10 @@ fn a_mean_that_cannot_be_is_detected_by_try_state() {
         };
         let price = Some(usd(20_000));
         assert!(detects(Settlement { price, ..good }));
-        assert!(detects(Settlement { weighted: 0, ..good }));
+        assert!(detects(Settlement {
+            weighted: 0,
+            ..good
+        }));
         let expiry = EXPIRY + MINUTE;
         assert!(detects(Settlement { expiry, ..good }));
         Settlements::<Test>::mutate(|all| all.try_push(good).unwrap());

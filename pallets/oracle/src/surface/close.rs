@@ -260,7 +260,7 @@ impl<T: Config> Pallet<T> {
         let listed = moneyness(&T::Strikes::strikes(feed));
         let (mut chosen, mut times, mut refused) = (Vec::new(), BTreeMap::new(), Vec::new());
         for (expiry, ranking) in ballots {
-            let strikes = listed.get(&expiry).map_or(&[][..], Vec::as_slice);
+            let strikes = listed.get(&expiry).map(Vec::as_slice).unwrap_or_default();
             let time = expiry.saturating_sub(now);
             let sound = |smile: &Smile| is_sound(smile, time, strikes);
             match ranking.first_sound(total, &mut spare, sound) {

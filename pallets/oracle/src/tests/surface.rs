@@ -295,10 +295,12 @@ fn whoever_spoils_every_expiry_is_outlasted_when_tries_are_few() {
     with_surface(7, |keys| {
         assert_eq!(spare_tries(7), MAX_EXPIRIES);
         let all = |smile: &dyn Fn(u64) -> ObservedSmile| (1..=12).map(smile).collect::<Vec<_>>();
-        let honest = |percent| all(&|week| ObservedSmile {
-            expiry: NOW + week * 7 * DAY,
-            smile: flat(percent),
-        });
+        let honest = |percent| {
+            all(&|week| ObservedSmile {
+                expiry: NOW + week * 7 * DAY,
+                smile: flat(percent),
+            })
+        };
         let lies = |percent| all(&|week| spiked(percent, week));
         let observed = [
             honest(40),
@@ -356,7 +358,10 @@ fn the_next_expiry_keeps_its_slice_when_as_many_others_are_renewed_as_fit() {
     let renewed = (2..=13).map(|week| slice(week, NOW)).collect();
     let old = Surface(BoundedVec::truncate_from(vec![slice(1, NOW - 1)]));
     let merged = merge(renewed, old, NOW).0;
-    let weeks: Vec<u64> = merged.iter().map(|s| (s.expiry - NOW) / (7 * DAY)).collect();
+    let weeks: Vec<u64> = merged
+        .iter()
+        .map(|s| (s.expiry - NOW) / (7 * DAY))
+        .collect();
     assert_eq!(weeks, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13]);
 }
 

@@ -292,7 +292,10 @@ fn a_market_that_has_expired_empties_while_another_is_pushed_over_its_bound() {
         close();
         UpkeepPages::set(2);
         let of = |reason| cancellations().iter().filter(|c| c.2 == reason).count();
-        assert_eq!((of(CancelReason::BookFull), of(CancelReason::Expired)), (1, 1));
+        assert_eq!(
+            (of(CancelReason::BookFull), of(CancelReason::Expired)),
+            (1, 1)
+        );
         // Both were reserved for, and are given back where there was nothing.
         let weight = |pages| <() as crate::WeightInfo>::housekeep(pages, 2).ref_time();
         let spent = Pallet::<Test>::spent(0).ref_time();
@@ -407,7 +410,7 @@ fn a_bid_for_an_option_is_refused_when_cash_does_not_pay_for_all_bids() {
         make_call(ETH);
         fund(&account(9), 10);
         // Margin is not what it lacks: a perpetual has earned a million.
-        let perpetual = 9;
+        let perpetual = 10;
         let mut view = MockView::view();
         view.markets.try_push(market(perpetual)).unwrap();
         frame_support::storage::unhashed::put(b"mock:view", &view);
