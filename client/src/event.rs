@@ -82,6 +82,7 @@ pub enum OrderError {
     NothingToFollow,
     CallPhase,
     Uncrossing,
+    PremiumNotCovered,
 }
 
 /// A trigger that fired, or a slice that was due, and what became of it.
@@ -1057,6 +1058,7 @@ mod tests {
         assert_eq!(OrderError::InsufficientMargin.encode(), [14]);
         assert_eq!(OrderError::NothingToReduce.encode(), [25]);
         assert_eq!(OrderError::Uncrossing.encode(), [34]);
+        assert_eq!(OrderError::PremiumNotCovered.encode(), [35]);
         assert_eq!(Accepted::Armed(7).encode()[0], 3);
         assert_eq!(RequestRefusal::Storage.encode(), [8]);
     }

@@ -96,7 +96,10 @@ pub fn of_order(error: &OrderError, market: Option<&Market>, order: Option<&NewO
             });
             match near {
                 Some(near) => (near.message, near.suggestion),
-                None => ("the order is worth less than the market's least notional".into(), None),
+                None => (
+                    "the order is worth less than the market's least notional, or an option's premium less than a hundredth of it".into(),
+                    None,
+                ),
             }
         }
         E::DuplicateClientId => (
@@ -199,6 +202,10 @@ pub fn of_order(error: &OrderError, market: Option<&Market>, order: Option<&NewO
         E::Uncrossing => (
             "the market's auction has begun and is not done, and takes no order until it is; cancels it does".into(),
             Some("again in a later block".into()),
+        ),
+        E::PremiumNotCovered => (
+            "cash does not pay for all the options that the account bids for; collateral does not count".into(),
+            Some("novate deposit, or a smaller size".into()),
         ),
     };
     Refusal {

@@ -117,7 +117,7 @@ pub fn surface(underlying: FeedId) -> Vec<SliceInfo> {
             left: slice.expiry.saturating_sub(now),
             observed_at: slice.observed_at,
             age: now.saturating_sub(slice.observed_at),
-            is_fresh: Oracle::is_fresh(underlying, slice.expiry, now),
+            is_fresh: Oracle::is_fresh(&surface, slice.expiry, now),
             points: GRID
                 .into_iter()
                 .zip(slice.smile.0)

@@ -1,7 +1,8 @@
 //! Contracts that expire: the mean that they settle at, and the end of their markets (derivatives, section 10).
 //!
-//! **The mean** is one for all contracts of an underlying and expiry: price times time over the last 30 minutes, added to by each close at a
-//! fresh index, whatever their number. Time without a fresh price is not in it. If less than half of the 30 minutes was covered at
+//! **The mean** is one for all contracts of an underlying and expiry: price times time over the last 30 minutes, added to by each close, whatever
+//! their number. The time from one close to the next counts at the index that the first of the two had: it stood then. At the second's, or at both's
+//! mean, whoever delays a block would have up to a minute count at a price that he knows. Time after a close without a fresh price is not in it. If less than half of the 30 minutes was covered at
 //! expiry, what comes after counts too until that much is: nothing settles at a price that hardly anybody saw.
 //!
 //! **The end.** At expiry a market halts. Once the mean stands, its mark is what a unit is worth for good. For [`GRACE_CLOSES`] closes positions
@@ -54,6 +55,8 @@ pub struct Settlement {
     pub weighted: u128,
     /// Milliseconds in it.
     pub covered: Millis,
+    /// The index of the last close, if it was fresh: it counts until the next.
+    pub last: Option<Price>,
     /// What settles, once it stands: the mean, rounded down. Each market takes the tick nearest to it.
     pub price: Option<Price>,
     /// Closes since the price stands, until positions are cash.
@@ -70,6 +73,7 @@ impl Settlement {
             expiry,
             weighted: 0,
             covered: 0,
+            last: None,
             price: None,
             closes: 0,
             settled: false,
@@ -81,15 +85,14 @@ impl Settlement {
         expiry.saturating_sub(SETTLEMENT_MILLIS)
     }
 
-    /// The index was `price` for the last `span`; counts what of that is the mean's.
-    pub fn sample(&mut self, price: Price, now: Millis, span: Millis) -> Result<()> {
-        let end = if now > self.expiry && self.covered < LEAST_COVERED {
-            now
+    /// The index was `price` from a close to another, or for as long of that as counts; adds what of it is the mean's.
+    pub fn sample(&mut self, price: Price, from: Millis, to: Millis) -> Result<()> {
+        let end = if to > self.expiry && self.covered < LEAST_COVERED {
+            to
         } else {
-            now.min(self.expiry)
+            to.min(self.expiry)
         };
-        let from = now.saturating_sub(span).max(Self::begins(self.expiry));
-        let counted = end.saturating_sub(from);
+        let counted = end.saturating_sub(from.max(Self::begins(self.expiry)));
         self.weighted = price
             .into_inner()
             .checked_mul(counted.into())
@@ -181,7 +184,8 @@ impl Expiries {
         due.sort_unstable();
         due.dedup();
         let before = Settlements::<T>::get();
-        let span = clock.elapsed.min(T::MaxFundingSpan::get());
+        let from = clock.now.saturating_sub(clock.elapsed);
+        let to = clock.now.min(from.saturating_add(T::MaxFundingSpan::get()));
         for (underlying, expiry) in due {
             let known = before
                 .iter()
@@ -189,15 +193,19 @@ impl Expiries {
             let known = known.copied().unwrap_or(Settlement::of(underlying, expiry));
             let mut next = known;
             if next.price.is_none() {
-                let fresh = T::Feeds::price(underlying)
-                    .filter(|feed| Pallet::<T>::is_fresh(clock.now, feed));
-                let sampled = match fresh {
-                    Some(feed) => next.sample(feed.price, clock.now, span),
+                let sampled = match next.last {
+                    Some(price) => next.sample(price, from, to),
                     None => Ok(()),
                 };
+                next.last = T::Feeds::price(underlying)
+                    .filter(|feed| Pallet::<T>::is_fresh(clock.now, feed))
+                    .map(|feed| feed.price);
                 if let Err(error) = sampled.and_then(|()| next.conclude(clock.now)) {
                     defensive!("a settlement's mean has no number", error);
-                    next = known;
+                    next = Settlement {
+                        last: next.last,
+                        ..known
+                    };
                 }
             }
             if next.price.is_some() && !next.settled {

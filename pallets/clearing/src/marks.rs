@@ -2,7 +2,10 @@
 //! still admits (protocol, section 3).
 
 use crate::{expiry::Expiries, funding, Config, LastTrade, Marked, MarketState, Pallet, Phase};
-use alloc::vec::Vec;
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
 use frame_support::traits::{Defensive, Get};
 use novate_risk::{Forward, VARIANCE_UNIT};
 use novate_types::{
@@ -14,6 +17,7 @@ use novate_types::{
 use sp_runtime::{traits::One, FixedPointNumber, FixedU128};
 
 type Result<T> = core::result::Result<T, MathError>;
+type SurfaceOf<T> = <<T as Config>::Volatility as VolatilitySurface>::Surface;
 
 /// Below this USD price of the settlement currency initial margin rises everywhere: 0.98.
 pub const DEPEG: Price = Price::from_inner(980_000_000_000_000_000);
@@ -177,6 +181,13 @@ impl<T: Config> Pallet<T> {
         let (options, others): (Vec<_>, Vec<_>) = listed
             .into_iter()
             .partition(|(_, instrument)| instrument.kind.is_option());
+        let surfaces: BTreeMap<FeedId, SurfaceOf<T>> = options
+            .iter()
+            .map(|(_, option)| option.underlying)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .map(|underlying| (underlying, T::Volatility::surface(underlying)))
+            .collect();
         let marked = u32::try_from(options.len()).unwrap_or(u32::MAX);
         if marked != Marked::<T>::get() {
             Marked::<T>::set(marked);
@@ -188,7 +199,16 @@ impl<T: Config> Pallet<T> {
                 ..Default::default()
             });
             let previous = before.market(id).ok();
-            match Self::advance_market(&instrument, previous, &mut state, &mut expiries, &clock) {
+            let surface = surfaces.get(&instrument.underlying);
+            let advanced = Self::advance_market(
+                &instrument,
+                previous,
+                &mut state,
+                &mut expiries,
+                surface,
+                &clock,
+            );
+            match advanced {
                 Ok(Some(view)) => {
                     if state.phase != Phase::Closed {
                         matching.push(id);
@@ -263,6 +283,7 @@ impl<T: Config> Pallet<T> {
         previous: Option<&MarketView>,
         state: &mut MarketState,
         expiries: &mut Expiries,
+        surface: Option<&SurfaceOf<T>>,
         clock: &Clock,
     ) -> Result<Option<MarketView>> {
         let Some(tier) = T::Listing::tier(instrument.params.tier) else {
@@ -277,16 +298,12 @@ impl<T: Config> Pallet<T> {
         let admitted = instrument
             .status
             .strictest(by_age)
-            .strictest(Self::admitted_by(
-                &contract,
-                instrument.underlying,
-                clock.now,
-            ));
+            .strictest(Self::admitted_by(&contract, surface, clock.now));
         let advance = |phase: Phase, admitted, fresh| {
             phase.next(admitted, fresh, clock.block, tier.call_blocks)
         };
         // No auction finds an option's price around a mark that its surface does not give.
-        let is_marked = fresh && Self::has_surface(&contract, instrument.underlying, clock.now);
+        let is_marked = fresh && Self::has_surface(&contract, surface, clock.now);
         let was_closed = state.phase == Phase::Closed;
         state.phase = advance(state.phase, admitted, is_marked);
         if !is_marked {
@@ -338,7 +355,9 @@ impl<T: Config> Pallet<T> {
             (Some(standing), ..) => Self::settle_market(&mut view, standing, previous)?,
             (None, Some(feed), _) if contract.kind.is_option() => {
                 let forward = expiries.forward(instrument, &feed, clock.now)?;
-                Self::price_option(&mut view, &feed, forward, &tier, previous, clock)?;
+                let variance = Self::variance(&view, &forward, surface, previous, clock);
+                Self::price_option(&mut view, &feed, forward, variance, previous)?;
+                Self::raise_initial(&mut view, &feed, &tier, clock)?;
                 Self::advance_auction(&mut view, &tier, state, clock.block, was_closed)?;
             }
             (None, Some(feed), _) => {
@@ -353,6 +372,7 @@ impl<T: Config> Pallet<T> {
                 view.index = last.index;
                 view.observed_at = last.observed_at;
                 view.imf = last.imf;
+                view.contract.variance = Self::last_variance(last, clock).unwrap_or(0);
             }
             (None, None, None) => {}
         }
@@ -370,10 +390,14 @@ impl<T: Config> Pallet<T> {
     }
 
     /// What an expiry that has come, or a surface that is stale, admits.
-    fn admitted_by(contract: &Contract, underlying: FeedId, now: Millis) -> MarketStatus {
+    fn admitted_by(
+        contract: &Contract,
+        surface: Option<&SurfaceOf<T>>,
+        now: Millis,
+    ) -> MarketStatus {
         if contract.has_expired(now) {
             MarketStatus::Halted
-        } else if Self::has_surface(contract, underlying, now) {
+        } else if Self::has_surface(contract, surface, now) {
             MarketStatus::Open
         } else {
             MarketStatus::ReduceOnly
@@ -381,23 +405,58 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Whether the volatility that the contract is marked with, if with any, is recent enough to open positions on.
-    fn has_surface(contract: &Contract, underlying: FeedId, now: Millis) -> bool {
-        !contract.kind.is_option() || T::Volatility::is_fresh(underlying, contract.expiry, now)
+    fn has_surface(contract: &Contract, surface: Option<&SurfaceOf<T>>, now: Millis) -> bool {
+        !contract.kind.is_option()
+            || surface.is_some_and(|s| T::Volatility::is_fresh(s, contract.expiry, now))
     }
 
-    /// An option's mark: Black-76 on the forward of its expiry, whatever its book says. Without a volatility it keeps its last, and nobody is
-    /// liquidated on that.
+    /// The variance of an option's underlying until its expiry. Where no slice gives one it is the one that the option was last marked with, for
+    /// the time that is left: as well known as any stale volatility. Were the price not fresh instead, nothing of what its holders have could be
+    /// liquidated.
+    fn variance(
+        view: &MarketView,
+        forward: &Forward,
+        surface: Option<&SurfaceOf<T>>,
+        previous: Option<&MarketView>,
+        clock: &Clock,
+    ) -> Option<FixedU128> {
+        let expiry = view.contract.expiry;
+        if view.contract.has_expired(clock.now) {
+            // Nothing moves any more but what its mean lacks.
+            return Some(FixedU128::default());
+        }
+        let strike = math::price_of(view.contract.strike, view.tick_size).ok()?;
+        let log_moneyness = novate_risk::log_moneyness(forward.price, strike).ok()?;
+        surface
+            .and_then(|s| T::Volatility::total_variance(s, expiry, log_moneyness, clock.now))
+            .or_else(|| {
+                let last = previous.filter(|market| market.mark != Price::default())?;
+                let parts = u128::from(Self::last_variance(last, clock)?);
+                parts.checked_mul(VARIANCE_UNIT).map(FixedU128::from_inner)
+            })
+    }
+
+    /// What is left of the variance of the last view, in its unit, rounded down.
+    fn last_variance(last: &MarketView, clock: &Clock) -> Option<u64> {
+        let left = last.contract.expiry.checked_sub(clock.now)?;
+        let then = left.checked_add(clock.elapsed)?;
+        let variance = last.contract.variance.into();
+        let parts = math::mul_div_floor(variance, left.into(), then.into()).ok()?;
+        u64::try_from(parts).ok()
+    }
+
+    /// An option's mark: Black-76 on the forward of its expiry, whatever its book says. One that never had a variance, or that has no price on its
+    /// forward, keeps its last mark, and nobody is liquidated on that.
     fn price_option(
         view: &mut MarketView,
         feed: &FeedPrice,
         forward: Forward,
-        tier: &RiskTier,
+        variance: Option<FixedU128>,
         previous: Option<&MarketView>,
-        clock: &Clock,
     ) -> Result<()> {
         view.index = forward.price;
         view.observed_at = feed.observed_at;
-        match Self::option_mark(view, &forward, clock.now) {
+        match variance.and_then(|v| Some((Self::option_mark(view, &forward, v)?, v))) {
             Some((mark, variance)) => {
                 view.mark = mark;
                 // In the unit of the view.
@@ -410,33 +469,18 @@ impl<T: Config> Pallet<T> {
                 view.fresh = false;
             }
         }
-        view.price_band = novate_risk::option_band(view.mark, view.index, tier.price_band);
-        Self::raise_initial(view, feed, tier, clock)
+        // The tier's, as the view was made with it.
+        view.price_band = novate_risk::option_band(view.mark, view.index, view.price_band);
+        Ok(())
     }
 
-    /// With the variance that it was reckoned with.
-    fn option_mark(
-        view: &MarketView,
-        forward: &Forward,
-        now: Millis,
-    ) -> Option<(Price, FixedU128)> {
+    fn option_mark(view: &MarketView, forward: &Forward, variance: FixedU128) -> Option<Price> {
         let right = view.contract.kind.right()?;
         let strike = math::price_of(view.contract.strike, view.tick_size).ok()?;
-        let variance = T::Volatility::total_variance(
-            view.underlying,
-            view.contract.expiry,
-            novate_risk::log_moneyness(forward.price, strike).ok()?,
-            now,
-        );
-        // Past its expiry nothing moves any more but what its mean lacks.
-        let variance = match variance {
-            None if view.contract.has_expired(now) => Default::default(),
-            known => known?,
-        };
         let mark = novate_risk::option_mark_floor(right, forward, strike, variance).ok()?;
         // A price that is too small for its band to reach a tick would close the market to whoever wants to buy back.
         let least = view.tick_size.into_inner() / LEAST_MARK_PARTS;
-        Some((mark.max(Price::from_inner(least.max(1))), variance))
+        Some(mark.max(Price::from_inner(least.max(1))))
     }
 
     /// Initial margin in force, with its add-ons.

@@ -243,15 +243,24 @@ pub type Volatility = StorageValue<Mock, (u32, bool)>;
 pub struct MockSurface;
 
 impl VolatilitySurface for MockSurface {
-    fn total_variance(_: FeedId, expiry: Millis, _: FixedI128, now: Millis) -> Option<FixedU128> {
-        let (ppm, _) = Volatility::get()?;
+    type Surface = Option<(u32, bool)>;
+    fn surface(_: FeedId) -> Self::Surface {
+        Volatility::get()
+    }
+    fn total_variance(
+        surface: &Self::Surface,
+        expiry: Millis,
+        _: FixedI128,
+        now: Millis,
+    ) -> Option<FixedU128> {
+        let (ppm, _) = (*surface)?;
         let left = expiry.checked_sub(now).filter(|left| *left > 0)?;
         let volatility = FixedU128::from_rational(ppm.into(), 1_000_000);
         let years = FixedU128::from_rational(left.into(), 365 * 86_400_000);
         Some(volatility * volatility * years)
     }
-    fn is_fresh(_: FeedId, _: Millis, _: Millis) -> bool {
-        Volatility::get().is_some_and(|(_, fresh)| fresh)
+    fn is_fresh(surface: &Self::Surface, _: Millis, _: Millis) -> bool {
+        surface.is_some_and(|(_, fresh)| fresh)
     }
 }
 
@@ -296,8 +305,12 @@ impl Ledger<AccountId> for MockLedger {
     fn account(of: &Account) -> Option<MarginAccount> {
         Accounts::get(of)
     }
-    fn accounts_after(_: Option<&Account>, _: u32) -> Vec<Account> {
-        unreachable!("clearing looks at no account that nothing leads to")
+    /// For `try_state` alone: the close looks at no account that nothing leads to.
+    fn accounts_after(previous: Option<&Account>, most: u32) -> Vec<Account> {
+        let all: BTreeSet<Account> = Accounts::iter_keys().collect();
+        let later = |of: &Account| previous.is_none_or(|previous| of > previous);
+        let found = all.into_iter().filter(later);
+        found.take(most as usize).collect()
     }
     fn update<R, E: From<LedgerError>>(
         of: &Account,

@@ -554,8 +554,9 @@ impl<'a, T: Config> Check<'a, T> {
     }
 }
 
-/// Whether the account has the cash for what it bids, all of it at its limits and with the dearer fee.
-fn pays_premiums(
+/// Whether the account has the cash for what it bids, all of it at its limits and with the dearer fee. What only buys back a short may be paid by
+/// owing, as in [`Check::admit`]; where its bids could open as well, all of them count: which fill first nobody knows.
+pub(crate) fn pays_premiums(
     account: &MarginAccount,
     view: &RiskView,
     market: &MarketView,
@@ -563,13 +564,18 @@ fn pays_premiums(
 ) -> Result<bool, RiskError> {
     let fee = view.fee_tier(account.fee_tier);
     let mut cash = novate_risk::booked_cash(account, view)?;
+    let mut bid = 0u128;
     for order in orders.iter().filter(|order| order.side == Side::Bid) {
+        bid = bid
+            .checked_add(order.lots.into())
+            .ok_or(MathError::Overflow)?;
         let lots = Side::Bid.signed(order.lots).ok_or(MathError::Overflow)?;
         let premium = math::trade_value(lots, order.ticks, market.tick_value)?;
         let ppm = i32::try_from(worst_fee(fee)).map_err(|_| MathError::Overflow)?;
         cash = math::sub(math::sub(cash, premium)?, novate_risk::fee(premium, ppm)?)?;
     }
-    Ok(cash >= 0 || orders.iter().all(|order| order.side == Side::Ask))
+    let short = account.lots(market.id).min(0).unsigned_abs();
+    Ok(cash >= 0 || bid <= u128::from(short))
 }
 
 /// The dearer of a tier's two fees; a rebate is not counted on.

@@ -1,24 +1,26 @@
 //! What must hold after every block. The ledger's equalities are the margin pallet's.
 
 use crate::{
-    funding::PAST_MINUTES, Config, NextRequest, OldestRequest, Pallet, Pending, PremiumHistory,
-    Requests, States, View,
+    expiry::LEAST_COVERED, funding::PAST_MINUTES, Config, NextRequest, OldestRequest, Pallet,
+    Pending, PremiumHistory, Requests, Settlements, States, View,
 };
 use alloc::collections::{BTreeMap, BTreeSet};
 use frame_support::{ensure, traits::Get};
-use novate_types::{math, Listing};
+use novate_types::{math, Ledger, Listing};
 use sp_runtime::TryRuntimeError;
 
 impl<T: Config> Pallet<T> {
-    /// Checks the view against the listing and its own order, the funding hour's sums, the auctions that
-    /// the view shows, and the queue's counts.
+    /// Checks the view against the listing and its own order, that every position and order has a market in it, the funding hour's sums, the
+    /// auctions that the view shows, the means of what expires, and the queue's counts.
     ///
     /// # Errors
     ///
     /// The first thing that does not hold.
     pub fn do_try_state() -> Result<(), TryRuntimeError> {
         Self::try_view()?;
+        Self::try_holdings()?;
         Self::try_states()?;
+        Self::try_settlements()?;
         Self::try_queue()
     }
 
@@ -67,6 +69,55 @@ impl<T: Config> Pallet<T> {
             ensure!(
                 collateral.fresh || collateral.price == Default::default(),
                 "a collateral counts at a stale price"
+            );
+        }
+        Ok(())
+    }
+
+    fn try_holdings() -> Result<(), TryRuntimeError> {
+        const AT_ONCE: u32 = 256;
+        let view = View::<T>::get();
+        let mut last = None;
+        loop {
+            let found = T::Ledger::accounts_after(last.as_ref(), AT_ONCE);
+            for account in found.iter().filter_map(T::Ledger::account) {
+                let positions = account.positions.iter().map(|p| p.market);
+                let orders = account.orders.iter().map(|o| o.market);
+                ensure!(
+                    positions.chain(orders).all(|id| view.market(id).is_ok()),
+                    "a position or an order is of a market that the view does not have"
+                );
+            }
+            last = found.last().cloned();
+            if last.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn try_settlements() -> Result<(), TryRuntimeError> {
+        let now = View::<T>::get().now;
+        let awaited: BTreeSet<_> = T::Listing::markets()
+            .into_iter()
+            .filter_map(|(_, i)| Some((i.underlying, i.kind.expiry()?)))
+            .collect();
+        let means = Settlements::<T>::get();
+        ensure!(
+            means.is_sorted_by(|a, b| (a.underlying, a.expiry) < (b.underlying, b.expiry)),
+            "the means are not sorted by underlying and expiry"
+        );
+        for mean in &means {
+            ensure!(
+                awaited.contains(&(mean.underlying, mean.expiry)),
+                "a mean that no market waits for"
+            );
+            ensure!(
+                (mean.covered == 0) == (mean.weighted == 0),
+                "a mean of no time, or of no price"
+            );
+            ensure!(
+                mean.price.is_none() || (mean.expiry <= now && mean.covered >= LEAST_COVERED),
+                "a settlement price before its time, or of too little of it"
             );
         }
         Ok(())

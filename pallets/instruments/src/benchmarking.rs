@@ -323,10 +323,10 @@ mod benchmarks {
         Ok(())
     }
 
-    /// All but one of as many markets as can be listed are, and the last is listed.
+    /// All but one of as many markets as rules list are, and the last is listed.
     #[benchmark]
     fn list_due() -> Result<(), BenchmarkError> {
-        list::<T>(1);
+        list::<T>(RESERVED_MARKETS + 1);
         SeriesRules::<T>::mutate(|rules| rules.try_insert(0, a_rule()).map(|_| ()))
             .map_err(|_| "more rules than there may be")?;
         let listed = Instruments::<T>::count();

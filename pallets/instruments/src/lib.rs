@@ -118,7 +118,9 @@ pub mod pallet {
     #[pallet::storage]
     pub type Instruments<T: Config> = CountedStorageMap<_, Twox64Concat, MarketId, Instrument>;
 
-    /// The number of the next market. Numbers are never used twice: other pallets may still hold traces of a removed one.
+    /// The number of the next market. Numbers are never used twice: other pallets may still hold traces of a removed one. There are 65,535 of them:
+    /// what rules list uses some thirty a day, so that they last for about six years. Before the last is given out, after which nothing can be listed,
+    /// [`MarketId`] has to be widened by a migration.
     #[pallet::storage]
     pub type NextMarket<T: Config> = StorageValue<_, MarketId, ValueQuery>;
 
@@ -319,6 +321,8 @@ pub mod pallet {
         InvalidRule,
         /// [`MOST_RULES`] underlyings have rules; withdraw one first.
         TooManyRules,
+        /// The tickers of another underlying's rule begin with the same; choose another base.
+        BaseTaken,
     }
 
     impl<T> From<novate_types::MathError> for Error<T> {
@@ -403,12 +407,10 @@ pub mod pallet {
         ///
         /// ## Details
         ///
-        /// The market gets the next free number and is open; once its feed has a price it takes orders for its tier's `call_blocks`, and
-        /// trades from the call auction at their end on. Tick and lot size, the
-        /// kind and the underlying never change afterwards: positions and resting orders are counted in them.
-        /// The market gets the next free number and is open; it trades once its feed has a price, an option once its expiry has a volatility.
-        /// Tick and lot size, the kind and the underlying never change afterwards: positions and resting orders are counted in them. A
-        /// market that expires is removed when it has settled and nothing is left in it.
+        /// The market gets the next free number and is open; once its feed has a price, and an option's expiry a volatility, it takes orders for its
+        /// tier's `call_blocks`, and trades from the call auction at their end on. Tick and lot size, the kind and the underlying never change
+        /// afterwards: positions and resting orders are counted in them. A market that expires is removed when it has settled and nothing is left
+        /// in it.
         ///
         /// ## Errors
         ///
@@ -723,11 +725,13 @@ pub mod pallet {
         /// ## Details
         ///
         /// No timelock: nobody holds what is not listed yet. What is listed stays as it is. One market at most is listed every
-        /// [`LOOK_EVERY`](crate::series::LOOK_EVERY) blocks, futures first, then options at the strikes nearest to the index.
+        /// [`LOOK_EVERY`](crate::series::LOOK_EVERY) blocks, futures first, then options at the strikes nearest to the index, as long as
+        /// [`RESERVED_MARKETS`] are free and the rule has no more than its even part of the others.
         ///
         /// ## Errors
         ///
-        /// - [`Error::UnknownFeed`], [`Error::InvalidRule`], [`Error::TickValueNotWhole`], [`Error::TooManyRules`], [`Error::Unchanged`].
+        /// - [`Error::UnknownFeed`], [`Error::InvalidRule`], [`Error::BaseTaken`], [`Error::TickValueNotWhole`], [`Error::TooManyRules`],
+        ///   [`Error::Unchanged`].
         /// - Those of [`Pallet::list_market`] for parameters out of bounds.
         ///
         /// ## Events
@@ -745,6 +749,10 @@ pub mod pallet {
             let old_value = match &new_value {
                 Some(rule) => {
                     Self::check_rule(rule)?;
+                    ensure!(
+                        Self::has_own_base(&rules, underlying, rule),
+                        Error::<T>::BaseTaken
+                    );
                     rules
                         .try_insert(underlying, rule.clone())
                         .map_err(|_| Error::<T>::TooManyRules)?

@@ -1,27 +1,42 @@
 //! Contracts listed by rule (derivatives, section 10): governance says once on which terms, and the close lists what is missing.
 //!
 //! A rule lists, for each of its underlying's expiries ([`expiries`]), a dated future and then calls and puts at strikes on a grid, nearest to
-//! the index first: as the price moves, the grid follows it. One market at most is listed every [`LOOK_EVERY`] blocks, and none while as many
-//! are listed as there can be. Nothing is listed anew that was; nothing is taken away: what expires ends by itself.
+//! the index first: as the price moves, the grid follows it. One market at most is listed every [`LOOK_EVERY`] blocks. Of the markets that there can
+//! be [`RESERVED_MARKETS`] are left to governance, and the rules share the others evenly: no underlying has more contracts that expire than its
+//! rule's part, whoever listed them. Nothing is listed anew that was; nothing is taken away: what expires ends by itself. Strikes that the price has
+//! left therefore count until they do, up to half a year for the farthest expiry.
 
-use crate::{Config, Event, Instruments, Pallet, SeriesRule, SeriesRules, WeightInfo, LEAST_TERM};
+use crate::{
+    Config, Event, Instruments, Pallet, SeriesRule, SeriesRules, WeightInfo, LEAST_TERM,
+    RESERVED_MARKETS,
+};
 use alloc::vec::Vec;
 use frame_support::weights::Weight;
 use novate_types::{
     math::{tick_value, ticks_nearest},
     symbol::{expiries, symbol_of},
     BlockNumber, FeedId, Instrument, InstrumentKind, MarketStatus, Millis, OptionRight, Price,
-    Ticks,
+    Ticks, MAX_MARKETS,
 };
 
 /// Blocks from one look at the rules to the next.
 pub const LOOK_EVERY: BlockNumber = 10;
+
+/// What a rule wants and cannot list is passed over, as far as so many of them a look.
+const MOST_TRIES: usize = 64;
 
 /// Whether the close of a block looks at the rules, and how many looks there were before.
 fn look(block: BlockNumber) -> Option<BlockNumber> {
     block
         .is_multiple_of(LOOK_EVERY)
         .then_some(block / LOOK_EVERY)
+}
+
+/// Whether one of so many rules lists another market, when so many markets are listed, and of those so many on its underlying expire.
+fn has_room(listed: usize, expiring: usize, rules: usize) -> bool {
+    let most = usize::try_from(MAX_MARKETS.saturating_sub(RESERVED_MARKETS)).unwrap_or(0);
+    let part = most.checked_div(rules).unwrap_or(0);
+    listed < most && expiring < part
 }
 
 impl SeriesRule {
@@ -112,14 +127,26 @@ impl<T: Config> Pallet<T> {
         let Some((underlying, rule)) = turn.and_then(|turn| rules.iter().nth(turn)) else {
             return;
         };
-        let listed: Vec<InstrumentKind> = Instruments::<T>::iter_values()
-            .filter(|listed| listed.underlying == *underlying)
-            .map(|listed| listed.kind)
-            .collect();
-        let missing = rule
-            .wanted(now, price(*underlying))
-            .find(|kind| !listed.contains(kind));
-        let Some(instrument) = missing.and_then(|kind| rule.instrument(*underlying, kind)) else {
+        let listed: Vec<Instrument> = Instruments::<T>::iter_values().collect();
+        let is_own = |other: &&Instrument| other.underlying == *underlying;
+        let expiring = listed.iter().filter(is_own);
+        let expiring = expiring.filter(|other| other.kind.expiry().is_some());
+        if !has_room(listed.len(), expiring.count(), rules.len()) {
+            return;
+        }
+        // A ticker that is taken, or too long, must not keep the others from being listed.
+        let can_be = |new: &Instrument| {
+            listed.iter().all(|other| other.symbol != new.symbol)
+                && Self::check_instrument(new).is_ok()
+        };
+        let missing = rule.wanted(now, price(*underlying)).filter(|kind| {
+            let mut own = listed.iter().filter(is_own);
+            own.all(|other| other.kind != *kind)
+        });
+        let Some(instrument) = missing
+            .take(MOST_TRIES)
+            .find_map(|kind| rule.instrument(*underlying, kind).filter(can_be))
+        else {
             return;
         };
         match Self::insert_market(instrument.clone()) {

@@ -1,6 +1,8 @@
 //! What always holds of the stored parameters.
 
-use crate::{AboveFloor, Config, FeeTierList, Instruments, NextMarket, Pallet, Pending, Tiers};
+use crate::{
+    AboveFloor, Config, FeeTierList, Instruments, NextMarket, Pallet, Pending, SeriesRules, Tiers,
+};
 use alloc::collections::BTreeSet;
 use codec::Encode;
 use frame_support::ensure;
@@ -8,7 +10,7 @@ use novate_types::{MAX_MARKETS, MILLION};
 use sp_runtime::TryRuntimeError;
 
 impl<T: Config> Pallet<T> {
-    /// Every listed market, tier, fee tier and scheduled change obeys the rules under which it was taken.
+    /// Every listed market, tier, fee tier, rule of listing and scheduled change obeys the rules under which it was taken.
     pub fn do_try_state() -> Result<(), TryRuntimeError> {
         let mut symbols = BTreeSet::new();
         let mut listed = 0u32;
@@ -47,6 +49,15 @@ impl<T: Config> Pallet<T> {
         let fees = FeeTierList::<T>::get();
         if !fees.is_empty() {
             Self::check_fee_tiers(&fees)?;
+        }
+
+        let rules = SeriesRules::<T>::get();
+        for (underlying, rule) in &rules {
+            Self::check_rule(rule)?;
+            ensure!(
+                Self::has_own_base(&rules, *underlying, rule),
+                "two rules list under the same tickers"
+            );
         }
 
         let mut subjects = BTreeSet::new();

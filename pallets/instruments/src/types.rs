@@ -31,6 +31,8 @@ pub const MOST_TERM: Millis = 2 * 366 * 86_400_000;
 pub const MOST_STRIKES: u8 = 20;
 /// Underlyings that contracts are listed on by rule, at most.
 pub const MOST_RULES: u32 = 8;
+/// Of the markets that there can be, how many no rule takes: governance always has room to list some.
+pub const RESERVED_MARKETS: u32 = 8;
 
 /// On which terms contracts are listed by rule on an underlying.
 #[derive(

@@ -1,7 +1,7 @@
 //! The bounds of parameters, and of the steps between them.
 
 use crate::{
-    Change, Config, Error, FeeTierList, FeeTiers, Instruments, Pallet, SeriesRule, Tiers,
+    Change, Config, Error, FeeTierList, FeeTiers, Instruments, Pallet, Rules, SeriesRule, Tiers,
     LEAST_TERM, MAX_AMOUNT, MAX_CALL_BLOCKS, MAX_EDGE_BLOCKS, MAX_FUNDING_CAP_FACTOR, MAX_INTEREST,
     MOST_STRIKES, MOST_TERM,
 };
@@ -11,8 +11,8 @@ use frame_support::{
 };
 use novate_types::{
     math::{is_within_step, price_of, tick_value},
-    BlockNumber, Cash, Instrument, InstrumentKind, Lots, MarketParams, Millis, Ppm, RiskTier,
-    SignedLots, MILLION,
+    BlockNumber, Cash, FeedId, Instrument, InstrumentKind, Lots, MarketParams, Millis, Ppm,
+    RiskTier, SignedLots, MILLION,
 };
 
 impl<T: Config> Pallet<T> {
@@ -129,6 +129,13 @@ impl<T: Config> Pallet<T> {
         );
         Self::check_params(&rule.futures)?;
         Self::check_params(&rule.options)
+    }
+
+    /// Whether no other underlying's rule lists under the same tickers.
+    pub(crate) fn has_own_base(rules: &Rules, underlying: FeedId, rule: &SeriesRule) -> bool {
+        rules
+            .iter()
+            .all(|(other, known)| *other == underlying || known.base != rule.base)
     }
 
     /// Whether there is time for what is listed now to trade before it expires, and not too much.

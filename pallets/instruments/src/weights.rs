@@ -84,8 +84,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     fn set_series_rule() -> Weight {
         Weight::from_parts(25_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(4, 1))
     }
-    /// Estimated: 500 µs, 135 keys read, 3 written.
+    /// Estimated: 700 µs, 135 keys read, 3 written.
     fn list_due() -> Weight {
-        Weight::from_parts(500_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(135, 3))
+        Weight::from_parts(700_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(135, 3))
     }
 }

@@ -14,9 +14,9 @@ use frame_support::{
     traits::{Get, Time},
     BoundedVec,
 };
-use novate_risk::surface::{Smile, GRID, MAX_EXPIRIES, UNIT};
+use novate_risk::surface::{Smile, GRID, MAX_EXPIRIES, MAX_STRIKES, UNIT};
 use novate_types::{FeedId, OracleScore, Price, PriceFeeds};
-use sp_runtime::RuntimeAppPublic;
+use sp_runtime::{FixedI128, FixedPointNumber, RuntimeAppPublic};
 
 #[cfg(feature = "runtime-benchmarks")]
 fn origins<T: Config>() -> Result<(T::RuntimeOrigin, T::RuntimeOrigin), BenchmarkError> {
@@ -255,6 +255,25 @@ mod benchmarks {
 
         assert_eq!(Surfaces::<T>::get(0).0.len() as u32, e);
         assert!(SurfacesDue::<T>::get().is_empty());
+    }
+
+    /// A smile of a week beside as many strikes as count, and none of its butterflies costs less than nothing.
+    #[benchmark]
+    fn try_smile() {
+        let smile = surface_observation::<T>(0, 1).smiles[0].smile;
+        let most = MAX_STRIKES as i128;
+        // From 30 % below the money to 30 % above it.
+        let strikes: Vec<FixedI128> = (0..most)
+            .map(|n| FixedI128::from_rational(n * 2 - most, most * 3))
+            .collect();
+        let found;
+
+        #[block]
+        {
+            found = smile.admits_butterfly(7 * 86_400_000, &strikes);
+        }
+
+        assert_eq!(found, Ok(false));
     }
 
     #[benchmark]

@@ -99,10 +99,19 @@ parameter_types! {
 pub struct Listed;
 
 impl crate::surface::ListedStrikes for Listed {
-    fn strikes(_: FeedId) -> Vec<(Millis, Price)> {
+    /// On the feed's own price.
+    fn strikes(feed: FeedId) -> Vec<crate::surface::ListedStrike> {
+        let prices = crate::Prices::<Test>::get();
+        let Some(forward) = prices.get(&feed).map(|feed| feed.price) else {
+            return vec![];
+        };
         let listed = ListedOptions::get().into_iter();
         listed
-            .map(|(expiry, strike)| (expiry, price(&strike)))
+            .map(|(expiry, strike)| crate::surface::ListedStrike {
+                expiry,
+                strike: price(&strike),
+                forward,
+            })
             .collect()
     }
 }

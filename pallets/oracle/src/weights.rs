@@ -30,6 +30,8 @@ pub trait WeightInfo {
     fn observe_surface() -> Weight;
     /// The close's part: a surface from `v` validators' observations of `e` expiries each.
     fn close_surface(v: u32, e: u32) -> Weight;
+    /// Looking at one more smile for butterflies.
+    fn try_smile() -> Weight;
 }
 
 fn micros(time: u64, proof: u64) -> Weight {
@@ -73,6 +75,9 @@ impl WeightInfo for () {
         micros(300, 0)
             .saturating_add(micros(20, 0).saturating_mul(u64::from(v).saturating_mul(u64::from(e))))
             .saturating_add(micros(3_000, 0).saturating_mul(u64::from(e)))
+    }
+    fn try_smile() -> Weight {
+        micros(1_000, 0)
     }
 }
 
@@ -137,5 +142,9 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
             .saturating_add(T::DbWeight::get().reads(1).saturating_mul(v.into()))
             .saturating_add(Weight::from_parts(1_200_000_000, 0).saturating_mul(e.into()))
             .saturating_add(Weight::from_parts(6_000_000, 0).saturating_mul(votes))
+    }
+    /// Estimated: prices at 85 places.
+    fn try_smile() -> Weight {
+        Weight::from_parts(400_000_000, 0)
     }
 }

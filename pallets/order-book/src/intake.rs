@@ -7,13 +7,17 @@ use crate::{
     types::{share, Accepted, AccountOrders, CancelledOrder, Locator, OrderError, PageKey, Place},
     Config, Due, Emptied, Error, Pallet,
 };
-use alloc::{borrow::Cow, collections::BTreeSet, vec::Vec};
+use alloc::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
 use frame_support::{ensure, traits::Get};
-use novate_risk::{add_order, apply_trade, order_reserve, release_order};
+use novate_risk::{add_order, apply_trade, booked_cash, fee, order_reserve, release_order};
 use novate_types::{
     math::{
-        add, notional_floor, shift_ceil, shift_floor, signed, sub, ticks_ceil, ticks_floor,
-        trade_value,
+        add, notional_floor, ppm_ceil, shift_ceil, shift_floor, signed, sub, ticks_ceil,
+        ticks_floor, trade_value,
     },
     AccountRef, Arrangement, BlockNumber, CancelReason, Cash, CurrentView, Ledger, Leg, Lots,
     MarginAccount, MarketId, MarketView, NewOrder, NewPegged, NewTrigger, NewTwap, Operation,
@@ -23,6 +27,9 @@ use novate_types::{
 
 /// Farthest from the mark that a market order executes, where the market's band is not narrower.
 pub const MARKET_ORDER_SLIPPAGE: Ppm = 5_000;
+/// What of a market's least notional an option's premium is worth at least, in ppm: a hundredth. A bid holds nothing else, nor does an offer of what the
+/// account has, and a book full of orders that hold nothing would cost nothing.
+pub const LEAST_PREMIUM: Ppm = 10_000;
 
 /// The page that holds a resting order.
 pub(crate) fn page_of(order: &Locator) -> Option<PageKey> {
@@ -404,6 +411,7 @@ impl<'a, T: Config> Session<'a, T> {
             _ => None,
         };
         let replaced = replaced.map(|old| self.orders.whole(old)).transpose()?;
+        self.ensure_premiums(order, market, ticks, replaced.as_ref())?;
         let shown = display.unwrap_or(order.lots);
         let held_for_shown = share(reserve, shown, order.lots)?;
         let held = self.account.orders.clone();
@@ -661,6 +669,65 @@ impl<'a, T: Config> Session<'a, T> {
                 OrderError::InsufficientMargin
             );
         }
+        Ok(())
+    }
+
+    /// There is cash for all options that the account bids for, a new order included, each at its limit and with the dearer fee: what novation will ask
+    /// of those that fill. Who has collateral alone would have the best bids, and lose them in a match's rounds. What only buys back a short
+    /// is not counted: it may be paid by owing.
+    fn ensure_premiums(
+        &self,
+        order: &NewOrder,
+        market: &MarketView,
+        ticks: Ticks,
+        replaced: Option<&Locator>,
+    ) -> Result<(), OrderError> {
+        let opens = order.side == Side::Bid && !order.reduce_only;
+        if !opens || !market.contract.kind.is_option() {
+            return Ok(());
+        }
+        let tier = self.view.fee_tier(self.account.fee_tier);
+        let worst = tier.maker_ppm.max(tier.taker_ppm).max(0);
+        let cost = |market: &MarketView, lots: Lots, ticks: Ticks| {
+            let lots = Side::Bid.signed(lots).ok_or(OrderError::OutOfRange)?;
+            let premium = trade_value(lots, ticks, market.tick_value)?;
+            Ok::<_, OrderError>(add(premium, fee(premium, worst)?)?)
+        };
+        // By market: lots bid, and what they cost.
+        let mut bids = BTreeMap::new();
+        let own = (u128::from(order.lots), cost(market, order.lots, ticks)?);
+        bids.insert(order.market, own);
+        let others = self.orders.open.iter().filter(|open| {
+            let is_replaced = replaced.is_some_and(|old| old.sequence == open.sequence);
+            open.side == Side::Bid && !open.reduce_only && !is_replaced
+        });
+        for open in others {
+            let market = self.view.market(open.market)?;
+            if !market.contract.kind.is_option() {
+                continue;
+            }
+            let whole = self.orders.whole(open)?;
+            let (lots, sum) = bids.entry(open.market).or_default();
+            *lots = lots
+                .checked_add(whole.lots.into())
+                .ok_or(OrderError::OutOfRange)?;
+            *sum = add(*sum, cost(market, whole.lots, whole.ticks)?)?;
+        }
+        let opens = |id: &MarketId, lots: u128| {
+            lots > u128::from(self.account.lots(*id).min(0).unsigned_abs())
+        };
+        if bids
+            .get(&order.market)
+            .is_none_or(|(lots, _)| !opens(&order.market, *lots))
+        {
+            return Ok(());
+        }
+        let due = bids
+            .iter()
+            .filter(|(id, (lots, _))| opens(id, *lots))
+            .try_fold(0, |sum, (_, (_, cost))| add(sum, *cost))?;
+        let cash = booked_cash(&self.account, &self.view)?;
+        ensure!(due <= cash, OrderError::PremiumNotCovered);
         Ok(())
     }
 
@@ -958,8 +1025,8 @@ fn release(
     Ok(release_order(account, order.market, bid, ask, reserve)?)
 }
 
-/// The order is worth the market's least notional at the lower of limit and mark, an option's at its forward, or closes the position
-/// reduce-only.
+/// The order is worth the market's least notional at the lower of limit and mark, or closes the position reduce-only. An option's is counted at its
+/// forward, and its premium is worth [`LEAST_PREMIUM`] of that: a bid's at its limit, at the mark that of an offer of what the account has.
 fn ensure_worth(
     account: &MarginAccount,
     market: &MarketView,
@@ -979,6 +1046,19 @@ fn ensure_worth(
     let size = Side::Bid.signed(lots).ok_or(OrderError::OutOfRange)?;
     let at_limit = trade_value(size, ticks, market.tick_value)?;
     let least = if market.contract.kind.is_option() {
+        let least = signed(ppm_ceil(market.min_notional.unsigned_abs(), LEAST_PREMIUM)?)?;
+        let premium = match side {
+            Side::Bid => Some(at_limit),
+            // Whoever writes it holds margin.
+            Side::Ask if held > 0 => {
+                Some(signed(notional_floor(lots, market.mark, market.lot_size)?)?)
+            }
+            Side::Ask => None,
+        };
+        ensure!(
+            premium.is_none_or(|premium| premium >= least),
+            OrderError::BelowMinNotional
+        );
         // A premium says little of a size.
         signed(notional_floor(lots, market.index, market.lot_size)?)?
     } else {

@@ -156,7 +156,7 @@ pub mod pallet {
         /// Resting orders of one side that rested quotes and depth look at, from the best.
         #[pallet::constant]
         type QuoteDepth: Get<u32>;
-        /// Pages of expired orders, and as many of evicted groups, that one close removes. Of the expiry index it reads up to
+        /// Pages of expired orders, as many of evicted groups, and as many of markets that have ended, that one close removes. Of the expiry index it reads up to
         /// [`crate::types::EXPIRY_READS`] times as many.
         #[pallet::constant]
         type UpkeepPages: Get<u32>;
@@ -447,10 +447,12 @@ pub mod pallet {
         /// executes in it is clearing's, with what triggers that fire cost, and new orders prepay their part.
         pub fn close_weight(markets: u32) -> Weight {
             let reads = Self::reads_beyond().saturating_add(T::BlockReads::get());
+            // Expiries and evictions, and as many of markets that have ended.
+            let pages = T::UpkeepPages::get().saturating_mul(2);
             let times = |weight: Weight, n: u32| weight.saturating_mul(u64::from(n));
             times(T::WeightInfo::match_market(), markets)
                 .saturating_add(times(T::WeightInfo::read(), reads))
-                .saturating_add(T::WeightInfo::housekeep(T::UpkeepPages::get(), markets))
+                .saturating_add(T::WeightInfo::housekeep(pages, markets))
                 .saturating_add(T::WeightInfo::triggers(markets))
                 .saturating_add(times(T::WeightInfo::expire(), T::ExpiringTriggers::get()))
         }

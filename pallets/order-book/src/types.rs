@@ -405,7 +405,7 @@ pub struct Quotes {
 pub struct Upkept {
     /// Resting orders read, those of the matches included.
     pub read: u32,
-    /// Pages of expiries, and as many of evictions.
+    /// Pages of expiries, and as many of evictions; those of markets that have ended, too.
     pub pages: u32,
     /// Markets whose quotes were taken again.
     pub refreshed: u32,
@@ -472,8 +472,8 @@ pub enum OrderError {
     ZeroPrice,
     /// Size or limit beyond what a position's value can express. Lower them.
     OutOfRange,
-    /// Worth less (at the lower of limit and mark) than the market's least notional, and not closing the whole position
-    /// reduce-only. Raise the size.
+    /// Worth less (at the lower of limit and mark; of an option, at its forward, and its premium less than a hundredth) than the market's least
+    /// notional, and not closing the whole position reduce-only. Raise the size.
     BelowMinNotional,
     /// An open order or trigger of the account has this client id. Choose another.
     DuplicateClientId,
@@ -535,6 +535,9 @@ pub enum OrderError {
     /// The market's auction has begun and is not done: it executes what did not fit into one block, or has no price yet at which anything
     /// may execute. No order is taken until it is done, but cancels are. Try again in a later block.
     Uncrossing,
+    /// The account's cash does not pay for all the options that it bids for, this order included: premiums are paid in cash, whatever else covers
+    /// margin. Deposit the settlement currency, or lower size, limit or other bids.
+    PremiumNotCovered,
 }
 
 impl From<RiskError> for OrderError {

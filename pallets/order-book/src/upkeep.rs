@@ -59,12 +59,16 @@ pub(crate) fn housekeep<T: Config>(view: &RiskView) -> Vec<Release<T::AccountId>
         clear_intake::<T>(market.id);
     }
     let expired = expire::<T>(now, &mut changes, &mut dirty);
-    let mut pages = T::UpkeepPages::get();
+    // Each has pages of its own: books that are pushed over their bound do not keep the markets that have ended.
+    let most = T::UpkeepPages::get();
+    let mut pages = most;
     evict::<T>(&mut pages, &mut changes, &mut dirty);
+    let evicted = pages < most;
+    pages = most;
     for market in view.ended() {
         empty::<T>(market.id, &mut pages, &mut changes, &mut dirty);
     }
-    let evicted = pages < T::UpkeepPages::get();
+    let emptied = pages < most;
     changes.books.recount_changed();
     for market in view.markets.iter().filter(|m| dirty.contains(&m.id)) {
         rested::refresh::<T>(market, now, &mut changes.books);
@@ -77,11 +81,10 @@ pub(crate) fn housekeep<T: Config>(view: &RiskView) -> Vec<Release<T::AccountId>
     }
     UpkeptNow::<T>::put(Upkept {
         read,
-        pages: if expired || evicted {
-            T::UpkeepPages::get()
-        } else {
-            0
-        },
+        pages: [expired || evicted, emptied]
+            .into_iter()
+            .filter(|any| *any)
+            .fold(0, |sum: u32, _| sum.saturating_add(most)),
         refreshed: u32::try_from(dirty.len()).unwrap_or(u32::MAX),
         markets: u32::try_from(view.markets.len()).unwrap_or(u32::MAX),
         triggers: expired_triggers,

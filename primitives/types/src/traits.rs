@@ -79,26 +79,32 @@ pub trait PriceFeeds {
 /// Implied volatilities of an underlying, a slice for each expiry. Implemented by the oracle pallet, called by the close for the marks of
 /// options; `()` has none.
 pub trait VolatilitySurface {
+    /// What is known of an underlying.
+    type Surface;
+    /// The surface that stands: read once a close, however many options are marked with it.
+    fn surface(underlying: FeedId) -> Self::Surface;
     /// Total variance `σ²·T` of the underlying from `now` to `expiry`, with T in years of 365 days, at log-moneyness `ln(strike / forward)`: the
     /// last good slice, interpolated on its grid (flat beyond its ends) and scaled to the time that is left. An expiry between two slices'
     /// is interpolated in time; one without a slice on either side, or not after `now`, has none. However old: its reader asks
     /// [`VolatilitySurface::is_fresh`].
     fn total_variance(
-        underlying: FeedId,
+        surface: &Self::Surface,
         expiry: Millis,
         log_moneyness: FixedI128,
         now: Millis,
     ) -> Option<FixedU128>;
     /// Whether what [`VolatilitySurface::total_variance`] gives for this expiry is recent enough to open positions on. Where it is not, options are
     /// reduce-only.
-    fn is_fresh(underlying: FeedId, expiry: Millis, now: Millis) -> bool;
+    fn is_fresh(surface: &Self::Surface, expiry: Millis, now: Millis) -> bool;
 }
 
 impl VolatilitySurface for () {
-    fn total_variance(_: FeedId, _: Millis, _: FixedI128, _: Millis) -> Option<FixedU128> {
+    type Surface = ();
+    fn surface(_: FeedId) {}
+    fn total_variance(_: &(), _: Millis, _: FixedI128, _: Millis) -> Option<FixedU128> {
         None
     }
-    fn is_fresh(_: FeedId, _: Millis, _: Millis) -> bool {
+    fn is_fresh(_: &(), _: Millis, _: Millis) -> bool {
         false
     }
 }

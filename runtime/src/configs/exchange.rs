@@ -9,14 +9,13 @@ use frame_support::{
     PalletId,
 };
 use frame_system::EnsureRoot;
-use novate_risk::{
-    surface::MAX_EXPIRIES, Linear, LiquidationParams, QuoteParams, StressParams, VolatilityParams,
-};
+use novate_risk::{Linear, LiquidationParams, QuoteParams, StressParams, VolatilityParams};
 use novate_types::{
-    math, AccountRef, AssetId, Cash, CollateralParams, FeedId, InstrumentKind, MarketId, Millis,
-    ParametersAhead, Ppm, Price, MAX_MARKETS, QUANTUMS,
+    math, AccountRef, AssetId, Cash, CollateralParams, FeedId, MarketId, ParametersAhead, Ppm,
+    Price, MAX_MARKETS, QUANTUMS,
 };
 use pallet_liquidation::{LossCapStep, Work};
+use pallet_price_oracle::surface::{ListedStrike, ListedStrikes};
 use sp_runtime::traits::AccountIdConversion;
 
 /// The settlement currency.
@@ -172,19 +171,24 @@ impl Contains<FeedId> for PricedFeeds {
     }
 }
 
-/// Strikes of the options that are listed.
+/// Strikes of the options that are listed, with the forwards that they were last marked on.
 pub struct ListedOptions;
 
-impl pallet_price_oracle::surface::ListedStrikes for ListedOptions {
-    fn strikes(underlying: FeedId) -> Vec<(Millis, Price)> {
-        pallet_instruments::Instruments::<Runtime>::iter_values()
-            .filter(|market| market.underlying == underlying)
-            .filter_map(|market| match market.kind {
-                InstrumentKind::Option { expiry, strike, .. } => {
-                    let strike = math::price_of(strike, market.tick_size).ok()?;
-                    Some((expiry, strike))
-                }
-                _ => None,
+impl ListedStrikes for ListedOptions {
+    fn strikes(underlying: FeedId) -> Vec<ListedStrike> {
+        let view = pallet_clearing::View::<Runtime>::get();
+        let options = view.markets.iter().filter(|market| {
+            let contract = market.contract;
+            market.underlying == underlying && contract.kind.is_option() && !contract.settled
+        });
+        options
+            .filter(|market| market.index != Price::default())
+            .filter_map(|market| {
+                Some(ListedStrike {
+                    expiry: market.contract.expiry,
+                    strike: math::price_of(market.contract.strike, market.tick_size).ok()?,
+                    forward: market.index,
+                })
             })
             .collect()
     }
@@ -287,7 +291,7 @@ impl OthersClose {
             .saturating_add(Weights::apply_due(
                 <Runtime as Config>::MaxAppliedPerBlock::get(),
             ))
-            .saturating_add(Weights::close_surface(validators, MAX_EXPIRIES))
+            .saturating_add(Oracle::most_for_surface())
     }
 }
 

@@ -1,5 +1,6 @@
 use crate::{
-    mock::*, Error, Event, NextRequest, Pending, PremiumHistory, PremiumMinute, States, View,
+    expiry::Settlement, mock::*, Error, Event, NextRequest, Pending, PremiumHistory, PremiumMinute,
+    Settlements, States, View,
 };
 use frame_support::{
     assert_noop,
@@ -271,6 +272,29 @@ fn drift_is_detected_by_try_state() {
         Instruments::remove(BTC);
     });
     detects(|| Instruments::mutate(BTC, |i| i.as_mut().unwrap().tick_value += 1));
+    detects(|| {
+        Accounts::mutate(of(ALICE), |account| {
+            let position = novate_types::Position {
+                market: 99,
+                lots: 1,
+                cost: 0,
+                funding_index: 0,
+                rank: Default::default(),
+            };
+            let positions = &mut account.as_mut().unwrap().positions;
+            positions.try_push(position).unwrap();
+        })
+    });
+    detects(|| {
+        Accounts::mutate(of(ALICE), |account| {
+            let account = account.as_mut().unwrap();
+            novate_risk::add_order(account, 99, Side::Bid, 1, 1).unwrap();
+        })
+    });
+    detects(|| {
+        let mean = Settlement::of(BTC_FEED, 1);
+        Settlements::<Test>::put(BoundedVec::truncate_from(vec![mean]))
+    });
     detects(|| {
         View::<Test>::mutate(|view| {
             let market = view.markets[0].clone();

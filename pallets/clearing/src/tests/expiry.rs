@@ -3,13 +3,15 @@
 use crate::{
     expiry::{Settlement, GRACE_CLOSES, LEAST_COVERED, MOST_GRACE_CLOSES},
     mock::*,
+    novation::pays_premiums,
     CallReason, Error, Event, Settlements, View,
 };
 use frame_support::{assert_noop, assert_ok};
 use novate_risk::SETTLEMENT_MILLIS;
 use novate_types::{
-    math, Cash, FeedId, InstrumentKind, Ledger, MarketId, MarketStatus, MarketView, Millis,
-    OptionRight, Pot, Price, RestedQuotes, Side, SignedLots, Ticks,
+    math, Cash, FeedId, InstrumentKind, Ledger, Lots, MarginAccount, MarketId, MarketStatus,
+    MarketView, Millis, OpenOrder, OptionRight, Pot, Price, RestedQuotes, Side, SignedLots, Ticks,
+    TimeInForce,
 };
 use proptest::prelude::*;
 use sp_runtime::FixedPointNumber;
@@ -110,15 +112,18 @@ fn a_mean_counts_time_within_its_half_hour_and_no_more() {
     let mut mean = Settlement::of(BTC_FEED, EXPIRY);
     let begins = EXPIRY - SETTLEMENT_MILLIS;
     // Half of the span lies before it begins.
-    mean.sample(usd(100), begins + 10_000, 20_000).unwrap();
+    mean.sample(usd(100), begins - 10_000, begins + 10_000)
+        .unwrap();
     assert_eq!(
         (mean.covered, mean.weighted),
         (10_000, usd(100).into_inner() * 10_000)
     );
     assert_eq!(mean.conclude(EXPIRY), Ok(false));
-    mean.sample(usd(200), EXPIRY - 5_000, 900_000).unwrap();
+    mean.sample(usd(200), EXPIRY - 905_000, EXPIRY - 5_000)
+        .unwrap();
     // The last one ends with the expiry.
-    mean.sample(usd(300), EXPIRY + 5_000, 10_000).unwrap();
+    mean.sample(usd(300), EXPIRY - 5_000, EXPIRY + 5_000)
+        .unwrap();
     assert_eq!(mean.covered, 915_000);
     assert_eq!(mean.conclude(EXPIRY + 5_000), Ok(true));
     let sum = 100 * 10_000 + 200 * 900_000 + 300 * 5_000u128;
@@ -131,10 +136,10 @@ fn a_mean_counts_time_within_its_half_hour_and_no_more() {
 #[test]
 fn a_mean_goes_on_after_expiry_while_too_little_is_covered() {
     let mut mean = Settlement::of(BTC_FEED, EXPIRY);
-    mean.sample(usd(100), EXPIRY, LEAST_COVERED - 1_000)
+    mean.sample(usd(100), EXPIRY - LEAST_COVERED + 1_000, EXPIRY)
         .unwrap();
     assert_eq!(mean.conclude(EXPIRY), Ok(false));
-    mean.sample(usd(100), EXPIRY + 1_000, 1_000).unwrap();
+    mean.sample(usd(100), EXPIRY, EXPIRY + 1_000).unwrap();
     assert_eq!(mean.conclude(EXPIRY + 1_000), Ok(true));
     assert_eq!(mean.price, Some(usd(100)));
 }
@@ -143,12 +148,25 @@ fn a_mean_goes_on_after_expiry_while_too_little_is_covered() {
 fn what_a_mean_comes_to_moves_less_the_more_of_it_has_happened() {
     let mut mean = Settlement::of(BTC_FEED, EXPIRY);
     let now = EXPIRY - SETTLEMENT_MILLIS / 4;
-    mean.sample(usd(20_000), now, SETTLEMENT_MILLIS).unwrap();
+    mean.sample(usd(20_000), now - SETTLEMENT_MILLIS, now)
+        .unwrap();
     let at = |price| mean.expected(usd(price), now).unwrap();
     assert_eq!(at(20_000).price, usd(20_000));
     assert_eq!(at(24_000).price, usd(21_000));
     assert_eq!(at(24_000).settled, usd(15_000));
     assert_eq!(at(24_000).left, SETTLEMENT_MILLIS / 4);
+}
+
+#[test]
+fn a_block_that_is_late_settles_nothing_at_the_price_that_it_brings() {
+    new_test_ext().execute_with(|| {
+        list_future();
+        until(EXPIRY - MINUTE, usd(20_000));
+        set_price(BTC_FEED, usd(30_000));
+        System::reset_events();
+        after(MINUTE);
+        assert_eq!(settled(), vec![(FUTURE, ticks(20_000), ticks(20_000))]);
+    });
 }
 
 #[test]
@@ -169,9 +187,9 @@ fn a_future_has_no_funding_and_converges_to_its_mean() {
         assert_eq!((future.funding_index, future.short_funding_index), (0, 0));
         assert_eq!(future.index, usd(20_000));
         Quotes::remove(FUTURE);
-        // Two thirds of the half hour at 20,000: a jump of 300 moves it by a third of that.
-        until(EXPIRY - 10 * MINUTE, usd(20_000));
-        until(EXPIRY - 10 * MINUTE + 20_000, usd(20_300));
+        // Two thirds of the half hour at 20,000: a jump of 300 at the end of that moves it by a third.
+        until(EXPIRY - 10 * MINUTE - 20_000, usd(20_000));
+        until(EXPIRY - 10 * MINUTE, usd(20_300));
         let future = market(FUTURE);
         assert_eq!(future.index, usd(20_100));
         assert_eq!(future.status, MarketStatus::Open);
@@ -189,7 +207,8 @@ fn a_future_settles_at_its_mean_whoever_is_touched_first() {
         }
         trade(FUTURE, ALICE, BOB, 1_000, ticks(20_100));
         trade(FUTURE, CHARLIE, BOB, 500, ticks(19_900));
-        until(EXPIRY - 15 * MINUTE, usd(20_000));
+        // The last close at the first price is the one before half of the time has passed.
+        until(EXPIRY - 15 * MINUTE - 20_000, usd(20_000));
         until(EXPIRY - 20_000, usd(20_201));
         System::reset_events();
         until_settled(usd(20_201));
@@ -299,8 +318,14 @@ fn an_expired_market_waits_for_prices_when_nobody_saw_its_half_hour() {
         trade(FUTURE, ALICE, BOB, 1_000, ticks(20_000));
         until(EXPIRY - 10 * MINUTE, usd(20_000));
         // The feed falls silent before the mean has half of its time.
-        Settlements::<Test>::mutate(|all| all[0].covered = 60_000);
-        Settlements::<Test>::mutate(|all| all[0].weighted = usd(20_000).into_inner() * 60_000);
+        Settlements::<Test>::mutate(|all| {
+            all[0] = Settlement {
+                covered: 60_000,
+                weighted: usd(20_000).into_inner() * 60_000,
+                last: None,
+                ..all[0]
+            }
+        });
         System::set_block_number(System::block_number() + 1);
         Now::put(EXPIRY + 1_000);
         close();
@@ -322,6 +347,8 @@ fn a_market_is_removed_only_once_its_orders_and_positions_are_gone() {
     new_test_ext().execute_with(|| {
         list_future();
         deposit(ALICE, 10_000);
+        deposit(BOB, 10_000);
+        trade(FUTURE, ALICE, BOB, 10, ticks(20_000));
         place_in(FUTURE, ALICE, Side::Bid, ticks(19_000), 10);
         until(EXPIRY + 20_000, usd(20_000));
         run(3);
@@ -330,6 +357,12 @@ fn a_market_is_removed_only_once_its_orders_and_positions_are_gone() {
         Accounts::mutate(of(ALICE), |a| {
             a.as_mut().unwrap().orders = Default::default()
         });
+        run(2);
+        assert!(is_listed(FUTURE) && held(ALICE, FUTURE) == 10);
+        for owner in [ALICE, BOB] {
+            assert!(is_listed(FUTURE));
+            MockLedger::settle_expired(&of(owner), &View::<Test>::get()).unwrap();
+        }
         // What rounding left in its pot is not lost.
         MockLedger::credit_pot(Pot::Funding(FUTURE), 5).unwrap();
         MockLedger::credit_pot(Pot::Rounding, -5).unwrap();
@@ -376,9 +409,13 @@ fn an_option_is_marked_on_its_forward_and_volatility_alone() {
 }
 
 #[test]
-fn an_option_is_reduce_only_when_its_volatility_is_stale_and_keeps_its_mark_without_one() {
+fn an_option_is_reduce_only_when_its_volatility_is_stale_and_keeps_its_variance_without_one() {
     new_test_ext().execute_with(|| {
         list_options();
+        deposit(ALICE, 10_000);
+        deposit(BOB, 10_000);
+        trade(CALL, ALICE, BOB, 1_000, ticks(66));
+        trade(BTC, ALICE, BOB, 10, ticks(20_000));
         let mark = market(CALL).mark;
         Volatility::put((600_000, false));
         run(1);
@@ -387,10 +424,22 @@ fn an_option_is_reduce_only_when_its_volatility_is_stale_and_keeps_its_mark_with
         Volatility::kill();
         run(1);
         let call = market(CALL);
-        assert_eq!((call.status, call.fresh), (MarketStatus::ReduceOnly, false));
+        assert_eq!((call.status, call.fresh), (MarketStatus::ReduceOnly, true));
         assert!(call.mark <= mark && call.mark > usd(60));
-        // The perpetual does not mind.
+        // The perpetual does not mind, and whoever holds both can be liquidated.
         assert_eq!(market(BTC).status, MarketStatus::Open);
+        assert!(assess(ALICE).fresh && assess(BOB).fresh);
+        // It follows its forward, and the time that is left, as if the last variance a year were still known.
+        until(Now::get().unwrap() + 30 * MINUTE, usd(20_100));
+        let without = [market(CALL), market(PUT)];
+        Volatility::put((600_000, true));
+        run(1);
+        for (kept, known) in without.into_iter().zip([market(CALL), market(PUT)]) {
+            assert!(kept.fresh && kept.mark > known.mark);
+            // A second of an hour and a half, and what was rounded in so many closes.
+            let difference = kept.mark.into_inner() - known.mark.into_inner();
+            assert!(difference * 2_000 < known.mark.into_inner());
+        }
     });
 }
 
@@ -463,10 +512,14 @@ fn a_view_tells_the_variance_of_an_options_mark_and_of_nothing_else() {
         let variance = 360_000_000_000u128 * u128::from(left) / (365 * 86_400_000);
         assert!(u128::from(call.contract.variance).abs_diff(variance) <= 1);
         assert_eq!(market(BTC).contract.variance, 0);
-        // It stays with the mark that it gave.
+        // Without a surface it is what is left of it.
         Volatility::kill();
         run(2);
-        assert_eq!(market(CALL).contract.variance, call.contract.variance);
+        let later = EXPIRY - Now::get().unwrap();
+        let rest = u128::from(call.contract.variance) * u128::from(later) / u128::from(left);
+        assert!(later < left);
+        let kept = market(CALL).contract.variance;
+        assert!(u128::from(kept).abs_diff(rest) <= 2);
     });
 }
 
@@ -532,6 +585,41 @@ fn a_premium_is_paid_out_of_cash_and_never_borrowed() {
         run(1);
         assert_eq!(held(ALICE, CALL), 1_000);
         assert!(cash_of(ALICE) >= 0);
+    });
+}
+
+#[test]
+fn bids_that_only_buy_back_are_not_asked_for_cash() {
+    new_test_ext().execute_with(|| {
+        list_options();
+        let (view, call) = (View::<Test>::get(), market(CALL));
+        let mut writer = MarginAccount::default();
+        novate_risk::apply_trade(&mut writer, &call, -1_000, 0).unwrap();
+        let pays = |writer: &MarginAccount, lots: &[Lots]| {
+            let bids: Vec<_> = lots
+                .iter()
+                .map(|lots| OpenOrder {
+                    market: CALL,
+                    sequence: 1,
+                    client_id: 1,
+                    side: Side::Bid,
+                    ticks: ticks(70),
+                    lots: *lots,
+                    block: 1,
+                    time_in_force: TimeInForce::GoodTilCancelled,
+                    reduce_only: false,
+                    reserve: 0,
+                })
+                .collect();
+            pays_premiums(writer, &view, &call, &bids).unwrap()
+        };
+        assert!(pays(&writer, &[1_000]) && pays(&writer, &[400, 600]));
+        assert!(!pays(&writer, &[1_001]) && !pays(&writer, &[600, 600]));
+        // All of it counts where it may open: 1,001 lots of 70,000 quantums, and the taker's fee.
+        writer.cash = 1_001 * 70_000 + 35_035;
+        assert!(pays(&writer, &[1_001]));
+        writer.cash -= 1;
+        assert!(!pays(&writer, &[1_001]));
     });
 }
 
@@ -647,6 +735,43 @@ proptest! {
         // What the longs gained the shorts lost, to the quantum.
         prop_assert_eq!(forwards.iter().sum::<Cash>(), 5 * cash(1_000_000));
     }
+}
+
+#[test]
+fn a_mean_that_cannot_be_is_detected_by_try_state() {
+    new_test_ext().execute_with(|| {
+        list_future();
+        deposit(ALICE, 10_000);
+        deposit(BOB, 10_000);
+        trade(FUTURE, ALICE, BOB, 1, ticks(20_000));
+        until(EXPIRY - MINUTE, usd(20_000));
+        let good = Settlements::<Test>::get()[0];
+        let detects = |mean: Settlement| {
+            Settlements::<Test>::mutate(|all| all[0] = mean);
+            let found = crate::Pallet::<Test>::do_try_state().is_err();
+            Settlements::<Test>::mutate(|all| all[0] = good);
+            crate::Pallet::<Test>::do_try_state().unwrap();
+            found
+        };
+        let price = Some(usd(20_000));
+        assert!(detects(Settlement { price, ..good }));
+        assert!(detects(Settlement {
+            weighted: 0,
+            ..good
+        }));
+        let expiry = EXPIRY + MINUTE;
+        assert!(detects(Settlement { expiry, ..good }));
+        Settlements::<Test>::mutate(|all| all.try_push(good).unwrap());
+        assert!(crate::Pallet::<Test>::do_try_state().is_err());
+        Settlements::<Test>::mutate(|all| all.pop());
+        // Once it stands it was covered.
+        until(EXPIRY, usd(20_000));
+        let good = Settlements::<Test>::get()[0];
+        assert!(good.price.is_some());
+        let covered = LEAST_COVERED - 1;
+        Settlements::<Test>::mutate(|all| all[0] = Settlement { covered, ..good });
+        assert!(crate::Pallet::<Test>::do_try_state().is_err());
+    });
 }
 
 /// Feeds of other underlyings have means of their own.

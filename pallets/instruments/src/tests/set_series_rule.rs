@@ -1,6 +1,6 @@
 use crate::{
     mock::*, series::LOOK_EVERY, Error, Event, Instruments as Listed, SeriesRule, SeriesRules,
-    LEAST_TERM, MOST_RULES, MOST_STRIKES,
+    LEAST_TERM, MOST_RULES, MOST_STRIKES, RESERVED_MARKETS,
 };
 use frame_support::{assert_noop, assert_ok};
 use novate_types::{
@@ -84,12 +84,84 @@ fn futures_then_options_nearest_to_the_index_are_listed_one_a_look() {
         // The grid follows the price, as far as there is room.
         look(100, NOW, Some(61_000));
         assert_eq!(strikes(ahead[0]), [118_000, 120_000, 122_000, 124_000]);
-        // A day later the next day is listed, and nothing twice.
-        let free = MAX_MARKETS - Listed::<Test>::count();
+        // A day later the next day is listed, and nothing twice, as far as rules may.
+        let most = MAX_MARKETS - RESERVED_MARKETS;
+        assert_eq!(Listed::<Test>::count(), most - 1);
         look(100, NOW + 86_400_000, Some(61_000));
-        assert!(free == 0 || Listed::<Test>::count() > before + 6 + 6 * 4 * 2);
-        assert!(Listed::<Test>::count() <= MAX_MARKETS);
+        assert_eq!(Listed::<Test>::count(), most);
+        // Governance can list still.
+        let (kind, tick, lot) = (InstrumentKind::Perpetual, tick(), lot());
+        let root = RuntimeOrigin::root();
+        assert_ok!(Instruments::list_market(
+            root,
+            symbol("ETH-PERP"),
+            kind,
+            1,
+            tick,
+            lot,
+            params()
+        ));
     });
+}
+
+/// Contracts of an underlying that expire.
+fn expiring(feed: FeedId) -> u32 {
+    let listed = Listed::<Test>::iter_values();
+    let own = listed.filter(|listed| listed.underlying == feed && listed.kind.expiry().is_some());
+    own.count() as u32
+}
+
+#[test]
+fn rules_share_the_markets_evenly_however_many_strikes_they_want() {
+    run(|| {
+        let wide = |base: &[u8]| SeriesRule {
+            base: base.to_vec().try_into().unwrap(),
+            strikes: MOST_STRIKES,
+            ..rule()
+        };
+        assert_ok!(set(0, Some(wide(b"BTC"))));
+        assert_ok!(set(3, Some(wide(b"ETH"))));
+        // Two that look in turn.
+        look(200, NOW, Some(60_000));
+        let part = (MAX_MARKETS - RESERVED_MARKETS) / 2;
+        // One market is governance's.
+        assert_eq!((expiring(0), expiring(3)), (part, part - 1));
+    });
+}
+
+#[test]
+fn what_cannot_be_listed_is_passed_over() {
+    run(|| {
+        // Governance has the first future's ticker, for something else.
+        let first = InstrumentKind::Future {
+            expiry: expiries(NOW, LEAST_TERM)[0],
+        };
+        let ticker = novate_types::symbol::symbol_of("BTC", &first, tick())
+            .unwrap()
+            .unwrap();
+        let root = RuntimeOrigin::root();
+        let kind = InstrumentKind::Perpetual;
+        assert_ok!(Instruments::list_market(
+            root,
+            ticker,
+            kind,
+            1,
+            tick(),
+            lot(),
+            params()
+        ));
+        assert_ok!(set(0, Some(rule())));
+        look(5, NOW, Some(60_000));
+        assert_eq!(expiring(0) as usize, EXPIRIES - 1);
+        look(1, NOW, Some(60_000));
+        assert_eq!(strikes_of_all(), 1);
+    });
+}
+
+/// Options that are listed.
+fn strikes_of_all() -> usize {
+    let listed = Listed::<Test>::iter_values();
+    listed.filter(|listed| listed.kind.is_option()).count()
 }
 
 #[test]
@@ -123,12 +195,7 @@ fn rules_take_turns() {
         };
         assert_ok!(set(3, Some(other)));
         look(6, NOW, Some(60_000));
-        let on = |feed| {
-            Listed::<Test>::iter_values()
-                .filter(|listed| listed.underlying == feed && listed.kind.expiry().is_some())
-                .count()
-        };
-        assert_eq!((on(0), on(3)), (3, 3));
+        assert_eq!((expiring(0), expiring(3)), (3, 3));
     });
 }
 
@@ -158,14 +225,33 @@ fn a_rule_is_refused_when_it_breaks_a_bound() {
             Instruments::set_series_rule(RuntimeOrigin::signed(EMERGENCY), 0, Some(rule())),
             BadOrigin
         );
-        for feed in 0..MOST_RULES as FeedId {
-            assert_ok!(set(feed, Some(rule())));
+        let named = |feed: FeedId| SeriesRule {
+            base: format!("B{feed}").into_bytes().try_into().unwrap(),
+            ..rule()
+        };
+        assert_ok!(set(1, Some(rule())));
+        assert_noop!(set(0, Some(rule())), Error::<Test>::BaseTaken);
+        for feed in (0..MOST_RULES as FeedId).filter(|feed| *feed != 1) {
+            assert_ok!(set(feed, Some(named(feed))));
         }
         assert_noop!(
-            set(MOST_RULES as FeedId, Some(rule())),
+            set(MOST_RULES as FeedId, Some(named(9))),
             Error::<Test>::TooManyRules
         );
         assert_noop!(set(1, Some(rule())), Error::<Test>::Unchanged);
+        // A broken rule, and two under one name, are detected.
+        let good = SeriesRules::<Test>::get();
+        for bad in [
+            SeriesRule {
+                strikes: MOST_STRIKES + 1,
+                ..named(2)
+            },
+            named(3),
+        ] {
+            SeriesRules::<Test>::mutate(|rules| rules.try_insert(2, bad).unwrap());
+            assert!(Instruments::do_try_state().is_err());
+            SeriesRules::<Test>::put(good.clone());
+        }
         assert_ok!(set(1, None));
         assert_eq!(
             last_event(),

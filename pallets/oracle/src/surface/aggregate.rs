@@ -1,7 +1,7 @@
 //! Many smiles into one: over a validator's venues, over validators by stake. Pure functions.
 
 use crate::aggregate::{ppm_of, weighted_quartiles};
-use alloc::vec::Vec;
+use alloc::{collections::BTreeMap, vec::Vec};
 use novate_risk::surface::{Smile, POINTS};
 use novate_types::{Millis, Ppm};
 
@@ -65,32 +65,70 @@ pub struct SmileVote {
     pub weight: u128,
 }
 
-/// Of votes that carry more than two thirds of `total_weight`, the smile nearest to their point-wise weighted median by
-/// [`Smile::distance`], and the weighted median of their times. Of smiles that are equally near, the least: which is as good as any other, and
-/// does not depend on the order of votes.
+/// The smiles of an expiry, whole as they were reported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ranking {
+    /// The nearest to the votes' point-wise weighted median first, by [`Smile::distance`], each with the weight that reported exactly this one. Of
+    /// smiles that are equally near the lesser comes first: which is as good as any other, and does not depend on the order of votes.
+    pub smiles: Vec<(Smile, u128)>,
+    /// Weighted median of their times.
+    pub observed_at: Millis,
+}
+
+/// Ranks votes that carry more than two thirds of `total_weight`; None of fewer.
 ///
-/// Whoever holds less than half of the votes' weight can have his own smile chosen only if it lies no farther from that median, which
+/// Whoever holds less than half of the votes' weight can have his own smile come first only if it lies no farther from that median, which
 /// he cannot move out of the others' range, than the nearest of the others'. (No rule that chooses one of the smiles whole can keep each of
 /// its points within the others' range: of three smiles, each the median nowhere, one has to be taken, and the other two may be the honest.)
-pub fn choose(votes: &[SmileVote], total_weight: u128) -> Option<(Smile, Millis)> {
+pub fn rank(votes: &[SmileVote], total_weight: u128) -> Option<Ranking> {
     let voted = votes
         .iter()
         .try_fold(0u128, |sum, vote| sum.checked_add(vote.weight))?;
     if voted.checked_mul(3)? <= total_weight.checked_mul(2)? {
         return None;
     }
-    let smiles: Vec<(Smile, u128)> = votes.iter().map(|v| (v.smile, v.weight)).collect();
+    let reported: Vec<(Smile, u128)> = votes.iter().map(|v| (v.smile, v.weight)).collect();
     let mut times: Vec<(u128, u128)> = votes
         .iter()
         .map(|v| (u128::from(v.observed_at), v.weight))
         .collect();
-    let centre = median(&smiles)?;
-    let (smile, _) = smiles
-        .iter()
-        .filter(|(_, weight)| *weight > 0)
-        .min_by_key(|(smile, _)| (smile.distance(&centre), *smile))?;
+    let centre = median(&reported)?;
     let observed_at = weighted_quartiles(&mut times)?.median;
-    Some((*smile, Millis::try_from(observed_at).ok()?))
+    let mut ranked: BTreeMap<(u128, Smile), u128> = BTreeMap::new();
+    for (smile, weight) in reported.into_iter().filter(|(_, weight)| *weight > 0) {
+        let of_all = ranked.entry((smile.distance(&centre), smile)).or_default();
+        *of_all = of_all.checked_add(weight)?;
+    }
+    Some(Ranking {
+        smiles: ranked.into_iter().map(|((_, s), w)| (s, w)).collect(),
+        observed_at: Millis::try_from(observed_at).ok()?,
+    })
+}
+
+impl Ranking {
+    /// The first smile that is `sound`. One is looked at in any case, each further one takes one of `spare`. None once a third of `total_weight` was
+    /// refused: then it is not liars alone whose smiles will not do.
+    pub fn first_sound(
+        &self,
+        total_weight: u128,
+        spare: &mut u32,
+        mut sound: impl FnMut(&Smile) -> bool,
+    ) -> Option<Smile> {
+        let mut refused = 0u128;
+        for (smile, weight) in &self.smiles {
+            if refused > 0 {
+                *spare = spare.checked_sub(1)?;
+            }
+            if sound(smile) {
+                return Some(*smile);
+            }
+            refused = refused.checked_add(*weight)?;
+            if refused.checked_mul(3)? >= total_weight {
+                break;
+            }
+        }
+        None
+    }
 }
 
 #[cfg(test)]
@@ -101,6 +139,12 @@ mod tests {
 
     fn flat(percent_of_variance: u64) -> Smile {
         Smile([percent_of_variance * UNIT / 100; POINTS])
+    }
+
+    /// What comes first, and when it was seen.
+    fn choose(votes: &[SmileVote], total_weight: u128) -> Option<(Smile, Millis)> {
+        let ranking = rank(votes, total_weight)?;
+        ranking.smiles.first().map(|s| (s.0, ranking.observed_at))
     }
 
     fn vote(smile: Smile, weight: u128) -> SmileVote {
@@ -141,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn choose_takes_the_reported_smile_that_is_nearest_to_the_median() {
+    fn rank_puts_the_reported_smile_that_is_nearest_to_the_median_first() {
         let mut tilted = flat(50);
         tilted.0[0] = UNIT;
         let votes = [
@@ -155,12 +199,45 @@ mod tests {
     }
 
     #[test]
-    fn choose_needs_more_than_two_thirds() {
+    fn rank_needs_more_than_two_thirds() {
         let votes = [vote(flat(40), 1), vote(flat(40), 1)];
         assert_eq!(choose(&votes, 3), None);
         assert_eq!(choose(&votes, 2), Some((flat(40), 7)));
         assert_eq!(choose(&[], 0), None);
         assert_eq!(choose(&[vote(flat(40), 0)], 0), None);
+    }
+
+    #[test]
+    fn first_sound_goes_on_while_less_than_a_third_was_refused_and_tries_are_left() {
+        let ranking = Ranking {
+            smiles: (1..=4).map(|n| (flat(n), u128::from(n))).collect(),
+            observed_at: 7,
+        };
+        let asked = |total, mut spare, sound: &[u64]| {
+            let mut looks = 0;
+            let found = ranking.first_sound(total, &mut spare, |smile| {
+                looks += 1;
+                sound.iter().any(|n| *smile == flat(*n))
+            });
+            (found, looks, spare)
+        };
+        assert_eq!(asked(10, 5, &[1, 2]), (Some(flat(1)), 1, 5));
+        assert_eq!(asked(10, 5, &[2, 3]), (Some(flat(2)), 2, 4));
+        // One and two are three of ten: less than a third. One, two and three are six.
+        assert_eq!(asked(10, 5, &[3]), (Some(flat(3)), 3, 3));
+        assert_eq!(asked(10, 5, &[4]), (None, 3, 3));
+        assert_eq!(asked(9, 5, &[3]), (None, 2, 4));
+        // The first look is free, the others are not.
+        assert_eq!(asked(10, 0, &[1]), (Some(flat(1)), 1, 0));
+        assert_eq!(asked(10, 0, &[2]), (None, 1, 0));
+        assert_eq!(asked(10, 1, &[3]), (None, 2, 0));
+    }
+
+    #[test]
+    fn rank_adds_up_the_weight_of_those_who_said_the_same() {
+        let votes = [vote(flat(40), 1), vote(flat(50), 2), vote(flat(40), 3)];
+        let ranking = rank(&votes, 6).unwrap();
+        assert_eq!(ranking.smiles, [(flat(40), 4), (flat(50), 2)]);
     }
 
     fn smiles() -> impl Strategy<Value = Smile> {
@@ -191,7 +268,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn choose_gives_a_reported_smile_and_none_is_nearer(votes in ballots()) {
+        fn rank_gives_a_reported_smile_and_none_is_nearer(votes in ballots()) {
             let (chosen, _) = choose(&votes, weight(&votes)).unwrap();
             prop_assert!(votes.iter().any(|v| v.smile == chosen));
             let centre = centre(&votes);
@@ -199,7 +276,7 @@ mod tests {
         }
 
         #[test]
-        fn choose_ignores_the_order_of_votes(votes in ballots(), by in 0usize..10, turned: bool) {
+        fn rank_ignores_the_order_of_votes(votes in ballots(), by in 0usize..10, turned: bool) {
             let mut shuffled = votes.clone();
             let by = by % votes.len();
             shuffled.rotate_left(by);
@@ -207,7 +284,7 @@ mod tests {
                 shuffled.reverse();
             }
             let total = weight(&votes);
-            prop_assert_eq!(choose(&votes, total), choose(&shuffled, total));
+            prop_assert_eq!(rank(&votes, total), rank(&shuffled, total));
         }
 
         /// Liars with less than half of the weight say whatever they like: the median stays within the honest range at every point; what is chosen

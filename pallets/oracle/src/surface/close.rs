@@ -1,8 +1,9 @@
 //! What volatilities are taken, and the surface that the close makes of them.
 
 use super::{
-    aggregate::{choose, SmileVote},
-    Flaw, Freshness, ListedStrikes, ObservedSmile, SurfaceObservation, HORIZON, LEAST_TIME, WINDOW,
+    aggregate::{rank, Ranking, SmileVote},
+    Flaw, Freshness, ListedStrike, ListedStrikes, ObservedSmile, SurfaceObservation, HORIZON,
+    LEAST_TIME, WINDOW,
 };
 use crate::{
     crypto::AuthoritySignature,
@@ -18,26 +19,47 @@ use frame_support::{
     BoundedVec,
 };
 use novate_math::{ln, Scaled};
-use novate_risk::surface::{admits_calendar, Slice, Surface, MAX_EXPIRIES};
+use novate_risk::surface::{admits_calendar, Slice, Smile, Surface, MAX_EXPIRIES};
 use novate_types::{FeedId, Millis, Price, VolatilitySurface};
 use sp_runtime::{traits::Zero, FixedI128, FixedPointNumber, FixedU128, RuntimeAppPublic};
 
-/// Leaves out the smiles that admit arbitrage: by a butterfly, at the grid's places and those of `strikes` (`ln(K/F)`), then by a calendar spread
-/// between neighbours, both of whom go. What cannot be computed is left out as well.
+/// Smiles beyond the first of each expiry that are looked at for one surface, by so many validators: as many as there may be liars among them,
+/// so that the expiry whose slice is the oldest is renewed in any case, and the others in the closes after.
+pub(crate) const fn spare_tries(validators: u32) -> u32 {
+    let liars = validators.div_ceil(3);
+    if liars > MAX_EXPIRIES {
+        liars
+    } else {
+        MAX_EXPIRIES
+    }
+}
+
+/// Whether no butterfly costs less than nothing, at the grid's places and at `strikes` (`ln(K/F)`). What cannot be computed is not sound.
+fn is_sound(smile: &Smile, time: Millis, strikes: &[FixedI128]) -> bool {
+    matches!(smile.admits_butterfly(time, strikes), Ok(false))
+}
+
+/// Leaves out the smiles that admit arbitrage: by a butterfly at the grid's places, then by a calendar spread.
 pub(crate) fn without_arbitrage(
     smiles: Vec<ObservedSmile>,
     now: Millis,
-    strikes: impl Fn(Millis) -> Vec<FixedI128>,
+) -> (Vec<ObservedSmile>, Vec<(Millis, Flaw)>) {
+    let (sound, bad): (Vec<_>, Vec<_>) = smiles
+        .into_iter()
+        .partition(|seen| is_sound(&seen.smile, seen.expiry.saturating_sub(now), &[]));
+    let (left, mut refused) = without_calendars(sound, now);
+    refused.extend(bad.iter().map(|seen| (seen.expiry, Flaw::Butterfly)));
+    refused.sort_unstable_by_key(|(expiry, _)| *expiry);
+    (left, refused)
+}
+
+/// Leaves out smiles, by expiry, of which a calendar spread between neighbours costs less than nothing: both go. So do those of whom that cannot
+/// be computed.
+fn without_calendars(
+    mut left: Vec<ObservedSmile>,
+    now: Millis,
 ) -> (Vec<ObservedSmile>, Vec<(Millis, Flaw)>) {
     let mut refused = Vec::new();
-    let mut left = Vec::new();
-    for seen in smiles {
-        let time = seen.expiry.saturating_sub(now);
-        match seen.smile.admits_butterfly(time, &strikes(seen.expiry)) {
-            Ok(false) => left.push(seen),
-            _ => refused.push((seen.expiry, Flaw::Butterfly)),
-        }
-    }
     // Two that go make neighbours of those before and behind them. Every step goes on by one, or takes two away and goes back by one.
     let mut at = 0usize;
     for _ in 0..left.len().saturating_mul(2) {
@@ -57,13 +79,15 @@ pub(crate) fn without_arbitrage(
         refused.extend(pair.map(|seen| (seen.expiry, Flaw::Calendar)));
         at = at.saturating_sub(1);
     }
-    refused.sort_unstable_by_key(|(expiry, _)| *expiry);
     (left, refused)
 }
 
 /// What was renewed, with the last good slices of the other expiries: those that are not over, and between which and what was renewed there is no
-/// calendar arbitrage. Where there is, the older gives way, and its expiry lies between its neighbours'.
-fn merge(renewed: Vec<Slice>, old: Surface, now: Millis) -> Surface {
+/// calendar arbitrage. Where there is, the older gives way. If its expiry lies between its neighbours' it is interpolated; the first and the last
+/// have nothing that stands for them until they are renewed, and their options keep the variance that they were last marked with.
+///
+/// Where there are more than fit, the last but one gives way: what lies between others can be interpolated.
+pub(crate) fn merge(renewed: Vec<Slice>, old: Surface, now: Millis) -> Surface {
     let most = usize::try_from(MAX_EXPIRIES).unwrap_or(usize::MAX);
     let mut merged = renewed;
     for slice in old.0 {
@@ -71,16 +95,35 @@ fn merge(renewed: Vec<Slice>, old: Surface, now: Millis) -> Surface {
         let after = merged.get(at);
         let before = at.checked_sub(1).and_then(|at| merged.get(at));
         let replaced = after.is_some_and(|next| next.expiry == slice.expiry);
-        if replaced || slice.expiry <= now || merged.len() >= most {
+        if replaced || slice.expiry <= now {
             continue;
         }
         let conflict = before.is_some_and(|b| b.admits_calendar(&slice, now).unwrap_or(true))
             || after.is_some_and(|a| slice.admits_calendar(a, now).unwrap_or(true));
-        if !conflict {
-            merged.insert(at, slice);
+        if conflict {
+            continue;
+        }
+        merged.insert(at, slice);
+        if merged.len() > most {
+            merged.remove(most.saturating_sub(1));
         }
     }
     Surface(BoundedVec::truncate_from(merged))
+}
+
+/// How old what stands for an expiry is: the older of the slices on its sides. None without one, or once it is over.
+///
+/// Nobody observes an expiry in its last [`LEAST_TIME`]. Its slice is then as old as it was when observation ended, or the market would
+/// not be open in that time for anybody.
+fn age(surface: &Surface, expiry: Millis, now: Millis) -> Option<Millis> {
+    let near = surface.0.iter().rev().find(|s| s.expiry <= expiry)?;
+    let far = surface.0.iter().find(|s| s.expiry >= expiry)?;
+    let of = |slice: &Slice| {
+        let end = slice.expiry.saturating_sub(LEAST_TIME);
+        let is_over = slice.expiry <= now;
+        (!is_over).then_some(now.min(end).saturating_sub(slice.observed_at))
+    };
+    Some(of(near)?.max(of(far)?))
 }
 
 impl<T: Config> Pallet<T> {
@@ -173,10 +216,18 @@ impl<T: Config> Pallet<T> {
         let is_due = SurfacesDue::<T>::get().iter().any(|(_, due)| *due <= block);
         let read = T::DbWeight::get().reads(1);
         if is_due {
-            T::WeightInfo::close_surface(T::MaxValidators::get(), MAX_EXPIRIES).saturating_add(read)
+            Self::most_for_surface().saturating_add(read)
         } else {
             read
         }
+    }
+
+    /// What renewing a surface costs a close at most.
+    pub fn most_for_surface() -> Weight {
+        let validators = T::MaxValidators::get();
+        T::WeightInfo::close_surface(validators, MAX_EXPIRIES).saturating_add(
+            T::WeightInfo::try_smile().saturating_mul(spare_tries(validators).into()),
+        )
     }
 
     /// Renews the surface that has been due for the longest, if one is.
@@ -196,16 +247,34 @@ impl<T: Config> Pallet<T> {
         if policy.is_none_or(|policy| policy.min_chains == 0) {
             return;
         }
-        let (chosen, times) = Self::chosen_smiles(feed, now);
-        if chosen.is_empty() {
+        let (mut ballots, total) = Self::ballots(feed, now);
+        if ballots.is_empty() {
             return;
         }
-        let listed = Self::moneyness_listed(feed);
-        let strikes = |expiry: Millis| -> Vec<FixedI128> {
-            let of_expiry = listed.iter().filter(|(of, _)| *of == expiry);
-            of_expiry.map(|(_, k)| *k).collect()
-        };
-        let (left, refused) = without_arbitrage(chosen, now, strikes);
+        let old = Surfaces::<T>::get(feed);
+        // Further tries are for what has waited for the longest.
+        let seen = |expiry: Millis| old.0.iter().find(|slice| slice.expiry == expiry);
+        ballots.sort_by_key(|(expiry, _)| (seen(*expiry).map(|s| s.observed_at), *expiry));
+        let validators = u32::try_from(Observers::<T>::get().keys.len()).unwrap_or(0);
+        let mut spare = spare_tries(validators);
+        let listed = moneyness(&T::Strikes::strikes(feed));
+        let (mut chosen, mut times, mut refused) = (Vec::new(), BTreeMap::new(), Vec::new());
+        for (expiry, ranking) in ballots {
+            let strikes = listed.get(&expiry).map(Vec::as_slice).unwrap_or_default();
+            let time = expiry.saturating_sub(now);
+            let sound = |smile: &Smile| is_sound(smile, time, strikes);
+            match ranking.first_sound(total, &mut spare, sound) {
+                Some(smile) => {
+                    chosen.push(ObservedSmile { expiry, smile });
+                    times.insert(expiry, ranking.observed_at);
+                }
+                None => refused.push((expiry, Flaw::Butterfly)),
+            }
+        }
+        chosen.sort_unstable_by_key(|seen| seen.expiry);
+        let (left, apart) = without_calendars(chosen, now);
+        refused.extend(apart);
+        refused.sort_unstable_by_key(|(expiry, _)| *expiry);
         let renewed: Vec<Slice> = left
             .into_iter()
             .map(|seen| Slice {
@@ -215,7 +284,6 @@ impl<T: Config> Pallet<T> {
             })
             .collect();
         let expiries: Vec<Millis> = renewed.iter().map(|slice| slice.expiry).collect();
-        let old = Surfaces::<T>::get(feed);
         Surfaces::<T>::insert(feed, merge(renewed, old, now));
         Self::deposit_event(Event::SurfaceRenewed {
             feed,
@@ -224,12 +292,12 @@ impl<T: Config> Pallet<T> {
         });
     }
 
-    /// For each expiry of which enough validators have a fresh smile, the chosen one, and when it was seen.
-    fn chosen_smiles(feed: FeedId, now: Millis) -> (Vec<ObservedSmile>, BTreeMap<Millis, Millis>) {
+    /// For each expiry of which enough validators have a fresh smile, their smiles, by expiry; and the weight of all validators.
+    fn ballots(feed: FeedId, now: Millis) -> (Vec<(Millis, Ranking)>, u128) {
         let validators = u32::try_from(Observers::<T>::get().keys.len()).unwrap_or(0);
         let oldest = now.saturating_sub(Self::max_surface_age());
         let mut total = 0u128;
-        let mut ballots: BTreeMap<Millis, Vec<SmileVote>> = BTreeMap::new();
+        let mut votes: BTreeMap<Millis, Vec<SmileVote>> = BTreeMap::new();
         for validator in 0..validators {
             let weight = T::Weights::weight(validator);
             total = total.saturating_add(weight);
@@ -238,7 +306,7 @@ impl<T: Config> Pallet<T> {
                 continue;
             };
             for seen in observation.smiles.iter().filter(|seen| seen.expiry > now) {
-                ballots.entry(seen.expiry).or_default().push(SmileVote {
+                votes.entry(seen.expiry).or_default().push(SmileVote {
                     smile: seen.smile,
                     // A validator's clock may run ahead.
                     observed_at: observation.observed_at.min(now),
@@ -246,32 +314,11 @@ impl<T: Config> Pallet<T> {
                 });
             }
         }
-        let (mut chosen, mut times) = (Vec::new(), BTreeMap::new());
-        for (expiry, votes) in ballots {
-            if let Some((smile, observed_at)) = choose(&votes, total) {
-                chosen.push(ObservedSmile { expiry, smile });
-                times.insert(expiry, observed_at);
-            }
-        }
-        chosen.truncate(usize::try_from(MAX_EXPIRIES).unwrap_or(usize::MAX));
-        (chosen, times)
-    }
-
-    /// `ln(K/F)` of the options that are listed, the feed's price standing for the forward; none without a price.
-    fn moneyness_listed(feed: FeedId) -> Vec<(Millis, FixedI128)> {
-        let Some(index) = Prices::<T>::get().get(&feed).map(|price| price.price) else {
-            return Vec::new();
-        };
-        let moneyness = |strike: Price| {
-            let ratio = Scaled::ratio(strike.into_inner(), index.into_inner()).ok()?;
-            let units = Scaled::from(Price::DIV);
-            let k = ln(ratio).ok()?.times(units).ok()?.nearest().ok()?;
-            Some(FixedI128::from_inner(k))
-        };
-        T::Strikes::strikes(feed)
+        let most = usize::try_from(MAX_EXPIRIES).unwrap_or(usize::MAX);
+        let ranked = votes
             .into_iter()
-            .filter_map(|(expiry, strike)| Some((expiry, moneyness(strike)?)))
-            .collect()
+            .filter_map(|(expiry, votes)| Some((expiry, rank(&votes, total)?)));
+        (ranked.take(most).collect(), total)
     }
 
     /// Age (milliseconds) beyond which an observation of volatilities no longer counts: two of their heartbeats.
@@ -279,10 +326,13 @@ impl<T: Config> Pallet<T> {
         T::SurfaceHeartbeat::get().saturating_mul(2)
     }
 
-    /// How old what stands for an expiry is: the older of the slices on its sides.
+    /// How old what stands for an expiry is.
     pub fn surface_freshness(feed: FeedId, expiry: Millis, now: Millis) -> Freshness {
-        let seen = Surfaces::<T>::get(feed).observed_at(expiry);
-        match seen.map(|at| now.saturating_sub(at)) {
+        Self::freshness(&Surfaces::<T>::get(feed), expiry, now)
+    }
+
+    fn freshness(surface: &Surface, expiry: Millis, now: Millis) -> Freshness {
+        match age(surface, expiry, now) {
             Some(age) if age <= Self::max_surface_age() => Freshness::Fresh,
             Some(age) if age <= T::SurfaceFreshFor::get() => Freshness::Standing,
             _ => Freshness::Stale,
@@ -290,17 +340,42 @@ impl<T: Config> Pallet<T> {
     }
 }
 
+/// `ln(K/F)` of the options that are listed, by expiry: each once, the nearest to the money first.
+fn moneyness(listed: &[ListedStrike]) -> BTreeMap<Millis, Vec<FixedI128>> {
+    let log = |of: &ListedStrike| {
+        let ratio = Scaled::ratio(of.strike.into_inner(), of.forward.into_inner()).ok()?;
+        let units = Scaled::from(Price::DIV);
+        let k = ln(ratio).ok()?.times(units).ok()?.nearest().ok()?;
+        Some(FixedI128::from_inner(k))
+    };
+    let mut all: BTreeMap<Millis, Vec<FixedI128>> = BTreeMap::new();
+    for of in listed {
+        all.entry(of.expiry).or_default().extend(log(of));
+    }
+    for strikes in all.values_mut() {
+        strikes.sort_unstable_by_key(|k| (k.into_inner().unsigned_abs(), *k));
+        strikes.dedup();
+    }
+    all
+}
+
 impl<T: Config> VolatilitySurface for Pallet<T> {
+    type Surface = Surface;
+
+    fn surface(underlying: FeedId) -> Surface {
+        Surfaces::<T>::get(underlying)
+    }
+
     fn total_variance(
-        underlying: FeedId,
+        surface: &Surface,
         expiry: Millis,
         log_moneyness: FixedI128,
         now: Millis,
     ) -> Option<FixedU128> {
-        Surfaces::<T>::get(underlying).total_variance(expiry, log_moneyness, now)
+        surface.total_variance(expiry, log_moneyness, now)
     }
 
-    fn is_fresh(underlying: FeedId, expiry: Millis, now: Millis) -> bool {
-        Self::surface_freshness(underlying, expiry, now) != Freshness::Stale
+    fn is_fresh(surface: &Surface, expiry: Millis, now: Millis) -> bool {
+        Self::freshness(surface, expiry, now) != Freshness::Stale
     }
 }

@@ -6,8 +6,9 @@
 //!
 //! The chain keeps the newest of each validator and feed. [`WINDOW`] blocks after the first of them came in, the close takes for each expiry
 //! that more than two thirds of stake have seen, of the smiles as they were reported, the one nearest to their point-wise weighted median
-//! ([`aggregate::choose`]): it fits nothing, and mixes nothing. A smile that admits a butterfly or calendar arbitrage is refused, and the last good
-//! slice of that expiry stands ([`close`]). How old a slice is, [`Freshness`] says.
+//! ([`aggregate::rank`]): it fits nothing, and mixes nothing. Where that smile admits a butterfly the next nearest has its turn, as far as less than a
+//! third of stake was refused: nobody keeps an expiry from being renewed by a smile that will not do. Of two expiries with calendar arbitrage neither is
+//! taken, and the last good slice stands ([`close`]). How old a slice is, [`Freshness`] says.
 
 pub mod aggregate;
 pub mod quotes;
@@ -119,15 +120,26 @@ pub enum Freshness {
 /// Feeds whose surface is due, each with the first block whose close renews it.
 pub type DueSurfaces = BoundedVec<(FeedId, BlockNumber), ConstU32<MAX_SURFACES>>;
 
+/// A strike at which an option is listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListedStrike {
+    /// When the option settles, in milliseconds of Unix time.
+    pub expiry: Millis,
+    /// The strike, in US dollars.
+    pub strike: Price,
+    /// What options of that expiry are marked on, in US dollars: above zero.
+    pub forward: Price,
+}
+
 /// Strikes at which options are listed: smiles are looked at there as well.
 pub trait ListedStrikes {
-    /// The options of an underlying: expiry and strike, in US dollars. Of each expiry the first [`novate_risk::surface::MAX_STRIKES`] count.
-    fn strikes(underlying: FeedId) -> Vec<(Millis, Price)>;
+    /// The options of an underlying. Of each expiry the [`novate_risk::surface::MAX_STRIKES`] strikes nearest to the money count.
+    fn strikes(underlying: FeedId) -> Vec<ListedStrike>;
 }
 
 /// None are listed.
 impl ListedStrikes for () {
-    fn strikes(_: FeedId) -> Vec<(Millis, Price)> {
+    fn strikes(_: FeedId) -> Vec<ListedStrike> {
         Vec::new()
     }
 }

@@ -219,7 +219,7 @@ fn judge(feed: &Feed, chains: &Chains, now: Millis) -> Report {
             });
         }
     }
-    let (mut smiles, refused) = without_arbitrage(smiles, now, |_| Vec::new());
+    let (mut smiles, refused) = without_arbitrage(smiles, now);
     // The nearest, and the farthest: what lies between is interpolated.
     let most = usize::try_from(MAX_EXPIRIES).unwrap_or(usize::MAX);
     if let Some(surplus) = smiles.len().checked_sub(most).filter(|n| *n > 0) {

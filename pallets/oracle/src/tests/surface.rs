@@ -3,18 +3,21 @@
 use crate::{
     mock::*,
     surface::{
-        close::without_arbitrage, Flaw, Freshness, ObservedSmile, HORIZON, LEAST_TIME, WINDOW,
+        close::{merge, spare_tries, without_arbitrage},
+        Flaw, Freshness, ObservedSmile, HORIZON, LEAST_TIME, WINDOW,
     },
     types::*,
     Error, Event, SurfaceObservations, Surfaces, SurfacesDue,
 };
 use codec::Encode;
 use frame_support::{assert_noop, assert_ok, BoundedVec};
-use novate_risk::surface::{Smile, MAX_VARIANCE, MONEY, POINTS, UNIT};
-use novate_types::{Millis, VolatilitySurface};
+use novate_risk::surface::{
+    Slice, Smile, Surface, MAX_EXPIRIES, MAX_VARIANCE, MONEY, POINTS, UNIT,
+};
+use novate_types::{FeedId, Millis, VolatilitySurface};
 use sp_runtime::{
     transaction_validity::{InvalidTransaction, TransactionValidityError},
-    DispatchError, FixedI128,
+    DispatchError, FixedI128, FixedU128,
 };
 
 const DAY: Millis = 86_400_000;
@@ -65,6 +68,21 @@ fn renew(keys: &[crate::crypto::AuthorityId], observed: &[Vec<ObservedSmile>]) {
         next_block(1_000);
     }
     close();
+    // Later it may: each smile's time runs down at its own variance.
+    let (surface, now) = (Surfaces::<Test>::get(BTC), BlockMillis::get());
+    assert!(surface
+        .0
+        .windows(2)
+        .all(|pair| !pair[0].admits_calendar(&pair[1], now).unwrap()));
+}
+
+fn variance(feed: FeedId, expiry: Millis, now: Millis) -> Option<FixedU128> {
+    let surface = Surfaces::<Test>::get(feed);
+    <Oracle as VolatilitySurface>::total_variance(&surface, expiry, FixedI128::from_inner(0), now)
+}
+
+fn is_fresh(feed: FeedId, expiry: Millis, now: Millis) -> bool {
+    <Oracle as VolatilitySurface>::is_fresh(&Surfaces::<Test>::get(feed), expiry, now)
 }
 
 fn renewed() -> Option<(Vec<Millis>, Vec<(Millis, Flaw)>)> {
@@ -171,13 +189,10 @@ fn close_takes_the_smile_nearest_to_the_median_once_the_window_has_passed() {
         assert_eq!(money(two), Some(flat(58).at_the_money()));
         assert!(SurfacesDue::<Test>::get().is_empty());
         let now = BlockMillis::get();
-        let w = Oracle::total_variance(BTC, week, FixedI128::from_inner(0), now).unwrap();
+        let w = variance(BTC, week, now).unwrap();
         let expected = 0.61 * 0.61 * (week - now) as f64 / 31_536e6;
         assert!((w.into_inner() as f64 / 1e18 - expected).abs() < 1e-12);
-        assert_eq!(
-            Oracle::total_variance(USDC, week, FixedI128::from_inner(0), now),
-            None
-        );
+        assert_eq!(variance(USDC, week, now), None);
     });
 }
 
@@ -242,14 +257,112 @@ fn a_smile_with_a_butterfly_is_refused_and_the_last_good_one_stands_until_it_is_
             assert_eq!(Oracle::surface_freshness(BTC, two, now), freshness, "{age}");
             assert_eq!(Oracle::surface_freshness(BTC, two - DAY, now), freshness);
             let is_fresh = freshness != Freshness::Stale;
-            assert_eq!(Oracle::is_fresh(BTC, two, now), is_fresh);
+            assert_eq!(self::is_fresh(BTC, two, now), is_fresh);
         }
         let first = Surfaces::<Test>::get(BTC).0[0].observed_at;
         assert!(first > seen);
-        assert!(Oracle::is_fresh(BTC, NOW + 7 * DAY, first + 150_000));
-        assert!(!Oracle::is_fresh(BTC, two + 1, seen), "nothing lies beyond");
-        assert!(!Oracle::is_fresh(USDC, two, seen));
+        assert!(is_fresh(BTC, NOW + 7 * DAY, first + 150_000));
+        assert!(!is_fresh(BTC, two + 1, seen), "nothing lies beyond");
+        assert!(!is_fresh(USDC, two, seen));
     });
+}
+
+#[test]
+fn the_next_nearest_is_taken_when_the_nearest_smile_admits_a_butterfly() {
+    with_surface(5, |keys| {
+        // The liar is the median of all at every point but that of his spike.
+        let liar = spiked(62, 1);
+        let others = [50, 56, 66, 70].map(|v| weeks(&[v]));
+        let distance = |smile: Smile| {
+            let mut centre = flat(62);
+            centre.0[MONEY + 2] = flat(66).at_the_money();
+            smile.distance(&centre)
+        };
+        assert!(others
+            .iter()
+            .all(|o| distance(liar.smile) < distance(o[0].smile)));
+        let mut observed = others.to_vec();
+        observed.push(vec![liar]);
+        renew(keys, &observed);
+        assert_eq!(renewed(), Some((vec![NOW + 7 * DAY], vec![])));
+        assert_eq!(money(NOW + 7 * DAY), Some(flat(66).at_the_money()));
+    });
+}
+
+#[test]
+fn whoever_spoils_every_expiry_is_outlasted_when_tries_are_few() {
+    // Of seven two lie about twelve expiries: 24 tries beyond the first of each, of which there are twelve a close.
+    with_surface(7, |keys| {
+        assert_eq!(spare_tries(7), MAX_EXPIRIES);
+        let all = |smile: &dyn Fn(u64) -> ObservedSmile| (1..=12).map(smile).collect::<Vec<_>>();
+        let honest = |percent| {
+            all(&|week| ObservedSmile {
+                expiry: NOW + week * 7 * DAY,
+                smile: flat(percent),
+            })
+        };
+        let lies = |percent| all(&|week| spiked(percent, week));
+        let observed = [
+            honest(40),
+            honest(45),
+            honest(75),
+            honest(80),
+            honest(85),
+            lies(65),
+            lies(70),
+        ];
+        let mut open: Vec<Millis> = (1..=12).map(|week| NOW + week * 7 * DAY).collect();
+        for renewals in [6, 6] {
+            System::reset_events();
+            renew(keys, &observed);
+            let (renewed, refused) = renewed().unwrap();
+            assert_eq!((renewed.len(), refused.len()), (renewals, 12 - renewals));
+            open.retain(|expiry| !renewed.contains(expiry));
+            next_block(1_000);
+        }
+        assert!(open.is_empty());
+    });
+}
+
+#[test]
+fn what_is_known_of_an_expiry_stays_as_fresh_as_it_was_when_observation_ended() {
+    for (before, freshness) in [
+        (20_000, Freshness::Fresh),
+        (60_001, Freshness::Standing),
+        (150_001, Freshness::Stale),
+    ] {
+        with_surface(3, |keys| {
+            // Seen for the last time so long before observation ends.
+            let expiry = NOW + LEAST_TIME + before;
+            let smile = flat(60);
+            let seen = || vec![ObservedSmile { expiry, smile }, weeks(&[60])[0]];
+            renew(keys, &[seen(), seen(), seen()]);
+            for now in [expiry - LEAST_TIME, expiry - LEAST_TIME / 2, expiry - 1] {
+                assert_eq!(Oracle::surface_freshness(BTC, expiry, now), freshness);
+            }
+            assert_eq!(
+                Oracle::surface_freshness(BTC, expiry, expiry),
+                Freshness::Stale
+            );
+        });
+    }
+}
+
+#[test]
+fn the_next_expiry_keeps_its_slice_when_as_many_others_are_renewed_as_fit() {
+    let slice = |week: u64, observed_at| Slice {
+        expiry: NOW + week * 7 * DAY,
+        observed_at,
+        smile: flat(60),
+    };
+    let renewed = (2..=13).map(|week| slice(week, NOW)).collect();
+    let old = Surface(BoundedVec::truncate_from(vec![slice(1, NOW - 1)]));
+    let merged = merge(renewed, old, NOW).0;
+    let weeks: Vec<u64> = merged
+        .iter()
+        .map(|s| (s.expiry - NOW) / (7 * DAY))
+        .collect();
+    assert_eq!(weeks, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13]);
 }
 
 #[test]
@@ -273,8 +386,7 @@ fn of_two_smiles_with_a_calendar_spread_for_nothing_neither_is_taken() {
             .collect();
         assert_eq!(kept, [week(1), week(4)]);
         // What lies between is interpolated.
-        let zero = FixedI128::from_inner(0);
-        assert!(Oracle::total_variance(BTC, week(2), zero, BlockMillis::get()).is_some());
+        assert!(variance(BTC, week(2), BlockMillis::get()).is_some());
     });
 }
 
@@ -294,7 +406,7 @@ fn a_last_good_slice_gives_way_when_its_new_neighbours_contradict_it() {
             .map(|s| s.expiry)
             .collect();
         assert_eq!(kept, [week(1), week(3)]);
-        assert!(Oracle::is_fresh(BTC, week(2), BlockMillis::get()));
+        assert!(is_fresh(BTC, week(2), BlockMillis::get()));
     });
 }
 
@@ -304,8 +416,7 @@ fn a_slice_leaves_when_its_expiry_has_passed() {
         let smiles = || weeks(&[60, 60]);
         renew(keys, &[smiles(), smiles(), smiles()]);
         let week = NOW + 7 * DAY;
-        let zero = FixedI128::from_inner(0);
-        assert_eq!(Oracle::total_variance(BTC, week, zero, week), None);
+        assert_eq!(variance(BTC, week, week), None);
         next_block(7 * DAY);
         let later = || vec![weeks(&[0, 50])[1]];
         renew(keys, &[later(), later(), later()]);
@@ -331,14 +442,17 @@ fn listed_strikes_are_looked_at_as_well() {
                 smile,
             }]
         };
-        let flaws = |percent| without_arbitrage(blunt(percent), NOW, |_| vec![]).1.len();
+        let flaws = |percent| without_arbitrage(blunt(percent), NOW).1.len();
         let percent = (100..200).rev().find(|p| flaws(*p) == 0).unwrap();
         assert!(percent > 100);
         renew(keys, &[blunt(percent), blunt(percent), blunt(percent)]);
         assert_eq!(renewed(), Some((vec![NOW + 7 * DAY], vec![])));
         // 20,000·exp(0.7·√(7/365)) is 22,036.
-        let strikes = ["21800", "22036", "22280"];
-        ListedOptions::set(strikes.map(|k| (NOW + 7 * DAY, k.to_string())).to_vec());
+        // Each has a call and a put, and many are listed farther away: the nearest count.
+        let strikes = ["21800", "22036", "22280"].map(String::from).into_iter();
+        let far = (0..64).map(|n| (24_000 + 10 * n).to_string());
+        let listed = far.chain(strikes).flat_map(|k| [k.clone(), k]);
+        ListedOptions::set(listed.map(|k| (NOW + 7 * DAY, k)).collect());
         next_block(1_000);
         renew(keys, &[blunt(percent), blunt(percent), blunt(percent)]);
         assert_eq!(

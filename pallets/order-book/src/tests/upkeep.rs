@@ -267,6 +267,43 @@ fn what_rests_in_a_market_that_has_expired_leaves_a_few_pages_a_close() {
 }
 
 #[test]
+fn a_market_that_has_expired_empties_while_another_is_pushed_over_its_bound() {
+    new_test_ext().execute_with(|| {
+        MockView::change(BTC, |m| m.min_notional = 0);
+        let mut ticks = (100..).take(crate::types::MAX_GROUPS as usize);
+        for owner in 100..108 {
+            fund(&account(owner), 1_000_000);
+            let batch = ticks.by_ref().take(64);
+            let batch = batch.map(|t| Operation::Place(limit(t, Side::Bid, 1, t)));
+            assert!(submit(owner, batch.collect()).iter().all(Result::is_ok));
+        }
+        let elsewhere = NewOrder {
+            market: ETH,
+            ..limit(1, Side::Ask, 1, MARK + 10)
+        };
+        place(1, elsewhere).unwrap();
+        close();
+        for (client, ticks) in [(2, 1_000), (3, 1_001), (4, 1_002)] {
+            place(1, limit(client, Side::Bid, 1, ticks)).unwrap();
+        }
+        UpkeepPages::set(1);
+        end(ETH);
+        System::reset_events();
+        close();
+        UpkeepPages::set(2);
+        let of = |reason| cancellations().iter().filter(|c| c.2 == reason).count();
+        assert_eq!(
+            (of(CancelReason::BookFull), of(CancelReason::Expired)),
+            (1, 1)
+        );
+        // Both were reserved for, and are given back where there was nothing.
+        let weight = |pages| <() as crate::WeightInfo>::housekeep(pages, 2).ref_time();
+        let spent = Pallet::<Test>::spent(0).ref_time();
+        assert!(spent >= weight(2) && spent < Pallet::<Test>::close_weight(2).ref_time());
+    });
+}
+
+#[test]
 fn triggers_of_a_market_that_has_expired_leave_a_few_a_close() {
     new_test_ext().execute_with(|| {
         for owner in 1..4 {
@@ -307,24 +344,104 @@ fn triggers_of_a_market_that_has_expired_leave_a_few_a_close() {
 }
 
 #[test]
-fn an_option_is_worth_an_order_by_its_forward_not_by_its_premium() {
+fn an_option_is_worth_an_order_by_its_forward_and_a_hundredth_of_that_by_its_premium() {
     new_test_ext().execute_with(|| {
-        MockView::change(BTC, |market| {
-            market.mark = math::price_of(2, market.tick_size).unwrap();
-            market.price_band = 2_000_000;
-            market.contract = InstrumentKind::Option {
-                expiry: 10,
-                strike: MARK,
-                right: OptionRight::Call,
-            }
-            .into();
-        });
-        // A lot's premium is 100 quantums, its underlying 6 USD; the least notional is 1 USD.
-        place(1, limit(1, Side::Bid, 1, 2)).unwrap();
-        MockView::change(BTC, |market| market.min_notional = 7 * QUANTUMS);
-        assert_eq!(
-            place(1, limit(2, Side::Bid, 1, 2)),
-            Err(OrderError::BelowMinNotional)
-        );
+        make_call(BTC);
+        // A lot's premium is 100 quantums at its mark, its underlying 6 USD; the least notional is 1 USD.
+        let bid = |client, lots, ticks| place(1, limit(client, Side::Bid, lots, ticks)).map(|_| ());
+        let too_small = Err(OrderError::BelowMinNotional);
+        assert_eq!(bid(1, 1, 2), too_small);
+        assert_eq!(bid(1, 99, 2), too_small);
+        assert_eq!(bid(1, 100, 2), Ok(()));
+        assert_eq!(bid(2, 50, 4), Ok(()));
+        MockView::change(BTC, |market| market.min_notional = 601 * QUANTUMS);
+        assert_eq!(bid(3, 100, 2_000), too_small);
+        MockView::change(BTC, |market| market.min_notional = QUANTUMS);
+        // Whoever has it offers no less at its mark, whatever the limit; whoever writes it holds margin.
+        let ask = |client, lots, ticks| place(1, limit(client, Side::Ask, lots, ticks)).map(|_| ());
+        assert_eq!(ask(4, 1, 2), Ok(()));
+        hold_of(1, BTC, 200, 0);
+        assert_eq!(ask(5, 99, 1_000), too_small);
+        assert_eq!(ask(5, 100, 1_000), Ok(()));
+        // All of it may go, reduce-only, however little it is worth.
+        hold_of(2, BTC, 5, 0);
+        let all = NewOrder {
+            reduce_only: true,
+            ..limit(6, Side::Ask, 5, 2)
+        };
+        assert_eq!(place(2, all).map(|_| ()), Ok(()));
+    });
+}
+
+/// The market is one of calls, whose mark is two ticks, and a lot's premium at that 100 quantums.
+fn make_call(id: MarketId) {
+    MockView::change(id, |market| {
+        market.mark = math::price_of(2, market.tick_size).unwrap();
+        market.price_band = 2_000_000;
+        market.contract = InstrumentKind::Option {
+            expiry: 10,
+            strike: MARK,
+            right: OptionRight::Call,
+        }
+        .into();
+    });
+}
+
+/// The account has so many lots, which cost it so much.
+fn hold_of(owner: AccountId, market: MarketId, lots: SignedLots, cost: Cash) {
+    let mut of = MockLedger::account(&account(owner)).unwrap();
+    of.positions.retain(|position| position.market != market);
+    let position = Position {
+        market,
+        lots,
+        cost,
+        funding_index: 0,
+        rank: Default::default(),
+    };
+    let at = of.positions.partition_point(|p| p.market < market);
+    of.positions.try_insert(at, position).unwrap();
+    MockLedger::put(&account(owner), &of);
+}
+
+#[test]
+fn a_bid_for_an_option_is_refused_when_cash_does_not_pay_for_all_bids() {
+    new_test_ext().execute_with(|| {
+        make_call(BTC);
+        make_call(ETH);
+        fund(&account(9), 10);
+        // Margin is not what it lacks: a perpetual has earned a million.
+        let perpetual = 10;
+        let mut view = MockView::view();
+        view.markets.try_push(market(perpetual)).unwrap();
+        frame_support::storage::unhashed::put(b"mock:view", &view);
+        hold_of(9, perpetual, 1, -1_000_000 * QUANTUMS);
+        let bid = |client, market, lots| NewOrder {
+            market,
+            ..limit(client, Side::Bid, lots, 10)
+        };
+        let put = |order| place(9, order).map(|_| ());
+        let short_of = Err(OrderError::PremiumNotCovered);
+        // A lot is 500 quantums, and the dearer fee 500 ppm: 10 USD pay for 19,990.
+        assert_eq!(put(bid(1, BTC, 19_991)), short_of);
+        assert_eq!(put(bid(1, BTC, 10_000)), Ok(()));
+        // Those of other markets count too, and what is replaced does not.
+        assert_eq!(put(bid(2, ETH, 9_991)), short_of);
+        assert_eq!(put(bid(2, ETH, 9_000)), Ok(()));
+        let amend = |lots| Operation::Amend {
+            target: OrderTarget::Client(2),
+            price: None,
+            lots: Some(lots),
+        };
+        assert_eq!(operate(9, amend(9_991)).map(|_| ()), short_of);
+        assert_eq!(operate(9, amend(9_990)).map(|_| ()), Ok(()));
+        // What it may owe for: buying back a short, or reducing alone.
+        let reducing = NewOrder {
+            reduce_only: true,
+            ..bid(3, ETH, 5_000)
+        };
+        assert_eq!(put(reducing), Ok(()));
+        hold_of(9, ETH, -12_000, 0);
+        assert_eq!(put(bid(4, ETH, 2_011)), short_of);
+        assert_eq!(put(bid(4, ETH, 2_010)), Ok(()));
     });
 }
