@@ -61,7 +61,9 @@ impl<T: Config> Pallet<T> {
                 "a market has a mark without an index"
             );
             ensure!(
-                !market.fresh || market.contract.settled || market.mark != Default::default(),
+                !market.fresh
+                    || market.contract.kind.is_option()
+                    || market.mark != Default::default(),
                 "a market without a mark calls its price fresh"
             );
         }

@@ -314,7 +314,12 @@ mod benchmarks {
         list::<T>(0);
         for other in 1..MOST_RULES {
             let feed = FeedId::try_from(other).map_err(|_| "more rules than feeds")?;
-            SeriesRules::<T>::mutate(|rules| rules.try_insert(feed, a_rule()).map(|_| ()))
+            let base = alloc::vec![b'X', b'A'.saturating_add(other as u8)];
+            let rule = SeriesRule {
+                base: base.try_into().map_err(|_| "a long base")?,
+                ..a_rule()
+            };
+            SeriesRules::<T>::mutate(|rules| rules.try_insert(feed, rule).map(|_| ()))
                 .map_err(|_| "more rules than there may be")?;
         }
         #[extrinsic_call]

@@ -264,7 +264,7 @@ mod benchmarks {
         let most = MAX_STRIKES as i128;
         // From 30 % below the money to 30 % above it.
         let strikes: Vec<FixedI128> = (0..most)
-            .map(|n| FixedI128::from_rational(n * 2 - most, most * 3))
+            .map(|n| FixedI128::from_inner((n * 2 - most) * FixedI128::DIV / (most * 3)))
             .collect();
         let found;
 

@@ -288,11 +288,16 @@ pub fn sell<Risk: RiskModel>(
     let discount = discount_floor(worth, discount)?;
     seller.cash = sub(seller.cash, discount)?;
     taker.cash = add(taker.cash, discount)?;
-    let assessment = Assessment {
-        equity: sub(sold.equity, discount)?,
-        initial_equity: sub(sold.initial_equity, discount)?,
-        withdrawable: sub(sold.withdrawable, discount)?.max(0),
-        ..sold
+    let assessment = if discount < 0 {
+        // It is paid for what it gives: how much of that may leave depends on what was missing before.
+        Risk::assess(&seller, view)?
+    } else {
+        Assessment {
+            equity: sub(sold.equity, discount)?,
+            initial_equity: sub(sold.initial_equity, discount)?,
+            withdrawable: sub(sold.withdrawable, discount)?.max(0),
+            ..sold
+        }
     };
     Ok(Sale {
         seller,

@@ -165,6 +165,7 @@ fn a_block_that_is_late_settles_nothing_at_the_price_that_it_brings() {
         set_price(BTC_FEED, usd(30_000));
         System::reset_events();
         after(MINUTE);
+        run(GRACE_CLOSES.into());
         assert_eq!(settled(), vec![(FUTURE, ticks(20_000), ticks(20_000))]);
     });
 }
@@ -207,7 +208,8 @@ fn a_future_settles_at_its_mean_whoever_is_touched_first() {
         }
         trade(FUTURE, ALICE, BOB, 1_000, ticks(20_100));
         trade(FUTURE, CHARLIE, BOB, 500, ticks(19_900));
-        // The last close at the first price is the one before half of the time has passed.
+        // A close in the moment in which the mean begins; the last one at the first price is that before half of the time has passed.
+        until(EXPIRY - 30 * MINUTE, usd(20_000));
         until(EXPIRY - 15 * MINUTE - 20_000, usd(20_000));
         until(EXPIRY - 20_000, usd(20_201));
         System::reset_events();

@@ -128,7 +128,7 @@ fn options_pay_for_what_the_rest_lacks_and_no_more_when_an_account_is_closed_out
 
 #[test]
 fn a_loss_is_not_hidden_by_options_when_a_fill_is_checked() {
-    let of = |equity, maintenance| Assessment {
+    let of = |equity: Cash, maintenance: Cash| Assessment {
         equity: usd(100_000 + equity),
         maintenance: usd(100_000 + maintenance),
         initial: usd(1_000_000),

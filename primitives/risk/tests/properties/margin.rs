@@ -50,6 +50,7 @@ fn assessment_is_exact_on_worked_numbers() {
             // 103,000 of the position and 810; and one quantum of value dropped, with its margin
             exposure: usd(103_810) + 2,
             fresh: true,
+            long_options: 0,
         }
     );
 }
