@@ -4,8 +4,8 @@ use crate::{chain::Hash, decimal, Account, AccountId, Chain, Error, Market, Refu
 use codec::Decode;
 use novate_runtime_api::{
     AccountInfo, Book, Candidate, Competition, Conservation, FeedInfo, HypotheticalTrade,
-    LoanPotInfo, MarketInfo, OracleScores, QueryError, SliceInfo, StatusInfo, StressInfo,
-    VaultInfo,
+    LoanPotInfo, MarketInfo, OracleScores, QueryError, QuoteInfo, SliceInfo, StatusInfo,
+    StressInfo, VaultInfo,
 };
 use novate_types::{AssetId, FeedId, MarketId, RiskView};
 
@@ -90,9 +90,28 @@ fn answered<T>(answer: std::result::Result<T, QueryError>) -> Result<T> {
             ),
             QueryError::OutOfRange => Refusal::plain(
                 "out_of_range",
-                "a sum is out of range, or the account would hold more positions than it can",
+                "a sum is out of range, the account would hold more positions than it can, or there are more than 64 trades",
             ),
         })
+    })
+}
+
+/// The market of a symbol, in any case.
+///
+/// # Errors
+///
+/// `unknown_market`, with those that are listed.
+pub fn find<'a>(markets: &'a [Market], symbol: &str) -> Result<&'a Market, Refusal> {
+    let known = markets
+        .iter()
+        .find(|m| m.symbol.eq_ignore_ascii_case(symbol));
+    known.ok_or_else(|| {
+        let listed: Vec<_> = markets.iter().map(|m| m.symbol.as_str()).collect();
+        Refusal::new(
+            "unknown_market",
+            format!("market {symbol} is not listed"),
+            listed.join(" or "),
+        )
     })
 }
 
@@ -113,18 +132,7 @@ impl Chain {
     /// `unknown_market`, with those that are listed.
     pub async fn market(&self, symbol: &str, at: Option<Hash>) -> Result<Market> {
         let markets = self.markets(at).await?;
-        let listed: Vec<_> = markets.iter().map(|m| m.symbol.clone()).collect();
-        markets
-            .into_iter()
-            .find(|m| m.symbol.eq_ignore_ascii_case(symbol))
-            .ok_or_else(|| {
-                Refusal::new(
-                    "unknown_market",
-                    format!("market {symbol} is not listed"),
-                    listed.join(" or "),
-                )
-                .into()
-            })
+        Ok(find(&markets, symbol)?.clone())
     }
 
     /// A market's book.
@@ -162,6 +170,11 @@ impl Chain {
     /// The volatility surface of an underlying, by expiry; empty if it has none.
     pub async fn surface(&self, underlying: FeedId, at: Option<Hash>) -> Result<Vec<SliceInfo>> {
         self.query("NovateApi_surface", underlying, at).await
+    }
+
+    /// Every instrument of an underlying as it is quoted and marked, with its Greeks.
+    pub async fn quotes(&self, underlying: FeedId, at: Option<Hash>) -> Result<Vec<QuoteInfo>> {
+        self.query("NovateApi_quotes", underlying, at).await
     }
 
     /// How the oracle's validators observe.

@@ -155,6 +155,19 @@ pub fn cash_floor(quantums: i128) -> String {
     format!("{sign}{}.{:02}", cents / 100, cents % 100)
 }
 
+/// `units · 10^−decimals` rounded to `places` decimals, half away from zero, with all of them: for tables, never for machines.
+pub fn rounded(units: i128, decimals: u32, places: u32) -> String {
+    let step = 10u128.pow(decimals.saturating_sub(places));
+    let magnitude = units.unsigned_abs();
+    let whole = magnitude / step + u128::from(magnitude % step >= step.div_ceil(2).max(1));
+    let places = places.min(decimals) as usize;
+    let digits = format!("{whole:0width$}", width = places + 1);
+    let (whole_part, fraction) = digits.split_at(digits.len() - places);
+    let sign = if units < 0 && whole > 0 { "-" } else { "" };
+    let point = if fraction.is_empty() { "" } else { "." };
+    format!("{sign}{whole_part}{point}{fraction}")
+}
+
 /// `units · 10^−decimals`, exact, without trailing zeros.
 pub fn signed_units(units: i128, decimals: u32) -> String {
     let sign = if units < 0 { "-" } else { "" };
@@ -239,6 +252,17 @@ mod tests {
         assert_eq!(unsigned_units(5, 0), "5");
         assert_eq!(cash_floor(-1), "-0.01");
         assert_eq!(cash_floor(19_999), "0.01");
+    }
+
+    #[test]
+    fn units_round_to_the_nearest_for_tables() {
+        assert_eq!(rounded(-1_234_500, 6, 3), "-1.235");
+        assert_eq!(rounded(1_234_499, 6, 3), "1.234");
+        assert_eq!(rounded(-499, 6, 3), "0.000");
+        assert_eq!(rounded(999_500, 6, 3), "1.000");
+        assert_eq!(rounded(1_500_000, 6, 0), "2");
+        assert_eq!(rounded(7, 2, 4), "0.07");
+        assert_eq!(rounded(0, 18, 2), "0.00");
     }
 
     proptest! {

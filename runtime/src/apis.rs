@@ -8,8 +8,8 @@ use frame_support::{
 };
 use novate_runtime_api::{
     AccountInfo, Book, Candidate, Competition, Conservation, FeedInfo, HypotheticalTrade,
-    LoanPotInfo, MarketInfo, OracleScores, QueryError, SliceInfo, StatusInfo, StressInfo,
-    VaultInfo,
+    LoanPotInfo, MarketInfo, OracleScores, QueryError, QuoteInfo, SliceInfo, StatusInfo,
+    StressInfo, VaultInfo,
 };
 use novate_types::{AccountRef, FeedId, MarketId};
 use sp_api::impl_runtime_apis;
@@ -169,6 +169,9 @@ impl_runtime_apis! {
         }
         fn surface(underlying: FeedId) -> Vec<SliceInfo> {
             queries::surface(underlying)
+        }
+        fn quotes(underlying: FeedId) -> Vec<QuoteInfo> {
+            queries::quotes(underlying)
         }
         fn oracle_scores() -> OracleScores<AccountId> {
             queries::oracle_scores()

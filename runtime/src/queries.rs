@@ -6,17 +6,21 @@ use crate::{
 };
 use alloc::vec::Vec;
 use frame_support::traits::Get;
-use novate_risk::{surface::GRID, Linear};
+use novate_risk::{
+    portfolio::{Margins, Portfolio, PortfolioParams},
+    surface::GRID,
+    Linear,
+};
 use novate_runtime_api::{
     AccountInfo, AuctionInfo, Book, BookLevel, Candidate, Competition, Conservation, Equality,
-    EraInfo, FeedInfo, FollowedInfo, ForecastInfo, HypotheticalTrade, LoanPotInfo, MarketInfo,
-    NoLiquidationPrice, OracleScores, PositionInfo, QueryError, ShareholderInfo, SliceInfo,
-    SmilePoint, StatusInfo, StressInfo, StressReportInfo, VaultInfo, VaultPosition, VolatilityInfo,
-    SHARE_DECIMALS,
+    EraInfo, FeedInfo, FollowedInfo, ForecastInfo, HypotheticalTrade, LoanPotInfo, MarginsInfo,
+    MarketInfo, NoLiquidationPrice, OracleScores, PortfolioInfo, PositionInfo, QueryError,
+    QuoteInfo, ScanInfo, ShareholderInfo, SliceInfo, SmilePoint, StatusInfo, StressInfo,
+    StressReportInfo, VaultInfo, VaultPosition, VolatilityInfo, MAX_TRADES, SHARE_DECIMALS,
 };
 use novate_types::{
     math, AccountRef, Assessment, Cash, CurrentView, FeedId, Ledger, Liquidations, Listing, Loans,
-    MarginAccount, MarketId, OrderBook as _, Pot, Price, RiskModel, RiskView,
+    MarginAccount, MarketId, MarketView, OrderBook as _, Pot, Price, RiskModel, RiskView,
     VolatilitySurface as _, INTEREST_FRACTION_BITS, MILLION, QUANTUMS,
 };
 use pallet_liquidation::{ShareWish, SHARES_PER_QUANTUM};
@@ -24,8 +28,6 @@ use sp_runtime::traits::Zero;
 
 /// Most levels a side that one query returns.
 const MAX_DEPTH: u32 = 256;
-/// Most trades one simulation takes.
-const MAX_TRADES: usize = 64;
 /// Most candidates one page holds.
 const MAX_CANDIDATES: u32 = 256;
 
@@ -130,6 +132,44 @@ pub fn surface(underlying: FeedId) -> Vec<SliceInfo> {
         .collect()
 }
 
+/// Every instrument of an underlying.
+pub fn quotes(underlying: FeedId) -> Vec<QuoteInfo> {
+    let view = Clearing::view();
+    let settled = settled_parts(&view);
+    let listed = view.markets.iter().filter(|m| m.underlying == underlying);
+    listed
+        .map(|market| {
+            let Book { bids, asks } = book(market.id, 1);
+            let volatility = novate_risk::mark_volatility_floor(market, view.now);
+            QuoteInfo {
+                market: market.id,
+                bid: bids.into_iter().next(),
+                ask: asks.into_iter().next(),
+                mark: Some(market.mark).filter(|mark| !mark.is_zero()),
+                volatility: volatility.ok().flatten(),
+                greeks: novate_risk::unit_greeks(market, settled(market), view.now)
+                    .ok()
+                    .flatten(),
+            }
+        })
+        .collect()
+}
+
+/// What of each contract's settlement no price can move any more, as the close that wrote `view` marked it.
+fn settled_parts(view: &RiskView) -> impl Fn(&MarketView) -> Price {
+    let means = pallet_clearing::Settlements::<Runtime>::get();
+    let now = view.now;
+    move |market| {
+        let expiring = (market.underlying, market.contract.expiry);
+        means
+            .iter()
+            .find(|mean| (mean.underlying, mean.expiry) == expiring)
+            // Whatever the index is.
+            .and_then(|mean| mean.expected(Price::zero(), now).ok())
+            .map_or(Price::zero(), |forward| forward.settled)
+    }
+}
+
 /// How the oracle's validators observe.
 pub fn oracle_scores() -> OracleScores<AccountId> {
     let info = |(era, scores)| EraInfo { era, scores };
@@ -153,10 +193,10 @@ pub fn simulate(
     let mut account = Margin::account(of).ok_or(QueryError::NoAccount)?;
     let view = Clearing::view();
     let taker_ppm = view.fee_tier(account.fee_tier).taker_ppm;
-    for trade in trades
-        .get(..MAX_TRADES.min(trades.len()))
-        .unwrap_or_default()
-    {
+    if trades.len() > MAX_TRADES {
+        return Err(QueryError::OutOfRange);
+    }
+    for trade in trades {
         let market = view.market(trade.market)?;
         if market.mark.is_zero() {
             return Err(QueryError::NoPrice);
@@ -184,6 +224,7 @@ fn describe(
     view: &RiskView,
 ) -> Result<AccountInfo, QueryError> {
     let assessment = Linear::assess(&account, view)?;
+    let settled = settled_parts(view);
     let positions = account
         .positions
         .iter()
@@ -205,10 +246,19 @@ fn describe(
                 funding,
                 unrealised,
                 liquidation_price: liquidation_price(&assessment, &account, view, position.market)?,
+                greeks: novate_risk::position_greeks(
+                    market,
+                    position.lots,
+                    settled(market),
+                    view.now,
+                )
+                .ok()
+                .flatten(),
             })
         })
         .collect::<Result<_, QueryError>>()?;
     Ok(AccountInfo {
+        portfolios: portfolios(&account, view, settled),
         distance: Liquidation::distance(&account, &assessment, view),
         standing: account.standing,
         debt: novate_risk::debt_ceil(&account, view).map_err(out_of_range)?,
@@ -218,6 +268,39 @@ fn describe(
         open_orders: OrderBook::open_orders(of),
         arrangements: OrderBook::orders(of).arrangements.into_inner(),
     })
+}
+
+/// The account's positions by underlying. What has no number is left out, so that it does not hide the rest of the account.
+fn portfolios(
+    account: &MarginAccount,
+    view: &RiskView,
+    settled: impl Fn(&MarketView) -> Price,
+) -> Vec<PortfolioInfo> {
+    let params = PortfolioParams::standard();
+    let greeks = novate_risk::account_greeks(account, view, &settled).ok();
+    let margins = |of: Margins| MarginsInfo {
+        initial: of.initial,
+        maintenance: of.maintenance,
+    };
+    let portfolios = Portfolio::of(account, view, settled).unwrap_or_default();
+    portfolios
+        .into_iter()
+        .map(|portfolio| {
+            let mut sums = greeks.iter().flatten();
+            let sum = sums.find(|(of, _)| *of == portfolio.underlying);
+            let scanned = portfolio.scan(&params).ok();
+            PortfolioInfo {
+                underlying: portfolio.underlying,
+                greeks: sum.map(|(_, greeks)| *greeks),
+                by_parts: margins(portfolio.by_parts),
+                by_scan: scanned.map(|scanned| ScanInfo {
+                    margins: margins(scanned.margins),
+                    loss: scanned.loss,
+                    worst: scanned.worst,
+                }),
+            }
+        })
+        .collect()
 }
 
 fn liquidation_price(

@@ -97,7 +97,7 @@ pub enum OnChain {
         #[arg(long)]
         watch: bool,
     },
-    /// The margin account: equity, margins, positions, open orders, liquidation prices.
+    /// The margin account: equity, margins, positions with their Greeks, open orders, liquidation prices, and what its portfolios need and lose.
     Account {
         /// Again with every block.
         #[arg(long)]
@@ -113,20 +113,39 @@ pub enum OnChain {
         #[arg(default_value = "BTC")]
         underlying: String,
     },
+    /// The option chain of an underlying: by expiry and strike, calls left and puts right, with bid, ask, mark, its volatility and its Greeks in
+    /// Deribit's units (vega per volatility point, theta per day).
+    Chain {
+        /// The underlying.
+        #[arg(default_value = "BTC")]
+        underlying: String,
+        /// Only this expiry, such as 26JUN26.
+        #[arg(long)]
+        expiry: Option<String>,
+        /// Again with every block.
+        #[arg(long)]
+        watch: bool,
+    },
     /// How the validators observe prices: what each missed, where it was an outlier, and what follows.
     Validators,
-    /// The account as it would be after a trade.
+    /// The account as it would be after a trade, or after several at once: margins by both rules and which of them binds, the worst scenario,
+    /// and Greeks.
     Simulate {
         /// Buy or sell.
-        side: BuySell,
+        #[arg(requires = "size", required_unless_present = "legs")]
+        side: Option<BuySell>,
         /// How much of the underlying, such as 0.5.
-        size: String,
+        size: Option<String>,
         /// In which market.
         #[arg(long, default_value = "BTC-PERP")]
         market: String,
         /// At this price instead of the mark.
-        #[arg(long)]
+        #[arg(long, requires = "side")]
         price: Option<String>,
+        /// A further leg, such as sell:1:BTC-26JUN26-60000-C, or with @1200 behind it at that price instead of the mark. May be repeated; perpetuals,
+        /// futures and options.
+        #[arg(long = "leg", value_name = "SIDE:SIZE:MARKET[@PRICE]")]
+        legs: Vec<Leg>,
     },
     /// The backstop vault: what it is worth, and what of it is yours. With an action: buy or sell shares of it, at the end of the epoch.
     Vault {
@@ -270,6 +289,47 @@ impl From<BuySell> for Side {
             BuySell::Buy => Side::Bid,
             BuySell::Sell => Side::Ask,
         }
+    }
+}
+
+/// A trade to imagine, as it is typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leg {
+    /// Buy or sell.
+    pub side: BuySell,
+    /// How much of the underlying.
+    pub size: String,
+    /// In which market.
+    pub market: String,
+    /// At this price instead of the mark.
+    pub price: Option<String>,
+}
+
+impl FromStr for Leg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let near = "try sell:1:BTC-26JUN26-60000-C or buy:0.5:BTC-PERP@60000";
+        let mut parts = text.splitn(3, ':');
+        let (Some(side), Some(size), Some(market)) = (parts.next(), parts.next(), parts.next())
+        else {
+            return Err(format!("a leg is a side, a size and a market; {near}"));
+        };
+        let side = BuySell::from_str(side, true)
+            .map_err(|_| format!("{side} is neither buy nor sell; {near}"))?;
+        let (market, price) = match market.split_once('@') {
+            Some((market, price)) => (market, Some(price.to_owned())),
+            None => (market, None),
+        };
+        if market.is_empty() {
+            return Err(format!("a leg is in a market; {near}"));
+        }
+        Ok(Self {
+            side,
+            size: size.to_owned(),
+            market: market.to_owned(),
+            price,
+        })
     }
 }
 
@@ -538,6 +598,57 @@ mod tests {
                 "{wrong}"
             );
         }
+    }
+
+    #[test]
+    fn simulation_is_of_one_trade_or_of_legs() {
+        let legs = |line: &str| -> Result<(Option<BuySell>, Vec<Leg>), clap::Error> {
+            match parse(line)?.command {
+                Command::Chain(OnChain::Simulate { side, legs, .. }) => Ok((side, legs)),
+                other => panic!("{other:?}"),
+            }
+        };
+        let (side, none) = legs("novate simulate buy 0.5 --market BTC-PERP").unwrap();
+        assert_eq!((side, none.len()), (Some(BuySell::Buy), 0));
+        let (side, two) =
+            legs("novate simulate --leg sell:1:BTC-26JUN26-60000-C@1200.5 --leg buy:0.5:BTC-PERP")
+                .unwrap();
+        assert_eq!(side, None);
+        let call = Leg {
+            side: BuySell::Sell,
+            size: "1".into(),
+            market: "BTC-26JUN26-60000-C".into(),
+            price: Some("1200.5".into()),
+        };
+        assert_eq!(two[0], call);
+        assert_eq!((two[1].side, two[1].price.as_deref()), (BuySell::Buy, None));
+        assert!(legs("novate simulate buy 0.5 --leg sell:1:BTC-PERP").is_ok());
+        for wrong in [
+            "novate simulate",
+            "novate simulate buy",
+            "novate simulate --price 5 --leg buy:1:BTC-PERP",
+            "novate simulate --leg buy:1",
+            "novate simulate --leg hold:1:BTC-PERP",
+            "novate simulate --leg buy:1:",
+        ] {
+            assert!(legs(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn chain_is_of_an_underlying_and_one_expiry_if_asked() {
+        let args = parse("novate chain ETH --expiry 26JUN26 --json").unwrap();
+        let Command::Chain(OnChain::Chain {
+            underlying, expiry, ..
+        }) = args.command
+        else {
+            panic!("the option chain")
+        };
+        assert_eq!(
+            (underlying.as_str(), expiry.as_deref()),
+            ("ETH", Some("26JUN26"))
+        );
+        assert!(parse("novate chain").is_ok());
     }
 
     #[test]

@@ -2,22 +2,26 @@
 
 pub mod args;
 mod calc;
+mod chain;
+mod greeks;
 mod order;
 mod pot;
+#[cfg(test)]
+mod sample;
 mod stress;
 mod surface;
 mod vault;
 mod views;
 
-use args::{Args, Command, OnChain};
+use args::{Args, Command, Leg, OnChain};
 use novate_client::{
-    address_of,
+    address_of, api,
     conservation::FullState,
     decimal::cash,
     liquidator::{self, run::Said, Config},
     refusal, Account, Call, Chain, Error, Event, Refusal, Result, Signer, Wallet,
 };
-use novate_runtime_api::{AccountInfo, HypotheticalTrade};
+use novate_runtime_api::{AccountInfo, HypotheticalTrade, MAX_TRADES};
 use novate_types::{Operation, OrderTarget, Side};
 use serde_json::{json, Value};
 use std::{
@@ -136,7 +140,9 @@ pub async fn run(args: &Args) -> Result<()> {
     let session = Session::open(args).await?;
     let watch = matches!(
         command,
-        OnChain::Book { watch: true, .. } | OnChain::Account { watch: true }
+        OnChain::Book { watch: true, .. }
+            | OnChain::Account { watch: true }
+            | OnChain::Chain { watch: true, .. }
     );
     if watch {
         return keep_watching(&session, command, args.json).await;
@@ -240,6 +246,9 @@ async fn once(session: &Session, command: &OnChain) -> Result<Report> {
             let slices = chain.surface(feed.feed, at).await?;
             Ok(surface::show(block.number, &feed, &slices))
         }
+        OnChain::Chain {
+            underlying, expiry, ..
+        } => chain::run(session, underlying, expiry.as_deref()).await,
         OnChain::Validators => {
             let block = chain.best().await?;
             let at = Some(block.hash);
@@ -252,7 +261,17 @@ async fn once(session: &Session, command: &OnChain) -> Result<Report> {
             size,
             market,
             price,
-        } => simulate(session, Side::from(*side), size, market, price.as_deref()).await,
+            legs,
+        } => {
+            let first = side.zip(size.as_ref()).map(|(side, size)| Leg {
+                side,
+                size: size.clone(),
+                market: market.clone(),
+                price: price.clone(),
+            });
+            let legs: Vec<_> = first.into_iter().chain(legs.iter().cloned()).collect();
+            simulate(session, &legs).await
+        }
         OnChain::Vault { action } => vault::run(session, action.as_ref()).await,
         OnChain::Pot { action } => pot::run(session, action.as_ref()).await,
         OnChain::Stress => stress::run(session).await,
@@ -397,33 +416,33 @@ async fn ask(signer: &Signer, call: &Call, text: impl Fn(u128) -> String) -> Res
     Ok((block, Asked::Waits(number)))
 }
 
-async fn simulate(
-    session: &Session,
-    side: Side,
-    size: &str,
-    market: &str,
-    price: Option<&str>,
-) -> Result<Report> {
+async fn simulate(session: &Session, legs: &[Leg]) -> Result<Report> {
     let block = session.chain.best().await?;
     let at = Some(block.hash);
-    let market = session.chain.market(market, at).await?;
-    let lots = market.lots(size)?;
-    let ticks = price.map(|p| market.ticks(p)).transpose()?;
-    let lots = side
-        .signed(lots)
-        .ok_or_else(|| Refusal::plain("size", format!("size {size} is out of range")))?;
-    let trade = HypotheticalTrade {
-        market: market.id,
-        lots,
-        ticks,
-    };
-    let before = session.chain.account(session.account, at).await?;
-    let after = session
-        .chain
-        .simulate(session.account, &[trade], at)
-        .await?;
-    let assets = session.chain.assets(block.hash).await?;
+    if legs.len() > MAX_TRADES {
+        let message = format!(
+            "a simulation takes {MAX_TRADES} trades, less than {}",
+            legs.len()
+        );
+        return Err(Refusal::plain("too_many_legs", message).into());
+    }
     let markets = session.chain.markets(at).await?;
+    let mut trades = Vec::new();
+    for leg in legs {
+        let market = api::find(&markets, &leg.market)?;
+        let size = &leg.size;
+        let lots = Side::from(leg.side)
+            .signed(market.lots(size)?)
+            .ok_or_else(|| Refusal::plain("size", format!("size {size} is out of range")))?;
+        trades.push(HypotheticalTrade {
+            market: market.id,
+            lots,
+            ticks: leg.price.as_ref().map(|p| market.ticks(p)).transpose()?,
+        });
+    }
+    let before = session.chain.account(session.account, at).await?;
+    let after = session.chain.simulate(session.account, &trades, at).await?;
+    let assets = session.chain.assets(block.hash).await?;
     let view = View {
         account: session.account,
         markets: &markets,

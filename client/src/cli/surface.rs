@@ -24,7 +24,7 @@ fn volatility(variance: u64) -> String {
 }
 
 /// Milliseconds as days, hours and minutes.
-fn span(millis: u64) -> String {
+pub(super) fn span(millis: u64) -> String {
     let minutes = millis / 60_000;
     format!(
         "{} d {:02}:{:02}",

@@ -1,17 +1,19 @@
 //! Answers of the chain, as tables and as JSON with exact decimal strings.
 
-use super::Report;
+use super::{greeks, Report};
 use novate_calc::Table;
 use novate_client::{
     decimal::{cash, cash_floor, signed_units},
     market::{price_floor, price_text},
     Account, AccountId, Asset, Market,
 };
+use novate_risk::Greeks;
 use novate_runtime_api::{
-    AccountInfo, Book, BookLevel, EraInfo, FeedInfo, NoLiquidationPrice, OracleScores, PositionInfo,
+    AccountInfo, Book, BookLevel, EraInfo, FeedInfo, NoLiquidationPrice, OracleScores,
+    PortfolioInfo, PositionInfo,
 };
 use novate_types::{
-    symbol::kind_text, Anchor, Arrangement, AssetId, Direction, MarketId, MarketStatus,
+    symbol::kind_text, Anchor, Arrangement, AssetId, Direction, FeedId, MarketId, MarketStatus,
     OracleScore, Outlier, Sequence, Side, Standing, ValidatorScore, Verdict,
 };
 use serde_json::{json, Value};
@@ -171,10 +173,9 @@ pub fn markets(block: u32, markets: &[Market]) -> Report {
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
         table.row([
             m.symbol.clone(),
+            m.contract_text(),
             phase(m),
             or_dash(indicative(m)),
-            m.contract_text(),
-            status(m.status()).into(),
             or_dash(m.mark().map(|p| price_floor(p, 2))),
             or_dash(view.map(|v| price_floor(v.index, 2))),
             or_dash(m.info.last_trade.map(|(ticks, _)| m.price(ticks))),
@@ -340,6 +341,15 @@ impl View<'_> {
             .map_or_else(|| format!("market {id}"), |m| m.symbol.clone())
     }
 
+    /// The ticker of an underlying, as the markets on it have it.
+    fn underlying(&self, feed: FeedId) -> String {
+        let on = |m: &&Market| m.info.instrument.underlying == feed;
+        self.markets
+            .iter()
+            .find(on)
+            .map_or_else(|| format!("feed {feed}"), |m| m.base().to_owned())
+    }
+
     fn asset(&self, id: AssetId, amount: u128) -> (String, String) {
         match self.assets.iter().find(|a| a.id == id) {
             Some(asset) => (asset.symbol.clone(), asset.text(amount)),
@@ -365,7 +375,37 @@ impl View<'_> {
             "no_liquidation_price": p.liquidation_price.err().map(|why| json!({
                 "reason": why, "words": absence(why),
             })),
+            "greeks": p.greeks.as_ref().map(greeks::to_json),
         })
+    }
+
+    fn portfolio(&self, portfolio: &PortfolioInfo) -> Value {
+        greeks::portfolio_json(&self.underlying(portfolio.underlying), portfolio)
+    }
+
+    /// Greeks of positions and of the account, a row each.
+    fn greeks_table(&self, info: &AccountInfo) -> Table {
+        let [delta, gamma, vega, theta] = greeks::HEAD;
+        let mut table = Table::new(&["greeks", delta, gamma, vega, theta]);
+        let mut row = |name: String, of: Option<&Greeks>| {
+            table.row([name].into_iter().chain(greeks::cells(of)));
+        };
+        for p in info.positions.iter().filter(|p| p.greeks.is_some()) {
+            row(self.symbol(p.market), p.greeks.as_ref());
+        }
+        for portfolio in &info.portfolios {
+            let name = format!("all {}", self.underlying(portfolio.underlying));
+            row(name, portfolio.greeks.as_ref());
+        }
+        table
+    }
+
+    /// What each portfolio needs by either rule, and where it loses most.
+    fn portfolio_lines(&self, info: &AccountInfo) -> String {
+        let portfolios = info.portfolios.iter();
+        portfolios
+            .map(|p| greeks::portfolio_lines(&self.underlying(p.underlying), p))
+            .collect()
     }
 
     fn account_json(&self, block: u32, info: &AccountInfo) -> Value {
@@ -405,6 +445,7 @@ impl View<'_> {
                 json!({ "asset": asset, "amount": amount })
             }).collect::<Vec<_>>(),
             "positions": info.positions.iter().map(|p| self.position(p)).collect::<Vec<_>>(),
+            "portfolios": info.portfolios.iter().map(|p| self.portfolio(p)).collect::<Vec<_>>(),
             "open_orders": info.open_orders.iter().map(|o| {
                 let market = self.market(o.market);
                 json!({
@@ -609,6 +650,10 @@ impl View<'_> {
         if !positions.is_empty() {
             text += &format!("\n{positions}");
         }
+        let moves = self.greeks_table(info);
+        if !moves.is_empty() {
+            text += &format!("\n{moves}\n{}", self.portfolio_lines(info));
+        }
         let mut orders = Table::new(&[
             "order",
             "client id",
@@ -739,7 +784,13 @@ impl View<'_> {
         } else {
             "initial margin would not be covered: the chain would refuse it unless it reduces risk"
         };
-        Report::new(json, format!("{table}{verdict}\n"))
+        let moves = self.greeks_table(after);
+        let portfolios = if moves.is_empty() {
+            String::new()
+        } else {
+            format!("\n{moves}\n{}\n", self.portfolio_lines(after))
+        };
+        Report::new(json, format!("{table}{portfolios}{verdict}\n"))
     }
 }
 
@@ -834,6 +885,25 @@ mod tests {
         assert!(validators(9, &clean, &[])
             .text
             .ends_with("nothing was withheld in the eras before it\n"));
+    }
+
+    #[test]
+    fn markets_print_with_each_number_under_its_name() {
+        let call = novate_types::OptionRight::Call;
+        let option = crate::cli::sample::option(7, 1_798_358_400_000, 60_000, call);
+        let text = markets(9, &[option]).text;
+        let words = |at| -> Vec<&str> {
+            let line = text.lines().nth(at);
+            line.map_or_else(Vec::new, |l| l.split_whitespace().collect())
+        };
+        assert_eq!(
+            words(0)[..5].join(" "),
+            "market contract status indicative mark"
+        );
+        assert_eq!(
+            words(1).join(" "),
+            "BTC-7 call 60000 27DEC26 halted - - - - 0.5 0.0001 15 % 10 % 0 0 %"
+        );
     }
 
     #[test]

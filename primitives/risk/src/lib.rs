@@ -13,6 +13,7 @@
 //! | [`liquidation`] | bankruptcy and fillable prices, and how much to close |
 //! | [`competition`] | uniform fractions of a portfolio, their discount, and how much of it may go |
 //! | [`options`] | settlement of what expires, an option's mark, a short option by itself |
+//! | [`greeks`] | [`Greeks`] of a unit, a position and an account |
 //! | [`portfolio`] | options, futures and perpetuals of one underlying under a grid of scenarios |
 //! | [`quoting`] | how the backstop vault quotes what it has taken over |
 //! | [`shortfall`] | what an account would lack if prices moved, and how near to liquidation it is in forecast deviations |
@@ -40,6 +41,7 @@ pub mod competition;
 pub mod error;
 pub mod fees;
 pub mod funding;
+pub mod greeks;
 pub mod ledger;
 pub mod linear;
 pub mod liquidation;
@@ -57,6 +59,7 @@ pub use competition::*;
 pub use error::*;
 pub use fees::*;
 pub use funding::*;
+pub use greeks::*;
 pub use ledger::*;
 pub use linear::*;
 pub use liquidation::*;

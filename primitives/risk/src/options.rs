@@ -16,6 +16,7 @@
 
 use crate::{
     cash_after_interest, funding_owed_ceil,
+    greeks::{fixed, variance_of},
     linear::MIN_MAINTENANCE,
     portfolio::{short_option_ceil, ShortOption, Unsigned},
     ModelError,
@@ -56,13 +57,7 @@ pub const fn kind_of(right: OptionRight) -> Kind {
 /// An error unless both are above zero.
 pub fn log_moneyness(forward: Price, strike: Price) -> Result<FixedI128, ModelError> {
     let ratio = number(strike)?.over(number(forward)?)?;
-    let log = ln(ratio)?;
-    let magnitude = signed(log.abs().to_18_decimals_nearest()?)?;
-    Ok(FixedI128::from_inner(if log.is_negative() {
-        magnitude.saturating_neg()
-    } else {
-        magnitude
-    }))
+    fixed(ln(ratio)?)
 }
 
 /// An expiry as its options are marked on it.
@@ -110,7 +105,7 @@ pub fn option_mark_floor(
 }
 
 /// What of the index's variance over `left` the mean has.
-fn mean_share(left: Millis) -> Result<Scaled, ModelError> {
+pub(crate) fn mean_share(left: Millis) -> Result<Scaled, ModelError> {
     Ok(if left <= SETTLEMENT_MILLIS {
         Scaled::ratio(1, 3)?
     } else {
@@ -138,7 +133,7 @@ pub const fn payoff_ticks(right: OptionRight, price: Ticks, strike: Ticks) -> Ti
     }
 }
 
-fn number(x: Unsigned) -> novate_math::Result<Scaled> {
+pub(crate) fn number(x: Unsigned) -> novate_math::Result<Scaled> {
     Scaled::from_18_decimals(x.into_inner())
 }
 
@@ -205,10 +200,7 @@ pub fn moved_option(
         left,
     };
     let strike = price_of(market.contract.strike, market.tick_size)?;
-    let variance = u128::from(market.contract.variance)
-        .checked_mul(VARIANCE_UNIT)
-        .ok_or(MathError::Overflow)?;
-    let variance = Unsigned::from_inner(variance);
+    let variance = variance_of(market)?;
     let mark = option_mark_floor(right, &forward, strike, variance).map_err(as_money)?;
     Ok(MarketView {
         mark,

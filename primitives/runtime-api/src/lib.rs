@@ -9,6 +9,10 @@ extern crate alloc;
 
 use alloc::vec::Vec;
 use codec::{Codec, Decode, DecodeWithMemTracking, Encode};
+use novate_risk::{
+    portfolio::{Unsigned, Worst},
+    Greeks,
+};
 use novate_types::{
     AccountRef, Arrangement, Assessment, AssetId, BlockNumber, Cash, EraIndex, FeedId,
     FundingIndex, Instrument, LoanParams, LoanTotals, Lots, MarginAccount, MarketId, MarketStatus,
@@ -72,6 +76,23 @@ pub struct Book {
     pub bids: Vec<BookLevel>,
     /// Asks, lowest first.
     pub asks: Vec<BookLevel>,
+}
+
+/// An instrument as it is quoted and marked, and how its mark moves. What it is and its forward, which its view has as `index`, are in [`MarketInfo`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct QuoteInfo {
+    /// The market.
+    pub market: MarketId,
+    /// The best level of its bids.
+    pub bid: Option<BookLevel>,
+    /// The best level of its asks.
+    pub ask: Option<BookLevel>,
+    /// What positions are valued at; none before the first. Once the contract has settled, what a unit is worth for good.
+    pub mark: Option<Price>,
+    /// Of an option, the volatility a year that its mark was reckoned with, 1.00 being 100 %, rounded down; none before the first mark and after the expiry.
+    pub volatility: Option<Unsigned>,
+    /// Of a unit; none before the first mark, and once it has settled.
+    pub greeks: Option<Greeks>,
 }
 
 /// A feed's last aggregate and how old it is.
@@ -182,6 +203,55 @@ pub struct PositionInfo {
     pub unrealised: Cash,
     /// The mark at which the account reaches its maintenance margin, all other prices standing still.
     pub liquidation_price: Result<Price, NoLiquidationPrice>,
+    /// Of the position; none before its market has a mark, and once it has settled, or out of range.
+    pub greeks: Option<Greeks>,
+}
+
+/// Initial and maintenance margin, in quantums, rounded up.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize,
+)]
+pub struct MarginsInfo {
+    /// Below it risk may not grow.
+    pub initial: Cash,
+    /// Below it the account is liquidated.
+    pub maintenance: Cash,
+}
+
+/// What a portfolio can lose in scenarios, and needs for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct ScanInfo {
+    /// The requirement.
+    pub margins: MarginsInfo,
+    /// The worst loss, as the grid weighs it, in quantums, rounded up.
+    pub loss: Cash,
+    /// Where that is.
+    pub worst: Worst,
+}
+
+/// An account's positions in one underlying: how they move together, and what they need by either rule. The lesser of the two is a valid
+/// requirement, of initial and maintenance margin alike. Orders are not in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, Serialize, Deserialize)]
+pub struct PortfolioInfo {
+    /// The feed of the underlying.
+    pub underlying: FeedId,
+    /// The sums of its positions' Greeks; none if they are out of range.
+    pub greeks: Option<Greeks>,
+    /// Each position by itself, with the margin fractions in force.
+    pub by_parts: MarginsInfo,
+    /// All of it under the standard grid; none where a price is missing.
+    pub by_scan: Option<ScanInfo>,
+}
+
+impl PortfolioInfo {
+    /// The lesser of the two.
+    pub fn required(&self) -> MarginsInfo {
+        let parts = self.by_parts;
+        self.by_scan.map_or(parts, |scan| MarginsInfo {
+            initial: parts.initial.min(scan.margins.initial),
+            maintenance: parts.maintenance.min(scan.margins.maintenance),
+        })
+    }
 }
 
 /// A margin account and its worth.
@@ -197,6 +267,8 @@ pub struct AccountInfo {
     pub debt: Cash,
     /// Its positions.
     pub positions: Vec<PositionInfo>,
+    /// Its positions by underlying; those that have settled are cash and in none.
+    pub portfolios: Vec<PortfolioInfo>,
     /// Its open orders: of an iceberg, what shows.
     pub open_orders: Vec<OpenOrder>,
     /// What its icebergs hide, its pairs, and its orders in slices.
@@ -205,6 +277,9 @@ pub struct AccountInfo {
     /// or with nothing at stake.
     pub distance: Option<i128>,
 }
+
+/// Most trades one simulation takes.
+pub const MAX_TRADES: usize = 64;
 
 /// A trade to imagine.
 #[derive(
@@ -251,7 +326,7 @@ pub enum QueryError {
     UnknownMarket,
     /// The market has no price yet.
     NoPrice,
-    /// A sum is out of range, or a list of the account would be full.
+    /// A sum is out of range, a list of the account would be full, or there are more trades than [`MAX_TRADES`].
     OutOfRange,
 }
 
@@ -545,11 +620,13 @@ sp_api::decl_runtime_apis! {
         fn prices() -> Vec<FeedInfo>;
         /// The volatility surface of an underlying, by expiry; empty if it has none.
         fn surface(underlying: FeedId) -> Vec<SliceInfo>;
+        /// Every instrument of an underlying as it is quoted and marked, with its Greeks, by id.
+        fn quotes(underlying: FeedId) -> Vec<QuoteInfo>;
         /// How the oracle's validators observe.
         fn oracle_scores() -> OracleScores<AccountId>;
         /// One account.
         fn account(account: AccountRef<AccountId>) -> Result<AccountInfo, QueryError>;
-        /// The account as it would be after some trades, fees included, novation's check not applied.
+        /// The account as it would be after some trades, fees included, novation's check not applied: at most [`MAX_TRADES`].
         fn simulate(account: AccountRef<AccountId>, trades: Vec<HypotheticalTrade>) -> Result<AccountInfo, QueryError>;
         /// Accounts by nearness to their maintenance margin, `count` from the `from`-th.
         fn liquidation_candidates(from: u32, count: u32) -> Vec<Candidate<AccountId>>;

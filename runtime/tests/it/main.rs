@@ -9,6 +9,7 @@ mod conservation;
 mod exchange;
 mod fees;
 mod fuzz;
+mod greeks;
 mod hostile;
 mod loans;
 mod order_independence;

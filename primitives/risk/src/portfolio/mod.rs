@@ -9,6 +9,7 @@
 //! | [`prices`](Prices) | every series under every scenario, priced once, shared by all accounts of a block |
 //! | [`scan`](Scan) | losses by scenario; the closed form without options |
 //! | [`requirement`](PortfolioMargin) | by parts, by scan, the lesser |
+//! | [`of_view`](Portfolio) | an account and the view of the markets as the model takes them |
 //! | [`exposure`](Exposure) | how far prices, volatilities and time can go before an account has to be looked at again |
 //!
 //! A lot's value is held in quantums with [`FINE_BITS`] fractional bits, rounded to the nearest; lots times that are summed exactly, so that
@@ -53,6 +54,7 @@ mod exposure;
 mod fine;
 mod holdings;
 mod market;
+mod of_view;
 mod params;
 mod prices;
 mod requirement;
@@ -61,6 +63,7 @@ mod scan;
 pub use exposure::{Exposure, ROUNDING_PER_LEG};
 pub use fine::{cash_ceil, Fine, FINE_BITS};
 pub use market::*;
+pub use of_view::*;
 pub use params::*;
 pub use prices::{Pair, Prices};
 pub use requirement::*;
