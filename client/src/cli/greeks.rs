@@ -234,8 +234,9 @@ mod tests {
     #[test]
     fn greeks_print_in_the_places_of_tables() {
         let cells = |greeks| cells(greeks).join(" ");
+        let told = tail();
         assert_eq!(
-            cells(tail().greeks.as_ref()),
+            cells(told.greeks.as_ref()),
             "-0.2453 -0.0000350 -37.00 72.69"
         );
         assert_eq!(cells(None), "- - - -");

@@ -16,8 +16,15 @@ const FRESH: Millis = 6_000;
 /// With less of the mean covered at expiry, what comes after it counts too.
 const LEAST: Millis = SETTLEMENT_MILLIS / 2;
 
-/// Price times time, and the time.
-type Mean = (u128, Millis);
+#[derive(Default)]
+struct Mean {
+    /// Price times time.
+    weighted: u128,
+    /// The time.
+    covered: Millis,
+    /// The price at the last close, if it was fresh: it counts until the next.
+    last: Option<Price>,
+}
 
 #[derive(Default)]
 pub struct Contracts {
@@ -69,7 +76,6 @@ impl Contracts {
     /// Adds the time since the last close to the means that run.
     fn sample(&mut self) {
         let now = now();
-        let span = (now - self.last).min(LONGEST);
         let prices = pallet_price_oracle::Prices::<Runtime>::get();
         let running: BTreeSet<_> = self
             .listed
@@ -80,21 +86,21 @@ impl Contracts {
         self.means.retain(|of, _| running.contains(of));
         for of in running {
             let (feed, expiry) = of;
-            let (weighted, covered) = self.means.entry(of).or_default();
-            let Some(seen) = prices
+            let mean = self.means.entry(of).or_default();
+            if let Some(price) = mean.last {
+                let until = (self.last + LONGEST).min(now);
+                let end = match until > expiry && mean.covered < LEAST {
+                    true => until,
+                    false => until.min(expiry),
+                };
+                let time = end.saturating_sub(self.last.max(expiry - SETTLEMENT_MILLIS));
+                mean.weighted += price.into_inner() * u128::from(time);
+                mean.covered += time;
+            }
+            mean.last = prices
                 .get(&feed)
                 .filter(|seen| now - seen.observed_at <= FRESH)
-            else {
-                continue;
-            };
-            let end = match now > expiry && *covered < LEAST {
-                true => now,
-                false => now.min(expiry),
-            };
-            let begin = (now - span).max(expiry - SETTLEMENT_MILLIS);
-            let time = end.saturating_sub(begin);
-            *weighted += seen.price.into_inner() * u128::from(time);
-            *covered += time;
+                .map(|seen| seen.price);
         }
     }
 
@@ -104,7 +110,9 @@ impl Contracts {
             return wrong("it was not listed".into());
         };
         let expiry = market.kind.expiry().expect("it expires");
-        let (weighted, covered) = self.means[&(market.underlying, expiry)];
+        let Mean {
+            weighted, covered, ..
+        } = self.means[&(market.underlying, expiry)];
         if now() < expiry || covered < LEAST {
             return wrong(format!("{covered} ms were seen"));
         }

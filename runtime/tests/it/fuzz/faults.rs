@@ -805,7 +805,11 @@ pub const FAULTS: &[Fault] = &[
         name: "a lot moved from one long position to another",
         inject: || {
             let long = |account: &MarginAccount| account.lots(BTC_PERP) > 1;
-            let mut longs = accounts().into_iter().filter(|(_, account)| long(account));
+            let mut longs: Vec<_> = accounts();
+            longs.retain(|(_, account)| long(account));
+            // Of the largest, whose place among counterparties a lot does not change.
+            longs.sort_by_key(|(_, account)| std::cmp::Reverse(account.lots(BTC_PERP)));
+            let mut longs = longs.into_iter();
             let (from, to) = (longs.next(), longs.next());
             for (held, more) in [(from, -1), (to, 1)] {
                 let (of, mut account) = held.expect("two are long");

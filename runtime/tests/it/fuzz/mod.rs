@@ -467,6 +467,8 @@ fn contracts_settle_when_nothing_is_wrong_with_them() {
         Step::Until(Moment::Expiry, 0),
         Step::Close(1_000),
         Step::Close(1_000),
+        Step::Close(1_000),
+        Step::Close(1_000),
     ]);
     let (tally, ended) = run(Scene::Crowded, &steps, 1);
     assert_eq!(ended, Ok(()));
@@ -487,6 +489,9 @@ fn error_is_found_when_a_contract_settles_that_it_is_put_into() {
         steps.extend([
             Step::Break(at),
             Step::Until(Moment::Expiry, 0),
+            Step::Close(1_000),
+            Step::Close(1_000),
+            Step::Close(1_000),
             Step::Close(1_000),
         ]);
         let (_, ended) = run(Scene::Crowded, &steps, 1);
