@@ -220,7 +220,7 @@ impl Helper {
     /// The account owes a quantum, and instead of cash holds more of its first collateral, for as much.
     fn owe(of: &AccountRef<AccountId>, view: &RiskView) {
         Margin::settle(of, view, false, |account| {
-            let (asset, held) = account.collateral.first_mut().expect("it holds some");
+            let (asset, held) = account.collateral.iter_mut().next().expect("it holds some");
             let value = collateral_value(view.collateral(*asset)?, *held)?.max(1);
             *held *= (account.cash / value).unsigned_abs() + 1;
             account.cash = -1;
@@ -434,7 +434,7 @@ impl pallet_clearing::BenchmarkHelper<AccountId> for Helper {
         // All of the account's cash is collateral instead, and a little of it owed already.
         Self::open(of, &view);
         Margin::settle(of, &view, false, |account| {
-            let (_, held) = account.collateral.first_mut().expect("it holds some");
+            let (_, held) = account.collateral.iter_mut().next().expect("it holds some");
             *held *= 1_000_000;
             account.cash = -1;
             Ok::<_, LedgerError>(())

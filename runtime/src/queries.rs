@@ -21,7 +21,7 @@ use novate_runtime_api::{
 use novate_types::{
     math, AccountRef, Assessment, Cash, CurrentView, FeedId, Ledger, Liquidations, Listing, Loans,
     MarginAccount, MarketId, MarketView, OrderBook as _, Pot, Price, RiskModel, RiskView,
-    VolatilitySurface as _, INTEREST_FRACTION_BITS, MILLION, QUANTUMS,
+    VolatilitySurface as _, INTEREST_FRACTION_BITS, QUANTUMS,
 };
 use pallet_liquidation::{ShareWish, SHARES_PER_QUANTUM};
 use sp_runtime::traits::Zero;

@@ -743,7 +743,7 @@ pub mod pallet {
             block.saturating_sub(left)
         }
 
-        /// What the next close leaves to liquidation if that presses.
+        /// What the next close leaves to liquidation if that presses. Options that are marked, and means that are taken, are those of this close.
         pub fn room_for_liquidation() -> Weight {
             let others = Self::reserve(
                 Self::known_markets(),
@@ -753,7 +753,7 @@ pub mod pallet {
             );
             Self::room()
                 .saturating_sub(others)
-                .saturating_sub(Self::most_for_expiring())
+                .saturating_sub(Self::for_expiring())
         }
 
         /// Markets that the last close knew. One listed since has no price before its first close.

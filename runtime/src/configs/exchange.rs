@@ -283,15 +283,14 @@ impl OthersClose {
         <Runtime as Config>::WeightInfo::apply_due(<Runtime as Config>::MaxAppliedPerBlock::get())
     }
 
+    /// Without volatilities.
     fn oracle() -> Weight {
         use pallet_price_oracle::{Config, WeightInfo, MAX_FEEDS};
         type Weights = <Runtime as Config>::WeightInfo;
         let validators = <Runtime as Config>::MaxValidators::get();
-        Weights::close_round(validators, MAX_FEEDS)
-            .saturating_add(Weights::apply_due(
-                <Runtime as Config>::MaxAppliedPerBlock::get(),
-            ))
-            .saturating_add(Oracle::most_for_surface())
+        Weights::close_round(validators, MAX_FEEDS).saturating_add(Weights::apply_due(
+            <Runtime as Config>::MaxAppliedPerBlock::get(),
+        ))
     }
 }
 
@@ -307,6 +306,7 @@ impl pallet_clearing::CloseReserve for OthersClose {
         Self::parameters()
             .saturating_add(<Runtime as Config>::WeightInfo::list_due())
             .saturating_add(Self::oracle())
+            .saturating_add(Oracle::most_for_surface())
             .saturating_add(OrderBook::close_weight(MAX_MARKETS))
     }
 
@@ -339,6 +339,7 @@ impl Get<Weight> for LiquidationRoom {
         // Whether the next close looks at the rules of listing, this one does not ask.
         Clearing::room_for_liquidation()
             .saturating_sub(OthersClose::oracle())
+            .saturating_sub(Oracle::next_surface_weight())
             .saturating_sub(<Runtime as Config>::WeightInfo::list_due())
     }
 }

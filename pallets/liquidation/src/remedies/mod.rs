@@ -76,12 +76,20 @@ fn is_deep(assessment: &Assessment) -> Result<bool, MathError> {
     Ok(times(equity, 3)? < times(assessment.net_maintenance()?, 2)?)
 }
 
+/// Whether an account in competition will be offered again after this close.
+const fn has_more_offers(account: &MarginAccount) -> bool {
+    match account.standing {
+        Standing::Competing { closes, .. } => closes.saturating_add(1) < COMPETITION_CLOSES,
+        _ => false,
+    }
+}
+
 /// Whether this close leaves an account in remedy 2 or 3, or begins with them, by all that can be said of it alone: it takes neither
 /// vault nor counterparties.
 pub(crate) fn stays(account: &MarginAccount, assessment: &Assessment) -> Result<bool, MathError> {
     let lasts = match account.standing {
         Standing::Good | Standing::Liquidating { .. } => true,
-        Standing::Competing { closes, .. } => closes < COMPETITION_CLOSES,
+        Standing::Competing { .. } => has_more_offers(account),
         Standing::Called { .. } | Standing::Frozen => false,
     };
     Ok(lasts && !is_deep(assessment)?)
@@ -477,7 +485,21 @@ impl<T: Config> Pallet<T> {
         }
         let why = match escalation(&account, &assessment, &close.backlogged)? {
             None if competes(&account) => {
-                return Self::compete(of, account, assessment, close);
+                let is_last = !has_more_offers(&account);
+                let outcome = Self::compete(of, account, assessment, close)?;
+                let Outcome::Stays {
+                    assessment: left, ..
+                } = &outcome
+                else {
+                    return Ok(outcome);
+                };
+                if !is_last {
+                    return Ok(outcome);
+                }
+                // It was offered for the last time, and goes on as remedy 2 does after its own last close.
+                assessment = *left;
+                account = opened(T::Ledger::account(of))?;
+                Escalation::CompetitionExhausted
             }
             None => {
                 // Its collateral is for sale beside its positions.

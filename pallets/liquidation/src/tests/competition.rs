@@ -193,10 +193,10 @@ fn the_whole_account_goes_for_nothing_when_it_is_taken_in_the_last_close() {
 fn the_vault_takes_over_when_nobody_bids_in_twenty_closes() {
     new_test_ext().execute_with(|| {
         the_competition(COMPETITION_CLOSES - 1);
-        close_at(94);
-        assert_eq!(account_lots(VAULT), 0, "the twentieth is offered too");
+        assert_eq!(account_lots(VAULT), 0);
         events();
         let sums = totals();
+        // The twentieth is offered, too, and goes on in the close in which nobody bid.
         close_at(94);
         assert_eq!(totals(), sums);
         let (account, equity, maintenance) = (of(LONG), usd(40), usd(47));
@@ -237,12 +237,12 @@ fn a_close_counts_once_and_ends_once_when_there_is_time_for_more() {
         close_at(94);
         let competing = |closes| Standing::Competing { since: 6, closes };
         assert_eq!(standing(LONG), competing(4));
-        for closes in 5..=COMPETITION_CLOSES {
+        for closes in 5..COMPETITION_CLOSES {
             press();
             close_at(94);
             assert_eq!(standing(LONG), competing(closes));
         }
-        // Nobody takes it over: it is frozen at once, and closed against others.
+        // Nobody takes it over: it is frozen in its twentieth, and closed against others.
         MaxDeleveraged::set(0);
         for _ in 0..3 {
             press();
@@ -443,10 +443,9 @@ fn collateral_goes_at_its_price_without_haircut_when_a_fraction_is_taken() {
         assert_eq!(fills()[&40], (5, usd(70), usd(70)));
         assert_eq!(account(40).collateral[0].1, 500_000_000);
         assert_eq!(account(40).cash, usd(2_000) - usd(500) + usd(70));
-        assert_eq!(assess(LONG).equity, usd(20));
-        assert_eq!(assess(LONG).maintenance, 23_500_000);
-        // The whole of the rest.
-        assert_eq!(account(LONG).collateral[0].1, 500_000_000);
+        // The rest goes on to the vault in the same close, its last in competition.
+        assert_eq!(account_lots(LONG), 0);
+        assert_eq!((account_lots(VAULT), account(VAULT).collateral[0].1), (5, 500_000_000));
     });
 }
 

@@ -20,7 +20,7 @@ use frame_support::{
 };
 use novate_math::{ln, Scaled};
 use novate_risk::surface::{admits_calendar, Slice, Smile, Surface, MAX_EXPIRIES};
-use novate_types::{FeedId, Millis, Price, VolatilitySurface};
+use novate_types::{BlockNumber, FeedId, Millis, Price, VolatilitySurface};
 use sp_runtime::{traits::Zero, FixedI128, FixedPointNumber, FixedU128, RuntimeAppPublic};
 
 /// Smiles beyond the first of each expiry that are looked at for one surface, by so many validators: as many as there may be liars among them,
@@ -212,7 +212,15 @@ impl<T: Config> Pallet<T> {
     /// The close's worst case for volatilities: one surface, if one is due. It was due before the block began, or its feed's first new
     /// observation is of this block, and it is not due yet.
     pub(crate) fn surface_weight() -> Weight {
-        let block = Self::block();
+        Self::surface_weight_at(Self::block())
+    }
+
+    /// The same of the close after this one.
+    pub fn next_surface_weight() -> Weight {
+        Self::surface_weight_at(Self::block().saturating_add(1))
+    }
+
+    fn surface_weight_at(block: BlockNumber) -> Weight {
         let is_due = SurfacesDue::<T>::get().iter().any(|(_, due)| *due <= block);
         let read = T::DbWeight::get().reads(1);
         if is_due {
