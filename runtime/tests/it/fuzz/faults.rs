@@ -818,7 +818,7 @@ pub const FAULTS: &[Fault] = &[
                 pallet_margin::Accounts::<Runtime>::insert(of, account);
             }
         },
-        found: Found::Close("were traded"),
+        found: Found::Sound("liquidation: a position stands worse in the deleveraging index"),
     },
 ];
 
