@@ -129,6 +129,8 @@ pub struct Record {
     /// Trading after halts.
     pub reopened: Vec<Reopened>,
     episodes: BTreeMap<Of, Episode>,
+    /// Whose collateral is auctioned for what they owe: remedies deal with them whether they are below maintenance margin or not.
+    called: BTreeSet<Of>,
     breached: BTreeMap<Of, Millis>,
     reopening: BTreeMap<MarketId, Reopening>,
 }
@@ -296,9 +298,13 @@ impl Record {
                     deficit,
                     ..Episode::default()
                 };
-                if self.episodes.insert(account.clone(), episode).is_some() {
+                let was_there = self.episodes.insert(account.clone(), episode).is_some();
+                if was_there && !self.called.contains(&account) {
                     bail!("{account:?} went to the remedies while it was there");
                 }
+            }
+            Event::CollateralCalled { account, .. } => {
+                self.called.insert(account);
             }
             Event::OrdersCancelled { account, orders } => {
                 let episode = self.episode(&account)?;
@@ -437,6 +443,9 @@ impl Record {
     }
 
     fn episode(&mut self, of: &Of) -> Result<&mut Episode> {
+        if self.called.contains(of) {
+            return Ok(self.episodes.entry(of.clone()).or_default());
+        }
         match self.episodes.get_mut(of) {
             Some(episode) => Ok(episode),
             None => bail!("a remedy for {of:?}, which is not being liquidated"),
@@ -554,6 +563,11 @@ impl Record {
 
     /// Looks at every account, as nothing on the chain does.
     fn note_breaches(&mut self, view: &RiskView, books: &Books) -> Result<()> {
+        let is_called = |of: &Of| {
+            let account = books.account(of);
+            account.is_some_and(|account| matches!(account.standing, Standing::Called { .. }))
+        };
+        self.called.retain(is_called);
         for (of, account) in books.accounts() {
             let is_flat = account.positions.is_empty();
             if is_flat && !self.breached.contains_key(of) && !self.episodes.contains_key(of) {
