@@ -77,8 +77,9 @@ impl Estate {
         closing: Vec<(MarketId, SignedLots)>,
         pots: &mut Vec<(MarketId, Cash)>,
     ) -> Result<Self, RiskError> {
-        for position in account.positions.to_vec() {
-            let market = view.market(position.market)?;
+        let held: Vec<_> = account.positions.iter().map(|p| p.market).collect();
+        for market in held {
+            let market = view.market(market)?;
             pots.push((market.id, settle_funding(account, market)?));
         }
         let mut positions = Vec::new();
