@@ -270,6 +270,7 @@ impl Expiries {
             math::signed(expected.price.into_inner())?,
             basis.copied().unwrap_or(0),
         )?;
+        // A future that trades farther below the index than that is high says no more than that nothing is left of it.
         let price = u128::try_from(price).unwrap_or(0);
         Ok(Forward {
             price: Price::from_inner(price).max(expected.settled),

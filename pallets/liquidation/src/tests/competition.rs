@@ -44,8 +44,12 @@ fn bid_from(taker: u64, fraction: Ppm, least_discount: Ppm) {
 
 /// Lots, worth and discount by taker.
 fn fills() -> BTreeMap<u64, (SignedLots, Cash, Cash)> {
+    fills_of(&events())
+}
+
+fn fills_of(events: &[Event<Test>]) -> BTreeMap<u64, (SignedLots, Cash, Cash)> {
     let mut fills = BTreeMap::new();
-    for event in events() {
+    for event in events {
         if let Event::BidFilled {
             taker,
             portion,
@@ -54,7 +58,7 @@ fn fills() -> BTreeMap<u64, (SignedLots, Cash, Cash)> {
             ..
         } = event
         {
-            fills.insert(taker.owner, (portion.positions[0].1, worth, discount));
+            fills.insert(taker.owner, (portion.positions[0].1, *worth, *discount));
         }
     }
     fills
@@ -440,10 +444,18 @@ fn collateral_goes_at_its_price_without_haircut_when_a_fraction_is_taken() {
         close_at(94);
         assert_eq!(totals(), sums);
         // Half of everything, at its bankruptcy value: half of 40 by the rule, and 50 that collateral is worth beyond its haircut.
-        assert_eq!(fills()[&40], (5, usd(70), usd(70)));
+        let seen = events();
+        assert_eq!(fills_of(&seen)[&40], (5, usd(70), usd(70)));
         assert_eq!(account(40).collateral[0].1, 500_000_000);
         assert_eq!(account(40).cash, usd(2_000) - usd(500) + usd(70));
         // It was its last close in competition: the rest goes on, to the vault or, as this one has nothing, to others.
+        let ended = Event::CompetitionEnded {
+            account: of(LONG),
+            why: Some(Escalation::CompetitionExhausted),
+            equity: usd(20),
+            maintenance: 23_500_000,
+        };
+        assert!(seen.contains(&ended), "{seen:?}");
         assert_eq!(account_lots(LONG), 0);
     });
 }
