@@ -53,11 +53,21 @@ impl Payload for Call {
 impl Call {
     /// Any call, with its arguments as a tuple.
     pub fn new(pallet: &'static str, name: &'static str, arguments: impl Encode) -> Self {
+        Self::encoded(pallet, name, arguments.encode())
+    }
+
+    /// Any call, with its arguments encoded.
+    pub(crate) fn encoded(pallet: &'static str, name: &'static str, arguments: Vec<u8>) -> Self {
         Self {
             pallet,
             name,
-            arguments: Arguments(arguments.encode()),
+            arguments: Arguments(arguments),
         }
+    }
+
+    /// Writes storage as it is told, for root alone ([`crate::Chain::by_root`]). Keys and values come from [`crate::Chain::item`].
+    pub fn set_storage(items: &[(Vec<u8>, Vec<u8>)]) -> Self {
+        Self::new("System", "set_storage", items)
     }
 
     /// Up to 64 order operations of the signer's account `sub`; each succeeds or fails by itself.

@@ -193,22 +193,54 @@ impl Chain {
     where
         K: IntoEncodableValues + IntoDecodableValues,
     {
-        let unreadable = |e: &dyn std::fmt::Display| {
-            Error::mismatch(format!("the storage item {pallet}.{item}"), e)
-        };
-        let address = subxt::dynamic::storage::<K, subxt::dynamic::Value>(pallet, item);
-        let key = self
-            .offline
-            .storage()
-            .entry(address)
-            .and_then(|entry| entry.fetch_key(keys))
-            .map_err(|e| unreadable(&e))?;
+        let key = self.key(pallet, item, keys)?;
         let Some(bytes) = self.rpc.state_get_storage(&key, at).await? else {
             return Ok(None);
         };
         R::decode(&mut &bytes[..])
             .map(Some)
-            .map_err(|e| unreadable(&e))
+            .map_err(|e| unreadable(pallet, item, e))
+    }
+
+    fn key<K>(&self, pallet: &str, item: &str, keys: K) -> Result<Vec<u8>>
+    where
+        K: IntoEncodableValues + IntoDecodableValues,
+    {
+        let address = subxt::dynamic::storage::<K, subxt::dynamic::Value>(pallet, item);
+        self.offline
+            .storage()
+            .entry(address)
+            .and_then(|entry| entry.fetch_key(keys))
+            .map_err(|e| unreadable(pallet, item, e))
+    }
+
+    /// A storage value under its keys as [`Call::set_storage`] takes it.
+    ///
+    /// # Errors
+    ///
+    /// `Mismatch` when the node has no such item.
+    pub fn item<K>(
+        &self,
+        pallet: &str,
+        item: &str,
+        keys: K,
+        value: impl Encode,
+    ) -> Result<(Vec<u8>, Vec<u8>)>
+    where
+        K: IntoEncodableValues + IntoDecodableValues,
+    {
+        Ok((self.key(pallet, item, keys)?, value.encode()))
+    }
+
+    /// A call made as root, which the holder of the sudo key signs.
+    ///
+    /// # Errors
+    ///
+    /// `Mismatch` when the node has no such call.
+    pub fn by_root(&self, call: &Call) -> Result<Call> {
+        let encoded = self.offline.tx().call_data(call);
+        let encoded = encoded.map_err(|e| Error::mismatch("the call", e))?;
+        Ok(Call::encoded("Sudo", "sudo", encoded))
     }
 
     /// A pallet's constant.
@@ -540,6 +572,10 @@ fn block_id(header: &Header) -> BlockId {
         number: block_number(header),
         hash: BlakeTwo256.hash(&header.encode()),
     }
+}
+
+fn unreadable(pallet: &str, item: &str, error: impl std::fmt::Display) -> Error {
+    Error::mismatch(format!("the storage item {pallet}.{item}"), error)
 }
 
 /// Decodes a value and refuses bytes left over: they mean that the types differ.

@@ -1,15 +1,15 @@
-//! Who trades: a market maker that follows the mark, people who come and go, and one with far too much leverage.
+//! Who trades: market makers that follow the mark, people who come and go, and one with far too much leverage.
 
-use crate::story::Story;
+use crate::{second_act, story::Story};
 use anyhow::{bail, Context, Result};
 use novate_client::{
     event::{Accepted, OrderError},
     refusal, Account, Call, Chain, Error, Event, Included, Market, Signer, Wallet,
 };
-use novate_runtime_api::HypotheticalTrade;
+use novate_runtime_api::{HypotheticalTrade, QuoteInfo};
 use novate_types::{
-    math, AssetId, Lots, MarketStatus, NewOrder, OpenOrder, Operation, OrderPrice, OrderTarget,
-    Price, SelfTradePrevention, Side, Ticks, TimeInForce,
+    math, AssetId, FeedId, Lots, MarketStatus, NewOrder, OpenOrder, Operation, OrderPrice,
+    OrderTarget, Price, SelfTradePrevention, Side, Ticks, TimeInForce,
 };
 use rand::{rngs::StdRng, Rng, SeedableRng};
 use std::{sync::Arc, time::Duration};
@@ -26,6 +26,10 @@ const STEP: i64 = 250;
 const DRIFT: u64 = 2_000;
 /// How far from the mark an order that takes all it can afford may fill, in parts per million.
 const REACH: i64 = 1_500;
+/// Options that are quoted: the nearest to the money of the nearest expiry.
+const OPTIONS: usize = 8;
+/// Lots of each, on either side.
+const OPTION_LOTS: Lots = 50_000;
 
 /// One outcome for each operation of an extrinsic.
 type Outcomes = Vec<std::result::Result<Accepted, OrderError>>;
@@ -54,8 +58,14 @@ impl Actor {
         Account::new(self.signer.account_id(), 0)
     }
 
-    fn chain(&self) -> &Chain {
+    /// Its connection.
+    pub fn chain(&self) -> &Chain {
         self.signer.chain()
+    }
+
+    /// Signs a call and waits until it is in a block.
+    pub async fn execute(&self, call: &Call) -> Result<Included> {
+        Ok(self.signer.execute(call).await?)
     }
 
     /// Moves cash into its margin account.
@@ -75,8 +85,13 @@ impl Actor {
     }
 
     async fn submit(&self, operations: &[Operation]) -> Result<Outcomes> {
-        let included = self.signer.execute(&Call::submit(0, operations)).await?;
-        outcomes(&included).context("the chain reported no outcomes")
+        Ok(self.submitted(operations).await?.1)
+    }
+
+    async fn submitted(&self, operations: &[Operation]) -> Result<(Included, Outcomes)> {
+        let included = self.execute(&Call::submit(0, operations)).await?;
+        let outcomes = outcomes(&included).context("the chain reported no outcomes")?;
+        Ok((included, outcomes))
     }
 
     fn take(&self, market: &Market, side: Side, lots: Lots, price: OrderPrice) -> Operation {
@@ -95,12 +110,13 @@ impl Actor {
         })
     }
 
-    /// Takes `lots` at the market.
-    pub async fn trade(&self, market: &Market, side: Side, lots: Lots) -> Result<()> {
+    /// Takes `lots` at the market. Returns the block in which that was.
+    pub async fn trade(&self, market: &Market, side: Side, lots: Lots) -> Result<Included> {
         let order = self.take(market, side, lots, OrderPrice::Market);
-        match self.submit(&[order]).await?.first() {
+        let (included, outcomes) = self.submitted(&[order]).await?;
+        match outcomes.first() {
             Some(Err(error)) => bail!("{}", refusal::of_order(error, Some(market), None)),
-            _ => Ok(()),
+            _ => Ok(included),
         }
     }
 
@@ -274,6 +290,68 @@ async fn quote_until_error(maker: &Actor) -> Result<()> {
     }
 }
 
+/// Quotes options with every block.
+pub async fn make_options(maker: Arc<Actor>, feed: FeedId, story: Arc<Story>) {
+    loop {
+        if let Err(error) = quote_options_until_error(&maker, feed).await {
+            story.tell(format!("{} stumbles: {error}", maker.name));
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+async fn quote_options_until_error(maker: &Actor, feed: FeedId) -> Result<()> {
+    let chain = maker.chain();
+    let mut blocks = chain.blocks(false).await?;
+    loop {
+        let block = blocks.next().await?;
+        let at = Some(block.hash);
+        let mut options = second_act::open_options(chain, feed, at).await?;
+        options.sort_by_key(|(m, _)| (second_act::expiry_of(m), second_act::distance(m)));
+        let first = options.first().and_then(|(m, _)| second_act::expiry_of(m));
+        options.retain(|(market, _)| second_act::expiry_of(market) == first);
+        options.truncate(OPTIONS);
+        if options.is_empty() {
+            continue;
+        }
+        let open = chain.account(maker.account(), at).await?.open_orders;
+        let operations: Vec<_> = options
+            .iter()
+            .flat_map(|(market, quote)| {
+                let rungs = around_surface(market, quote).unwrap_or_default();
+                requote(&rungs, &open, market, block.number % 2 == 0)
+            })
+            .collect();
+        if !operations.is_empty() {
+            maker.submit(&operations).await?;
+        }
+    }
+}
+
+/// A bid a point of volatility below what the option is marked with, which is the surface's, and an ask a point above it. No bid where that is worth
+/// less than a tick.
+fn around_surface(market: &Market, quote: &QuoteInfo) -> Option<Vec<Rung>> {
+    let tick = market.info.instrument.tick_size;
+    let mark = quote.mark?.into_inner();
+    let point = quote.greeks?.vega.into_inner().unsigned_abs();
+    let bid = Price::from_inner(mark.saturating_sub(point));
+    let ask = Price::from_inner(mark.checked_add(point)?);
+    let (bid, ask) = (
+        math::ticks_floor(bid, tick).ok()?,
+        math::ticks_ceil(ask, tick).ok()?,
+    );
+    let rung = |(side, ticks, place)| Rung {
+        client_id: 2 * u64::from(market.id) + place,
+        side,
+        ticks,
+        lots: OPTION_LOTS,
+        even: true,
+    };
+    let sides = [(Side::Bid, bid, 0), (Side::Ask, ask, 1)];
+    let worth_it = sides.into_iter().filter(|(_, ticks, _)| *ticks > 0);
+    Some(worth_it.map(rung).collect())
+}
+
 /// Trades small sizes either way, every few blocks, as people do.
 pub async fn trade_at_random(trader: Arc<Actor>, seed: u64, story: Arc<Story>) {
     let mut chance = StdRng::seed_from_u64(seed);
@@ -283,7 +361,7 @@ pub async fn trade_at_random(trader: Arc<Actor>, seed: u64, story: Arc<Story>) {
         let lots = chance.gen_range(200..8_000);
         let traded = async {
             let market = trader.chain().market(MARKET, None).await?;
-            trader.trade(&market, side, lots).await
+            trader.trade(&market, side, lots).await.map(drop)
         };
         if let Err(error) = traded.await {
             story.tell(format!("{} is refused: {error}", trader.name));

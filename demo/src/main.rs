@@ -1,5 +1,5 @@
-//! The whole chain on real prices in two minutes: a node, the night USDC lost its peg, a market maker and traders, and the
-//! books added up at the end.
+//! The whole chain on real prices in three minutes: a node, the night USDC lost its peg, a market maker and traders, options on a recorded surface, and
+//! the books added up at the end.
 
 mod actors;
 mod compete;
@@ -7,6 +7,7 @@ mod exchanges;
 mod network;
 mod node;
 mod options;
+mod second_act;
 mod story;
 mod tape;
 
@@ -57,7 +58,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Mode {
-    /// Plays the night once, tells it, checks it, and ends.
+    /// Plays the night and the options after it once, tells it, checks it, and ends.
     Run(Options),
     /// The same, and stays up until Ctrl-C.
     Dev(Options),
@@ -204,12 +205,13 @@ async fn perform(
     stays: bool,
 ) -> Result<Option<String>> {
     let chain = node.connect().await?;
-    let cast = Cast::new(&chain)?;
+    let (cast, second) = (Cast::new(&chain)?, second_act::Cast::new(&chain)?);
     let (vault, insurance) = (chain.vault()?, chain.insurance_fund()?);
     let names = cast
         .traders()
         .into_iter()
         .chain([&cast.alice])
+        .chain(second.all())
         .map(|a| (a.account().owner, a.name))
         .chain([
             (vault.owner, "the vault"),
@@ -218,7 +220,12 @@ async fn perform(
     let assets = chain.assets(chain.best().await?.hash).await?;
     let story = Arc::new(Story::new(replay.clone(), names, assets));
     let usdc = chain.settlement_asset()?;
-    let accounts = cast.traders().map(Actor::account);
+    let accounts: Vec<_> = cast
+        .traders()
+        .into_iter()
+        .chain(second.all())
+        .map(Actor::account)
+        .collect();
     let mut witness = Witness::new(&chain, story.clone(), usdc, &accounts, oracle).await?;
 
     let opening = async {
@@ -243,24 +250,30 @@ async fn perform(
         replay.clock.release();
         Ok::<_, anyhow::Error>(crowd)
     };
-    let crowd = tokio::select! {
+    let mut crowd = tokio::select! {
         opened = timeout(2 * OPENING, opening) => opened.context("the opening took too long")??,
         failed = witness.watch(None) => { failed?; bail!("the chain ended") }
     };
     let curtain = Instant::now() + replay.clock.length() + Duration::from_secs(4);
     witness.watch(Some(curtain)).await?;
 
-    let verdict = witness.verdict().await;
+    let played = tokio::select! {
+        played = second_act::play(&second, &cast.alice, &replay, &story, &mut crowd) => played.context("the second act")?,
+        failed = witness.watch(None) => { failed?; bail!("the chain ended") }
+    };
+    witness.read_until(played.until).await?;
+
+    let verdict = witness.verdict(&played).await;
     if stays {
         match verdict {
             Ok(line) => println!("{line}"),
             Err(error) => eprintln!("novate-demo: {error:#}"),
         }
         println!(
-            "the chain stays up on {url}; the prices stand at 08:08\n\
+            "the chain stays up on {url}; the prices stand at 09:28\n\
              try: novate --url {url} markets\n     novate --url {url} --account //Ferdie account\n     \
              novate --url {url} --account //Ferdie order buy 0.1 --market-order\n     \
-             novate --url {url} book --watch\nCtrl-C ends it",
+             novate --url {url} book --watch\n     novate --url {url} chain BTC --watch\nCtrl-C ends it",
             url = chain.url()
         );
         witness.watch(None).await?;
@@ -312,6 +325,8 @@ struct Witness {
     oracle: mpsc::UnboundedReceiver<String>,
     feeds: BTreeMap<FeedId, String>,
     accounts: Vec<Recomputed>,
+    /// Every market that there was: what settles is removed, perhaps by the close that books the last of it.
+    markets: BTreeMap<MarketId, Market>,
     seen: Seen,
     read: Vec<BlockId>,
 }
@@ -335,6 +350,7 @@ impl Witness {
                 .map(|f| (f.feed, String::from_utf8_lossy(&f.symbol).into_owned()))
                 .collect(),
             accounts: accounts.iter().map(|a| Recomputed::new(*a, usdc)).collect(),
+            markets: BTreeMap::new(),
             seen: Seen::default(),
             read: Vec::new(),
         })
@@ -357,20 +373,26 @@ impl Witness {
             tokio::select! {
                 () = over => return Ok(()),
                 Some(said) = self.oracle.recv() => self.seen.hear(&self.story, &said),
-                block = self.blocks.next() => {
-                    let block = block?;
-                    while self.next() <= block.number {
-                        let known = self.chain.block_at(self.next()).await?;
-                        self.read(known.context("a block is missing")?).await?;
-                    }
-                }
+                block = self.blocks.next() => self.read_until(block?).await?,
             }
         }
     }
 
+    /// Reads the blocks up to this one that it has not read.
+    async fn read_until(&mut self, block: BlockId) -> Result<()> {
+        while self.next() <= block.number {
+            let known = self.chain.block_at(self.next()).await?;
+            self.read(known.context("a block is missing")?).await?;
+        }
+        Ok(())
+    }
+
     /// Reads a block. It is taken in without a pause, so that whoever stops waiting for it stops before or after.
     async fn read(&mut self, block: BlockId) -> Result<()> {
-        let markets = self.chain.markets(Some(block.hash)).await?;
+        let listed = self.chain.markets(Some(block.hash)).await?;
+        let events = self.chain.events(block.hash).await?;
+        self.markets.extend(listed.into_iter().map(|m| (m.id, m)));
+        let markets: Vec<_> = self.markets.values().cloned().collect();
         let mut terms: BTreeMap<MarketId, MarketTerms> = markets
             .iter()
             .filter_map(|m| {
@@ -384,7 +406,6 @@ impl Witness {
                 Some((m.id, terms))
             })
             .collect();
-        let events = self.chain.events(block.hash).await?;
         self.story.at(block.number);
         for record in &events {
             if let Event::LossShared { charges, .. } = &record.event {
@@ -469,7 +490,7 @@ impl Witness {
     }
 
     /// Checks everything at the last block read, and gives the last line.
-    async fn verdict(&self) -> Result<String> {
+    async fn verdict(&self, second: &second_act::Played) -> Result<String> {
         let last = self.finality().await?;
         let deficit = self.audit(last).await?;
         for account in &self.accounts {
@@ -500,9 +521,15 @@ impl Witness {
             "not seen on chain: {}",
             missing.join(", ")
         );
+        ensure!(
+            self.seen.options_settled == second.settled,
+            "{} positions in options were settled, and {} were held",
+            self.seen.options_settled,
+            second.settled
+        );
         Ok(format!(
-            "novate-demo: blocks={} fills={} liquidations={} deficit={deficit} conserved=yes",
-            self.seen.blocks, self.seen.fills, self.seen.liquidations
+            "novate-demo: blocks={} fills={} liquidations={} deficit={deficit} conserved=yes options_settled={} margin_offset={}%",
+            self.seen.blocks, self.seen.fills, self.seen.liquidations, second.settled, second.offset
         ))
     }
 }

@@ -16,8 +16,16 @@ use tokio::{
     sync::mpsc,
 };
 
-/// The sources of the development chain, by their names on chain.
-const SOURCES: [&str; 5] = ["binanceus", "bybit", "coinbase", "cryptocom", "kraken"];
+/// The sources of the built-in chains, by their names on chain.
+const SOURCES: [&str; 7] = [
+    "binanceus",
+    "bybit",
+    "coinbase",
+    "cryptocom",
+    "deribit",
+    "kraken",
+    "okx",
+];
 /// The network key of a local network's first node, and the peer it makes it.
 const FIRST_KEY: &str = "0000000000000000000000000000000000000000000000000000000000000001";
 const FIRST_PEER: &str = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp";
@@ -53,7 +61,7 @@ pub fn sibling() -> Result<PathBuf> {
 }
 
 impl Node {
-    /// Starts a development chain of one validator that reads every source from `prices`. What its oracle says goes to `oracle`.
+    /// Starts a chain of one validator that lists options and reads every source from `prices`. What its oracle says goes to `oracle`.
     pub fn start(
         binary: &Path,
         rpc_port: Option<u16>,
@@ -61,7 +69,8 @@ impl Node {
         oracle: mpsc::UnboundedSender<String>,
     ) -> Result<Self> {
         let mut command = Command::new(binary);
-        command.args(["--dev", "--port", &free_port()?.to_string()]);
+        command.args(["--dev", "--chain", "demo"]);
+        command.args(["--port", &free_port()?.to_string()]);
         Self::run(command, rpc_port, prices, oracle)
     }
 

@@ -116,6 +116,12 @@ pub struct Seen {
     pub funding: u64,
     /// Sources that validators left out, by their own word.
     pub left_out: u64,
+    /// Surfaces that validators saw, by their own word.
+    pub surfaces: u64,
+    /// Fills in options.
+    pub option_fills: u64,
+    /// Positions in options that were settled.
+    pub options_settled: u64,
     told: BTreeMap<FeedId, Price>,
 }
 
@@ -157,6 +163,9 @@ impl Seen {
                 self.fills += fills.len() as u64;
                 self.liquidations += fills.iter().filter(|f| f.liquidation).count() as u64;
                 if let Some(m) = market(id) {
+                    if m.contract().kind.is_option() {
+                        self.option_fills += fills.len() as u64;
+                    }
                     story.tell(format!(
                         "cleared {} {}: {}",
                         m.size(*volume),
@@ -230,6 +239,37 @@ impl Seen {
                         signed_units(i128::from(*rate), 10),
                         a_unit.map_or("?".into(), |sum| cash(sum >> FUNDING_FRACTION_BITS)),
                         m.base(),
+                    ));
+                }
+            }
+            Event::Settled {
+                market: id,
+                price,
+                worth,
+            } => {
+                if let Some(m) = market(id) {
+                    story.tell(format!(
+                        "{} settles at {}: {} a unit",
+                        m.symbol,
+                        m.price(*price),
+                        m.price(*worth)
+                    ));
+                }
+            }
+            Event::PositionSettled {
+                account,
+                market: id,
+                lots,
+                cash,
+            } => {
+                if let Some(m) = market(id) {
+                    self.options_settled += u64::from(m.contract().kind.is_option());
+                    story.tell(format!(
+                        "{}'s {} {} come to {}",
+                        story.name(account),
+                        m.signed_size(*lots),
+                        m.symbol,
+                        cash_floor(*cash)
                     ));
                 }
             }
@@ -376,10 +416,15 @@ impl Seen {
         }
     }
 
-    /// Counts what a validator's oracle said of its sources, and tells it when it left one out.
+    /// Counts what a validator's oracle said of its sources, and tells it when it left one out or saw volatilities.
     pub fn hear(&mut self, story: &Story, said: &str) {
-        if said.contains("left out: ") {
-            self.left_out += 1;
+        let (left_out, surface) = (
+            said.contains("left out: "),
+            said.starts_with("volatility of "),
+        );
+        self.left_out += u64::from(left_out);
+        self.surfaces += u64::from(surface);
+        if left_out || surface {
             story.tell(format!("validator: {said}"));
         }
     }
@@ -393,6 +438,9 @@ impl Seen {
             (self.funding, "funding accrued"),
             (self.shortfalls, "a margin shortfall"),
             (self.liquidations, "a liquidation"),
+            (self.surfaces, "a volatility surface"),
+            (self.option_fills, "fills in options"),
+            (self.options_settled, "an option settled"),
         ]
         .into_iter()
         .filter_map(|(count, step)| (count == 0).then_some(step))
@@ -418,13 +466,21 @@ mod tests {
             prices: 1,
             fills: 1,
             funding: 1,
+            surfaces: 1,
+            option_fills: 1,
             ..Seen::default()
         };
         assert_eq!(
             seen.missing(),
-            ["a source left out", "a margin shortfall", "a liquidation"]
+            [
+                "a source left out",
+                "a margin shortfall",
+                "a liquidation",
+                "an option settled"
+            ]
         );
         (seen.left_out, seen.shortfalls, seen.liquidations) = (1, 1, 1);
+        seen.options_settled = 1;
         assert!(seen.missing().is_empty());
     }
 }

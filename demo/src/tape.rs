@@ -5,7 +5,7 @@ use flate2::read::GzDecoder;
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
-    sync::Mutex,
+    sync::{Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
@@ -122,47 +122,73 @@ fn lowered(price: &str, ppm: u32) -> String {
 /// Where the replay stands: still at its start until it is let go, then `speed` times as fast as the world, still again at
 /// its end.
 pub struct Clock {
+    speed: u64,
+    stretch: Mutex<Stretch>,
+}
+
+/// What is played at once.
+#[derive(Clone, Copy, Debug)]
+struct Stretch {
     start: u64,
     end: u64,
-    speed: u64,
-    released: Mutex<Option<Instant>>,
+    released: Option<Instant>,
 }
 
 impl Clock {
     /// Held at `start`, to run until `end` (Unix seconds).
     pub fn held(start: u64, end: u64, speed: u64) -> Self {
         Self {
-            start,
-            end,
             speed: speed.max(1),
-            released: Mutex::new(None),
+            stretch: Mutex::new(Stretch {
+                start,
+                end,
+                released: None,
+            }),
         }
+    }
+
+    fn stretch(&self) -> MutexGuard<'_, Stretch> {
+        self.stretch.lock().unwrap_or_else(|e| e.into_inner())
     }
 
     /// How long the replay takes once it is let go.
     pub fn length(&self) -> Duration {
-        self.age(self.start, self.end)
+        let Stretch { start, end, .. } = *self.stretch();
+        self.age(start, end)
     }
 
     /// Lets it go; once.
     pub fn release(&self) {
-        self.released
-            .lock()
-            .unwrap_or_else(|e| e.into_inner())
-            .get_or_insert_with(Instant::now);
+        self.stretch().released.get_or_insert_with(Instant::now);
+    }
+
+    /// Lets it go on from where it stands until `end`.
+    pub fn go_on(&self, end: u64) {
+        let mut stretch = self.stretch();
+        *stretch = Stretch {
+            start: self.after(*stretch),
+            end,
+            released: Some(Instant::now()),
+        };
     }
 
     /// The replayed time, Unix seconds.
     pub fn now(&self) -> u64 {
-        let released = *self.released.lock().unwrap_or_else(|e| e.into_inner());
-        self.after(released.map_or(Duration::ZERO, |since| since.elapsed()))
+        let stretch = *self.stretch();
+        self.after(stretch)
     }
 
-    fn after(&self, elapsed: Duration) -> u64 {
+    fn after(&self, stretch: Stretch) -> u64 {
+        let released = stretch.released.map(|since| since.elapsed());
+        self.played(stretch, released.unwrap_or(Duration::ZERO))
+    }
+
+    fn played(&self, stretch: Stretch, elapsed: Duration) -> u64 {
         let replayed = elapsed.as_millis().saturating_mul(u128::from(self.speed)) / 1_000;
-        self.start
+        stretch
+            .start
             .saturating_add(u64::try_from(replayed).unwrap_or(u64::MAX))
-            .min(self.end)
+            .min(stretch.end)
     }
 
     /// How long ago, in the world, something of the replayed time `then` happened: ages are compressed as time is.
@@ -226,15 +252,28 @@ mod tests {
     fn clock_stands_until_released_and_compresses_ages() {
         let clock = Clock::held(START, START + 3_600, 240);
         assert_eq!(clock.now(), START);
-        assert_eq!(clock.after(Duration::from_millis(1_500)), START + 360);
-        assert_eq!(clock.after(Duration::from_secs(1_000)), START + 3_600);
+        let after = |millis| clock.played(*clock.stretch(), Duration::from_millis(millis));
+        assert_eq!(after(1_500), START + 360);
+        assert_eq!(after(1_000_000), START + 3_600);
         assert_eq!(clock.length(), Duration::from_secs(15));
         assert_eq!(clock.age(START, START + 240), Duration::from_secs(1));
         assert_eq!(clock.age(START + 1, START), Duration::ZERO);
         clock.release();
-        let released = clock.released.lock().unwrap().unwrap();
+        let released = clock.stretch().released.unwrap();
         clock.release();
-        assert_eq!(clock.released.lock().unwrap().unwrap(), released);
+        assert_eq!(clock.stretch().released.unwrap(), released);
+    }
+
+    #[test]
+    fn clock_goes_on_from_where_it_stands() {
+        let clock = Clock::held(START, START, 60);
+        clock.release();
+        assert_eq!(clock.now(), START);
+        clock.go_on(START + 120);
+        let stretch = *clock.stretch();
+        assert_eq!((stretch.start, stretch.end), (START, START + 120));
+        assert_eq!(clock.played(stretch, Duration::from_secs(1)), START + 60);
+        assert_eq!(clock.played(stretch, Duration::from_secs(9)), START + 120);
     }
 
     #[test]

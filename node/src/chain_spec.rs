@@ -1,6 +1,6 @@
 //! Chain specifications of the built-in networks, from the runtime's genesis presets.
 
-use novate_runtime::genesis_presets::{DEVELOPMENT_PRESET, LOCAL_PRESET};
+use novate_runtime::genesis_presets::{DEMO_PRESET, DEVELOPMENT_PRESET, LOCAL_PRESET};
 use sc_service::{ChainType, Properties};
 
 /// A chain specification without extensions.
@@ -30,6 +30,16 @@ pub fn development() -> Result<ChainSpec, String> {
         "novate_dev",
         ChainType::Development,
         DEVELOPMENT_PRESET,
+    )
+}
+
+/// One validator, Alice, and futures and options on BTC: what `make run` plays on.
+pub fn demo() -> Result<ChainSpec, String> {
+    spec(
+        "Novate Demo",
+        "novate_demo",
+        ChainType::Development,
+        DEMO_PRESET,
     )
 }
 

@@ -43,8 +43,12 @@ impl SubstrateCli for Cli {
         Ok(match id {
             "dev" | "development" => Box::new(chain_spec::development()?),
             "local" => Box::new(chain_spec::local()?),
+            "demo" => Box::new(chain_spec::demo()?),
             "" => {
-                return Err("name a chain: --chain dev, --chain local, or --chain FILE.json".into())
+                return Err(
+                    "name a chain: --chain dev, --chain demo, --chain local, or --chain FILE.json"
+                        .into(),
+                )
             }
             path => Box::new(chain_spec::ChainSpec::from_json_file(path.into())?),
         })

@@ -1,6 +1,8 @@
 //! Genesis states by name: `development` with one validator, `local` with four (GRANDPA needs four to bear the loss of
 //! one). Both endow the well-known development accounts, list BTC-PERP, and read the sources whose recorded prices the
 //! repository holds (`demo/data`), at the venues' own addresses; `--oracle-source` points a node elsewhere.
+//!
+//! `demo` is `development` and lists dated futures and options on BTC by rule, with a volatility surface from Deribit and OKX.
 
 use crate::{
     configs::exchange::{InsuranceFund, Vault, BTC, BTC_FEED, USDC, USDC_FEED, USDT, USDT_FEED},
@@ -13,7 +15,8 @@ use novate_types::{
     math, CollateralParams, FeeTier, FeedId, Instrument, InstrumentKind, LoanParams, MarketParams,
     MarketStatus, Price, RiskTier, Symbol, QUANTUMS,
 };
-use pallet_price_oracle::{venues, Feed, Source, SourceName};
+use pallet_instruments::SeriesRule;
+use pallet_price_oracle::{venues, Feed, Source, SourceName, LEAST_CHAINS};
 use sp_genesis_builder::PresetId;
 use sp_keyring::{Ed25519Keyring, Sr25519Keyring};
 
@@ -123,16 +126,52 @@ fn loans() -> LoanParams {
     }
 }
 
+/// Futures and options on BTC: a strike every 1,000 USD, the nearest and two on each side of it.
+fn btc_series(perpetual: &Instrument) -> Option<SeriesRule> {
+    Some(SeriesRule {
+        base: b"BTC".to_vec().try_into().ok()?,
+        tick_size: perpetual.tick_size,
+        lot_size: perpetual.lot_size,
+        futures: perpetual.params,
+        options: perpetual.params,
+        strike_step: 2_000,
+        strikes: 2,
+    })
+}
+
+/// Two venues with options on BTC, which make a surface. Neither is asked for prices.
+fn option_sources() -> Vec<(SourceName, Source)> {
+    let deribit = venues::deribit_options(vec![venues::underlying(BTC_FEED, "BTC")]);
+    let okx = venues::okx_options(vec![venues::underlying(BTC_FEED, "BTC-USD")]);
+    [
+        (
+            "deribit",
+            venues::with_options(venues::deribit(vec![]), deribit),
+        ),
+        ("okx", venues::with_options(venues::okx(vec![]), okx)),
+    ]
+    .into_iter()
+    .map(|(name, source)| (SourceName::truncated(name), source))
+    .collect()
+}
+
 /// A stablecoin's feed: recorded and live venues that quote one in USD are few.
-fn feeds() -> Vec<(FeedId, Feed)> {
+fn feeds(lists: Lists) -> Vec<(FeedId, Feed)> {
+    let btc = Feed {
+        min_chains: match lists {
+            Lists::Perpetual => 0,
+            Lists::Series => LEAST_CHAINS,
+        },
+        ..Feed::new("BTC")
+    };
     vec![
-        (BTC_FEED, Feed::new("BTC")),
+        (BTC_FEED, btc),
         (USDC_FEED, Feed::stablecoin("USDC")),
         (USDT_FEED, Feed::stablecoin("USDT")),
     ]
 }
 
-fn sources() -> Vec<(SourceName, Source)> {
+fn sources(lists: Lists) -> Vec<(SourceName, Source)> {
     let binance_us = Source {
         base_url: pallet_price_oracle::Text::truncated("https://api.binance.us"),
         ..venues::binance(vec![
@@ -165,15 +204,36 @@ fn sources() -> Vec<(SourceName, Source)> {
     ]
     .into_iter()
     .map(|(name, source)| (SourceName::truncated(name), source))
+    .chain(match lists {
+        Lists::Perpetual => Vec::new(),
+        Lists::Series => option_sources(),
+    })
     .collect()
 }
 
-fn genesis(validators: Vec<(Sr25519Keyring, Ed25519Keyring)>) -> serde_json::Value {
+/// What of BTC is listed.
+#[derive(Clone, Copy)]
+enum Lists {
+    /// The perpetual alone.
+    Perpetual,
+    /// Futures and options too, by rule.
+    Series,
+}
+
+fn genesis(validators: Vec<(Sr25519Keyring, Ed25519Keyring)>, lists: Lists) -> serde_json::Value {
     let endowed: Vec<AccountId> = Sr25519Keyring::well_known()
         .map(|k| k.to_account_id())
         .collect();
     let governor = Sr25519Keyring::Alice.to_account_id();
     let (insurance, vault) = (InsuranceFund::get(), Vault::get());
+    let markets: Vec<Instrument> = btc_perpetual().into_iter().collect();
+    let series_rules: Vec<(FeedId, SeriesRule)> = match lists {
+        Lists::Perpetual => Vec::new(),
+        Lists::Series => markets
+            .iter()
+            .filter_map(|perpetual| Some((BTC_FEED, btc_series(perpetual)?)))
+            .collect(),
+    };
 
     let mut holdings: Vec<(u32, AccountId, u128)> = Vec::new();
     for who in &endowed {
@@ -213,12 +273,13 @@ fn genesis(validators: Vec<(Sr25519Keyring, Ed25519Keyring)>) -> serde_json::Val
         },
         instruments: InstrumentsConfig {
             tiers: vec![(0, deep_tier())],
-            markets: btc_perpetual().into_iter().collect::<Vec<_>>(),
+            markets,
             fee_tiers: fee_tiers(),
+            series_rules,
         },
         oracle: OracleConfig {
-            feeds: feeds(),
-            sources: sources()
+            feeds: feeds(lists),
+            sources: sources(lists)
         },
         margin: MarginConfig {
             accounts: vec![
@@ -231,31 +292,35 @@ fn genesis(validators: Vec<(Sr25519Keyring, Ed25519Keyring)>) -> serde_json::Val
     })
 }
 
-fn development() -> serde_json::Value {
-    genesis(vec![(Sr25519Keyring::Alice, Ed25519Keyring::Alice)])
+fn development(lists: Lists) -> serde_json::Value {
+    genesis(vec![(Sr25519Keyring::Alice, Ed25519Keyring::Alice)], lists)
 }
 
 fn local() -> serde_json::Value {
-    genesis(vec![
+    let validators = vec![
         (Sr25519Keyring::Alice, Ed25519Keyring::Alice),
         (Sr25519Keyring::Bob, Ed25519Keyring::Bob),
         (Sr25519Keyring::Charlie, Ed25519Keyring::Charlie),
         (Sr25519Keyring::Dave, Ed25519Keyring::Dave),
-    ])
+    ];
+    genesis(validators, Lists::Perpetual)
 }
 
 /// Name of the preset with four validators.
 pub const LOCAL_PRESET: &str = sp_genesis_builder::LOCAL_TESTNET_RUNTIME_PRESET;
 /// Name of the preset with one validator.
 pub const DEVELOPMENT_PRESET: &str = sp_genesis_builder::DEV_RUNTIME_PRESET;
+/// Name of the preset with one validator that lists futures and options by rule.
+pub const DEMO_PRESET: &str = "demo";
 
 /// The preset as a JSON patch of the default genesis.
 pub fn get_preset(id: &PresetId) -> Option<Vec<u8>> {
     let patch = match id.as_ref() {
-        DEVELOPMENT_PRESET => development(),
+        DEVELOPMENT_PRESET => development(Lists::Perpetual),
+        DEMO_PRESET => development(Lists::Series),
         LOCAL_PRESET | "local" => local(),
         #[cfg(feature = "runtime-benchmarks")]
-        "benchmarks" => crate::benchmarks::genesis(development()),
+        "benchmarks" => crate::benchmarks::genesis(development(Lists::Perpetual)),
         _ => return None,
     };
     serde_json::to_vec(&patch).ok()
@@ -266,5 +331,6 @@ pub fn preset_names() -> Vec<PresetId> {
     vec![
         PresetId::from(DEVELOPMENT_PRESET),
         PresetId::from(LOCAL_PRESET),
+        PresetId::from(DEMO_PRESET),
     ]
 }

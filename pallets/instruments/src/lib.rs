@@ -340,6 +340,8 @@ pub mod pallet {
         pub markets: Vec<Instrument>,
         /// Fee tiers, dearest first.
         pub fee_tiers: Vec<FeeTier>,
+        /// On which terms contracts that expire are listed by rule, by underlying.
+        pub series_rules: Vec<(FeedId, SeriesRule)>,
         #[serde(skip)]
         #[allow(missing_docs)]
         pub _config: PhantomData<T>,
@@ -370,6 +372,23 @@ pub mod pallet {
                 Pallet::<T>::check_fee_tiers(&fees)
                     .unwrap_or_else(|e| panic!("genesis fee tiers: {e:?}"));
                 FeeTierList::<T>::put(fees);
+            }
+            let mut rules = Rules::new();
+            for (underlying, rule) in &self.series_rules {
+                let wrong =
+                    |e: Error<T>| -> ! { panic!("genesis rule of feed {underlying}: {e:?}") };
+                Pallet::<T>::check_rule(rule).unwrap_or_else(|e| wrong(e));
+                if !Pallet::<T>::has_own_base(&rules, *underlying, rule) {
+                    wrong(Error::BaseTaken);
+                }
+                match rules.try_insert(*underlying, rule.clone()) {
+                    Ok(None) => {}
+                    Ok(Some(_)) => panic!("the rule of feed {underlying} stands twice in genesis"),
+                    Err(_) => wrong(Error::TooManyRules),
+                }
+            }
+            if !rules.is_empty() {
+                SeriesRules::<T>::put(rules);
             }
         }
     }

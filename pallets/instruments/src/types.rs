@@ -6,6 +6,7 @@ use novate_types::{
     Size, Ticks, TierId, MILLION,
 };
 use scale_info::TypeInfo;
+use serde::{Deserialize, Serialize};
 use sp_core::{
     bounded::{BoundedBTreeMap, BoundedVec},
     ConstU32,
@@ -36,7 +37,17 @@ pub const RESERVED_MARKETS: u32 = 8;
 
 /// On which terms contracts are listed by rule on an underlying.
 #[derive(
-    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+    Clone,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
 )]
 pub struct SeriesRule {
     /// What their tickers begin with, ASCII, such as `BTC`.

@@ -14,6 +14,7 @@ mod hostile;
 mod loans;
 mod order_independence;
 mod pins;
+mod presets;
 mod scores;
 mod stress;
 mod threshold_index;

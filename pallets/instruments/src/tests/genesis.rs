@@ -1,4 +1,4 @@
-use crate::{mock::*, GenesisConfig};
+use crate::{mock::*, GenesisConfig, SeriesRule, SeriesRules};
 use novate_types::{FeeTier, Instrument, Listing, RiskTier};
 use sp_runtime::BuildStorage;
 
@@ -73,4 +73,56 @@ fn genesis_is_refused_when_it_pays_for_trades() {
         }],
         ..Default::default()
     });
+}
+
+fn rule(base: &[u8]) -> SeriesRule {
+    SeriesRule {
+        base: base.to_vec().try_into().unwrap(),
+        tick_size: tick(),
+        lot_size: lot(),
+        futures: params(),
+        options: params(),
+        strike_step: 2_000,
+        strikes: 1,
+    }
+}
+
+fn with_rules(series_rules: Vec<(novate_types::FeedId, SeriesRule)>) -> GenesisConfig<Test> {
+    GenesisConfig {
+        tiers: vec![(0, tier())],
+        series_rules,
+        ..Default::default()
+    }
+}
+
+#[test]
+fn genesis_sets_the_rules_that_it_names() {
+    let storage = with_rules(vec![(3, rule(b"BTC")), (1, rule(b"ETH"))])
+        .build_storage()
+        .unwrap();
+    sp_io::TestExternalities::new(storage).execute_with(|| {
+        let rules = SeriesRules::<Test>::get();
+        assert_eq!(rules.get(&3), Some(&rule(b"BTC")));
+        assert_eq!(rules.get(&1), Some(&rule(b"ETH")));
+        assert_eq!(rules.len(), 2);
+        Instruments::do_try_state().unwrap();
+    });
+}
+
+#[test]
+#[should_panic(expected = "InvalidRule")]
+fn genesis_is_refused_when_a_rule_breaks_a_bound() {
+    build(with_rules(vec![(0, rule(b""))]));
+}
+
+#[test]
+#[should_panic(expected = "BaseTaken")]
+fn genesis_is_refused_when_two_rules_list_the_same_tickers() {
+    build(with_rules(vec![(0, rule(b"BTC")), (1, rule(b"BTC"))]));
+}
+
+#[test]
+#[should_panic(expected = "stands twice")]
+fn genesis_is_refused_when_an_underlying_has_two_rules() {
+    build(with_rules(vec![(0, rule(b"BTC")), (0, rule(b"XBT"))]));
 }

@@ -127,8 +127,13 @@ fn merge(into: &mut serde_json::Value, patch: serde_json::Value) {
 
 /// The state after the `development` genesis.
 pub fn development() -> TestExternalities {
+    genesis_of(DEVELOPMENT_PRESET)
+}
+
+/// The state after the genesis of that name.
+pub fn genesis_of(preset: &str) -> TestExternalities {
     forget();
-    let patch = get_preset(&DEVELOPMENT_PRESET.into()).expect("the preset exists");
+    let patch = get_preset(&preset.into()).expect("the preset exists");
     let mut genesis = serde_json::to_value(RuntimeGenesisConfig::default()).expect("plain data");
     merge(
         &mut genesis,
