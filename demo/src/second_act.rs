@@ -46,7 +46,7 @@ pub struct Cast {
     pub maker: Arc<Actor>,
     /// Buys calls and a put.
     pub buyer: Actor,
-    /// Buys bitcoin and sells a call on it.
+    /// Buys a bitcoin and covers it.
     pub writer: Actor,
 }
 
@@ -346,23 +346,29 @@ async fn portfolio(
     Ok((*portfolio.context("the account has no portfolio")?, held))
 }
 
-/// A bitcoin is bought and a call on it sold. Returns by how many percent the two need less than one by one.
+/// A bitcoin is bought, a call on it sold and a put bought, which cover it on both sides. Returns by how many percent the three need less than one by one.
 async fn cover(cast: &Cast, series: &Series, feed: FeedId, story: &Story) -> Result<Cash> {
     let writer = &cast.writer;
     let perpetual = writer.chain().market(actors::MARKET, None).await?;
-    let bought = writer.trade(&perpetual, Side::Bid, BITCOIN).await?;
-    let (alone, _) = portfolio(writer, feed, &bought).await?;
-    let sold = writer.trade(&series.call, Side::Ask, BITCOIN).await?;
-    for (included, market) in [(&bought, &perpetual), (&sold, &series.call)] {
-        let (lots, _) = filled(included, market.id, writer.account());
+    let mut seen = Vec::new();
+    for (market, side) in [
+        (&perpetual, Side::Bid),
+        (&series.call, Side::Ask),
+        (&series.put, Side::Bid),
+    ] {
+        let included = writer.trade(market, side, BITCOIN).await?;
+        let (lots, _) = filled(&included, market.id, writer.account());
         ensure!(
             lots == BITCOIN,
             "{} of a {} were traded",
             market.size(lots),
             market.symbol
         );
+        seen.push(portfolio(writer, feed, &included).await?);
     }
-    let (covered, held) = portfolio(writer, feed, &sold).await?;
+    let (Some((alone, _)), Some((covered, held))) = (seen.first(), seen.last()) else {
+        bail!("nothing was traded")
+    };
     let scan = covered.by_scan.context("nothing was scanned")?;
     let (parts, lesser) = (covered.by_parts, covered.required());
     for (parts, lesser) in [
@@ -377,25 +383,28 @@ async fn cover(cast: &Cast, series: &Series, feed: FeedId, story: &Story) -> Res
         );
     }
     ensure!(
-        parts.initial > alone.by_parts.initial,
-        "by parts a short call needs nothing: {} before it, {} with it",
-        cash_floor(alone.by_parts.initial),
-        cash_floor(parts.initial)
+        alone.by_parts.initial < parts.initial && lesser.initial < alone.by_parts.initial,
+        "covered, {} needs {} by parts and {} at the least; the bitcoin alone needed {}",
+        writer.name,
+        cash_floor(parts.initial),
+        cash_floor(lesser.initial),
+        cash_floor(alone.by_parts.initial)
     );
     let delta = |of: &PortfolioInfo| of.greeks.map(|greeks| greeks.delta.into_inner());
-    let (before, after) = delta(&alone)
-        .zip(delta(&covered))
+    let (before, after) = delta(alone)
+        .zip(delta(covered))
         .context("the position has no Greeks")?;
     ensure!(
-        0 < after && after < before,
-        "the call covers nothing: a delta of {before} before it, {after} with it"
+        after.abs() * 10 < before,
+        "the options cover nothing: a delta of {before} before them, {after} with them"
     );
     let offset = (parts.initial - lesser.initial) * 100 / parts.initial;
     let name = writer.name;
     story.tell(format!(
-        "{name} is long 1 {} and short 1 {}: delta {} instead of {}",
+        "{name} is long 1 {}, short 1 {} and long 1 {}: delta {} instead of {}",
         perpetual.symbol,
         series.call.symbol,
+        series.put.symbol,
         rounded(after, 18, 4),
         rounded(before, 18, 4)
     ));
