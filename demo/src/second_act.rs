@@ -214,7 +214,7 @@ async fn quoted(chain: &Chain, market: MarketId) -> Result<()> {
     }
 }
 
-/// What somebody's fills in a market came to in a block: lots and the worst of their prices.
+/// What somebody's fills in a market came to in a block: lots, and the last one's price.
 fn filled(included: &Included, market: MarketId, of: Account) -> (Lots, Option<Ticks>) {
     let mut sum = (0, None);
     for event in included.close() {
