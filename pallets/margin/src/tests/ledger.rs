@@ -349,9 +349,8 @@ fn settled_view() -> RiskView {
         contract: novate_types::Contract {
             kind: novate_types::ContractKind::Future,
             expiry: 1,
-            strike: 0,
             settled: true,
-            variance: 0,
+            ..Default::default()
         },
     };
     RiskView {
