@@ -22,7 +22,7 @@ use novate_types::{
     AccountRef, Arrangement, BlockNumber, CancelReason, Cash, CombinationLegs, CurrentView, Ledger,
     Leg, Lots, MarginAccount, MarketId, MarketView, NewOrder, NewPegged, NewTrigger, NewTwap,
     Operation, OrderPrice, OrderTarget, Peg, Ppm, RiskModel, RiskView, Sequence, Side, Standing,
-    Ticks, TimeInForce, Trigger, Twap, MAX_HOLDINGS, MAX_OPEN_ORDERS, MAX_POSITIONS,
+    Ticks, TimeInForce, Trigger, Twap, MAX_HOLDINGS, MAX_LEGS, MAX_OPEN_ORDERS, MAX_POSITIONS,
 };
 
 /// Farthest from the mark that a market order executes, where the market's band is not narrower.
@@ -48,6 +48,18 @@ pub(crate) struct Held {
     pub open: u32,
     /// Triggers and TWAPs that were cancelled.
     pub disarmed: u32,
+    /// Legs beyond the first of the orders that came in: each is traded if they execute.
+    pub legs: u32,
+}
+
+impl Held {
+    /// What one order that comes in by itself finds at most.
+    pub const MOST: Self = Self {
+        holdings: MAX_HOLDINGS,
+        open: MAX_OPEN_ORDERS,
+        disarmed: 0,
+        legs: MAX_LEGS as u32,
+    };
 }
 
 /// The orders that an operation brings, or may bring later.
@@ -192,16 +204,22 @@ impl<'a, T: Config> Session<'a, T> {
 
     /// What the account holds, for what it costs.
     pub fn held(&self) -> Held {
-        let markets = self.account.orders.iter().map(|orders| {
-            let market = self.view.market(orders.market);
+        let legs = |market| {
+            let market = self.view.market(market);
             market.map_or(1, |market| market.contract.legs.count().max(1))
-        });
+        };
+        let markets = self.account.orders.iter().map(|orders| legs(orders.market));
         let most = markets.fold(self.account.holdings(), u32::saturating_add);
+        let further = self
+            .new
+            .iter()
+            .map(|(market, _)| legs(*market).saturating_sub(1));
         let open = self.orders.open.len().max(self.opened_with);
         Held {
             holdings: most.min(MAX_HOLDINGS),
             open: u32::try_from(open).unwrap_or(u32::MAX),
             disarmed: self.disarmed,
+            legs: further.fold(0, u32::saturating_add),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Combinations: marked by their legs, novated leg by leg and checked once, and gone before the first of their legs is.
 
 use crate::{mock::*, Event, Phase, States, View};
-use novate_risk::Legs;
+use novate_risk::{fee, Legs};
 use novate_types::{
     math, Cash, CombinationLegs, Fill, InstrumentKind, Ledger, Listing, Lots, MarketId,
     MarketStatus, MarketView, Millis, OptionRight, Pot, RestedQuotes, Side, SignedLots, Ticks,
@@ -184,15 +184,16 @@ fn fills_are_novated_leg_by_leg_when_a_combination_trades() {
         // Fees are of the dearer leg: 500 and 200 ppm of it.
         let value = 4 * Cash::from(far) * 500;
         let fees: Vec<_> = trades(SPREAD).iter().map(|f| (f.ticks, f.fee)).collect();
-        assert_eq!(fees, [(price, value / 2_000), (price, value / 5_000)]);
-        assert_eq!(MockLedger::pot(Pot::Fees), value / 2_000 + value / 5_000);
+        let (taker, maker) = (value / 2_000, fee(value, 200).unwrap());
+        assert_eq!(fees, [(price, taker), (price, maker)]);
+        assert_eq!(MockLedger::pot(Pot::Fees), taker + maker);
         assert_eq!(cash_of(ALICE), cash(1_000_000) - value / 2_000);
         let alice = Accounts::get(of(ALICE)).unwrap();
         let cost: Cash = alice.positions.iter().map(|p| p.cost).sum();
         assert_eq!(cost, 4 * Cash::from(price) * 500);
         // A trade in the combination is none of a leg's price, and its margin is released.
         let states = States::<Test>::get();
-        let last = |id| {
+        let last = |id: MarketId| {
             states
                 .iter()
                 .find(|s| s.id == id)

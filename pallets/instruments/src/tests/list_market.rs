@@ -329,18 +329,19 @@ fn a_combination_is_refused_when_its_legs_do_not_fit() {
             params()
         ));
         let first = Some(NOW + 2 * LEAST_TERM);
+        type E = Error<Test>;
         for (legs, error) in [
             // One alone, nothing of one, twice the same, of another tick, of another underlying, another combination, none to take the rest.
-            (&[(1, 1)][..], Error::<Test>::InvalidLegs),
-            (&[(1, 1), (2, 0)], Error::<Test>::InvalidLegs),
-            (&[(1, 1), (1, -1)], Error::<Test>::InvalidLegs),
-            (&[(1, 1), (3, -1)], Error::<Test>::InvalidLegs),
-            (&[(1, 1), (4, -1)], Error::<Test>::InvalidLegs),
-            (&[(1, 1), (5, -1)], Error::<Test>::InvalidLegs),
-            (&[(1, 2), (2, -2)], Error::<Test>::InvalidLegs),
-            (&[(1, 1), (9, -1)], Error::<Test>::UnknownMarket),
+            (vec![(1, 1)], E::InvalidLegs),
+            (vec![(1, 1), (2, 0)], E::InvalidLegs),
+            (vec![(1, 1), (1, -1)], E::InvalidLegs),
+            (vec![(1, 1), (3, -1)], E::InvalidLegs),
+            (vec![(1, 1), (4, -1)], E::InvalidLegs),
+            (vec![(1, 1), (5, -1)], E::InvalidLegs),
+            (vec![(1, 2), (2, -2)], E::InvalidLegs),
+            (vec![(1, 1), (9, -1)], E::UnknownMarket),
         ] {
-            assert_noop!(list_kind(combination(legs, first)), error);
+            assert_noop!(list_kind(combination(&legs, first)), error);
         }
         // It ends with the first of them, and not another time.
         for expiry in [None, Some(NOW + MOST_TERM)] {
