@@ -83,6 +83,7 @@ pub enum OrderError {
     CallPhase,
     Uncrossing,
     PremiumNotCovered,
+    CombinationNotReduced,
 }
 
 /// A trigger that fired, or a slice that was due, and what became of it.
@@ -318,6 +319,15 @@ pub enum Event {
         /// Lots traded, each counted once.
         volume: Lots,
         /// Every order's fills.
+        fills: Vec<Fill<AccountId>>,
+    },
+    /// Fills of a combination in one of its legs; its own [`Event::Cleared`], which has their fees, comes after.
+    LegCleared {
+        /// The combination.
+        combination: MarketId,
+        /// The leg.
+        market: MarketId,
+        /// Every order's fills in it, without fees.
         fills: Vec<Fill<AccountId>>,
     },
     /// A match was done again because accounts would not have covered their fills.
@@ -717,6 +727,14 @@ impl Event {
                     fills,
                 }
             }
+            ("Clearing", "LegCleared") => {
+                let (combination, market, fills) = decode_all(fields)?;
+                Self::LegCleared {
+                    combination,
+                    market,
+                    fills,
+                }
+            }
             ("Clearing", "CheckFailed") => {
                 let (market, _rounds, cancelled, _tightened): (_, u32, _, u32) =
                     decode_all(fields)?;
@@ -1038,6 +1056,19 @@ mod tests {
     }
 
     #[test]
+    fn a_combinations_fills_are_read_leg_by_leg() {
+        let bytes = (9u16, 1u16, vec![fill()]).encode();
+        assert_eq!(
+            Event::decode("Clearing", "LegCleared", &bytes).unwrap(),
+            Event::LegCleared {
+                combination: 9,
+                market: 1,
+                fills: vec![fill()]
+            }
+        );
+    }
+
+    #[test]
     fn outcomes_are_read_in_their_order() {
         let outcomes: Vec<Result<Accepted, OrderError>> = vec![
             Ok(Accepted::Placed(9)),
@@ -1059,6 +1090,7 @@ mod tests {
         assert_eq!(OrderError::NothingToReduce.encode(), [25]);
         assert_eq!(OrderError::Uncrossing.encode(), [34]);
         assert_eq!(OrderError::PremiumNotCovered.encode(), [35]);
+        assert_eq!(OrderError::CombinationNotReduced.encode(), [36]);
         assert_eq!(Accepted::Armed(7).encode()[0], 3);
         assert_eq!(RequestRefusal::Storage.encode(), [8]);
     }

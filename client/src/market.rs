@@ -58,6 +58,26 @@ impl Market {
         }
     }
 
+    /// A combination's legs, as `BTC-26MAR27 - 2 BTC-PERP`; none of what is no combination.
+    pub fn legs_text(&self, markets: &[Self]) -> Option<String> {
+        let mut text = String::new();
+        for leg in self.contract().legs.iter() {
+            let known = markets.iter().find(|market| market.id == leg.market);
+            let symbol = known.map_or_else(|| leg.market.to_string(), |m| m.symbol.clone());
+            text.push_str(match (leg.ratio < 0, text.is_empty()) {
+                (true, true) => "-",
+                (true, false) => " - ",
+                (false, true) => "",
+                (false, false) => " + ",
+            });
+            match leg.ratio.unsigned_abs() {
+                1 => text.push_str(&symbol),
+                lots => text.push_str(&format!("{lots} {symbol}")),
+            }
+        }
+        (!text.is_empty()).then_some(text)
+    }
+
     /// The contract in words: `perpetual`, `future 27DEC26`, `call 60000 27DEC26`, and `settled` once it has.
     pub fn contract_text(&self) -> String {
         let contract = self.contract();
@@ -161,7 +181,7 @@ impl Market {
     /// `min_notional`, with the smallest size that is enough.
     pub fn check_notional(&self, lots: Lots, ticks: Ticks) -> Result<(), Refusal> {
         let least = self.info.instrument.params.min_notional;
-        if let (true, Some(view)) = (self.contract().kind.is_option(), &self.info.view) {
+        if let (false, Some(view)) = (self.contract().kind.is_linear(), &self.info.view) {
             return self.check_size(lots, view.index, least);
         }
         let worth = self.value(lots, ticks);
@@ -186,10 +206,10 @@ impl Market {
         })
     }
 
-    /// An option's order counts by its forward: its premium says little of its size.
-    fn check_size(&self, lots: Lots, forward: Price, least: Cash) -> Result<(), Refusal> {
+    /// An option's order counts by its forward, a combination's by what all its legs come to: their prices say little of their size.
+    fn check_size(&self, lots: Lots, index: Price, least: Cash) -> Result<(), Refusal> {
         let lot_size = self.info.instrument.lot_size;
-        let of = |lots| math::notional_floor(lots, forward, lot_size).unwrap_or(u128::MAX);
+        let of = |lots| math::notional_floor(lots, index, lot_size).unwrap_or(u128::MAX);
         if Cash::try_from(of(lots)).is_ok_and(|worth| worth < least) {
             let enough = math::mul_div_ceil(least.unsigned_abs(), 1, of(1))
                 .ok()
@@ -197,10 +217,15 @@ impl Market {
             return Err(Refusal {
                 rule: "min_notional".into(),
                 message: format!(
-                    "an order of {} {} is below the market's least of {} USDC of its forward",
+                    "an order of {} {} is below the market's least of {} USDC of {}",
                     self.size(lots),
                     self.base(),
                     crate::decimal::cash(least),
+                    if self.contract().kind.is_combination() {
+                        "all its legs"
+                    } else {
+                        "its forward"
+                    },
                 ),
                 suggestion: enough.map(|lots| format!("size {}", self.size(lots))),
             });

@@ -11,7 +11,10 @@ use novate_types::{
     AssetId, Cash, Fill, FundingIndex, MarginAccount, MarketId, Side, SignedLots,
     FUNDING_FRACTION_BITS,
 };
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 /// A position as the fills made it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,6 +97,8 @@ pub struct Recomputed {
     pub funding: Cash,
     /// Fills counted.
     pub fills: u64,
+    /// Markets in which fills change positions elsewhere.
+    combinations: BTreeSet<MarketId>,
 }
 
 fn add(a: Cash, b: Cash) -> Result<Cash, RecomputeError> {
@@ -124,6 +129,7 @@ impl Recomputed {
             fees: 0,
             funding: 0,
             fills: 0,
+            combinations: BTreeSet::new(),
         }
     }
 
@@ -220,16 +226,30 @@ impl Recomputed {
         if fill.account != self.account {
             return Ok(());
         }
+        self.filled(market, terms, fill)?;
+        self.pay_fee(fill)
+    }
+
+    fn pay_fee(&mut self, fill: &Fill<crate::AccountId>) -> Result<(), RecomputeError> {
+        self.cash = sub(self.cash, fill.fee)?;
+        self.fees = add(self.fees, fill.fee)?;
+        self.fills += 1;
+        Ok(())
+    }
+
+    /// Takes in what one fill of the account does to its position.
+    fn filled(
+        &mut self,
+        market: MarketId,
+        terms: MarketTerms,
+        fill: &Fill<crate::AccountId>,
+    ) -> Result<(), RecomputeError> {
         let change = fill.side.signed(fill.lots).ok_or(RecomputeError::Range)?;
         let value = Cash::from(fill.ticks)
             .checked_mul(Cash::from(terms.tick_value))
             .and_then(|a_lot| a_lot.checked_mul(Cash::from(change)))
             .ok_or(RecomputeError::Range)?;
-        self.trade(market, terms, change, value)?;
-        self.cash = sub(self.cash, fill.fee)?;
-        self.fees = add(self.fees, fill.fee)?;
-        self.fills += 1;
-        Ok(())
+        self.trade(market, terms, change, value)
     }
 
     /// Takes in whatever an event did to the account. `terms` are the markets' at the event's block.
@@ -246,6 +266,21 @@ impl Recomputed {
         };
         let own = self.account;
         match event {
+            // Legs come before the fills that they are of, which have the fees.
+            Event::LegCleared {
+                combination,
+                market,
+                fills,
+            } => {
+                self.combinations.insert(*combination);
+                let terms = known(market)?;
+                let mut fills = fills.iter().filter(|fill| fill.account == own);
+                fills.try_for_each(|fill| self.filled(*market, terms, fill))
+            }
+            Event::Cleared { market, fills, .. } if self.combinations.contains(market) => {
+                let mut fills = fills.iter().filter(|fill| fill.account == own);
+                fills.try_for_each(|fill| self.pay_fee(fill))
+            }
             Event::Cleared { market, fills, .. } => {
                 let terms = known(market)?;
                 fills
@@ -498,6 +533,30 @@ mod tests {
             account.apply(event, &at(*index)).unwrap();
         }
         account
+    }
+
+    #[test]
+    fn a_combination_changes_positions_in_its_legs_and_is_charged_once() {
+        let leg = |market, fill| Event::LegCleared {
+            combination: 1,
+            market,
+            fills: vec![fill],
+        };
+        let terms = BTreeMap::from([(2, at(0)[&1]), (3, at(0)[&1])]);
+        let mut account = Recomputed::new(me(), USDC);
+        for event in [
+            leg(2, fill(Side::Bid, 6, 101, 0)),
+            leg(3, fill(Side::Ask, 3, 199, 0)),
+            // Two of the one for one of the other, at the difference.
+            cleared(vec![fill(Side::Bid, 3, 3, 7)]),
+        ] {
+            account.apply(&event, &terms).unwrap();
+        }
+        assert_eq!((account.cash, account.fees, account.fills), (-7, 7, 1));
+        let held = |market| account.positions.get(&market).map(|p| (p.lots, p.cost));
+        assert_eq!(held(1), None);
+        assert_eq!(held(2), Some((6, 6 * 101 * 50)));
+        assert_eq!(held(3), Some((-3, -3 * 199 * 50)));
     }
 
     #[test]

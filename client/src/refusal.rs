@@ -207,6 +207,10 @@ pub fn of_order(error: &OrderError, market: Option<&Market>, order: Option<&NewO
             "cash does not pay for all the options that the account bids for; collateral does not count".into(),
             Some("novate deposit, or a smaller size".into()),
         ),
+        E::CombinationNotReduced => (
+            "nobody holds a position in a combination, so that nothing reduces one".into(),
+            Some("no --reduce-only, or an order in a leg's own market".into()),
+        ),
     };
     Refusal {
         rule,

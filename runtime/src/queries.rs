@@ -205,10 +205,10 @@ pub fn simulate(
             Some(ticks) => ticks,
             None => math::ticks_nearest(market.mark, market.tick_size).map_err(out_of_range)?,
         };
-        let value =
-            math::trade_value(trade.lots, ticks, market.tick_value).map_err(out_of_range)?;
-        novate_risk::apply_trade(&mut account, market, trade.lots, value)?;
-        let fee = novate_risk::fee(value, taker_ppm).map_err(out_of_range)?;
+        let legs = novate_risk::Legs::of(market, &view)?;
+        legs.apply(&mut account, trade.lots, ticks)?;
+        let charged = legs.charged(trade.lots, ticks).map_err(out_of_range)?;
+        let fee = novate_risk::fee(charged, taker_ppm).map_err(out_of_range)?;
         account.cash = math::sub(account.cash, fee).map_err(out_of_range)?;
     }
     describe(account, of, &view)

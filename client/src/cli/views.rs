@@ -133,6 +133,7 @@ pub fn markets(block: u32, markets: &[Market]) -> Report {
                 "kind": kind_text(m.contract().kind),
                 "expiry_ms": m.info.instrument.kind.expiry(),
                 "strike": m.strike(),
+                "legs": m.legs_text(markets),
                 "settled": m.contract().settled,
                 "status": status(m.status()),
                 "auction": auction_json(m),
@@ -173,7 +174,10 @@ pub fn markets(block: u32, markets: &[Market]) -> Report {
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
         table.row([
             m.symbol.clone(),
-            m.contract_text(),
+            match m.legs_text(markets) {
+                Some(legs) => format!("{}: {legs}", m.contract_text()),
+                None => m.contract_text(),
+            },
             phase(m),
             or_dash(indicative(m)),
             or_dash(m.mark().map(|p| price_floor(p, 2))),

@@ -16,7 +16,7 @@ type Result<T> = core::result::Result<T, MathError>;
 pub struct Indicative {
     /// The first block whose close may uncross the market.
     pub at: BlockNumber,
-    /// The index at which the call began; of an option, its mark by then.
+    /// The index at which the call began; of an option or a combination, its mark by then.
     pub reference: Price,
     /// The price; none if nothing crosses.
     pub price: Option<Ticks>,
@@ -25,7 +25,7 @@ pub struct Indicative {
 }
 
 impl<T: Config> Pallet<T> {
-    /// Notes the index, or the option's mark, at which a call begins. A price that the mark's band has left is found anew. A call without a price whose mark has
+    /// Notes the index, or an option's or a combination's mark, at which a call begins. A price that the mark's band has left is found anew. A call without a price whose mark has
     /// left the band of that begins again: there is no price that would be near to both.
     pub(crate) fn advance_auction(
         view: &mut MarketView,
@@ -68,11 +68,11 @@ impl<T: Config> Pallet<T> {
     /// The call of the phase in which the market is begins at this close's index.
     fn call_auction(view: &mut MarketView, state: &mut MarketState, reason: CallReason) {
         let at = state.phase.auction_at();
-        // An option's index is its forward, and its price is not near to that.
-        let reference = if view.contract.kind.is_option() {
-            view.mark
-        } else {
+        // An option's index is its forward, a combination's what all its legs come to, and their prices are not near to that.
+        let reference = if view.contract.kind.is_linear() {
             view.index
+        } else {
+            view.mark
         };
         view.auction_at = at;
         state.edge_since = 0;

@@ -257,9 +257,8 @@ mod benches {
             market.contract = novate_types::Contract {
                 kind: novate_types::ContractKind::Future,
                 expiry: 1,
-                strike: 0,
                 settled: true,
-                variance: 0,
+                ..Default::default()
             };
         }
         let listed = T::Listing::markets().len();

@@ -11,6 +11,8 @@
 //! ([`novate_risk::settle_expired`]), in one close for however many hold one; it is booked when its account is touched, and the others are found
 //! through the deleveraging index with the time that liquidation leaves of a close. Orders leave a few pages a close. When nothing is left the
 //! market is removed, one a close.
+//!
+//! A combination ends with the leg that expires first. It has no positions: its orders leave, and it is removed, before that leg is.
 
 use crate::{marks::Clock, Config, Event, Pallet, PremiumHistory, Settlements, States, View};
 use alloc::{collections::BTreeMap, vec::Vec};
@@ -305,10 +307,12 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Removes a market that has settled and of which nothing is left: at most one a close.
+    /// Removes a market that has settled and of which nothing is left: at most one a close, and a combination before its legs.
     pub(crate) fn remove_settled(view: &mut RiskView) {
-        let is_flat =
-            |market: &&MarketView| market.contract.settled && T::Ledger::is_flat(market.id);
+        let is_leg = |id| view.markets.iter().any(|m| m.contract.legs.contains(id));
+        let is_flat = |market: &&MarketView| {
+            market.contract.settled && T::Ledger::is_flat(market.id) && !is_leg(market.id)
+        };
         let gone = view
             .ended()
             .filter(is_flat)

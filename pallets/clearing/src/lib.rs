@@ -276,7 +276,7 @@ pub mod pallet {
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
     pub enum Event<T: Config> {
-        /// A market's match was novated. Beyond [`EVENT_FILLS`] fills further parts follow.
+        /// A market's match was novated; a combination's changed positions in its legs, as [`Event::LegCleared`] says. Beyond [`EVENT_FILLS`] fills further parts follow.
         Cleared {
             /// The market.
             market: MarketId,
@@ -369,7 +369,6 @@ pub mod pallet {
             /// Whether it trades continuously from the next block on. Otherwise more executes in the next close.
             done: bool,
         },
-
         /// A contract has settled: positions in it are cash from here on.
         Settled {
             /// The market.
@@ -378,6 +377,16 @@ pub mod pallet {
             price: Ticks,
             /// What a unit is worth at it, in ticks: the same, or what an option pays.
             worth: Ticks,
+        },
+        /// Fills of a combination were novated in one of its legs: no other account's, no other order's, no other lots than those of the
+        /// combination's own [`Event::Cleared`], which has their fees. Beyond [`EVENT_FILLS`] fills another one follows.
+        LegCleared {
+            /// The combination.
+            combination: MarketId,
+            /// The leg.
+            market: MarketId,
+            /// Its side, price and lots of every fill, under the number of the combination's order.
+            fills: BoundedVec<Fill<T::AccountId>, ConstU32<EVENT_FILLS>>,
         },
     }
 

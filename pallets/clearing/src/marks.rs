@@ -7,11 +7,11 @@ use alloc::{
     vec::Vec,
 };
 use frame_support::traits::{Defensive, Get};
-use novate_risk::{Forward, VARIANCE_UNIT};
+use novate_risk::{Combined, Forward, VARIANCE_UNIT};
 use novate_types::{
     math, BlockNumber, CollateralView, Contract, ContractKind, FeedId, FeedPrice, Instrument,
-    Ledger, Liquidations, Listing, Loans, Lots, MarketId, MarketStatus, MarketView, MathError,
-    Millis, OrderBook, Ppm, Price, PriceFeeds, RestedQuotes, RiskTier, RiskView, Ticks,
+    InstrumentKind, Ledger, Liquidations, Listing, Loans, Lots, MarketId, MarketStatus, MarketView,
+    MathError, Millis, OrderBook, Ppm, Price, PriceFeeds, RestedQuotes, RiskTier, RiskView, Ticks,
     VolatilitySurface, MILLION,
 };
 use sp_runtime::{traits::One, FixedPointNumber, FixedU128};
@@ -148,6 +148,86 @@ pub struct Clock {
     pub open_interest_scale: Ppm,
 }
 
+/// What of a close a market is marked by.
+struct Around<'a, Surface> {
+    surface: Option<&'a Surface>,
+    /// Those that came before it.
+    markets: &'a [MarketView],
+    clock: &'a Clock,
+}
+
+impl<Surface> Around<'_, Surface> {
+    /// What a combination is by its legs, which came before it.
+    fn combine(&self, instrument: &Instrument, contract: &Contract, band: Ppm) -> Result<OfLegs> {
+        let mut legs = Vec::new();
+        for leg in contract.legs.iter() {
+            let market = self.markets.iter().find(|m| m.id == leg.market);
+            // One without a view has no price yet.
+            let Some(market) = market else {
+                return Ok(OfLegs::default());
+            };
+            legs.push((market, leg.ratio));
+        }
+        let combined = novate_risk::combine(&legs, instrument.tick_size, band)?;
+        let admits = |market: &MarketView| {
+            if market.is_in_auction() {
+                MarketStatus::Halted
+            } else {
+                market.status
+            }
+        };
+        let of_legs = legs.iter().map(|(market, _)| admits(market));
+        let least = if combined.mark == Price::default() {
+            MarketStatus::Halted
+        } else {
+            MarketStatus::Open
+        };
+        Ok(OfLegs {
+            combined,
+            admitted: of_legs.fold(least, MarketStatus::strictest),
+            fresh: legs.iter().all(|(market, _)| market.fresh),
+            observed_at: legs.iter().map(|(m, _)| m.observed_at).min().unwrap_or(0),
+        })
+    }
+}
+
+/// What the legs of a combination say of it. While one of them is halted or in a call auction it is halted, and while it would be worth less than a tick.
+#[derive(Clone, Copy)]
+struct OfLegs {
+    combined: Combined,
+    admitted: MarketStatus,
+    fresh: bool,
+    observed_at: Millis,
+}
+
+impl Default for OfLegs {
+    fn default() -> Self {
+        Self {
+            combined: Combined::default(),
+            admitted: MarketStatus::Halted,
+            fresh: false,
+            observed_at: 0,
+        }
+    }
+}
+
+impl OfLegs {
+    fn show(self, view: &mut MarketView) {
+        let Combined {
+            mark,
+            index,
+            imf,
+            band,
+        } = self.combined;
+        view.mark = mark;
+        view.index = index;
+        view.imf = imf;
+        view.price_band = band;
+        view.observed_at = self.observed_at;
+        view.fresh &= self.fresh && mark != Price::default();
+    }
+}
+
 impl<T: Config> Pallet<T> {
     /// The view of this close, and the markets that it matches. Advances `states` by one close.
     pub(crate) fn advance(
@@ -177,8 +257,11 @@ impl<T: Config> Pallet<T> {
         let mut markets = Vec::new();
         let mut matching = Vec::new();
         let mut next = Vec::new();
-        // Options are marked on the futures of their expiry.
-        let (options, others): (Vec<_>, Vec<_>) = listed
+        // Options are marked on the futures of their expiry, and combinations on their legs.
+        let (combinations, single): (Vec<_>, Vec<_>) = listed
+            .into_iter()
+            .partition(|(_, i)| matches!(i.kind, InstrumentKind::Combination { .. }));
+        let (options, others): (Vec<_>, Vec<_>) = single
             .into_iter()
             .partition(|(_, instrument)| instrument.kind.is_option());
         let surfaces: BTreeMap<FeedId, SurfaceOf<T>> = options
@@ -192,22 +275,20 @@ impl<T: Config> Pallet<T> {
         if marked != Marked::<T>::get() {
             Marked::<T>::set(marked);
         }
-        for (id, instrument) in others.into_iter().chain(options) {
+        for (id, instrument) in others.into_iter().chain(options).chain(combinations) {
             let known = states.iter().find(|state| state.id == id);
             let mut state = known.copied().unwrap_or(MarketState {
                 id,
                 ..Default::default()
             });
             let previous = before.market(id).ok();
-            let surface = surfaces.get(&instrument.underlying);
-            let advanced = Self::advance_market(
-                &instrument,
-                previous,
-                &mut state,
-                &mut expiries,
-                surface,
-                &clock,
-            );
+            let around = Around {
+                surface: surfaces.get(&instrument.underlying),
+                markets: &markets,
+                clock: &clock,
+            };
+            let advanced =
+                Self::advance_market(&instrument, previous, &mut state, &mut expiries, &around);
             match advanced {
                 Ok(Some(view)) => {
                     if state.phase != Phase::Closed {
@@ -283,9 +364,9 @@ impl<T: Config> Pallet<T> {
         previous: Option<&MarketView>,
         state: &mut MarketState,
         expiries: &mut Expiries,
-        surface: Option<&SurfaceOf<T>>,
-        clock: &Clock,
+        around: &Around<'_, SurfaceOf<T>>,
     ) -> Result<Option<MarketView>> {
+        let (surface, clock) = (around.surface, around.clock);
         let Some(tier) = T::Listing::tier(instrument.params.tier) else {
             return Ok(None);
         };
@@ -294,16 +375,27 @@ impl<T: Config> Pallet<T> {
         let by_age = feed.map_or(MarketStatus::Halted, |feed| {
             Self::admitted_at(age(clock.now, feed.observed_at))
         });
-        let contract = Contract::from(instrument.kind);
+        let mut contract = Contract::from(instrument.kind);
+        let of_legs = match contract.kind {
+            ContractKind::Combination => {
+                Some(around.combine(instrument, &contract, tier.price_band)?)
+            }
+            _ => None,
+        };
+        // It has nothing to settle.
+        contract.settled = of_legs.is_some() && contract.has_expired(clock.now);
         let admitted = instrument
             .status
             .strictest(by_age)
-            .strictest(Self::admitted_by(&contract, surface, clock.now));
+            .strictest(Self::admitted_by(&contract, surface, clock.now))
+            .strictest(of_legs.map_or(MarketStatus::Open, |legs| legs.admitted));
         let advance = |phase: Phase, admitted, fresh| {
             phase.next(admitted, fresh, clock.block, tier.call_blocks)
         };
-        // No auction finds an option's price around a mark that its surface does not give.
-        let is_marked = fresh && Self::has_surface(&contract, surface, clock.now);
+        // No auction finds an option's price around a mark that its surface does not give, nor a combination's around legs that are not marked.
+        let is_marked = fresh
+            && Self::has_surface(&contract, surface, clock.now)
+            && of_legs.is_none_or(|legs| legs.fresh);
         let was_closed = state.phase == Phase::Closed;
         state.phase = advance(state.phase, admitted, is_marked);
         if !is_marked {
@@ -351,30 +443,34 @@ impl<T: Config> Pallet<T> {
             contract,
         };
         let settled = expiries.settlement(instrument).and_then(|s| s.standing());
-        match (settled, feed, previous) {
-            (Some(standing), ..) => Self::settle_market(&mut view, standing, previous)?,
-            (None, Some(feed), _) if contract.kind.is_option() => {
+        match (of_legs, settled, feed, previous) {
+            (Some(legs), ..) => {
+                legs.show(&mut view);
+                Self::advance_auction(&mut view, &tier, state, clock.block, was_closed)?;
+            }
+            (None, Some(standing), ..) => Self::settle_market(&mut view, standing, previous)?,
+            (None, None, Some(feed), _) if contract.kind.is_option() => {
                 let forward = expiries.forward(instrument, &feed, clock.now)?;
                 let variance = Self::variance(&view, &forward, surface, previous, clock);
                 Self::price_option(&mut view, &feed, forward, variance, previous)?;
                 Self::raise_initial(&mut view, &feed, &tier, clock)?;
                 Self::advance_auction(&mut view, &tier, state, clock.block, was_closed)?;
             }
-            (None, Some(feed), _) => {
+            (None, None, Some(feed), _) => {
                 let expected = expiries.expected(instrument, &feed, clock.now)?.price;
                 Self::price_market(&mut view, &feed, expected, instrument, &tier, state, clock)?;
                 expiries.note_basis(instrument, state.basis);
                 Self::advance_auction(&mut view, &tier, state, clock.block, was_closed)?;
             }
             // The feed is gone: what was held at its last price is not suddenly worth nothing.
-            (None, None, Some(last)) => {
+            (None, None, None, Some(last)) => {
                 view.mark = last.mark;
                 view.index = last.index;
                 view.observed_at = last.observed_at;
                 view.imf = last.imf;
                 view.contract.variance = Self::last_variance(last, clock).unwrap_or(0);
             }
-            (None, None, None) => {}
+            (None, None, None, None) => {}
         }
         if let Some(from) = previous
             .map(|market| market.status)

@@ -17,7 +17,7 @@ use novate_types::{
     MarketId, MarketParams, MarketStatus, MarketView, MatchLimits, Millis, OpenOrder, Operation,
     OrderBook, Position, Pot, Ppm, Price, PriceFeeds, Release, ReleasedMargin, RestedQuotes,
     RiskTier, RiskView, Role, Side, SignedLots, Size, Tentative, Ticks, TierId, TimeInForce,
-    Unfinished, VolatilitySurface, MILLION, QUANTUMS,
+    Unfinished, VolatilitySurface, MAX_LEGS, MILLION, QUANTUMS,
 };
 use sp_runtime::{traits::IdentityLookup, BuildStorage, FixedI128, FixedPointNumber, FixedU128};
 use std::collections::{BTreeMap, BTreeSet};
@@ -346,8 +346,8 @@ impl Ledger<AccountId> for MockLedger {
         Accounts::insert(of, account);
     }
     fn write_trades(
-        _: MarketId,
-        traded: Vec<(Account, SignedLots, MarginAccount)>,
+        _: &[MarketId],
+        traded: Vec<(Account, [SignedLots; MAX_LEGS], MarginAccount)>,
     ) -> Result<(), LedgerError> {
         for (of, _, account) in traded {
             Self::update(&of, |stored| {
@@ -1075,7 +1075,8 @@ pub fn place_in(
     let mut account = Accounts::get(of(owner)).unwrap();
     let fee = view.fee_tier(account.fee_tier);
     let known = view.market(market).unwrap();
-    let reserve = novate_risk::order_reserve(known, fee, side, lots, price).unwrap();
+    let legs = novate_risk::Legs::of(known, &view).unwrap();
+    let reserve = legs.reserve(known, fee, side, lots, price).unwrap();
     novate_risk::add_order(&mut account, market, side, lots, reserve).unwrap();
     Accounts::insert(of(owner), account);
     let order = MockOrder {

@@ -10,11 +10,12 @@ use alloc::{
 use frame_support::{
     defensive, ensure, storage::with_storage_layer, traits::Get, weights::Weight, BoundedVec,
 };
+use novate_risk::Legs;
 use novate_types::{
     math, AccountRef, Assessment, AuctionTerms, Cash, FeeTier, Fill, Ledger, LedgerError,
     LiquidationOrder, Lots, MarginAccount, MarketId, MarketView, MatchLimits, MathError, OpenOrder,
     OrderBook, Pot, Release, RiskError, RiskModel, RiskView, Side, SignedLots, Tentative, Ticks,
-    Unfinished, MAX_HOLDINGS, MILLION,
+    Unfinished, MAX_HOLDINGS, MAX_LEGS, MILLION,
 };
 use sp_runtime::DispatchError;
 
@@ -141,16 +142,18 @@ struct Party {
     assessed: Assessment,
 }
 
-/// An account after its tentative fills.
+/// An account after its tentative fills. What is counted by leg is so in the order of the market's [`Legs`].
 struct Traded<AccountId> {
     account: MarginAccount,
-    /// Lots it held in the market before.
-    held: SignedLots,
+    /// Lots it held before, by leg.
+    held: [SignedLots; MAX_LEGS],
     fills: Vec<Fill<AccountId>>,
     to_fees: Cash,
     to_fund: Cash,
-    to_funding: Cash,
-    opened: i128,
+    /// By leg.
+    to_funding: [Cash; MAX_LEGS],
+    /// By leg.
+    opened: [i128; MAX_LEGS],
 }
 
 /// What the check found.
@@ -170,8 +173,11 @@ impl<T: Config> Checked<T> {
 struct Check<'a, T: Config> {
     view: &'a RiskView,
     market: &'a MarketView,
+    /// The market itself, or what a combination's fills are novated in.
+    legs: Legs<'a>,
     liquidated: BTreeSet<Account<T>>,
-    open_interest: Lots,
+    /// By leg.
+    open_interest: [Lots; MAX_LEGS],
     /// Whether makers get their rebates: while the match's other fees cover them.
     rebates: bool,
     parties: BTreeMap<Account<T>, Option<Party>>,
@@ -225,19 +231,34 @@ impl<'a, T: Config> Check<'a, T> {
         view: &'a RiskView,
         market: &'a MarketView,
         liquidations: &[LiquidationOrder<T::AccountId>],
-    ) -> Self {
-        Self {
+    ) -> Result<Self, RiskError> {
+        let legs = Legs::of(market, view)?;
+        let mut open_interest = [0; MAX_LEGS];
+        for (open, leg) in open_interest.iter_mut().zip(legs.iter()) {
+            *open = T::Ledger::open_interest(leg.market.id);
+        }
+        Ok(Self {
             view,
             market,
+            legs,
             liquidated: liquidations
                 .iter()
                 .map(|order| order.account.clone())
                 .collect(),
-            open_interest: T::Ledger::open_interest(market.id),
+            open_interest,
             rebates: true,
             parties: BTreeMap::new(),
             paid: BTreeSet::new(),
-        }
+        })
+    }
+
+    /// Whether so many more lots of each leg, by leg, would exceed its cap.
+    fn exceeds_cap(&self, opened: &[i128; MAX_LEGS]) -> Result<bool, MathError> {
+        let mut legs = self.legs.iter().zip(self.open_interest).zip(opened);
+        legs.try_fold(false, |exceeds, ((leg, open), opened)| {
+            let after = math::add(open.into(), *opened)?;
+            Ok(exceeds || (*opened > 0 && after > i128::from(leg.market.open_interest_cap)))
+        })
     }
 
     /// What the accounts behind a match's resting orders cost, `traded` in other markets of this close or not.
@@ -249,9 +270,14 @@ impl<'a, T: Config> Check<'a, T> {
         let mut sum = Weight::zero();
         for of in &tentative.makers {
             let is_paid = traded.contains_key(of) || !self.paid.insert(of.clone());
-            // It may open a position.
+            // It may open a position, in each leg.
+            let opens = self.legs.count();
             let most = self.party(of).map_or(0, |p| p.account.holdings());
-            let holdings = if is_paid { 1 } else { most.saturating_add(1) };
+            let holdings = if is_paid {
+                opens
+            } else {
+                most.saturating_add(opens)
+            };
             let cost = Pallet::<T>::party(holdings);
             sum = sum.saturating_add(cost);
         }
@@ -268,8 +294,12 @@ impl<'a, T: Config> Check<'a, T> {
         traded: &Traders<T::AccountId>,
     ) -> Tentative<T::AccountId> {
         let paid = self.paid.clone();
+        // Each leg's part counts.
+        let each = self.legs.count().max(1);
+        let fit = |fills: u32| fills.div_ceil(each);
+        let executed = |run: &Tentative<T::AccountId>| run.executed.saturating_mul(each);
         // No more than half of what is left: the other half is for another try, another round, another market.
-        limits.max_fills = T::MaxFillsPerMarket::get().min(budget.fills.div_ceil(2));
+        limits.max_fills = fit(T::MaxFillsPerMarket::get().min(budget.fills.div_ceil(2)));
         let mut tentative = T::Book::run(book, limits);
         let mut cost = self.cost(&tentative, traded);
         let in_proportion = budget
@@ -282,13 +312,16 @@ impl<'a, T: Config> Check<'a, T> {
             if cost.all_lte(budget.parties) {
                 break;
             }
-            budget.fills = budget.fills.saturating_sub(tentative.executed);
-            limits.max_fills = limits.max_fills.min(fewer.unwrap_or(0)).min(budget.fills);
+            budget.fills = budget.fills.saturating_sub(executed(&tentative));
+            limits.max_fills = limits
+                .max_fills
+                .min(fewer.unwrap_or(0))
+                .min(fit(budget.fills));
             self.paid.clone_from(&paid);
             tentative = T::Book::run(book, limits);
             cost = self.cost(&tentative, traded);
         }
-        budget.fills = budget.fills.saturating_sub(tentative.executed);
+        budget.fills = budget.fills.saturating_sub(executed(&tentative));
         budget.parties = budget.parties.saturating_sub(cost);
         tentative
     }
@@ -340,21 +373,20 @@ impl<'a, T: Config> Check<'a, T> {
             failing: Vec::new(),
             over_cap: false,
         };
-        let mut opened = 0;
+        let mut opened = [0; MAX_LEGS];
         for (account, fills) in by_account {
             match self.admit(&account, fills) {
                 Some(traded) => {
-                    opened = math::add(opened, traded.opened)?;
+                    for (sum, part) in opened.iter_mut().zip(traded.opened) {
+                        *sum = math::add(*sum, part)?;
+                    }
                     checked.traded.insert(account, traded);
                 }
                 None => checked.failing.push(account),
             }
         }
         // Whoever fails is matched again, so the cap is judged only on a match that would stand.
-        checked.over_cap = checked.failing.is_empty()
-            && opened > 0
-            && math::add(self.open_interest.into(), opened)?
-                > i128::from(self.market.open_interest_cap);
+        checked.over_cap = checked.failing.is_empty() && self.exceeds_cap(&opened)?;
         Ok(checked)
     }
 
@@ -365,13 +397,19 @@ impl<'a, T: Config> Check<'a, T> {
         fills: Vec<Fill<T::AccountId>>,
     ) -> Option<Traded<T::AccountId>> {
         let (view, market, rebates) = (self.view, self.market, self.rebates);
-        let party = self.party(of)?;
-        if !above_bankruptcy(&party.account, view, market, &fills).ok()? {
+        self.party(of)?;
+        let party = self.parties.get(of)?.as_ref()?;
+        // A combination is no position's price: what it does to the account is checked as a whole.
+        if !market.contract.kind.is_combination()
+            && !above_bankruptcy(&party.account, view, market, &fills).ok()?
+        {
             return None;
         }
-        let traded = trade::<T>(&party.account, view, market, rebates, fills).ok()?;
-        let adds = traded.account.lots(market.id) > traded.held.max(0);
-        let is_bought = market.contract.kind.is_option() && adds;
+        let traded = trade::<T>(&party.account, view, market, &self.legs, rebates, fills).ok()?;
+        let is_bought = self.legs.iter().zip(traded.held).any(|(leg, held)| {
+            let market = leg.market;
+            market.contract.kind.is_option() && traded.account.lots(market.id) > held.max(0)
+        });
         if is_bought && novate_risk::booked_cash(&traded.account, view).ok()? < 0 {
             // Premiums are paid, not borrowed.
             return None;
@@ -394,8 +432,13 @@ impl<'a, T: Config> Check<'a, T> {
     /// Keeps open interest within its cap. An auction executes as many lots as are left below it, at its price; what crosses beyond
     /// leaves once there are none.
     fn bound_opening(&self, limits: &mut MatchLimits<T::AccountId>) {
-        let cap = self.market.open_interest_cap;
-        let room = cap.saturating_sub(self.open_interest);
+        let legs = self.legs.iter().zip(self.open_interest);
+        let room = legs.map(|(leg, open)| {
+            let room = leg.market.open_interest_cap.saturating_sub(open);
+            let ratio = Lots::from(leg.ratio.unsigned_abs());
+            room.checked_div(ratio).unwrap_or(0)
+        });
+        let room = room.min().unwrap_or(0);
         if self.market.is_in_auction() && (1..limits.auction_lots).contains(&room) {
             limits.auction_lots = room;
         } else {
@@ -494,8 +537,14 @@ impl<'a, T: Config> Check<'a, T> {
         }
         // Open interest grows by no more than the smaller side of those that may open.
         // In an auction no more lots than it may execute.
-        let opened = bid.min(ask).min(limits.auction_lots.into());
-        if sum(opened, self.open_interest)? > u128::from(self.market.open_interest_cap) {
+        let most = math::signed(bid.min(ask).min(limits.auction_lots.into()))?;
+        let mut legs = self.legs.iter().zip(self.open_interest);
+        let exceeds = legs.try_fold(false, |exceeds, (leg, open)| {
+            let opened = most.checked_mul(leg.ratio.unsigned_abs().into());
+            let after = math::add(open.into(), opened.ok_or(MathError::Overflow)?)?;
+            Ok::<_, MathError>(exceeds || after > i128::from(leg.market.open_interest_cap))
+        });
+        if exceeds? {
             self.bound_opening(limits);
         }
         limits.admitted = Some(admitted);
@@ -514,17 +563,17 @@ impl<'a, T: Config> Check<'a, T> {
             return Ok(false);
         };
         let mut worst = party.account.clone();
+        let legs = &self.legs;
         worst.orders = Default::default();
         let fee = view.fee_tier(worst.fee_tier);
         for order in orders {
-            let reserve =
-                novate_risk::order_reserve(market, fee, order.side, order.lots, order.ticks)?;
+            let reserve = legs.reserve(market, fee, order.side, order.lots, order.ticks)?;
             novate_risk::add_order(&mut worst, market.id, order.side, order.lots, reserve)?;
         }
         if !T::Risk::assess(&worst, view)?.covers_orders() {
             return Ok(false);
         }
-        if market.contract.kind.is_option() && !pays_premiums(&worst, view, market, orders)? {
+        if !pays_premiums(&worst, view, market, orders)? {
             return Ok(false);
         }
         let Some(side) = reducing_side(worst.lots(market.id)) else {
@@ -554,28 +603,36 @@ impl<'a, T: Config> Check<'a, T> {
     }
 }
 
-/// Whether the account has the cash for what it bids, all of it at its limits and with the dearer fee. What only buys back a short may be paid by
-/// owing, as in [`Check::admit`]; where its bids could open as well, all of them count: which fill first nobody knows.
+/// Whether the account has the cash for the options that its orders buy, all of it at their limits and with the dearer fee. What only buys back a short may
+/// be paid by owing, as in [`Check::admit`]; where its bids could open as well, all of them count: which fill first nobody knows.
 pub(crate) fn pays_premiums(
     account: &MarginAccount,
     view: &RiskView,
     market: &MarketView,
     orders: &[OpenOrder],
 ) -> Result<bool, RiskError> {
+    if market.contract.kind.is_linear() {
+        return Ok(true);
+    }
+    let legs = Legs::of(market, view)?;
     let fee = view.fee_tier(account.fee_tier);
+    let ppm = i32::try_from(worst_fee(fee)).map_err(|_| MathError::Overflow)?;
     let mut cash = novate_risk::booked_cash(account, view)?;
-    let mut bid = 0u128;
-    for order in orders.iter().filter(|order| order.side == Side::Bid) {
-        bid = bid
+    let mut bought = 0u128;
+    for order in orders {
+        let lots = order.side.signed(order.lots).ok_or(MathError::Overflow)?;
+        let Some(premium) = legs.premium(lots, order.ticks)? else {
+            continue;
+        };
+        bought = bought
             .checked_add(order.lots.into())
             .ok_or(MathError::Overflow)?;
-        let lots = Side::Bid.signed(order.lots).ok_or(MathError::Overflow)?;
-        let premium = math::trade_value(lots, order.ticks, market.tick_value)?;
-        let ppm = i32::try_from(worst_fee(fee)).map_err(|_| MathError::Overflow)?;
-        cash = math::sub(math::sub(cash, premium)?, novate_risk::fee(premium, ppm)?)?;
+        let fee = novate_risk::fee(legs.charged(lots, order.ticks)?, ppm)?;
+        cash = math::sub(math::sub(cash, premium.max(0))?, fee)?;
     }
+    // Nobody is short of a combination.
     let short = account.lots(market.id).min(0).unsigned_abs();
-    Ok(cash >= 0 || bid <= u128::from(short))
+    Ok(cash >= 0 || bought <= u128::from(short))
 }
 
 /// The dearer of a tier's two fees; a rebate is not counted on.
@@ -670,11 +727,12 @@ fn liquidation_room<AccountId>(
     Ok(room.max(0))
 }
 
-/// A copy of the account after its fills and their fees, which are written into the fills.
+/// A copy of the account after its fills and their fees, which are written into the fills. A combination's are traded leg by leg, all or none.
 fn trade<T: Config>(
     before: &MarginAccount,
     view: &RiskView,
     market: &MarketView,
+    legs: &Legs<'_>,
     rebates: bool,
     mut fills: Vec<Fill<T::AccountId>>,
 ) -> Result<Traded<T::AccountId>, RiskError> {
@@ -684,13 +742,14 @@ fn trade<T: Config>(
     let vault = T::Vault::get();
     let mut room = liquidation_room(before, view, market, &fills)?;
     let mut account = before.clone();
-    let (mut to_fees, mut to_fund, mut to_funding) = (0, 0, 0);
+    let (mut to_fees, mut to_fund, mut to_funding) = (0, 0, [0; MAX_LEGS]);
     for fill in &mut fills {
         let lots = fill.side.signed(fill.lots).ok_or(MathError::Overflow)?;
-        let value = math::trade_value(lots, fill.ticks, market.tick_value)?;
-        let traded = novate_risk::apply_trade(&mut account, market, lots, value)?;
-        to_funding = math::add(to_funding, traded.funding_to_pot)?;
-        let value = math::signed(value.unsigned_abs())?;
+        let settled = legs.apply(&mut account, lots, fill.ticks)?;
+        for (sum, part) in to_funding.iter_mut().zip(settled) {
+            *sum = math::add(*sum, part)?;
+        }
+        let value = legs.charged(lots, fill.ticks)?;
         let ppm = match fill.role {
             novate_types::Role::Maker => tier.maker_ppm,
             novate_types::Role::Taker => tier.taker_ppm,
@@ -715,16 +774,45 @@ fn trade<T: Config>(
         to_fees = math::add(to_fees, trading)?;
         account.cash = math::sub(account.cash, fill.fee)?;
     }
-    let opened = math::sub(long(account.lots(market.id)), long(before.lots(market.id)))?;
+    let (mut held, mut opened) = ([0; MAX_LEGS], [0; MAX_LEGS]);
+    for ((leg, held), opened) in legs.iter().zip(&mut held).zip(&mut opened) {
+        *held = before.lots(leg.market.id);
+        *opened = math::sub(long(account.lots(leg.market.id)), long(*held))?;
+    }
     Ok(Traded {
         account,
-        held: before.lots(market.id),
+        held,
         fills,
         to_fees,
         to_fund,
         to_funding,
         opened,
     })
+}
+
+/// What a combination's fills are in each of its legs, without fees, which are the fills' own.
+fn fills_by_leg<AccountId: Clone>(
+    legs: &Legs<'_>,
+    fills: &[Fill<AccountId>],
+) -> Result<Vec<(MarketId, Vec<Fill<AccountId>>)>, MathError> {
+    let mut all: Vec<(MarketId, Vec<Fill<AccountId>>)> = legs
+        .iter()
+        .map(|leg| (leg.market.id, Vec::with_capacity(fills.len())))
+        .collect();
+    for fill in fills {
+        let lots = fill.side.signed(fill.lots).ok_or(MathError::Overflow)?;
+        for ((_, of_leg), trade) in all.iter_mut().zip(legs.trades(lots, fill.ticks)?) {
+            let side = if trade.lots > 0 { Side::Bid } else { Side::Ask };
+            of_leg.push(Fill {
+                side,
+                ticks: trade.ticks,
+                lots: trade.lots.unsigned_abs(),
+                fee: 0,
+                ..fill.clone()
+            });
+        }
+    }
+    Ok(all)
 }
 
 impl<T: Config> Pallet<T> {
@@ -760,7 +848,8 @@ impl<T: Config> Pallet<T> {
         budget: &mut Budget,
         traded: &mut Traders<T::AccountId>,
     ) -> Result<Option<Matched>, DispatchError> {
-        let mut check = Check::<T>::new(view, market, &liquidations);
+        let mut check =
+            Check::<T>::new(view, market, &liquidations).map_err(|e| failed(e.into()))?;
         let Some(mut book) = T::Book::load(market, liquidations) else {
             return Ok(None);
         };
@@ -849,7 +938,8 @@ impl<T: Config> Pallet<T> {
             .into_iter()
             .map(|release| (release.account.clone(), release))
             .collect();
-        let (mut to_fees, mut to_fund, mut to_funding) = (0, 0, 0);
+        let sums = |e: MathError| failed(e.into());
+        let (mut to_fees, mut to_fund, mut to_funding) = (0, 0, [0; MAX_LEGS]);
         let mut fills = Vec::new();
         let mut written = Vec::new();
         for (of, mut traded) in checked.traded {
@@ -858,12 +948,10 @@ impl<T: Config> Pallet<T> {
                     .map_err(|e| failed(e.into()))?;
             }
             written.push((of.clone(), traded.held, traded.account));
-            for (sum, part) in [
-                (&mut to_fees, traded.to_fees),
-                (&mut to_fund, traded.to_fund),
-                (&mut to_funding, traded.to_funding),
-            ] {
-                *sum = math::add(*sum, part).map_err(|e| failed(e.into()))?;
+            to_fees = math::add(to_fees, traded.to_fees).map_err(sums)?;
+            to_fund = math::add(to_fund, traded.to_fund).map_err(sums)?;
+            for (sum, part) in to_funding.iter_mut().zip(traded.to_funding) {
+                *sum = math::add(*sum, part).map_err(sums)?;
             }
             fills.append(&mut traded.fills);
             let payer = if check.liquidated.contains(&of) {
@@ -876,15 +964,17 @@ impl<T: Config> Pallet<T> {
             // What was paid in a further market is less.
             traders.entry(of).or_insert(payer);
         }
-        T::Ledger::write_trades(market.id, written).map_err(failed)?;
+        T::Ledger::write_trades(&check.legs.markets(), written).map_err(failed)?;
         for release in releases.into_values() {
             Self::take_release(release).map_err(failed)?;
         }
         if to_fees != 0 {
             T::Ledger::credit_pot(Pot::Fees, to_fees).map_err(failed)?;
         }
-        if to_funding != 0 {
-            T::Ledger::credit_pot(Pot::Funding(market.id), to_funding).map_err(failed)?;
+        for (leg, to_funding) in check.legs.iter().zip(to_funding) {
+            if to_funding != 0 {
+                T::Ledger::credit_pot(Pot::Funding(leg.market.id), to_funding).map_err(failed)?;
+            }
         }
         if to_fund != 0 {
             T::Ledger::settle(&T::InsuranceFund::get(), view, true, |account| {
@@ -898,6 +988,17 @@ impl<T: Config> Pallet<T> {
             return Ok(matched);
         };
         let size = usize::try_from(crate::EVENT_FILLS).unwrap_or(usize::MAX);
+        if market.contract.kind.is_combination() {
+            for (leg, fills) in fills_by_leg(&check.legs, &fills).map_err(sums)? {
+                for chunk in fills.chunks(size) {
+                    Self::deposit_event(Event::LegCleared {
+                        combination: market.id,
+                        market: leg,
+                        fills: BoundedVec::truncate_from(chunk.to_vec()),
+                    });
+                }
+            }
+        }
         for (part, chunk) in (0..).zip(fills.chunks(size)) {
             Self::deposit_event(Event::Cleared {
                 market: market.id,
@@ -919,12 +1020,12 @@ mod tests {
     fn fees_without_a_sum_are_an_error() {
         let paying = |to_fees| Traded::<u64> {
             account: MarginAccount::default(),
-            held: 0,
+            held: Default::default(),
             fills: Vec::new(),
             to_fees,
             to_fund: 0,
-            to_funding: 0,
-            opened: 0,
+            to_funding: Default::default(),
+            opened: Default::default(),
         };
         let sum = |fees: &[Cash]| {
             let traded: Vec<_> = fees.iter().copied().map(paying).collect();

@@ -57,6 +57,14 @@ impl<T: Config> Pallet<T> {
                 "the view's contract terms are not the listing's"
             );
             ensure!(
+                market
+                    .contract
+                    .legs
+                    .iter()
+                    .all(|leg| leg.market < market.id && T::Listing::market(leg.market).is_some()),
+                "a combination has a leg that is not listed, or was not before it"
+            );
+            ensure!(
                 market.mark == Default::default() || market.index != Default::default(),
                 "a market has a mark without an index"
             );
@@ -79,12 +87,20 @@ impl<T: Config> Pallet<T> {
     fn try_holdings() -> Result<(), TryRuntimeError> {
         const AT_ONCE: u32 = 256;
         let view = View::<T>::get();
+        let is_combination = |id| {
+            let market = view.market(id);
+            market.is_ok_and(|market| market.contract.kind.is_combination())
+        };
         let mut last = None;
         loop {
             let found = T::Ledger::accounts_after(last.as_ref(), AT_ONCE);
             for account in found.iter().filter_map(T::Ledger::account) {
                 let positions = account.positions.iter().map(|p| p.market);
                 let orders = account.orders.iter().map(|o| o.market);
+                ensure!(
+                    account.positions.iter().all(|p| !is_combination(p.market)),
+                    "somebody holds a position in a combination"
+                );
                 ensure!(
                     positions.chain(orders).all(|id| view.market(id).is_ok()),
                     "a position or an order is of a market that the view does not have"

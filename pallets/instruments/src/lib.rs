@@ -312,7 +312,8 @@ pub mod pallet {
         InvalidCallBlocks,
         /// The blocks at the band's edge that interrupt a market must be at least one and at most `MAX_EDGE_BLOCKS`.
         InvalidEdgeBlocks,
-        /// A contract must be listed at least [`LEAST_TERM`] before it expires, and expire within [`MOST_TERM`]; choose another expiry.
+        /// A contract must be listed at least [`LEAST_TERM`] before it expires, and expire within [`MOST_TERM`]; a combination's expiry is that of
+        /// the first of its legs to expire, or none. Choose another expiry.
         InvalidExpiry,
         /// A strike must be above zero and have a price in ticks of the market; choose another.
         InvalidStrike,
@@ -323,6 +324,11 @@ pub mod pallet {
         TooManyRules,
         /// The tickers of another underlying's rule begin with the same; choose another base.
         BaseTaken,
+        /// A combination has two to four legs: different markets that are no combinations, of its own underlying, tick size and lot size; and the
+        /// ratio of at least one of them is 1 or −1. Choose others.
+        InvalidLegs,
+        /// A combination trades in the market; remove that first.
+        InCombination,
     }
 
     impl<T> From<novate_types::MathError> for Error<T> {
@@ -429,13 +435,15 @@ pub mod pallet {
         /// The market gets the next free number and is open; once its feed has a price, and an option's expiry a volatility, it takes orders for its
         /// tier's `call_blocks`, and trades from the call auction at their end on. Tick and lot size, the kind and the underlying never change
         /// afterwards: positions and resting orders are counted in them. A market that expires is removed when it has settled and nothing is left
-        /// in it.
+        /// in it. A combination trades while all its legs do, by a call auction of its own once they have opened, and ends with the first of them; its
+        /// legs have to be listed before it.
         ///
         /// ## Errors
         ///
         /// - [`Error::TooManyMarkets`], [`Error::OutOfRange`]: no number is free.
         /// - [`Error::InvalidSymbol`], [`Error::SymbolTaken`], [`Error::UnknownFeed`], [`Error::TickValueNotWhole`].
         /// - [`Error::InvalidExpiry`], [`Error::InvalidStrike`]: `kind` has one that will not do.
+        /// - [`Error::UnknownMarket`], [`Error::InvalidLegs`]: a combination has legs that will not do.
         /// - [`Error::UnknownTier`], [`Error::InvalidMinNotional`], [`Error::InvalidOpenInterestCap`],
         ///   [`Error::InvalidInterest`], [`Error::InvalidFundingCapFactor`]: `params` breaks a bound.
         ///
@@ -718,7 +726,7 @@ pub mod pallet {
         ///
         /// ## Errors
         ///
-        /// - [`Error::UnknownMarket`], [`Error::NotHalted`], [`Error::NotVacant`].
+        /// - [`Error::UnknownMarket`], [`Error::NotHalted`], [`Error::NotVacant`], [`Error::InCombination`].
         ///
         /// ## Events
         ///
@@ -729,6 +737,7 @@ pub mod pallet {
             let listed = Instruments::<T>::get(market).ok_or(Error::<T>::UnknownMarket)?;
             ensure!(listed.status == MarketStatus::Halted, Error::<T>::NotHalted);
             ensure!(T::Vacant::contains(&market), Error::<T>::NotVacant);
+            ensure!(Self::is_no_leg(market), Error::<T>::InCombination);
             Instruments::<T>::remove(market);
             Self::withdraw_change(Subject::Market(market));
             Self::deposit_event(Event::MarketDelisted { market });

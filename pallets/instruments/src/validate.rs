@@ -5,14 +5,15 @@ use crate::{
     LEAST_TERM, MAX_AMOUNT, MAX_CALL_BLOCKS, MAX_EDGE_BLOCKS, MAX_FUNDING_CAP_FACTOR, MAX_INTEREST,
     MOST_STRIKES, MOST_TERM,
 };
+use alloc::collections::BTreeSet;
 use frame_support::{
     ensure,
     traits::{Get, UnixTime},
 };
 use novate_types::{
     math::{is_within_step, price_of, tick_value},
-    BlockNumber, Cash, FeedId, Instrument, InstrumentKind, Lots, MarketParams, Millis, Ppm,
-    RiskTier, SignedLots, MILLION,
+    BlockNumber, Cash, CombinationLeg, CombinationLegs, FeedId, Instrument, InstrumentKind, Lots,
+    MarketId, MarketParams, Millis, Ppm, RiskTier, SignedLots, MILLION,
 };
 
 impl<T: Config> Pallet<T> {
@@ -113,7 +114,45 @@ impl<T: Config> Pallet<T> {
                 Error::<T>::InvalidStrike
             );
         }
+        if let InstrumentKind::Combination { legs, expiry } = instrument.kind {
+            Self::check_legs(instrument, &legs, expiry)?;
+        }
         Self::check_params(&instrument.params)
+    }
+
+    /// Whether a combination's legs can be traded together, and its expiry is that of the first of them.
+    fn check_legs(
+        instrument: &Instrument,
+        legs: &CombinationLegs,
+        expiry: Option<Millis>,
+    ) -> Result<(), Error<T>> {
+        let mut known = BTreeSet::new();
+        let mut first = None;
+        for CombinationLeg { market, .. } in legs.iter() {
+            ensure!(known.insert(market), Error::<T>::InvalidLegs);
+            let leg = Instruments::<T>::get(market).ok_or(Error::<T>::UnknownMarket)?;
+            let terms = |i: &Instrument| (i.underlying, i.tick_size, i.lot_size);
+            ensure!(
+                !matches!(leg.kind, InstrumentKind::Combination { .. })
+                    && terms(&leg) == terms(instrument),
+                Error::<T>::InvalidLegs
+            );
+            first = first.into_iter().chain(leg.kind.expiry()).min();
+        }
+        ensure!(
+            known.len() >= 2 && legs.iter().any(|leg| leg.ratio.unsigned_abs() == 1),
+            Error::<T>::InvalidLegs
+        );
+        ensure!(expiry == first, Error::<T>::InvalidExpiry);
+        Ok(())
+    }
+
+    /// Whether no combination trades in the market.
+    pub(crate) fn is_no_leg(market: MarketId) -> bool {
+        Instruments::<T>::iter_values().all(|listed| match listed.kind {
+            InstrumentKind::Combination { legs, .. } => !legs.contains(market),
+            _ => true,
+        })
     }
 
     /// The bounds of a rule of listing.

@@ -327,7 +327,10 @@ fn position_on<T: Config>(axis: RiskAxis, direction: Direction, view: &RiskView)
 /// Every axis and direction that can be crossed now, with the step where it stands, rotated by block so that none always
 /// comes first.
 fn crossings<T: Config>(view: &RiskView) -> Vec<(RiskAxis, Direction, u32)> {
-    let marks = view.markets.iter().flat_map(|m| {
+    // Nobody holds a position in a combination.
+    let held = view.markets.iter();
+    let held = held.filter(|m| !m.contract.kind.is_combination());
+    let marks = held.flat_map(|m| {
         [RiskAxis::Mark(m.id), RiskAxis::Funding(m.id)]
             .into_iter()
             .flat_map(|axis| [(axis, Direction::Down), (axis, Direction::Up)])

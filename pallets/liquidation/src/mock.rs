@@ -326,8 +326,8 @@ impl Ledger<u64> for StoredLedger {
     }
 
     fn write_trades(
-        _: MarketId,
-        traded: Vec<(Of, SignedLots, MarginAccount)>,
+        _: &[MarketId],
+        traded: Vec<(Of, [SignedLots; MAX_LEGS], MarginAccount)>,
     ) -> Result<(), LedgerError> {
         for (of, _, account) in traded {
             Accounts::insert(of, account);

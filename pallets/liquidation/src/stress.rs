@@ -160,12 +160,13 @@ fn begins(interval: Millis, before: Millis, now: Millis) -> bool {
     before.checked_div(interval) != now.checked_div(interval)
 }
 
-/// Whether a market's index is the price of its underlying: an option's is a forward, and a future's becomes a mean before it settles.
+/// Whether a market's index is the price of its underlying: an option's is a forward, a combination's the sum of
+/// several, and a future's becomes a mean before it settles.
 const fn shows_underlying(market: &MarketView, now: Millis) -> bool {
     match market.contract.kind {
         ContractKind::Perpetual => true,
         ContractKind::Future => now < market.contract.expiry.saturating_sub(SETTLEMENT_MILLIS),
-        ContractKind::Call | ContractKind::Put => false,
+        ContractKind::Call | ContractKind::Put | ContractKind::Combination => false,
     }
 }
 

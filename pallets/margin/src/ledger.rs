@@ -17,7 +17,7 @@ use frame_support::{
 use novate_types::{
     math, AccountRef, AssetId, BlockNumber, Cash, CollateralParams, Indexed, Ledger, LedgerError,
     Lots, MarginAccount, MarketId, MathError, Pot, RiskError, RiskIndex, RiskView, Sequence,
-    SignedLots,
+    SignedLots, MAX_LEGS,
 };
 use sp_io::storage::{commit_transaction, rollback_transaction, start_transaction};
 use sp_runtime::{traits::AccountIdConversion, SaturatedConversion};
@@ -336,19 +336,32 @@ impl<T: Config> Ledger<T::AccountId> for Pallet<T> {
     }
 
     fn write_trades(
-        market: MarketId,
-        traded: Vec<(AccountRef<T::AccountId>, SignedLots, MarginAccount)>,
+        markets: &[MarketId],
+        traded: Vec<(
+            AccountRef<T::AccountId>,
+            [SignedLots; MAX_LEGS],
+            MarginAccount,
+        )>,
     ) -> Result<(), LedgerError> {
-        let (mut closed, mut opened): (Lots, Lots) = (0, 0);
-        for (of, before, mut account) in traded {
-            let add = |sum: Lots, lots| sum.checked_add(long(lots)).ok_or(MathError::Overflow);
-            closed = add(closed, before)?;
-            opened = add(opened, account.lots(market))?;
+        let mut moved: Vec<(MarketId, Lots, Lots)> =
+            markets.iter().map(|market| (*market, 0, 0)).collect();
+        for (of, held, mut account) in traded {
+            let add = |sum: &mut Lots, lots| {
+                *sum = sum.checked_add(long(lots)).ok_or(MathError::Overflow)?;
+                Ok::<_, MathError>(())
+            };
+            for ((market, closed, opened), before) in moved.iter_mut().zip(held) {
+                add(closed, before)?;
+                add(opened, account.lots(*market))?;
+            }
             tidy(&mut account)?;
             Self::keep_loan(&of, &mut account)?;
             Accounts::<T>::insert(of, account);
         }
-        Ok(Self::move_open_interest(market, closed, opened)?)
+        for (market, closed, opened) in moved {
+            Self::move_open_interest(market, closed, opened)?;
+        }
+        Ok(())
     }
 
     fn pot(pot: Pot) -> Cash {

@@ -17,7 +17,7 @@
 
 use crate::{
     close::matches,
-    intake::{Session, Step},
+    intake::{Held, Session, Step},
     rested::rested,
     triggers::{count_unowned, found_unowned, Firing},
     types::{AccountOrders, CancelledOrder, DueKey, Duty, FiredTrigger, OrderError},
@@ -30,7 +30,7 @@ use frame_support::{storage::StoragePrefixedMap, weights::Weight};
 use novate_types::{
     math::{ticks_ceil, ticks_floor},
     AccountRef, Anchor, BlockNumber, CancelReason, Ledger, MarketId, MarketView, Peg, Side, Ticks,
-    Twap, MAX_HOLDINGS, MAX_OPEN_ORDERS,
+    Twap,
 };
 
 /// Where a TWAP's next slice is found.
@@ -152,7 +152,7 @@ impl<T: Config> Firing<'_, T> {
         if moved {
             looked_at
                 .saturating_add(T::WeightInfo::left())
-                .saturating_add(Pallet::<T>::order_of_close(held.open, held.holdings))
+                .saturating_add(Pallet::<T>::order_of_close(held))
         } else {
             looked_at
         }
@@ -196,8 +196,7 @@ impl<T: Config> Firing<'_, T> {
                 };
                 self.told.fired.entry(market).or_default().push(fired);
                 match outcome {
-                    Ok(()) => looked_at
-                        .saturating_add(Pallet::<T>::order_of_close(held.open, held.holdings)),
+                    Ok(()) => looked_at.saturating_add(Pallet::<T>::order_of_close(held)),
                     Err(_) => looked_at,
                 }
             }
@@ -208,7 +207,7 @@ impl<T: Config> Firing<'_, T> {
 impl<T: Config> Pallet<T> {
     /// What bringing one slice costs at most.
     pub(crate) fn most_of_slice() -> Weight {
-        Self::order_of_close(MAX_OPEN_ORDERS, MAX_HOLDINGS).saturating_add(T::WeightInfo::slice())
+        Self::order_of_close(Held::MOST).saturating_add(T::WeightInfo::slice())
     }
     /// What looking at a pegged order costs at most.
     pub(crate) fn most_of_look() -> Weight {

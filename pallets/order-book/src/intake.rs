@@ -13,16 +13,16 @@ use alloc::{
     vec::Vec,
 };
 use frame_support::{ensure, traits::Get};
-use novate_risk::{add_order, apply_trade, booked_cash, fee, order_reserve, release_order};
+use novate_risk::{add_order, booked_cash, fee, release_order, Legs};
 use novate_types::{
     math::{
         add, notional_floor, ppm_ceil, shift_ceil, shift_floor, signed, sub, ticks_ceil,
         ticks_floor, trade_value,
     },
-    AccountRef, Arrangement, BlockNumber, CancelReason, Cash, CurrentView, Ledger, Leg, Lots,
-    MarginAccount, MarketId, MarketView, NewOrder, NewPegged, NewTrigger, NewTwap, Operation,
-    OrderPrice, OrderTarget, Peg, Ppm, RiskModel, RiskView, Sequence, Side, Standing, Ticks,
-    TimeInForce, Trigger, Twap, MAX_HOLDINGS, MAX_OPEN_ORDERS, MAX_POSITIONS,
+    AccountRef, Arrangement, BlockNumber, CancelReason, Cash, CombinationLegs, CurrentView, Ledger,
+    Leg, Lots, MarginAccount, MarketId, MarketView, NewOrder, NewPegged, NewTrigger, NewTwap,
+    Operation, OrderPrice, OrderTarget, Peg, Ppm, RiskModel, RiskView, Sequence, Side, Standing,
+    Ticks, TimeInForce, Trigger, Twap, MAX_HOLDINGS, MAX_LEGS, MAX_OPEN_ORDERS, MAX_POSITIONS,
 };
 
 /// Farthest from the mark that a market order executes, where the market's band is not narrower.
@@ -42,12 +42,24 @@ pub(crate) fn page_of(order: &Locator) -> Option<PageKey> {
 /// What an account holds, as far as it decides what work on it costs.
 #[derive(Clone, Copy)]
 pub(crate) struct Held {
-    /// Positions and collaterals, at most after its orders have filled.
+    /// Positions and collaterals, at most after its orders have filled: a combination's are in its legs.
     pub holdings: u32,
     /// Open orders, before or after the operations: whichever are more.
     pub open: u32,
     /// Triggers and TWAPs that were cancelled.
     pub disarmed: u32,
+    /// Legs beyond the first of the orders that came in: each is traded if they execute.
+    pub legs: u32,
+}
+
+impl Held {
+    /// What one order that comes in by itself finds at most.
+    pub const MOST: Self = Self {
+        holdings: MAX_HOLDINGS,
+        open: MAX_OPEN_ORDERS,
+        disarmed: 0,
+        legs: MAX_LEGS as u32,
+    };
 }
 
 /// The orders that an operation brings, or may bring later.
@@ -192,13 +204,22 @@ impl<'a, T: Config> Session<'a, T> {
 
     /// What the account holds, for what it costs.
     pub fn held(&self) -> Held {
-        let markets = u32::try_from(self.account.orders.len()).unwrap_or(u32::MAX);
-        let most = self.account.holdings().saturating_add(markets);
+        let legs = |market| {
+            let market = self.view.market(market);
+            market.map_or(1, |market| market.contract.legs.count().max(1))
+        };
+        let markets = self.account.orders.iter().map(|orders| legs(orders.market));
+        let most = markets.fold(self.account.holdings(), u32::saturating_add);
+        let further = self
+            .new
+            .iter()
+            .map(|(market, _)| legs(*market).saturating_sub(1));
         let open = self.orders.open.len().max(self.opened_with);
         Held {
             holdings: most.min(MAX_HOLDINGS),
             open: u32::try_from(open).unwrap_or(u32::MAX),
             disarmed: self.disarmed,
+            legs: further.fold(0, u32::saturating_add),
         }
     }
 
@@ -358,6 +379,10 @@ impl<'a, T: Config> Session<'a, T> {
         ensure!(market.status.allows_matching(), OrderError::MarketHalted);
         ensure!(market.mark.into_inner() > 0, OrderError::NoPrice);
         ensure!(order.lots > 0, OrderError::ZeroLots);
+        ensure!(
+            !order.reduce_only || !market.contract.kind.is_combination(),
+            OrderError::CombinationNotReduced
+        );
         Ok(market)
     }
 
@@ -387,7 +412,8 @@ impl<'a, T: Config> Session<'a, T> {
         }
 
         let fees = self.view.fee_tier(self.account.fee_tier);
-        let reserve = order_reserve(market, fees, order.side, order.lots, ticks)?;
+        let legs = Legs::of(market, &self.view)?;
+        let reserve = legs.reserve(market, fees, order.side, order.lots, ticks)?;
         ensure_worth(
             &self.account,
             market,
@@ -411,7 +437,7 @@ impl<'a, T: Config> Session<'a, T> {
             _ => None,
         };
         let replaced = replaced.map(|old| self.orders.whole(old)).transpose()?;
-        self.ensure_premiums(order, market, ticks, replaced.as_ref())?;
+        self.ensure_premiums(order, &legs, ticks, replaced.as_ref())?;
         let shown = display.unwrap_or(order.lots);
         let held_for_shown = share(reserve, shown, order.lots)?;
         let held = self.account.orders.clone();
@@ -650,14 +676,13 @@ impl<'a, T: Config> Session<'a, T> {
         reserve: Cash,
         replaced: Option<&Locator>,
     ) -> Result<(), OrderError> {
-        let market = self.view.market(order.market)?;
         let account = &mut self.account;
         if let Some(old) = replaced {
             release(account, old, old.lots, old.reserve)?;
         }
         add_order(account, order.market, order.side, order.lots, reserve)?;
         ensure!(
-            markets_of(account) <= MAX_POSITIONS,
+            markets_of(account, &self.view) <= MAX_POSITIONS,
             OrderError::TooManyMarkets
         );
         if !T::Risk::assess(account, &self.view)?.covers_orders() {
@@ -665,7 +690,7 @@ impl<'a, T: Config> Session<'a, T> {
             let (bid, ask) = lots_of(order.side, order.lots);
             release_order(&mut before, order.market, bid, ask, reserve)?;
             ensure!(
-                self.reduces_risk(&before, market, order.side, order.lots, ticks)?,
+                self.reduces_risk(&before, order, ticks)?,
                 OrderError::InsufficientMargin
             );
         }
@@ -674,45 +699,56 @@ impl<'a, T: Config> Session<'a, T> {
 
     /// There is cash for all options that the account bids for, a new order included, each at its limit and with the dearer fee: what novation will ask
     /// of those that fill. Who has collateral alone would have the best bids, and lose them in a match's rounds. What only buys back a short
-    /// is not counted: it may be paid by owing.
+    /// is not counted: it may be paid by owing. Of a combination the options that are sold pay for those that are bought.
     fn ensure_premiums(
         &self,
         order: &NewOrder,
-        market: &MarketView,
+        legs: &Legs<'_>,
         ticks: Ticks,
         replaced: Option<&Locator>,
     ) -> Result<(), OrderError> {
-        let opens = order.side == Side::Bid && !order.reduce_only;
-        if !opens || !market.contract.kind.is_option() {
-            return Ok(());
-        }
         let tier = self.view.fee_tier(self.account.fee_tier);
         let worst = tier.maker_ppm.max(tier.taker_ppm).max(0);
-        let cost = |market: &MarketView, lots: Lots, ticks: Ticks| {
-            let lots = Side::Bid.signed(lots).ok_or(OrderError::OutOfRange)?;
-            let premium = trade_value(lots, ticks, market.tick_value)?;
-            Ok::<_, OrderError>(add(premium, fee(premium, worst)?)?)
+        // `None` if it buys no option.
+        let cost = |legs: &Legs<'_>, side: Side, lots: Lots, ticks: Ticks| {
+            let lots = side.signed(lots).ok_or(OrderError::OutOfRange)?;
+            let Some(premium) = legs.premium(lots, ticks)? else {
+                return Ok(None);
+            };
+            let fee = fee(legs.charged(lots, ticks)?, worst)?;
+            Ok::<_, OrderError>(Some(add(premium.max(0), fee)?))
         };
-        // By market: lots bid, and what they cost.
+        if order.reduce_only {
+            return Ok(());
+        }
+        let Some(own) = cost(legs, order.side, order.lots, ticks)? else {
+            return Ok(());
+        };
+        // By market: lots that buy, and what they cost.
         let mut bids = BTreeMap::new();
-        let own = (u128::from(order.lots), cost(market, order.lots, ticks)?);
-        bids.insert(order.market, own);
+        bids.insert(order.market, (u128::from(order.lots), own));
         let others = self.orders.open.iter().filter(|open| {
             let is_replaced = replaced.is_some_and(|old| old.sequence == open.sequence);
-            open.side == Side::Bid && !open.reduce_only && !is_replaced
+            !open.reduce_only && !is_replaced
         });
         for open in others {
             let market = self.view.market(open.market)?;
-            if !market.contract.kind.is_option() {
+            let kind = market.contract.kind;
+            if kind.is_linear() || (kind.is_option() && open.side == Side::Ask) {
                 continue;
             }
             let whole = self.orders.whole(open)?;
+            let legs = Legs::of(market, &self.view)?;
+            let Some(due) = cost(&legs, whole.side, whole.lots, whole.ticks)? else {
+                continue;
+            };
             let (lots, sum) = bids.entry(open.market).or_default();
             *lots = lots
                 .checked_add(whole.lots.into())
                 .ok_or(OrderError::OutOfRange)?;
-            *sum = add(*sum, cost(market, whole.lots, whole.ticks)?)?;
+            *sum = add(*sum, due)?;
         }
+        // Nobody is short of a combination.
         let opens = |id: &MarketId, lots: u128| {
             lots > u128::from(self.account.lots(*id).min(0).unsigned_abs())
         };
@@ -807,19 +843,16 @@ impl<'a, T: Config> Session<'a, T> {
     fn reduces_risk(
         &self,
         before: &MarginAccount,
-        market: &MarketView,
-        side: Side,
-        lots: Lots,
+        order: &NewOrder,
         ticks: Ticks,
     ) -> Result<bool, OrderError> {
-        let lots = side.signed(lots).ok_or(OrderError::OutOfRange)?;
+        let lots = order
+            .side
+            .signed(order.lots)
+            .ok_or(OrderError::OutOfRange)?;
         let mut filled = before.clone();
-        apply_trade(
-            &mut filled,
-            market,
-            lots,
-            trade_value(lots, ticks, market.tick_value)?,
-        )?;
+        let market = self.view.market(order.market)?;
+        Legs::of(market, &self.view)?.apply(&mut filled, lots, ticks)?;
         let filled = T::Risk::assess(&filled, &self.view)?;
         let before = T::Risk::assess(before, &self.view)?;
         Ok(filled.initial <= before.initial
@@ -1025,8 +1058,8 @@ fn release(
     Ok(release_order(account, order.market, bid, ask, reserve)?)
 }
 
-/// The order is worth the market's least notional at the lower of limit and mark, or closes the position reduce-only. An option's is counted at its
-/// forward, and its premium is worth [`LEAST_PREMIUM`] of that: a bid's at its limit, at the mark that of an offer of what the account has.
+/// The order is worth the market's least notional at the lower of limit and mark, or closes the position reduce-only. A combination's is counted at
+/// what its legs come to. An option's is counted at its forward, and its premium is worth [`LEAST_PREMIUM`] of that: a bid's at its limit, at the mark that of an offer of what the account has.
 fn ensure_worth(
     account: &MarginAccount,
     market: &MarketView,
@@ -1061,6 +1094,9 @@ fn ensure_worth(
         );
         // A premium says little of a size.
         signed(notional_floor(lots, market.index, market.lot_size)?)?
+    } else if market.contract.kind.is_combination() {
+        // So does a difference, and margin is held for all legs.
+        signed(notional_floor(lots, market.index, market.lot_size)?)?
     } else {
         at_limit.min(signed(notional_floor(lots, market.mark, market.lot_size)?)?)
     };
@@ -1069,11 +1105,24 @@ fn ensure_worth(
 }
 
 /// Markets in which the account would have a position if all its orders filled.
-fn markets_of(account: &MarginAccount) -> u32 {
-    let only_orders = account
-        .orders
+fn markets_of(account: &MarginAccount, view: &RiskView) -> u32 {
+    let held = account.positions.iter().map(|p| p.market);
+    let is_new = |id: &MarketId| account.position(*id).is_none();
+    let legs = |id: MarketId| {
+        view.market(id)
+            .map_or_else(|_| CombinationLegs::default(), |m| m.contract.legs)
+    };
+    let ordered = account.orders.iter().map(|o| o.market);
+    let (combined, single): (Vec<_>, Vec<_>) =
+        ordered.partition(|id| legs(*id) != CombinationLegs::default());
+    let single = single.into_iter().filter(is_new);
+    if combined.is_empty() {
+        return u32::try_from(held.chain(single).count()).unwrap_or(u32::MAX);
+    }
+    let legs: Vec<_> = combined.into_iter().map(legs).collect();
+    let legs = legs
         .iter()
-        .filter(|o| account.position(o.market).is_none());
-    let markets = account.positions.len().saturating_add(only_orders.count());
-    u32::try_from(markets).unwrap_or(u32::MAX)
+        .flat_map(|legs| legs.iter().map(|leg| leg.market));
+    let all: BTreeSet<MarketId> = held.chain(single).chain(legs).collect();
+    u32::try_from(all.len()).unwrap_or(u32::MAX)
 }

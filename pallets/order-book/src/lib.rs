@@ -614,6 +614,7 @@ pub mod pallet {
             T::WeightInfo::orders(places, changes, held.open)
                 .saturating_add(Self::arming(armed, held.disarmed))
                 .saturating_add(Self::novating(operations, places, held.holdings))
+                .saturating_add(T::Novating::order().saturating_mul(held.legs.into()))
         }
     }
 

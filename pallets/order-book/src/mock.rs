@@ -134,8 +134,8 @@ impl Ledger<AccountId> for MockLedger {
         Self::put(of, &account);
     }
     fn write_trades(
-        _: MarketId,
-        _: Vec<(Account, SignedLots, MarginAccount)>,
+        _: &[MarketId],
+        _: Vec<(Account, [SignedLots; MAX_LEGS], MarginAccount)>,
     ) -> Result<(), LedgerError> {
         Ok(())
     }
@@ -220,6 +220,40 @@ pub fn market(id: MarketId) -> MarketView {
         auction_at: 0,
         contract: Default::default(),
     }
+}
+
+/// A combination of [`BTC`] and [`ETH`].
+pub const SPREAD: MarketId = 12;
+
+/// Lists one that buys ETH, at a mark of so many ticks, and sells BTC.
+pub fn list_spread(eth: Ticks) {
+    mark(ETH, eth);
+    list_combination(SPREAD, &[(ETH, 1), (BTC, -1)]);
+}
+
+/// Lists a combination, as the close would mark it.
+pub fn list_combination(id: MarketId, legs: &[(MarketId, i8)]) {
+    let mut view = MockView::view();
+    let views: Vec<_> = legs
+        .iter()
+        .map(|(id, ratio)| (view.market(*id).unwrap(), *ratio))
+        .collect();
+    let base = market(id);
+    let combined = novate_risk::combine(&views, base.tick_size, base.price_band).unwrap();
+    let combination = MarketView {
+        mark: combined.mark,
+        index: combined.index,
+        imf: combined.imf,
+        price_band: combined.band,
+        contract: InstrumentKind::Combination {
+            legs: CombinationLegs::new(legs).unwrap(),
+            expiry: None,
+        }
+        .into(),
+        ..base
+    };
+    view.markets.try_push(combination).unwrap();
+    unhashed::put(b"mock:view", &view);
 }
 
 /// Opens an account with that many units of cash.
@@ -321,9 +355,9 @@ pub fn close_with(
         );
         for fill in &tentative.fills {
             let signed = fill.side.signed(fill.lots).unwrap();
-            let value = math::trade_value(signed, fill.ticks, market.tick_value).unwrap();
+            let legs = novate_risk::Legs::of(market, &view).unwrap();
             MockLedger::change(&fill.account, |a| {
-                novate_risk::apply_trade(a, market, signed, value).map_err(LedgerError::Risk)
+                legs.apply(a, signed, fill.ticks).map_err(LedgerError::Risk)
             })
             .unwrap();
         }

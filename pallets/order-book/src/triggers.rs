@@ -18,7 +18,7 @@
 use crate::{
     changes::{deposit_cancelled, ORDERS_PER_EVENT},
     close::{matches, Ties},
-    intake::Session,
+    intake::{Held, Session},
     types::{
         AccountOrders, CancelledOrder, FiredTrigger, MaxReaches, Reach, TriggerKey, MAX_STEPS,
     },
@@ -30,7 +30,7 @@ use frame_support::{defensive, traits::Get, weights::Weight, BoundedVec};
 use novate_types::{
     math::{ticks_ceil, ticks_floor},
     AccountRef, BlockNumber, CancelReason, Direction, Ledger, MarginAccount, MarketId, MarketView,
-    RiskView, Sequence, Ticks, TimeInForce, Trigger, MAX_HOLDINGS, MAX_OPEN_ORDERS,
+    RiskView, Sequence, Ticks, TimeInForce, Trigger,
 };
 
 /// Distance of a level from where the mark comes from: what fires first is the least.
@@ -361,7 +361,7 @@ impl<T: Config> Firing<'_, T> {
         self.told.fired.entry(market).or_default().push(fired);
         match outcome {
             Ok(()) => looked_at
-                .saturating_add(Pallet::<T>::order_of_close(held.open, held.holdings))
+                .saturating_add(Pallet::<T>::order_of_close(held))
                 .saturating_add(Pallet::<T>::further_runs(trigger.terms.order.time_in_force)),
             Err(_) => looked_at,
         }
@@ -370,15 +370,16 @@ impl<T: Config> Firing<'_, T> {
 
 impl<T: Config> Pallet<T> {
     /// What an order that came in by itself costs in the close, of an account that has so much open and holds so much.
-    pub(crate) fn order_of_close(open: u32, holdings: u32) -> Weight {
-        T::WeightInfo::came_in(open)
-            .saturating_add(T::Novating::order())
-            .saturating_add(T::Novating::party(holdings))
+    pub(crate) fn order_of_close(held: Held) -> Weight {
+        let trades = held.legs.saturating_add(1);
+        T::WeightInfo::came_in(held.open)
+            .saturating_add(T::Novating::order().saturating_mul(trades.into()))
+            .saturating_add(T::Novating::party(held.holdings))
     }
 
     /// What firing one trigger costs at most: of a pair, the other one leaves.
     pub(crate) fn most_of_trigger() -> Weight {
-        Self::order_of_close(MAX_OPEN_ORDERS, MAX_HOLDINGS)
+        Self::order_of_close(Held::MOST)
             .saturating_add(Self::further_runs(TimeInForce::FillOrKill))
             .saturating_add(T::WeightInfo::fire())
             .saturating_add(T::WeightInfo::left())

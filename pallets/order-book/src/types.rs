@@ -472,7 +472,8 @@ pub enum OrderError {
     ZeroPrice,
     /// Size or limit beyond what a position's value can express. Lower them.
     OutOfRange,
-    /// Worth less (at the lower of limit and mark; of an option, at its forward, and its premium less than a hundredth) than the market's least
+    /// Worth less (at the lower of limit and mark; of a combination, at what all its legs come to; of an option, at its forward, and its premium less
+    /// than a hundredth) than the market's least
     /// notional, and not closing the whole position reduce-only. Raise the size.
     BelowMinNotional,
     /// An open order or trigger of the account has this client id. Choose another.
@@ -481,7 +482,7 @@ pub enum OrderError {
     ClientIdCancelled,
     /// The account has the most open orders there can be, its triggers counted. Cancel some first.
     TooManyOrders,
-    /// The account has positions and orders in the most markets there can be. Leave one first.
+    /// The account has positions and orders in the most markets there can be, the legs of combinations counted. Leave one first.
     TooManyMarkets,
     /// The account's quota of new orders for this block is used up. Send the rest in the next.
     QuotaExceeded,
@@ -538,6 +539,9 @@ pub enum OrderError {
     /// The account's cash does not pay for all the options that it bids for, this order included: premiums are paid in cash, whatever else covers
     /// margin. Deposit the settlement currency, or lower size, limit or other bids.
     PremiumNotCovered,
+    /// Nobody holds a position in a combination, so that nothing reduces one. Place the order without reduce-only, or reduce the positions in its
+    /// legs' own markets.
+    CombinationNotReduced,
 }
 
 impl From<RiskError> for OrderError {

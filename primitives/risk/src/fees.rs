@@ -33,6 +33,22 @@ pub fn order_reserve(
 ) -> Result<Cash, MathError> {
     let size = Side::Bid.signed(lots).ok_or(MathError::Overflow)?;
     let at_limit = trade_value(size, limit, market.tick_value)?;
+    let dearer = tier.maker_ppm.max(tier.taker_ppm).max(0);
+    add(
+        limit_loss(market, side, lots, limit)?,
+        fee(at_limit, dearer)?,
+    )
+}
+
+/// `max(0, signed size·(limit − mark))`, rounded up.
+pub(crate) fn limit_loss(
+    market: &MarketView,
+    side: Side,
+    lots: Lots,
+    limit: Ticks,
+) -> Result<Cash, MathError> {
+    let size = Side::Bid.signed(lots).ok_or(MathError::Overflow)?;
+    let at_limit = trade_value(size, limit, market.tick_value)?;
     let loss = match side {
         Side::Bid => sub(
             at_limit,
@@ -43,6 +59,5 @@ pub fn order_reserve(
             at_limit,
         )?,
     };
-    let dearer = tier.maker_ppm.max(tier.taker_ppm).max(0);
-    add(loss.max(0), fee(at_limit, dearer)?)
+    Ok(loss.max(0))
 }

@@ -219,7 +219,8 @@ pub fn unit_greeks(
     settled: Price,
     now: Millis,
 ) -> Result<Option<Greeks>, ModelError> {
-    if !is_alive(market) {
+    // A combination's are its legs'.
+    if !is_alive(market) || market.contract.kind.is_combination() {
         return Ok(None);
     }
     let forward = Forward {

@@ -12,6 +12,7 @@
 //! | [`loans`] | interest on negative cash, and what the pot charges |
 //! | [`liquidation`] | bankruptcy and fillable prices, and how much to close |
 //! | [`competition`] | uniform fractions of a portfolio, their discount, and how much of it may go |
+//! | [`combination`] | what several markets traded together are marked at and need, and their trades leg by leg |
 //! | [`options`] | settlement of what expires, an option's mark, a short option by itself |
 //! | [`greeks`] | [`Greeks`] of a unit, a position and an account |
 //! | [`portfolio`] | options, futures and perpetuals of one underlying under a grid of scenarios |
@@ -37,6 +38,7 @@
 
 extern crate alloc;
 
+pub mod combination;
 pub mod competition;
 pub mod error;
 pub mod fees;
@@ -55,6 +57,7 @@ pub mod surface;
 pub mod thresholds;
 pub mod volatility;
 
+pub use combination::{combine, Combined, Legs};
 pub use competition::*;
 pub use error::*;
 pub use fees::*;

@@ -4,6 +4,7 @@
 //! for why unrealised profit supports only its own position's initial margin and a small credit elsewhere.
 
 use crate::{
+    combination,
     ledger::funding_owed_ceil,
     loans::cash_after_interest,
     options::{settlement_cash, size_ceil, OptionMargin},
@@ -176,6 +177,9 @@ pub(crate) struct Margin {
 
 impl Margin {
     fn of(market: &MarketView, lots: SignedLots) -> Result<Self, MathError> {
+        if market.contract.kind.is_combination() {
+            return Self::of_combination(market, lots);
+        }
         if let Some(right) = market.contract.kind.right() {
             let option = OptionMargin::of(market, right, lots)?;
             return Ok(Self {
@@ -187,6 +191,26 @@ impl Margin {
             });
         }
         Self::at(lots, market.mark, market.lot_size, market.mmf, market.imf)
+    }
+
+    /// Nobody holds a position in one: it is what orders need for their legs.
+    fn of_combination(market: &MarketView, lots: SignedLots) -> Result<Self, MathError> {
+        let notional = size_ceil(market, lots.unsigned_abs())?;
+        let initial = if lots == 0 {
+            0
+        } else {
+            add(
+                signed(ppm_ceil(notional, market.imf)?)?,
+                combination::least(market)?,
+            )?
+        };
+        Ok(Self {
+            value: 0,
+            notional,
+            hurting: Some(0),
+            maintenance: 0,
+            initial,
+        })
     }
 
     /// Of `lots` at a mark, by maintenance and initial margin fraction.
@@ -234,7 +258,8 @@ pub fn maintenance_ceil(market: &MarketView, lots: SignedLots) -> Result<Cash, M
     Ok(Margin::of(market, lots)?.maintenance)
 }
 
-/// Initial margin of a position: `⌈|value|·IMF⌉`, at least its maintenance margin; of an option, what it needs by itself.
+/// Initial margin of a position: `⌈|value|·IMF⌉`, at least its maintenance margin; of an option, what it needs by itself; of an order for a
+/// combination, what its legs need one by one.
 pub fn initial_ceil(market: &MarketView, lots: SignedLots) -> Result<Cash, MathError> {
     Ok(Margin::of(market, lots)?.initial)
 }

@@ -177,6 +177,15 @@ fn short_unit_ceil(
     .map_err(as_money)
 }
 
+/// What a short unit needs initially beside its value and [`MIN_MAINTENANCE`], rounded up.
+pub(crate) fn initial_unit_ceil(
+    market: &MarketView,
+    right: OptionRight,
+) -> Result<Price, MathError> {
+    let initial = short_unit_ceil(market, right, Rule::Initial)?;
+    Ok(initial.max(short_unit_ceil(market, right, Rule::Maintenance)?))
+}
+
 /// What a price has no number for, money has none for either.
 fn as_money(error: ModelError) -> MathError {
     match error {
@@ -282,12 +291,13 @@ impl OptionMargin {
     }
 }
 
-/// The price that says how large a lot is: the forward for an option, whose mark may be next to nothing, else the mark.
+/// The price that says how large a lot is: the forward for an option, whose mark may be next to nothing, what all legs come to for a combination,
+/// else the mark.
 pub const fn sizing_price(market: &MarketView) -> Price {
-    if market.contract.kind.is_option() {
-        market.index
-    } else {
+    if market.contract.kind.is_linear() {
         market.mark
+    } else {
+        market.index
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is listed, and the parameters that decide what it costs to hold.
 
-use crate::{BlockNumber, Cash, FeedId, Lots, Millis, Ppm, Price, Size, Ticks};
+use crate::{BlockNumber, Cash, FeedId, Lots, MarketId, Millis, Ppm, Price, Size, Ticks};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
@@ -37,7 +37,80 @@ pub enum OptionRight {
     Put,
 }
 
-/// What kind of contract it is. Combinations take the next index.
+/// Legs of a combination, at most.
+pub const MAX_LEGS: usize = 4;
+
+/// A market that a combination trades, and how much of it.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+pub struct CombinationLeg {
+    /// The market.
+    pub market: MarketId,
+    /// Lots of it for each lot of the combination: bought with it above zero, sold below.
+    pub ratio: i8,
+}
+
+/// The legs of a combination, of constant length when encoded: what has the ratio zero is none. Its default has none.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+pub struct CombinationLegs([CombinationLeg; MAX_LEGS]);
+
+impl CombinationLegs {
+    /// Of markets and ratios; `None` if there are more than [`MAX_LEGS`].
+    pub fn new(legs: &[(MarketId, i8)]) -> Option<Self> {
+        let mut all = Self::default();
+        for (at, (market, ratio)) in legs.iter().enumerate() {
+            *all.0.get_mut(at)? = CombinationLeg {
+                market: *market,
+                ratio: *ratio,
+            };
+        }
+        Some(all)
+    }
+
+    /// One by one, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = CombinationLeg> + '_ {
+        self.0.iter().filter(|leg| leg.ratio != 0).copied()
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> u32 {
+        u32::try_from(self.iter().count()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether the market is one of them.
+    pub fn contains(&self, market: MarketId) -> bool {
+        self.iter().any(|leg| leg.market == market)
+    }
+}
+
+/// What kind of contract it is.
 #[derive(
     Clone,
     Copy,
@@ -72,14 +145,25 @@ pub enum InstrumentKind {
         /// Call or put.
         right: OptionRight,
     },
+    /// Markets of one underlying that are traded together, in a book of its own (spread, straddle, calendar, ...). Nobody holds a position in
+    /// it: what trades is novated leg by leg. It is quoted so that it is worth more than nothing; where it would be worth less, the opposite
+    /// one is listed.
+    #[codec(index = 3)]
+    Combination {
+        /// What is traded.
+        legs: CombinationLegs,
+        /// When the first of its legs expires, and it ends; none if none does.
+        expiry: Option<Millis>,
+    },
 }
 
 impl InstrumentKind {
-    /// When it settles, in milliseconds of Unix time; a perpetual never does.
+    /// When it settles, or ends, in milliseconds of Unix time; a perpetual never does.
     pub const fn expiry(&self) -> Option<Millis> {
         match self {
             Self::Perpetual => None,
             Self::Future { expiry } | Self::Option { expiry, .. } => Some(*expiry),
+            Self::Combination { expiry, .. } => *expiry,
         }
     }
 
@@ -119,13 +203,16 @@ pub enum ContractKind {
     /// A European put.
     #[codec(index = 3)]
     Put,
+    /// A combination of others, in which nobody holds a position.
+    #[codec(index = 4)]
+    Combination,
 }
 
 impl ContractKind {
     /// The right that it gives, if it is an option.
     pub const fn right(self) -> Option<OptionRight> {
         match self {
-            Self::Perpetual | Self::Future => None,
+            Self::Perpetual | Self::Future | Self::Combination => None,
             Self::Call => Some(OptionRight::Call),
             Self::Put => Some(OptionRight::Put),
         }
@@ -134,6 +221,16 @@ impl ContractKind {
     /// Whether its premium moves in cash at the trade.
     pub const fn is_option(self) -> bool {
         self.right().is_some()
+    }
+
+    /// Whether it is a combination of others.
+    pub const fn is_combination(self) -> bool {
+        matches!(self, Self::Combination)
+    }
+
+    /// Whether its price is about that of a unit of the underlying. An option's may be next to nothing, and so may a combination's.
+    pub const fn is_linear(self) -> bool {
+        matches!(self, Self::Perpetual | Self::Future)
     }
 }
 
@@ -156,16 +253,18 @@ impl ContractKind {
 pub struct Contract {
     /// The kind.
     pub kind: ContractKind,
-    /// When it settles, in milliseconds of Unix time; zero for a perpetual.
+    /// When it settles, in milliseconds of Unix time; zero for a perpetual. Of a combination, when its first leg does, and it ends.
     pub expiry: Millis,
     /// An option's strike, in ticks; zero for others.
     pub strike: Ticks,
     /// It has expired and its settlement price stands: the market's mark is what a unit is worth for good. A position in it is cash that
-    /// has not been booked yet, and is booked when its account is touched.
+    /// has not been booked yet, and is booked when its account is touched. A combination has nothing to settle, and is it once it has ended.
     pub settled: bool,
     /// Of an option, the variance of its underlying until the expiry (`σ²T`) that its mark was reckoned with, in parts per 10¹²; zero for
     /// others.
     pub variance: u64,
+    /// A combination's legs; others have none.
+    pub legs: CombinationLegs,
 }
 
 impl Contract {
@@ -195,6 +294,12 @@ impl From<InstrumentKind> for Contract {
                 },
                 expiry,
                 strike,
+                ..Self::default()
+            },
+            InstrumentKind::Combination { legs, expiry } => Self {
+                kind: ContractKind::Combination,
+                expiry: expiry.unwrap_or(0),
+                legs,
                 ..Self::default()
             },
         }
@@ -301,7 +406,7 @@ pub struct MarketParams {
     pub tier: TierId,
     /// Least notional (quantums) of a new order.
     pub min_notional: Cash,
-    /// Most lots that may be open (the long side); matches beyond admit only reductions.
+    /// Most lots that may be open (the long side); matches beyond admit only reductions. A combination has its legs'.
     pub open_interest_cap: Lots,
     /// Interest component of funding per eight hours, signed.
     pub interest_8h_ppm: i32,

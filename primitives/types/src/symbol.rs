@@ -118,7 +118,8 @@ pub fn expiry_text(expiry: Millis) -> String {
     format!("{day}T{:02}{:02}", minutes / 60, minutes % 60)
 }
 
-/// A contract's ticker on the underlying of that name: of a perpetual `BTC-PERP`. `None` if it is too long.
+/// A contract's ticker on the underlying of that name: of a perpetual `BTC-PERP`. `None` if it is too long, and for a combination, whose lister
+/// names it.
 ///
 /// # Errors
 ///
@@ -143,6 +144,7 @@ pub fn symbol_of(
             };
             format!("{base}-{}-{strike}-{side}", expiry_text(*expiry))
         }
+        InstrumentKind::Combination { .. } => return Ok(None),
     };
     Ok(Symbol::try_from(text.into_bytes()).ok())
 }
@@ -154,6 +156,7 @@ pub const fn kind_text(kind: ContractKind) -> &'static str {
         ContractKind::Future => "future",
         ContractKind::Call => "call",
         ContractKind::Put => "put",
+        ContractKind::Combination => "combination",
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     AccountRef, AssetId, BlockNumber, CancelReason, Cash, CollateralParams, FeeTier, FeedId, Fill,
     Instrument, LoanView, Lots, MarginAccount, MarketId, MarketStatus, MarketView, Millis,
     OpaqueOrders, OpenOrder, Operation, Ppm, Price, RiskError, RiskTier, RiskView, Sequence, Side,
-    SignedLots, Ticks, TierId,
+    SignedLots, Ticks, TierId, MAX_LEGS,
 };
 use alloc::{collections::BTreeMap, collections::BTreeSet, vec::Vec};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
@@ -38,7 +38,7 @@ pub trait Listing {
     fn list_due(block: BlockNumber, now: Millis, price: impl Fn(FeedId) -> Option<Price>);
     /// A circuit breaker: moves a market to at least `status`. Never opens one.
     fn restrict(market: MarketId, status: MarketStatus);
-    /// Removes a market that has settled and in which nothing is left. Its number is not used again.
+    /// Removes a market that has settled and in which nothing is left, and that no combination names. Its number is not used again.
     fn remove(market: MarketId);
 }
 
@@ -225,12 +225,12 @@ pub trait Ledger<AccountId> {
     /// their margin holds, and the next sequence number. It costs one write, and cannot fail.
     fn write_orders(of: &AccountRef<AccountId>, account: MarginAccount);
 
-    /// Writes accounts that traded in one market, as they are now, each with the lots it held there before, and keeps open interest. Since
-    /// [`Ledger::account`] gave them nothing else changed. Whoever calls it settles them before the close ends, and undoes everything if
-    /// it fails.
+    /// Writes accounts that traded in one market, or in the legs of a combination, as they are now, each with the lots it held before in each of
+    /// `markets`, in their order, and keeps open interest. Since [`Ledger::account`] gave them nothing else changed. Whoever calls it settles them
+    /// before the close ends, and undoes everything if it fails.
     fn write_trades(
-        market: MarketId,
-        traded: Vec<(AccountRef<AccountId>, SignedLots, MarginAccount)>,
+        markets: &[MarketId],
+        traded: Vec<(AccountRef<AccountId>, [SignedLots; MAX_LEGS], MarginAccount)>,
     ) -> Result<(), LedgerError>;
 
     /// What a pot holds.
@@ -329,10 +329,10 @@ impl FollowVolatility for () {
 pub trait CurrentView {
     /// Prices and parameters in force for this block's intake.
     fn view() -> RiskView;
-    /// The same without the markets that are not `wanted`.
+    /// The same without the markets that are not `wanted`, nor legs of those that are.
     fn view_of(wanted: impl Fn(MarketId) -> bool) -> RiskView {
         let mut view = Self::view();
-        view.markets.retain(|market| wanted(market.id));
+        view.retain(wanted);
         view
     }
 }
@@ -386,7 +386,7 @@ pub struct MatchLimits<AccountId: Ord> {
     TypeInfo,
 )]
 pub struct AuctionTerms {
-    /// The index at which the call began, or the option's mark: the auction's price lies within its band too.
+    /// The index at which the call began, or an option's or a combination's mark: the auction's price lies within its band too.
     pub reference: Price,
     /// The price that an earlier close found, if that could not execute all.
     pub price: Option<Ticks>,

@@ -5,6 +5,7 @@ use crate::{
     LoanView, Lots, MarginAccount, MarketId, MarketStatus, MathError, Millis, Ppm, Price,
     RiskError, Side, SignedLots, Size, MAX_MARKETS,
 };
+use alloc::{collections::BTreeSet, vec::Vec};
 use codec::{Compact, Decode, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
@@ -27,10 +28,12 @@ pub struct MarketView {
     pub lot_size: Size,
     /// Quantums per lot and tick.
     pub tick_value: u64,
-    /// The price positions are valued and liquidated at; zero before the first.
+    /// The price positions are valued and liquidated at; zero before the first. Of a combination, what its legs' marks come to; zero if that is less
+    /// than a tick.
     pub mark: Price,
     /// The oracle's aggregate. Of a dated future, what it settles at if the aggregate stays where it is: within the last 30 minutes the part
-    /// of the mean that has happened is fixed. Of an option, the forward of its expiry.
+    /// of the mean that has happened is fixed. Of an option, the forward of its expiry; of a combination, what its legs come to at such prices,
+    /// those sold added to those bought.
     pub index: Price,
     /// Median time at which the index was observed.
     pub observed_at: Millis,
@@ -40,7 +43,7 @@ pub struct MarketView {
     pub funding_index: FundingIndex,
     /// What a short lot has been owed since the listing: the same cumulative funding, less losses shared.
     pub short_funding_index: FundingIndex,
-    /// Initial margin fraction in force: with open interest, confidence and depeg add-ons.
+    /// Initial margin fraction in force: with open interest, confidence and depeg add-ons. Of a combination, what its legs need one by one, of its index.
     pub imf: Ppm,
     /// Maintenance margin fraction.
     pub mmf: Ppm,
@@ -149,8 +152,8 @@ pub struct RiskView {
 }
 
 impl RiskView {
-    /// Decodes a view of which only the markets that are `wanted` are looked at: there may be many, and an account trades in few. The
-    /// others are skipped unread, which their constant length allows.
+    /// Decodes a view of which only the markets that are `wanted` are looked at, and the legs of those that are combinations: there may be
+    /// many, and an account trades in few. The others are skipped unread, which their constant length allows.
     pub fn decode_of(
         mut encoded: &[u8],
         wanted: impl Fn(MarketId) -> bool,
@@ -158,27 +161,45 @@ impl RiskView {
         let input = &mut encoded;
         let (block, now) = Decode::decode(input)?;
         let listed = Compact::<u32>::decode(input)?.0;
-        let mut markets = BoundedVec::default();
-        for _ in 0..listed.min(MAX_MARKETS) {
-            let all = *input;
-            let (mut market, rest) = all
-                .split_at_checked(MarketView::max_encoded_len())
-                .ok_or("a view ends within a market")?;
-            *input = rest;
+        let length = MarketView::max_encoded_len();
+        let listed = usize::try_from(listed.min(MAX_MARKETS)).map_err(|_| "too many markets")?;
+        let left = *input;
+        let (all, rest) = listed
+            .checked_mul(length)
+            .and_then(|whole| left.split_at_checked(whole))
+            .ok_or("a view ends within a market")?;
+        *input = rest;
+        let mut markets = Vec::new();
+        let mut legs = BTreeSet::new();
+        // A combination has a greater number than its legs, which were listed before it: the last come first.
+        for mut market in all.rchunks_exact(length) {
             // A market begins with its number.
-            if wanted(MarketId::decode(&mut &*market)?) {
+            let id = MarketId::decode(&mut &*market)?;
+            if wanted(id) || legs.contains(&id) {
                 let market = MarketView::decode(&mut market)?;
-                markets.try_push(market).map_err(|_| "too many markets")?;
+                legs.extend(market.contract.legs.iter().map(|leg| leg.market));
+                markets.push(market);
             }
         }
+        markets.reverse();
         Ok(Self {
             block,
             now,
-            markets,
+            markets: BoundedVec::truncate_from(markets),
             collaterals: Decode::decode(input)?,
             fee_tiers: Decode::decode(input)?,
             loans: Decode::decode(input)?,
         })
+    }
+
+    /// Takes out the markets that are not `wanted`, nor legs of those that are.
+    pub fn retain(&mut self, wanted: impl Fn(MarketId) -> bool) {
+        let of_wanted = self.markets.iter().filter(|market| wanted(market.id));
+        let legs: BTreeSet<_> = of_wanted
+            .flat_map(|market| market.contract.legs.iter().map(|leg| leg.market))
+            .collect();
+        self.markets
+            .retain(|market| wanted(market.id) || legs.contains(&market.id));
     }
 
     /// Markets whose contract has expired, a few of them: beginning with another one in every block.
@@ -343,6 +364,11 @@ mod tests {
         }
     }
 
+    /// Of a combination: the market before it, and one farther ahead.
+    fn legs_of(id: MarketId) -> crate::CombinationLegs {
+        crate::CombinationLegs::new(&[(id - 1, 1), (id - 5, -2)]).unwrap()
+    }
+
     proptest! {
         #[test]
         fn a_view_of_some_markets_is_the_whole_without_the_others(
@@ -350,18 +376,26 @@ mod tests {
             wanted in any::<u64>(),
         ) {
             let markets: Vec<_> = (0..).zip(&seeds).map(|(id, seed)| market(id, *seed)).collect();
+            let combined = |id: MarketId| id % 8 == 7 && usize::from(id) < seeds.len();
             let mut whole = RiskView {
                 block: 7,
                 now: 8,
                 markets: BoundedVec::try_from(markets).unwrap(),
                 ..RiskView::default()
             };
+            for market in whole.markets.iter_mut().filter(|m| combined(m.id)) {
+                market.contract.legs = legs_of(market.id);
+            }
             whole.fee_tiers.try_push(FeeTier { maker_ppm: -1, taker_ppm: 2 }).unwrap();
             let encoded = whole.encode();
             let is_wanted = |id: MarketId| wanted >> (id % 64) & 1 == 1;
             let some = RiskView::decode_of(&encoded, is_wanted).unwrap();
-            whole.markets.retain(|m| is_wanted(m.id));
-            prop_assert_eq!(some, whole);
+            let is_leg = |id: MarketId| (0..64).any(|c| combined(c) && is_wanted(c) && legs_of(c).contains(id));
+            let mut kept = whole.clone();
+            kept.retain(is_wanted);
+            whole.markets.retain(|m| is_wanted(m.id) || is_leg(m.id));
+            prop_assert_eq!(&some, &whole);
+            prop_assert_eq!(&kept, &whole);
             // Cut short it is no view.
             prop_assert!(RiskView::decode_of(&encoded[..encoded.len() - 1], is_wanted).is_err());
         }

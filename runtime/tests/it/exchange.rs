@@ -4,11 +4,11 @@
 use crate::common::*;
 use novate_runtime::{
     configs::exchange::{BTC, USDC},
-    Margin,
+    Margin, Runtime, System,
 };
 use novate_types::{
-    Ledger, Liquidations, MarketStatus, NewOrder, OrderBook as _, OrderPrice, Pot, Side, Standing,
-    TimeInForce,
+    CombinationLegs, InstrumentKind, Ledger, Liquidations, MarketId, MarketStatus, NewOrder,
+    OrderBook as _, OrderPrice, Pot, Side, Standing, TimeInForce,
 };
 use pallet_clearing::Refusal;
 use pallet_liquidation::{Escalation, Event as Liquidation};
@@ -491,4 +491,83 @@ fn account_equals_its_recomputation_when_many_orders_fill() {
             equalities();
         });
     }
+}
+
+/// Twice a second perpetual less the first: worth a perpetual.
+fn list_combination() -> MarketId {
+    let first = pallet_instruments::Instruments::<Runtime>::get(BTC_PERP).expect("it is listed");
+    let list = |symbol: &[u8], kind| {
+        let market = pallet_instruments::NextMarket::<Runtime>::get();
+        let call = pallet_instruments::Call::list_market {
+            symbol: symbol.to_vec().try_into().expect("a short name"),
+            kind,
+            underlying: first.underlying,
+            tick_size: first.tick_size,
+            lot_size: first.lot_size,
+            params: first.params,
+        };
+        govern(call).expect("the market is in order");
+        market
+    };
+    let second = list(b"BTC-TWO", first.kind);
+    let legs = CombinationLegs::new(&[(second, 2), (BTC_PERP, -1)]).expect("two legs");
+    let kind = InstrumentKind::Combination { legs, expiry: None };
+    list(b"BTC-SPREAD", kind)
+}
+
+#[test]
+fn combination_is_novated_in_its_legs_when_two_orders_meet() {
+    opened_at(usd(20_000)).execute_with(|| {
+        let combination = block(usd(20_000), list_combination);
+        let opens = |market: &novate_types::MarketView| {
+            market.status == MarketStatus::Open && !market.is_in_auction()
+        };
+        while !view().market(combination).is_ok_and(opens) {
+            block(usd(20_000), || ());
+            assert!(System::block_number() < 100, "it does not open");
+        }
+        let order = |side, lots| NewOrder {
+            market: combination,
+            ..order(side, lots, ticks(20_000))
+        };
+        block(usd(20_000), || {
+            deposit(Bob, 10_000);
+            deposit(Charlie, 10_000);
+            place(Bob, order(Side::Ask, 1_500)).unwrap();
+        });
+        block(usd(20_000), || {
+            place(Charlie, order(Side::Bid, 1_000)).unwrap();
+            let reducing = NewOrder {
+                reduce_only: true,
+                ..order(Side::Bid, 1)
+            };
+            assert_eq!(
+                place(Charlie, reducing),
+                Err(OrderError::CombinationNotReduced)
+            );
+        });
+        let second = combination - 1;
+        let legs = |who| {
+            let held = held(who);
+            (
+                held.lots(second),
+                held.lots(BTC_PERP),
+                held.lots(combination),
+            )
+        };
+        assert_eq!(
+            (legs(Bob), legs(Charlie)),
+            ((-2_000, 1_000, 0), (2_000, -1_000, 0))
+        );
+        // Fees are of the dearer side, 4,000 USD of the second.
+        assert_eq!(held(Charlie).cash, 10_000 * USD - 2_000_000);
+        assert_eq!(held(Bob).cash, 10_000 * USD - 400_000);
+        let cost: i128 = held(Charlie).positions.iter().map(|p| p.cost).sum();
+        assert_eq!(cost, 2_000 * USD);
+        // 5 % of both, and no more for the order that has filled.
+        let assessed = assess(&main_account(Charlie));
+        assert_eq!(assessed.initial, 300 * USD);
+        assert_eq!(assessed.initial_with_orders, assessed.initial);
+        equalities();
+    });
 }

@@ -3,6 +3,7 @@
 
 mod auction;
 mod close;
+mod combinations;
 mod conservation;
 mod expiry;
 mod funding;

@@ -1,6 +1,6 @@
 use crate::{mock::*, Error, Event, NextMarket, Pending};
 use frame_support::{assert_noop, assert_ok};
-use novate_types::{InstrumentKind, Listing, MarketParams, MarketStatus};
+use novate_types::{CombinationLegs, InstrumentKind, Listing, MarketParams, MarketStatus};
 use sp_runtime::DispatchError::BadOrigin;
 
 fn halt() {
@@ -87,5 +87,28 @@ fn removal_is_refused_when_the_market_is_unknown_or_the_origin_wrong() {
         ] {
             assert_noop!(Instruments::delist_market(origin, 0), BadOrigin);
         }
+    });
+}
+
+#[test]
+fn removal_is_refused_when_a_combination_trades_in_the_market() {
+    run(|| {
+        let list = |name, kind| {
+            let root = RuntimeOrigin::root();
+            Instruments::list_market(root, symbol(name), kind, 0, tick(), lot(), params())
+        };
+        assert_ok!(list("BTC-A", InstrumentKind::Perpetual));
+        let spread = InstrumentKind::Combination {
+            legs: CombinationLegs::new(&[(1, 2), (0, -1)]).unwrap(),
+            expiry: None,
+        };
+        assert_ok!(list("BTC-B", spread));
+        halt();
+        assert_noop!(
+            Instruments::delist_market(RuntimeOrigin::root(), 0),
+            Error::<Test>::InCombination
+        );
+        <Instruments as Listing>::remove(2);
+        assert_ok!(Instruments::delist_market(RuntimeOrigin::root(), 0));
     });
 }

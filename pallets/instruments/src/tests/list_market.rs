@@ -3,7 +3,10 @@ use crate::{
     MAX_FUNDING_CAP_FACTOR, MOST_TERM,
 };
 use frame_support::{assert_noop, assert_ok};
-use novate_types::{FeedId, InstrumentKind, MarketParams, OptionRight, Price, MAX_MARKETS};
+use novate_types::{
+    CombinationLegs, FeedId, InstrumentKind, MarketId, MarketParams, Millis, OptionRight, Price,
+    MAX_MARKETS,
+};
 use sp_runtime::{DispatchError::BadOrigin, DispatchResult};
 
 fn list(name: &str, feed: FeedId, tick: Price, lot: Price, params: MarketParams) -> DispatchResult {
@@ -265,5 +268,86 @@ fn an_option_is_refused_when_its_strike_is_no_price() {
             Error::<Test>::InvalidExpiry
         );
         assert_ok!(list_kind(option(1)));
+    });
+}
+
+fn combination(legs: &[(MarketId, i8)], expiry: Option<Millis>) -> InstrumentKind {
+    InstrumentKind::Combination {
+        legs: CombinationLegs::new(legs).unwrap(),
+        expiry,
+    }
+}
+
+/// Futures 1 and 2, the second of which expires later, and a market 3 of a coarser tick.
+fn list_legs() {
+    for (name, expiry) in [("BTC-A", NOW + 2 * LEAST_TERM), ("BTC-B", NOW + MOST_TERM)] {
+        assert_ok!(Instruments::list_market(
+            RuntimeOrigin::root(),
+            symbol(name),
+            InstrumentKind::Future { expiry },
+            0,
+            tick(),
+            lot(),
+            params()
+        ));
+    }
+    assert_ok!(list("BTC-C", 0, Price::from_u32(1), lot(), params()));
+}
+
+#[test]
+fn a_combination_is_listed_when_its_legs_can_be_traded_together() {
+    run(|| {
+        list_legs();
+        let calendar = combination(&[(2, 1), (1, -1)], Some(NOW + 2 * LEAST_TERM));
+        assert_ok!(list_kind(calendar));
+        assert_eq!(Listed::<Test>::get(4).unwrap().kind, calendar);
+        // Three of one leg for one of another, and with what never expires.
+        assert_ok!(Instruments::list_market(
+            RuntimeOrigin::root(),
+            symbol("BTC-Y"),
+            combination(&[(0, 3), (2, -1), (1, -2)], Some(NOW + 2 * LEAST_TERM)),
+            0,
+            tick(),
+            lot(),
+            params()
+        ));
+    });
+}
+
+#[test]
+fn a_combination_is_refused_when_its_legs_do_not_fit() {
+    run(|| {
+        list_legs();
+        assert_ok!(list("ETH-PERP", 3, tick(), lot(), params()));
+        assert_ok!(Instruments::list_market(
+            RuntimeOrigin::root(),
+            symbol("BTC-Y"),
+            combination(&[(0, 1), (2, -1)], Some(NOW + MOST_TERM)),
+            0,
+            tick(),
+            lot(),
+            params()
+        ));
+        let first = Some(NOW + 2 * LEAST_TERM);
+        type E = Error<Test>;
+        for (legs, error) in [
+            // One alone, nothing of one, twice the same, of another tick, of another underlying, another combination, none to take the rest.
+            (vec![(1, 1)], E::InvalidLegs),
+            (vec![(1, 1), (2, 0)], E::InvalidLegs),
+            (vec![(1, 1), (1, -1)], E::InvalidLegs),
+            (vec![(1, 1), (3, -1)], E::InvalidLegs),
+            (vec![(1, 1), (4, -1)], E::InvalidLegs),
+            (vec![(1, 1), (5, -1)], E::InvalidLegs),
+            (vec![(1, 2), (2, -2)], E::InvalidLegs),
+            (vec![(1, 1), (9, -1)], E::UnknownMarket),
+        ] {
+            assert_noop!(list_kind(combination(&legs, first)), error);
+        }
+        // It ends with the first of them, and not another time.
+        for expiry in [None, Some(NOW + MOST_TERM)] {
+            let calendar = combination(&[(2, 1), (1, -1)], expiry);
+            assert_noop!(list_kind(calendar), Error::<Test>::InvalidExpiry);
+        }
+        assert_eq!(CombinationLegs::new(&[(0, 1); 5]), None);
     });
 }

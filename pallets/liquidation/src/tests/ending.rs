@@ -14,9 +14,8 @@ fn settle(view: &mut RiskView, ticks: Ticks) {
     market.contract = Contract {
         kind: ContractKind::Future,
         expiry: 1,
-        strike: 0,
         settled: true,
-        variance: 0,
+        ..Default::default()
     };
 }
 

@@ -57,6 +57,27 @@ fn open_interest_is_the_sum_of_longs_through_every_kind_of_fill() {
 }
 
 #[test]
+fn open_interest_of_every_leg_is_kept_when_accounts_trade_in_several_markets() {
+    run(|| {
+        opened();
+        novate(ALICE, BOB, 0, 10, 500);
+        // Alice rolls four lots from market 0 to market 7, and Bob takes the other side.
+        let rolled = |owner: u64, lots: SignedLots, value: Cash| {
+            let mut account = held(owner, 0);
+            let before = [account.lots(0), account.lots(7), 0, 0];
+            trade(&mut account, 0, -lots, -2 * value).unwrap();
+            trade(&mut account, 7, lots, 3 * value).unwrap();
+            (AccountRef::new(owner, 0), before, account)
+        };
+        let both = vec![rolled(ALICE, 4, 100), rolled(BOB, -4, -100)];
+        <L as Ledger<u64>>::write_trades(&[0, 7], both).unwrap();
+        assert_eq!((open(0), open(7)), (6, 4));
+        assert_eq!((held(ALICE, 0).lots(7), held(BOB, 0).lots(7)), (4, -4));
+        assert_ok!(Margin::do_try_state());
+    });
+}
+
+#[test]
 fn position_leaves_and_its_cost_is_realised_when_its_lots_reach_zero() {
     run(|| {
         opened();
@@ -349,9 +370,8 @@ fn settled_view() -> RiskView {
         contract: novate_types::Contract {
             kind: novate_types::ContractKind::Future,
             expiry: 1,
-            strike: 0,
             settled: true,
-            variance: 0,
+            ..Default::default()
         },
     };
     RiskView {

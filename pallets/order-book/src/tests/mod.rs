@@ -2,6 +2,7 @@ mod amend;
 mod auction;
 mod cancel;
 mod close;
+mod combinations;
 mod drift;
 mod groups;
 mod iceberg;

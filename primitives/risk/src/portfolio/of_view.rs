@@ -83,6 +83,7 @@ impl Portfolio {
             .markets
             .iter()
             .filter(|m| m.underlying == market.underlying && !m.contract.settled)
+            .filter(|m| !m.contract.kind.is_combination())
             .min_by_key(|m| m.contract.expiry)
             .unwrap_or(market);
         Self {

@@ -1,5 +1,6 @@
 //! Properties that margin, ledger, funding and liquidation hold for every input, and worked examples with numbers.
 
+mod combinations;
 mod common;
 mod competition;
 mod fees;

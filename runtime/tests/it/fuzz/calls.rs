@@ -195,8 +195,8 @@ impl World {
                     .and_then(|account| Linear::assess(&account, &self.view).ok())
                     .unwrap_or_default();
                 let free = assessed.initial_equity - assessed.initial_with_orders;
-                // Initial margin and a taker's fee; a short option's margin is of the forward.
-                let size = match market.contract.kind.is_option() {
+                // Initial margin and a taker's fee; a short option's margin is of the forward, a combination's of all its legs.
+                let size = match !market.contract.kind.is_linear() {
                     true => {
                         let forward = market.index.into_inner() / market.tick_size.into_inner();
                         forward as i128 * i128::from(market.tick_value)

@@ -9,7 +9,9 @@ use novate_runtime::{
     configs::exchange::{BTC, BTC_FEED, USDC, USDT, USDT_FEED},
     Assets, Margin, Runtime,
 };
-use novate_types::{Arrangement, MarginAccount, Pot, Side, Standing};
+use novate_types::{
+    Arrangement, CombinationLegs, ContractKind, MarginAccount, Pot, Side, Standing,
+};
 use pallet_liquidation::pages::Shelf;
 use pallet_order_book::{AccountOrders, Duty};
 
@@ -300,6 +302,28 @@ pub const FAULTS: &[Fault] = &[
         name: "an auction that the view does not show",
         inject: || pallet_clearing::View::<Runtime>::mutate(|v| v.markets[0].auction_at += 1),
         found: Found::Sound("clearing: the view does not show a market's auction"),
+    },
+    Fault {
+        name: "a leg that was listed after its combination",
+        inject: || {
+            pallet_clearing::View::<Runtime>::mutate(|v| {
+                let legs = CombinationLegs::new(&[(1, 1)]).expect("one leg");
+                v.markets[0].contract.legs = legs;
+            })
+        },
+        found: Found::Sound(
+            "clearing: a combination has a leg that is not listed, or was not before it",
+        ),
+    },
+    Fault {
+        name: "positions in a combination",
+        inject: || {
+            pallet_clearing::View::<Runtime>::mutate(|v| {
+                let markets = v.markets.iter_mut();
+                markets.for_each(|m| m.contract.kind = ContractKind::Combination);
+            })
+        },
+        found: Found::Sound("clearing: somebody holds a position in a combination"),
     },
     Fault {
         name: "a premium that no minute had",

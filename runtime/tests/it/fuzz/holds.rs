@@ -6,8 +6,8 @@ use novate_runtime::{
     Runtime, RuntimeEvent,
 };
 use novate_types::{
-    Arrangement, AssetId, Cash, CurrentView, Lots, MarginAccount, MarketId, OrderAggregate, Pot,
-    Sequence, Side, SignedLots, MAX_OPEN_ORDERS,
+    Arrangement, AssetId, Cash, CurrentView, Fill, InstrumentKind, Lots, MarginAccount, MarketId,
+    OrderAggregate, Pot, Sequence, Side, SignedLots, MAX_OPEN_ORDERS,
 };
 use pallet_liquidation::{Event as Liquidated, ShareWish};
 use pallet_order_book::{AccountOrders, Event as Booked};
@@ -333,15 +333,25 @@ struct Close {
     settled: BTreeSet<MarketId>,
 }
 
+/// Whether a market is a combination. One that is removed in a close has ended, and traded nothing in it.
+fn is_combination(market: MarketId) -> bool {
+    let listed = pallet_instruments::Instruments::<Runtime>::get(market);
+    listed.is_some_and(|i| matches!(i.kind, InstrumentKind::Combination { .. }))
+}
+
 impl Close {
     fn heed(&mut self, event: &RuntimeEvent) {
         use pallet_clearing::Event as Cleared;
         match event {
+            // What a combination's fills change is said of its legs.
+            RuntimeEvent::Clearing(Cleared::LegCleared { market, fills, .. }) => {
+                fills.iter().for_each(|fill| self.trade(fill, *market));
+            }
             RuntimeEvent::Clearing(Cleared::Cleared { market, fills, .. }) => {
                 for fill in fills {
-                    let lots = fill.side.signed(fill.lots).expect("it was novated");
-                    let held = (fill.account.clone(), *market);
-                    *self.traded.entry(held).or_default() += lots;
+                    if !is_combination(*market) {
+                        self.trade(fill, *market);
+                    }
                     if !fill.liquidation {
                         self.of(&fill.account, fill.sequence).filled += fill.lots;
                     }
@@ -376,6 +386,12 @@ impl Close {
             }
             _ => (),
         }
+    }
+
+    fn trade(&mut self, fill: &Fill<AccountId>, market: MarketId) {
+        let lots = fill.side.signed(fill.lots).expect("it was novated");
+        let held = (fill.account.clone(), market);
+        *self.traded.entry(held).or_default() += lots;
     }
 
     fn of(&mut self, account: &Account, sequence: Sequence) -> &mut Said {

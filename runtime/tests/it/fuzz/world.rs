@@ -17,8 +17,8 @@ use novate_runtime::{
     SLOT_MILLIS,
 };
 use novate_types::{
-    symbol::symbol_of, BlockNumber, CurrentView, InstrumentKind, Ledger, MarketId, MarketParams,
-    Millis, NewOrder, OptionRight, Price, RiskModel, RiskView, Side,
+    symbol::symbol_of, BlockNumber, CombinationLegs, CurrentView, InstrumentKind, Ledger, MarketId,
+    MarketParams, Millis, NewOrder, OptionRight, Price, RiskModel, RiskView, Side,
 };
 use pallet_liquidation::Event as Liquidated;
 use pallet_price_oracle::LEAST_CHAINS;
@@ -135,7 +135,7 @@ fn set(scene: Scene) -> TestExternalities {
     chain
 }
 
-/// Contracts that expire: a future, a call and a put in two hours and a half, and a call in eight hours, marked on what validators see of
+/// Contracts that expire: a future, a call and a put in two hours and a half, a call in eight hours, and a straddle of the first two, marked on what validators see of
 /// options.
 fn dated(params: MarketParams) {
     // As a genesis could have it: no feed of the preset has option chains.
@@ -166,6 +166,21 @@ fn dated(params: MarketParams) {
         };
         govern(call).expect("the contract is in order");
     }
+    // Of the call and the put that expire first, listed before the last.
+    let last = pallet_instruments::NextMarket::<Runtime>::get() - 1;
+    let legs = CombinationLegs::new(&[(last - 2, 1), (last - 1, 1)]).expect("two legs");
+    let call = pallet_instruments::Call::list_market {
+        symbol: b"BTC-STRADDLE".to_vec().try_into().expect("a short name"),
+        kind: InstrumentKind::Combination {
+            legs,
+            expiry: Some(near),
+        },
+        underlying: BTC_FEED,
+        tick_size: usd(1),
+        lot_size: Price::from_rational(1, 1_000),
+        params,
+    };
+    govern(call).expect("the legs fit");
 }
 
 /// An asset that governance may list as collateral.
