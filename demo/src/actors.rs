@@ -340,7 +340,7 @@ fn around_surface(market: &Market, quote: &QuoteInfo) -> Option<Vec<Rung>> {
         math::ticks_floor(bid, tick).ok()?,
         math::ticks_ceil(ask, tick).ok()?,
     );
-    let rung = |(side, ticks, place)| Rung {
+    let rung = |(side, ticks, place): (Side, Ticks, u64)| Rung {
         client_id: 2 * u64::from(market.id) + place,
         side,
         ticks,

@@ -98,7 +98,7 @@ pub async fn play(
     let feed = chain.feed(&String::from_utf8_lossy(BTC), None).await?.feed;
     let series = waits("no option on BTC is open", series(chain, feed)).await?;
     story.tell(format!(
-        "listed by rule: {} options that expire first, on a surface from two venues",
+        "{} options of the first expiry, listed by rule, are open on the surface of two venues",
         series.count
     ));
     cast.fund(chain.settlement_asset()?).await?;
