@@ -368,6 +368,23 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_combination_says_what_it_trades() {
+        let mut butterfly = btc_perp();
+        let known = [btc_perp()];
+        assert_eq!(butterfly.legs_text(&known), None);
+        let legs = [(1, 1), (7, -2), (8, 3)];
+        butterfly.info.instrument.kind = InstrumentKind::Combination {
+            legs: novate_types::CombinationLegs::new(&legs).unwrap(),
+            expiry: Some(1_798_358_400_000),
+        };
+        assert_eq!(
+            butterfly.legs_text(&known).as_deref(),
+            Some("BTC-PERP - 2 7 + 3 8")
+        );
+        assert_eq!(butterfly.contract_text(), "combination 27DEC26");
+    }
+
+    #[test]
     fn price_is_refused_with_the_nearest_tick_when_off_tick() {
         let refusal = btc_perp().ticks("60000.3").unwrap_err();
         assert_eq!(
