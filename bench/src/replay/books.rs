@@ -8,8 +8,8 @@ use novate_runtime::{
     configs::exchange::{USDC, USDT},
     AccountId, Assets, Margin, Runtime,
 };
-use novate_types::{AccountRef, AssetId, Cash, MarginAccount, MarketId, Pot};
-use pallet_margin::{Accounts, Custody, Pots};
+use novate_types::{AccountRef, AssetId, Cash, MarginAccount, MarketId, Pot, SignedLots};
+use pallet_margin::{Accounts, Booked, Custody, Pots};
 use std::collections::BTreeMap;
 
 /// Changes of a block: keys and their new values.
@@ -28,6 +28,8 @@ pub struct Books {
     accounts: BTreeMap<Of, MarginAccount>,
     pots: BTreeMap<Pot, Cash>,
     custody: BTreeMap<AssetId, u128>,
+    /// Lots of markets that have settled which were booked as cash already.
+    booked: BTreeMap<MarketId, SignedLots>,
     /// `Σ cash − Σ cost + Σ pots`.
     settlement: Cash,
     lots: BTreeMap<MarketId, i128>,
@@ -43,6 +45,9 @@ impl Books {
         }
         for (pot, held) in Pots::<Runtime>::iter() {
             books.put_pot(pot, held);
+        }
+        for (market, lots) in Booked::<Runtime>::iter() {
+            books.put_booked(market, lots);
         }
         books.custody = Custody::<Runtime>::iter().collect();
         books
@@ -83,11 +88,17 @@ impl Books {
         self.settlement += held - self.pots.insert(pot, held).unwrap_or(0);
     }
 
+    fn put_booked(&mut self, market: MarketId, lots: SignedLots) {
+        let before = self.booked.insert(market, lots).unwrap_or(0);
+        *self.lots.entry(market).or_default() += i128::from(lots) - i128::from(before);
+    }
+
     /// Follows a block. Returns which accounts it changed, as they were before.
     pub fn follow(&mut self, changes: Changes) -> Result<BTreeMap<Of, Option<MarginAccount>>> {
         let accounts = Accounts::<Runtime>::final_prefix();
         let pots = Pots::<Runtime>::final_prefix();
         let custody = Custody::<Runtime>::final_prefix();
+        let booked = Booked::<Runtime>::final_prefix();
         let mut before = BTreeMap::new();
         for (key, value) in changes {
             let own = |at: usize| key.get(at..).context("a key is too short");
@@ -100,6 +111,9 @@ impl Books {
             } else if key.starts_with(&pots) {
                 let held = value.as_mut().map(Cash::decode).transpose()?;
                 self.put_pot(Pot::decode(&mut own(TWOX)?)?, held.unwrap_or(0));
+            } else if key.starts_with(&booked) {
+                let lots = value.as_mut().map(SignedLots::decode).transpose()?;
+                self.put_booked(MarketId::decode(&mut own(TWOX)?)?, lots.unwrap_or(0));
             } else if key.starts_with(&custody) {
                 let held = value.as_mut().map(u128::decode).transpose()?;
                 let asset = AssetId::decode(&mut own(TWOX)?)?;
@@ -222,6 +236,22 @@ mod tests {
             .follow(vec![change(1, Some(&account(600, 5, 0)))])
             .unwrap();
         assert_eq!(before[&of(1)], Some(account(700, 5, 100)));
+        books.conserved(&balances).unwrap();
+    }
+
+    #[test]
+    fn books_count_lots_that_were_booked_as_cash() {
+        let (mut books, balances) = books(&account(700, 5, 100), &account(300, -5, -100));
+        let booked = |lots: SignedLots| {
+            let key = Booked::<Runtime>::hashed_key_for(0);
+            (key, (lots != 0).then(|| lots.encode()))
+        };
+        let mut settled = account(600, 5, 0);
+        settled.positions.clear();
+        let one = |lots| vec![change(1, Some(&settled)), booked(lots)];
+        books.follow(one(4)).unwrap();
+        assert!(books.conserved(&balances).is_err());
+        books.follow(one(5)).unwrap();
         books.conserved(&balances).unwrap();
     }
 

@@ -563,11 +563,18 @@ impl Record {
 
     /// Looks at every account, as nothing on the chain does.
     fn note_breaches(&mut self, view: &RiskView, books: &Books) -> Result<()> {
-        let is_called = |of: &Of| {
-            let account = books.account(of);
-            account.is_some_and(|account| matches!(account.standing, Standing::Called { .. }))
-        };
-        self.called.retain(is_called);
+        // Who is called for a debt and falls below maintenance margin goes on to the remedies without being announced again.
+        for of in std::mem::take(&mut self.called) {
+            match books.account(&of).map(|account| account.standing) {
+                Some(Standing::Called { .. }) => {
+                    self.called.insert(of);
+                }
+                Some(Standing::Good) | None => {}
+                Some(_) => {
+                    self.episodes.entry(of).or_default();
+                }
+            }
+        }
         for (of, account) in books.accounts() {
             let is_flat = account.positions.is_empty();
             if is_flat && !self.breached.contains_key(of) && !self.episodes.contains_key(of) {
@@ -670,7 +677,11 @@ mod tests {
 
     /// Two accounts across from each other: before, with `was` lots, and now with `is`.
     fn state(was: i64, is: i64) -> (Books, Before) {
-        let account = |lots: i64, standing| {
+        state_in(Standing::Frozen, was, is)
+    }
+
+    fn state_in(standing: Standing, was: i64, is: i64) -> (Books, Before) {
+        let account = |lots: i64| {
             let mut account = MarginAccount {
                 standing,
                 ..MarginAccount::default()
@@ -689,7 +700,7 @@ mod tests {
         };
         let change = |number, lots| {
             let key = Accounts::<Runtime>::hashed_key_for(of(number));
-            (key, Some(account(lots, Standing::Frozen).encode()))
+            (key, Some(account(lots).encode()))
         };
         let mut books = Books::default();
         books.follow(vec![change(1, was), change(2, -was)]).unwrap();
@@ -749,6 +760,35 @@ mod tests {
         ];
         for events in orders {
             assert!(note(&view(), (10, 4), &events).is_err(), "{events:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_called_for_a_debt_first_is_followed_to_the_remedies() {
+        let called = Standing::Called {
+            since: 6,
+            closes: 1,
+        };
+        let call = RuntimeEvent::Liquidation(Event::CollateralCalled {
+            account: of(1),
+            debt: 5,
+        });
+        let started = RuntimeEvent::Liquidation(Event::CompetitionStarted {
+            account: of(1),
+            equity: 20_000_000,
+            maintenance: 30_000_000,
+        });
+        for (standing, goes_on) in [(Standing::Frozen, true), (Standing::Good, false)] {
+            let mut record = Record::default();
+            let (books, before) = state_in(called, 10, 10);
+            let view = view();
+            record
+                .note(&view, vec![call.clone()], &before, &books)
+                .unwrap();
+            let (books, before) = state_in(standing, 10, 10);
+            record.note(&view, vec![], &before, &books).unwrap();
+            let noted = record.note(&view, vec![started.clone()], &before, &books);
+            assert_eq!(noted.is_ok(), goes_on, "{standing:?}");
         }
     }
 
