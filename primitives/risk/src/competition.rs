@@ -224,6 +224,7 @@ pub fn largest_fraction_ceil(
 /// The fraction that was sold is that of maintenance margin which it freed, however lots were rounded. Collateral frees none: of that alone all
 /// equity is kept.
 pub fn portion_worth_floor(before: &Assessment, sold: &Assessment) -> Result<Cash, MathError> {
+    let sold = sold.since(before);
     let at_stake = before.bankruptcy_equity()?;
     let maintenance = before.net_maintenance()?;
     let kept = if maintenance <= 0 {

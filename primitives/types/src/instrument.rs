@@ -166,6 +166,11 @@ pub struct Contract {
     /// Of an option, the variance of its underlying until the expiry (`σ²T`) that its mark was reckoned with, in parts per 10¹²; zero for
     /// others.
     pub variance: u64,
+    /// Of what it settles at, the part that no price can move any more: of a market's mark and index as much stands still. Zero before the
+    /// mean begins.
+    pub fixed: Price,
+    /// What open interest, confidence and depeg add to the tier's initial margin fraction, in ppm.
+    pub initial_added: Ppm,
 }
 
 impl Contract {

@@ -16,7 +16,7 @@ fn settle(view: &mut RiskView, ticks: Ticks) {
         expiry: 1,
         strike: 0,
         settled: true,
-        variance: 0,
+        ..Default::default()
     };
 }
 

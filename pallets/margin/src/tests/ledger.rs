@@ -351,7 +351,7 @@ fn settled_view() -> RiskView {
             expiry: 1,
             strike: 0,
             settled: true,
-            variance: 0,
+            ..Default::default()
         },
     };
     RiskView {
