@@ -227,14 +227,17 @@ pub fn portion_worth_floor(before: &Assessment, sold: &Assessment) -> Result<Cas
     let sold = sold.since(before);
     let at_stake = before.bankruptcy_equity()?;
     let maintenance = before.net_maintenance()?;
+    let needed = sold.net_maintenance()?.max(0);
     let kept = if maintenance <= 0 {
         at_stake
     } else {
-        signed_mul_div_ceil(
-            at_stake,
-            sold.net_maintenance()?.max(0).unsigned_abs(),
-            maintenance.unsigned_abs(),
-        )?
+        // Where lots that round break a hedge, a deficit does not grow by it.
+        let needed = if at_stake < 0 {
+            needed.min(maintenance)
+        } else {
+            needed
+        };
+        signed_mul_div_ceil(at_stake, needed.unsigned_abs(), maintenance.unsigned_abs())?
     };
     let passed = sub(before.long_options, sold.long_options)?;
     let beyond = sub(before.equity, at_stake)?;

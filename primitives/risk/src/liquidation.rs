@@ -395,9 +395,8 @@ pub fn liquidation_lots<Risk: RiskModel>(
             let (freed, passed) = changed::<Risk>(assessment, account, view, market, left)?;
             let value = notional_ceil(closed, market.mark, market.lot_size)?;
             let cost = signed(ppm_ceil(value, spent)?)?;
-            let freed = sub(ppm_signed(freed, target)?, cost)?;
-            let gain = add(freed, passed)?;
-            if gain <= 0 {
+            let gain = add(sub(ppm_signed(freed, target)?, cost)?, passed)?;
+            if freed < 0 || gain <= 0 {
                 continue;
             }
             let lots = mul_div_ceil(

@@ -303,7 +303,12 @@ impl<T: Config> Pallet<T> {
             let lots = slices.claim::<T>(market, side, wanted)?;
             if lots > 0 {
                 let limit =
-                    liquidation_limit::<T::Risk>(assessment, account, now, id, lots, &params)?;
+                    match liquidation_limit::<T::Risk>(assessment, account, now, id, lots, &params)
+                    {
+                        // So few lots free nothing.
+                        Err(RiskError::Underflow) => continue,
+                        limit => limit?,
+                    };
                 return Ok(Offer::Order(LiquidationOrder {
                     account: of.clone(),
                     market: id,

@@ -17,6 +17,15 @@ fn assess(account: &MarginAccount, view: &RiskView) -> Assessment {
     Rules::assess(account, view).unwrap()
 }
 
+/// Marked as a chain marks, holding some of what is listed.
+fn any_marked(least: Millis) -> impl Strategy<Value = (RiskView, MarginAccount)> {
+    (any_holder(least), 1u8..=u8::MAX).prop_map(|((mut view, mut account), held)| {
+        mark_again(&mut view);
+        account.positions.retain(|p| held >> p.market & 1 == 1);
+        (view, account)
+    })
+}
+
 fn holds_option(account: &MarginAccount) -> bool {
     account.positions.iter().any(|p| p.market > 1)
 }
@@ -128,7 +137,7 @@ proptest! {
 
     #[test]
     fn nobody_needs_more_than_by_parts_nor_less_initially_than_to_maintain(
-        (view, account) in any_holder(60_000),
+        (view, account) in any_marked(60_000),
     ) {
         let parts = Linear::assess(&account, &view).unwrap();
         let lesser = assess(&account, &view);
@@ -154,13 +163,21 @@ proptest! {
     /// A leg against what is held already, in whatever market of the underlying.
     #[test]
     fn a_hedge_never_raises_the_requirement_above_by_parts(
-        (view, account) in any_holder(DAY), market in 0u16..8, lots in -50_000i64..50_000,
+        (view, mut account) in any_marked(DAY), market in 0u16..8, lots in 1i64..50_000, sign in any::<bool>(),
     ) {
-        prop_assume!(account.position(market).is_none() && lots != 0);
-        let mut hedged = account.clone();
-        hedged.positions.try_push(position(market, lots, 0, 0)).unwrap();
+        account.positions.retain(|position| position.market != market);
+        let lots = if sign { lots } else { -lots };
+        let added = position(market, lots, 0, 0);
+        let mut positions = account.positions.to_vec();
+        positions.push(added);
+        positions.sort_by_key(|position| position.market);
+        let with = |positions: Vec<Position>| MarginAccount {
+            positions: positions.try_into().unwrap(),
+            ..account.clone()
+        };
+        let (hedged, leg) = (with(positions), with(vec![added]));
         let alone = assess(&account, &view);
-        let leg = Linear::assess(&MarginAccount { positions: vec![position(market, lots, 0, 0)].try_into().unwrap(), ..account.clone() }, &view).unwrap();
+        let leg = Linear::assess(&leg, &view).unwrap();
         let parts = Linear::assess(&account, &view).unwrap();
         let with = assess(&hedged, &view);
         prop_assert!(with.maintenance <= parts.maintenance + leg.maintenance);
@@ -170,7 +187,7 @@ proptest! {
 
     #[test]
     fn no_subset_of_fills_needs_more_than_was_asked_for(
-        (view, account) in any_holder(60_000),
+        (view, account) in any_marked(60_000),
         orders in prop::collection::vec((0u64..40_000, 0u64..40_000), 8),
         parts in prop::collection::vec((0u32..=1_000_000, 0u32..=1_000_000), 8),
         ends in any::<u16>(),
@@ -196,7 +213,7 @@ proptest! {
     }
 
     #[test]
-    fn a_fraction_needs_its_fraction((view, account) in any_holder(60_000), times in 2i64..50) {
+    fn a_fraction_needs_its_fraction((view, account) in any_marked(60_000), times in 2i64..50) {
         let mut whole = account.clone();
         for position in whole.positions.iter_mut() {
             position.lots *= times;
@@ -212,7 +229,7 @@ proptest! {
 
     #[test]
     fn a_fill_at_bankruptcy_keeps_what_the_rest_has(
-        (view, holder) in any_holder(60_000), which in any::<prop::sample::Index>(), part in 1i64..=1_000,
+        (view, holder) in any_marked(60_000), which in any::<prop::sample::Index>(), part in 1i64..=1_000,
         health in -500_000i128..1_000_000,
     ) {
         prop_assume!(holds_option(&holder));
@@ -237,7 +254,7 @@ proptest! {
 
     #[test]
     fn a_sale_keeps_what_the_rest_has(
-        (view, seller) in any_holder(60_000), fraction in 1..=MILLION, discount in 0..=MILLION,
+        (view, seller) in any_marked(60_000), fraction in 1..=MILLION, discount in 0..=MILLION,
         health in 0i128..1_000_000,
     ) {
         prop_assume!(holds_option(&seller));
@@ -258,7 +275,7 @@ proptest! {
 
     #[test]
     fn what_liquidation_closes_frees_more_than_it_costs(
-        (view, holder) in any_holder(60_000), which in any::<prop::sample::Index>(),
+        (view, holder) in any_marked(60_000), which in any::<prop::sample::Index>(),
         health in 0i128..1_000_000,
     ) {
         prop_assume!(holds_option(&holder));
@@ -287,7 +304,7 @@ proptest! {
     /// Closing out is by parts, and what is left stands by itself.
     #[test]
     fn a_closed_out_account_stands_by_its_options_alone(
-        (view, holder) in any_holder(60_000), health in 0i128..1_000_000,
+        (view, holder) in any_marked(60_000), health in 0i128..1_000_000,
     ) {
         prop_assume!(holds_option(&holder));
         let needs = assess(&holder, &view).maintenance;
@@ -402,13 +419,11 @@ proptest! {
     /// Every price, every volatility and time, to the ends of what is safe and between, each by its own sign: nobody comes below.
     #[test]
     fn whoever_a_scan_margins_stays_above_maintenance_within_the_safe_moves(
-        (view, holder) in any_holder(60_000),
+        (view, holder) in any_marked(60_000),
         slack in prop_oneof![0i128..100 * QUANTUMS, 0i128..20_000 * QUANTUMS, 0i128..1_000_000 * QUANTUMS],
         signs in any::<u64>(),
         inner in (-1_000_000i128..=1_000_000, -1_000_000i128..=1_000_000, 0i128..=1_000_000),
     ) {
-        let mut view = view;
-        mark_again(&mut view);
         let holder = with_slack(holder, &view, slack);
         let before = assess(&holder, &view);
         prop_assume!(before.scanned != 0);
