@@ -401,7 +401,7 @@ impl<'a, T: Config> Check<'a, T> {
         let party = self.parties.get(of)?.as_ref()?;
         // A combination is no position's price: what it does to the account is checked as a whole.
         if !market.contract.kind.is_combination()
-            && !above_bankruptcy(&party.account, view, market, &fills).ok()?
+            && !above_bankruptcy::<T>(&party.account, view, market, &fills).ok()?
         {
             return None;
         }
@@ -469,16 +469,19 @@ impl<'a, T: Config> Check<'a, T> {
     fn passing_limit(&mut self, of: &Account<T>, side: Side) -> Result<Ticks, RiskError> {
         let (view, market) = (self.view, self.market);
         let liquidated = self.liquidated.contains(of);
-        let account = &self
-            .party(of)
-            .ok_or(RiskError::UnknownMarket(market.id))?
-            .account;
+        let Party { account, assessed } =
+            self.party(of).ok_or(RiskError::UnknownMarket(market.id))?;
         // A liquidation's fees are taken from what it makes beyond bankruptcy, and never more.
         let fee = if liquidated {
             0
         } else {
             worst_fee(view.fee_tier(account.fee_tier))
         };
+        let place = account.positions.iter().position(|p| p.market == market.id);
+        if place.is_some_and(|place| assessed.is_scanned(place)) {
+            // What a part of it frees depends on what else is held: it takes part where what it does is known.
+            return Ok(never(side));
+        }
         let held = account.lots(market.id).unsigned_abs();
         // Where the least maintenance margin holds, closing a part of it lowers nothing.
         let maintenance = |lots: Lots| {
@@ -491,7 +494,7 @@ impl<'a, T: Config> Check<'a, T> {
         let mut strictest = None;
         for lots in [1, held.saturating_sub(1).max(1), held] {
             let change = side.signed(lots).ok_or(MathError::Overflow)?;
-            let value = novate_risk::bankruptcy_value(account, view, market.id, change)?;
+            let value = novate_risk::bankruptcy_value::<T::Risk>(account, view, market.id, change)?;
             let limit = limit_within(value, side, lots, market.tick_value, fee)?;
             strictest = Some(strictest.map_or(limit, |known| stricter(side, known, limit)));
         }
@@ -675,12 +678,12 @@ fn limit_within(
 }
 
 /// Whether no fill that lowers maintenance margin is worse than the account's bankruptcy quote, for
-/// as many lots as they close together, on the state before the match.
-fn above_bankruptcy<AccountId>(
+/// as many lots as they close together, on the state before the match. What closes a hedge lowers none.
+fn above_bankruptcy<T: Config>(
     account: &MarginAccount,
     view: &RiskView,
     market: &MarketView,
-    fills: &[Fill<AccountId>],
+    fills: &[Fill<T::AccountId>],
 ) -> Result<bool, RiskError> {
     let held = account.lots(market.id);
     let Some(side) = reducing_side(held) else {
@@ -696,7 +699,10 @@ fn above_bankruptcy<AccountId>(
         return Ok(true);
     }
     let change = side.signed(closed).ok_or(MathError::Overflow)?;
-    let quote = novate_risk::bankruptcy_ticks(account, view, market.id, change)?;
+    let quote = match novate_risk::bankruptcy_ticks::<T::Risk>(account, view, market.id, change) {
+        Err(RiskError::Underflow) => return Ok(true),
+        quote => quote?,
+    };
     Ok(fills
         .iter()
         .filter(|fill| fill.side == side)
@@ -704,11 +710,11 @@ fn above_bankruptcy<AccountId>(
 }
 
 /// What a liquidation's fills make beyond the account's bankruptcy value: its fees are taken from it.
-fn liquidation_room<AccountId>(
+fn liquidation_room<T: Config>(
     account: &MarginAccount,
     view: &RiskView,
     market: &MarketView,
-    fills: &[Fill<AccountId>],
+    fills: &[Fill<T::AccountId>],
 ) -> Result<Cash, RiskError> {
     let (mut lots, mut paid) = (0i64, 0);
     for fill in fills.iter().filter(|fill| fill.liquidation) {
@@ -722,7 +728,12 @@ fn liquidation_room<AccountId>(
     if lots == 0 {
         return Ok(0);
     }
-    let bankruptcy = novate_risk::bankruptcy_value(account, view, market.id, lots)?;
+    let bankruptcy = match novate_risk::bankruptcy_value::<T::Risk>(account, view, market.id, lots)
+    {
+        // What frees nothing pays no fee.
+        Err(RiskError::Underflow) => return Ok(0),
+        bankruptcy => bankruptcy?,
+    };
     let room = math::sub(math::sub(bankruptcy, paid)?, math::signed(ROUNDING)?)?;
     Ok(room.max(0))
 }
@@ -740,7 +751,7 @@ fn trade<T: Config>(
     let liquidation_ppm =
         i32::try_from(T::LiquidationFee::get()).map_err(|_| MathError::Overflow)?;
     let vault = T::Vault::get();
-    let mut room = liquidation_room(before, view, market, &fills)?;
+    let mut room = liquidation_room::<T>(before, view, market, &fills)?;
     let mut account = before.clone();
     let (mut to_fees, mut to_fund, mut to_funding) = (0, 0, [0; MAX_LEGS]);
     for fill in &mut fills {

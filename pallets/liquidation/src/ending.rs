@@ -18,7 +18,13 @@ use novate_types::{Direction, Ledger, MarketId, RiskAxis, RiskView, Side};
 /// Where the indices hold something of a market: positions, then thresholds.
 fn shelves(market: MarketId) -> impl Iterator<Item = Shelf> {
     let ranks = [Side::Bid, Side::Ask].map(|side| Shelf::Rank(market, side));
-    let axes = [RiskAxis::Mark(market), RiskAxis::Funding(market)];
+    let axes = [
+        RiskAxis::Mark(market),
+        RiskAxis::Funding(market),
+        RiskAxis::Index(market),
+        RiskAxis::Variance(market),
+        RiskAxis::Expiry(market),
+    ];
     let thresholds = axes.into_iter().flat_map(|axis| {
         [Direction::Down, Direction::Up].map(|direction| Shelf::Threshold(axis, direction))
     });
@@ -127,7 +133,11 @@ impl<T: Config> Pallet<T> {
         meter.spend(meter.worst_look(holdings));
         // Who waits for a price is looked at where it waits.
         let is_left = |axis| match axis {
-            RiskAxis::Mark(market) | RiskAxis::Funding(market) => view
+            RiskAxis::Mark(market)
+            | RiskAxis::Funding(market)
+            | RiskAxis::Index(market)
+            | RiskAxis::Variance(market)
+            | RiskAxis::Expiry(market) => view
                 .market(market)
                 .is_ok_and(|market| !market.contract.settled),
             RiskAxis::Collateral(_) | RiskAxis::Parameters | RiskAxis::Interest => true,

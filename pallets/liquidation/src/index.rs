@@ -289,12 +289,27 @@ pub(crate) fn missing_axis(
     Ok(None)
 }
 
+/// Thresholds that an account can have beyond two for each of its holdings: of what a scan margins six for each position.
+pub(crate) fn more_thresholds(account: &MarginAccount, view: &RiskView) -> u32 {
+    let is_option = |p: &Position| {
+        view.market(p.market)
+            .is_ok_and(|market| market.contract.kind.is_option())
+    };
+    if !account.positions.iter().any(is_option) {
+        return 0;
+    }
+    let positions = u32::try_from(account.positions.len()).unwrap_or(u32::MAX);
+    positions.saturating_mul(4)
+}
+
 /// Whether accounts may be liquidated on what the axis says.
 fn is_usable(axis: RiskAxis, view: &RiskView) -> bool {
     match axis {
-        RiskAxis::Mark(market) | RiskAxis::Funding(market) => {
-            view.market(market).is_ok_and(|m| m.fresh)
-        }
+        RiskAxis::Mark(market)
+        | RiskAxis::Funding(market)
+        | RiskAxis::Index(market)
+        | RiskAxis::Variance(market)
+        | RiskAxis::Expiry(market) => view.market(market).is_ok_and(|m| m.fresh),
         RiskAxis::Collateral(asset) => view.collateral(asset).is_ok_and(|c| c.fresh),
         RiskAxis::Parameters | RiskAxis::Interest => true,
     }
@@ -302,13 +317,11 @@ fn is_usable(axis: RiskAxis, view: &RiskView) -> bool {
 
 /// Where the axis stands: a step of its scale. `None` if the view does not hold it.
 fn position_on<T: Config>(axis: RiskAxis, direction: Direction, view: &RiskView) -> Option<u32> {
-    let price = match axis {
+    let at = match axis {
         RiskAxis::Parameters => return Some(Tightenings::<T>::get()),
         // Where the pot is short of what is owed, everybody who owes is looked at.
         RiskAxis::Interest if view.loans.is_short => return Some(scale::LAST),
         RiskAxis::Interest => return Some(scale::floor(view.loans.index)),
-        RiskAxis::Mark(market) => hurting_price(view.market(market).ok()?).ok()?,
-        RiskAxis::Collateral(asset) => view.collateral(asset).ok()?.price,
         RiskAxis::Funding(market) => {
             // A rise hurts longs, a fall shorts: each by its own index.
             let market = view.market(market).ok()?;
@@ -317,10 +330,26 @@ fn position_on<T: Config>(axis: RiskAxis, direction: Direction, view: &RiskView)
                 Direction::Up => scale::signed_floor(market.funding_index),
             });
         }
+        relative => relative_to(relative, view).ok()?,
     };
     Some(match direction {
-        Direction::Down => scale::ceil(price.into_inner()),
-        Direction::Up => scale::floor(price.into_inner()),
+        Direction::Down => scale::ceil(at),
+        Direction::Up => scale::floor(at),
+    })
+}
+
+/// What relative moves along the axis are of; nothing of an axis that has others.
+fn relative_to(axis: RiskAxis, view: &RiskView) -> Result<u128, RiskError> {
+    Ok(match axis {
+        RiskAxis::Mark(market) => hurting_price(view.market(market)?)?.into_inner(),
+        RiskAxis::Collateral(asset) => view.collateral(asset)?.price.into_inner(),
+        RiskAxis::Index(market) => view.market(market)?.index.into_inner(),
+        RiskAxis::Variance(market) => view.market(market)?.contract.variance.into(),
+        RiskAxis::Expiry(market) => {
+            let expiry = view.market(market)?.contract.expiry;
+            expiry.saturating_sub(view.now).into()
+        }
+        RiskAxis::Funding(_) | RiskAxis::Parameters | RiskAxis::Interest => 0,
     })
 }
 
@@ -328,18 +357,30 @@ fn position_on<T: Config>(axis: RiskAxis, direction: Direction, view: &RiskView)
 /// comes first.
 fn crossings<T: Config>(view: &RiskView) -> Vec<(RiskAxis, Direction, u32)> {
     // Nobody holds a position in a combination.
-    let held = view.markets.iter();
-    let held = held.filter(|m| !m.contract.kind.is_combination());
-    let marks = held.flat_map(|m| {
-        [RiskAxis::Mark(m.id), RiskAxis::Funding(m.id)]
-            .into_iter()
-            .flat_map(|axis| [(axis, Direction::Down), (axis, Direction::Up)])
-    });
+    let is_held = |m: &&MarketView| !m.contract.kind.is_combination();
+    let both = |axis| [(axis, Direction::Down), (axis, Direction::Up)];
+    let marks = view
+        .markets
+        .iter()
+        .filter(is_held)
+        .flat_map(|m| [RiskAxis::Mark(m.id), RiskAxis::Funding(m.id)])
+        .flat_map(both);
+    let options = view.markets.iter().filter(|m| m.contract.kind.is_option());
+    let options = options
+        .flat_map(|m| [RiskAxis::Index(m.id), RiskAxis::Variance(m.id)])
+        .flat_map(both);
+    let expiring = view
+        .markets
+        .iter()
+        .filter(|m| m.contract.expiry != 0 && is_held(m));
+    let expiring = expiring.map(|m| (RiskAxis::Expiry(m.id), Direction::Down));
     let collaterals = view
         .collaterals
         .iter()
         .map(|c| (RiskAxis::Collateral(c.asset), Direction::Down));
     let mut all: Vec<_> = marks
+        .chain(options)
+        .chain(expiring)
         .chain(collaterals)
         .chain([(RiskAxis::Parameters, Direction::Up)])
         .chain((view.loans != LoanView::default()).then_some((RiskAxis::Interest, Direction::Up)))
@@ -373,7 +414,7 @@ fn step_of(
     move_: Move,
     view: &RiskView,
 ) -> Result<Option<u32>, RiskError> {
-    let price = match (axis, move_) {
+    let at = match (axis, move_) {
         (RiskAxis::Funding(market), Move::FundingDelta(delta)) => {
             let market = view.market(market)?;
             let fallen = market.short_funding_index.checked_sub(delta);
@@ -388,8 +429,14 @@ fn step_of(
         (RiskAxis::Interest, Move::InterestDelta(delta)) => {
             return Ok(view.loans.index.checked_add(delta).map(scale::floor));
         }
-        (RiskAxis::Mark(market), Move::Relative(_)) => hurting_price(view.market(market)?)?,
-        (RiskAxis::Collateral(asset), Move::Relative(_)) => view.collateral(asset)?.price,
+        (
+            RiskAxis::Mark(_)
+            | RiskAxis::Collateral(_)
+            | RiskAxis::Index(_)
+            | RiskAxis::Variance(_)
+            | RiskAxis::Expiry(_),
+            Move::Relative(_),
+        ) => relative_to(axis, view)?,
         // A distance of the wrong kind for its axis: crossed at once, so that the account is looked at.
         _ => {
             return Ok(Some(if direction == Direction::Down {
@@ -406,15 +453,11 @@ fn step_of(
     Ok(match direction {
         Direction::Down => match RELATIVE_ONE.checked_sub(distance) {
             None | Some(0) => None,
-            Some(left) => Some(scale::ceil(mul_div_ceil(
-                price.into_inner(),
-                u128::from(left),
-                one,
-            )?)),
+            Some(left) => Some(scale::ceil(mul_div_ceil(at, u128::from(left), one)?)),
         },
         Direction::Up => RELATIVE_ONE
             .checked_add(distance)
-            .and_then(|times| mul_div_floor(price.into_inner(), u128::from(times), one).ok())
+            .and_then(|times| mul_div_floor(at, u128::from(times), one).ok())
             .map(scale::floor),
     })
 }
@@ -814,7 +857,8 @@ impl<T: Config> Pallet<T> {
         }
         let holdings = account.holdings();
         let steps = steps(&account);
-        if steps > left || !meter.affords(meter.worst_look(holdings)) {
+        let more = meter.appended(more_thresholds(&account, now));
+        if steps > left || !meter.affords(meter.worst_look(holdings).saturating_add(more)) {
             return None;
         }
         let became = with_storage_layer(|| Self::reindex(of, &account, &live, now));
@@ -969,14 +1013,18 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Accounts by nearness to their maintenance margin, `count` from the `from`-th: the queue, largest notional first,
-    /// then the thresholds on marks and collateral by their distance from the price. For queries, not for the close: at most
+    /// then the thresholds on marks, forwards and collateral by their distance from the price. For queries, not for the close: at most
     /// the nearest [`MOST_CANDIDATES`], and fewer where many entries are stale.
     pub fn candidates(view: &RiskView, from: u32, count: u32) -> Vec<AccountRef<T::AccountId>> {
         let most = from.saturating_add(count).min(MOST_CANDIDATES);
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let mut near: Vec<(u32, Shelf, u32)> = Vec::new();
         for (axis, direction, price) in crossings::<T>(view) {
-            if !matches!(axis, RiskAxis::Mark(_) | RiskAxis::Collateral(_)) {
+            let is_price = matches!(
+                axis,
+                RiskAxis::Mark(_) | RiskAxis::Collateral(_) | RiskAxis::Index(_)
+            );
+            if !is_price {
                 continue;
             }
             let shelf = Shelf::Threshold(axis, direction);

@@ -269,15 +269,20 @@ pub struct Assessment {
     pub initial_with_orders: Cash,
     /// Maintenance margin of the positions.
     pub maintenance: Cash,
-    /// What long options are worth that need their own value: as much of `equity`, of `initial` and of `maintenance` cancels out. At least
-    /// zero, at most `maintenance`; zero of options that a model margins otherwise.
+    /// What long options are worth that need their own value: as much of `equity` and of `maintenance` cancels out. At least zero, at most
+    /// `maintenance`; of an underlying that is margined by scan, what that asks for beyond the need of all else by itself, so none where long
+    /// options are all hedge.
     pub long_options: Cash,
     /// Cash that may leave: no unrealised profit, and initial margin with orders stays covered.
     pub withdrawable: Cash,
     /// Notional of all positions at their marks.
     pub notional: Cash,
-    /// `Σ |exposure| · price · (1 + m)`: what `equity − maintenance` can lose, at most, per unit of relative price move.
+    /// What `equity − maintenance` can lose, at most, per unit of relative price move.
     pub exposure: Cash,
+    /// The same per unit of relative move of the deviation that options are marked with; zero where nothing is margined by scan.
+    pub deviation: Cash,
+    /// Positions that are margined by scan, by place: the first is the lowest bit.
+    pub scanned: u32,
     /// Everything it holds has a fresh price.
     pub fresh: bool,
 }
@@ -299,6 +304,19 @@ impl Assessment {
     /// zero as far as they go. `max(net equity, min(equity, 0))`.
     pub fn bankruptcy_equity(&self) -> Result<Cash, MathError> {
         Ok(self.net_equity()?.max(self.equity.min(0)))
+    }
+    /// As it is against what it was before a trade: of long options only what needed its own value then too. What needs it since is needed like all
+    /// else.
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            long_options: self.long_options.min(before.long_options),
+            ..*self
+        }
+    }
+    /// Whether the position in this place is margined by scan.
+    pub fn is_scanned(&self, place: usize) -> bool {
+        u32::try_from(place)
+            .is_ok_and(|place| self.scanned.checked_shr(place).unwrap_or(0) & 1 == 1)
     }
     /// Whether it may be liquidated.
     pub const fn is_below_maintenance(&self) -> bool {

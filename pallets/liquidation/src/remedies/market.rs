@@ -292,7 +292,7 @@ impl<T: Config> Pallet<T> {
         positions.sort_unstable();
 
         for (_, id, held) in positions.into_iter().take(POSITIONS_TRIED) {
-            let wanted = liquidation_lots(assessment, account, now, id, &params)?;
+            let wanted = liquidation_lots::<T::Risk>(assessment, account, now, id, &params)?;
             let Some(wanted) = wanted.filter(|lots| *lots > 0) else {
                 continue;
             };
@@ -302,7 +302,13 @@ impl<T: Config> Pallet<T> {
             let side = reducing_side(held);
             let lots = slices.claim::<T>(market, side, wanted)?;
             if lots > 0 {
-                let limit = liquidation_limit(assessment, account, now, id, lots, &params)?;
+                let limit =
+                    match liquidation_limit::<T::Risk>(assessment, account, now, id, lots, &params)
+                    {
+                        // So few lots free nothing.
+                        Err(RiskError::Underflow) => continue,
+                        limit => limit?,
+                    };
                 return Ok(Offer::Order(LiquidationOrder {
                     account: of.clone(),
                     market: id,

@@ -1,0 +1,468 @@
+//! The model of the chain: the lesser of by parts and by scan, and what liquidation and the threshold index ask of it.
+
+use crate::{
+    common::*,
+    portfolios::{any_holder, dollars, listed, DAY, NOW},
+};
+use novate_risk::{
+    portfolio::{AtOnce, Lesser, Portfolio, PortfolioParams},
+    *,
+};
+use novate_types::*;
+use proptest::prelude::*;
+
+type Rules = Lesser<AtOnce>;
+
+fn assess(account: &MarginAccount, view: &RiskView) -> Assessment {
+    Rules::assess(account, view).unwrap()
+}
+
+/// Marked as a chain marks, holding some of what is listed.
+fn any_marked(least: Millis) -> impl Strategy<Value = (RiskView, MarginAccount)> {
+    (any_holder(least), 1u8..=u8::MAX).prop_map(|((mut view, mut account), held)| {
+        mark_again(&mut view);
+        account.positions.retain(|p| held >> p.market & 1 == 1);
+        (view, account)
+    })
+}
+
+fn holds_option(account: &MarginAccount) -> bool {
+    account.positions.iter().any(|p| p.market > 1)
+}
+
+/// The account with so much equity above its maintenance margin.
+fn with_slack(mut account: MarginAccount, view: &RiskView, slack: Cash) -> MarginAccount {
+    account.cash += slack - assess(&account, view).slack().unwrap();
+    account
+}
+
+/// A vertical spread of calls, 14 days before they expire: short the nearer strike, long the farther one, a unit of each.
+fn spread() -> (RiskView, MarginAccount) {
+    let near = listed(4, 60_000, 65_000, 14 * DAY);
+    let far = MarketView {
+        id: 8,
+        ..listed(4, 60_000, 70_000, 14 * DAY)
+    };
+    let mut view = view(vec![listed(0, 60_000, 0, 14 * DAY), near, far], vec![]);
+    view.now = NOW;
+    let held = vec![position(4, -10_000, 0, 0), position(8, 10_000, 0, 0)];
+    (view, account(usd(10_000), held))
+}
+
+#[test]
+fn a_spread_needs_what_it_can_lose() {
+    let (view, holder) = spread();
+    let (parts, lesser) = (
+        Linear::assess(&holder, &view).unwrap(),
+        assess(&holder, &view),
+    );
+    assert_eq!(lesser.equity, parts.equity);
+    // A short call alone needs 10 % of the forward less what it is out of the money, three quarters of that at least; at most the strikes' 5,000
+    // are lost, in no scenario all of them.
+    assert!(parts.maintenance > usd(4_500), "{parts:?}");
+    assert!(lesser.maintenance < usd(2_500), "{lesser:?}");
+    assert_eq!((lesser.scanned, parts.scanned), (0b11, 0));
+    // All of the long one is hedge.
+    assert_eq!(lesser.long_options, 0);
+    assert!(parts.long_options > 0);
+    assert!(lesser.withdrawable > parts.withdrawable);
+    // A perpetual alone costs what it costs anywhere.
+    let alone = account(usd(10_000), vec![position(0, 10_000, 0, 0)]);
+    assert_eq!(
+        assess(&alone, &view),
+        Linear::assess(&alone, &view).unwrap()
+    );
+}
+
+#[test]
+fn an_option_whose_mark_its_volatility_does_not_explain_is_margined_by_parts() {
+    let (mut view, holder) = spread();
+    view.market_mut(8).unwrap().mark = dollars(2_000);
+    assert_eq!(
+        assess(&holder, &view),
+        Linear::assess(&holder, &view).unwrap()
+    );
+}
+
+#[test]
+fn a_hedge_is_no_way_around_a_market_that_is_full() {
+    let (mut view, _) = spread();
+    let with_dust = account(
+        usd(10_000),
+        vec![position(0, 100_000, 0, 0), position(8, 1, 0, 0)],
+    );
+    let before = assess(&with_dust, &view).initial;
+    let full = view.market_mut(0).unwrap();
+    (full.imf, full.contract.initial_added) = (1_000_000, 850_000);
+    let notional = usd(600_000);
+    assert!(assess(&with_dust, &view).initial - before >= notional * 85 / 100 - 1);
+}
+
+#[test]
+fn closing_a_hedge_frees_nothing_and_closing_what_it_hedges_does() {
+    let (view, holder) = spread();
+    let holder = with_slack(holder, &view, -usd(100));
+    let quote = |market, lots| bankruptcy_value::<Rules>(&holder, &view, market, lots);
+    assert_eq!(quote(8, -10_000), Err(RiskError::Underflow));
+    assert_eq!(quote(4, 20_000), Err(RiskError::Underflow));
+    let value = quote(4, 5_000).unwrap();
+    let mut traded = holder.clone();
+    apply_trade(&mut traded, view.market(4).unwrap(), 5_000, value).unwrap();
+    let (before, after) = (assess(&holder, &view), assess(&traded, &view));
+    assert!(after.maintenance < before.maintenance);
+    assert!(passes_check(&before, &after));
+}
+
+/// Whatever fills of the orders, in ppm of their lots.
+fn filled(account: &MarginAccount, parts: &[(u32, u32)]) -> MarginAccount {
+    let mut filled = account.clone();
+    let mut positions = filled.positions.to_vec();
+    for (orders, (bid, ask)) in account.orders.iter().zip(parts) {
+        let part = |lots: Lots, ppm: u32| (lots as i128 * i128::from(ppm) / 1_000_000) as i64;
+        let change = part(orders.bid_lots, *bid) - part(orders.ask_lots, *ask);
+        match positions.iter_mut().find(|p| p.market == orders.market) {
+            Some(position) => position.lots += change,
+            None => positions.push(position(orders.market, change, 0, 0)),
+        }
+    }
+    positions.retain(|position| position.lots != 0);
+    positions.sort_by_key(|position| position.market);
+    filled.positions = positions.try_into().unwrap();
+    filled.orders = Default::default();
+    filled
+}
+
+proptest! {
+    #![proptest_config(cases(150))]
+
+    #[test]
+    fn nobody_needs_more_than_by_parts_nor_less_initially_than_to_maintain(
+        (view, account) in any_marked(60_000),
+    ) {
+        let parts = Linear::assess(&account, &view).unwrap();
+        let lesser = assess(&account, &view);
+        prop_assert!(lesser.maintenance <= parts.maintenance && lesser.initial <= parts.initial);
+        prop_assert!(lesser.maintenance <= lesser.initial && lesser.initial <= lesser.initial_with_orders);
+        prop_assert!(lesser.withdrawable >= parts.withdrawable);
+        prop_assert!((0..=lesser.maintenance.min(parts.long_options)).contains(&lesser.long_options));
+        // What all but long options need is never more than by themselves.
+        prop_assert!(lesser.net_maintenance().unwrap() <= parts.net_maintenance().unwrap());
+        prop_assert_eq!((lesser.equity, lesser.initial_equity), (parts.equity, parts.initial_equity));
+        // As the engine says of the same portfolio.
+        let engine = Portfolio::of(&account, &view).unwrap();
+        let scan = engine.first().map(|p| p.scan(&PortfolioParams::standard()).unwrap().margins);
+        let scan = scan.filter(|_| holds_option(&account)).unwrap_or_default();
+        if holds_option(&account) {
+            prop_assert_eq!(lesser.maintenance, parts.maintenance.min(scan.maintenance));
+            prop_assert_eq!(lesser.initial, parts.initial.min(scan.initial));
+        } else {
+            prop_assert_eq!(lesser, parts);
+        }
+    }
+
+    /// A leg against what is held already, in whatever market of the underlying.
+    #[test]
+    fn a_hedge_never_raises_the_requirement_above_by_parts(
+        (view, mut account) in any_marked(DAY), market in 0u16..8, lots in 1i64..50_000, sign in any::<bool>(),
+    ) {
+        account.positions.retain(|position| position.market != market);
+        let lots = if sign { lots } else { -lots };
+        let added = position(market, lots, 0, 0);
+        let mut positions = account.positions.to_vec();
+        positions.push(added);
+        positions.sort_by_key(|position| position.market);
+        let with = |positions: Vec<Position>| MarginAccount {
+            positions: positions.try_into().unwrap(),
+            ..account.clone()
+        };
+        let (hedged, leg) = (with(positions), with(vec![added]));
+        let alone = assess(&account, &view);
+        let leg = Linear::assess(&leg, &view).unwrap();
+        let parts = Linear::assess(&account, &view).unwrap();
+        let with = assess(&hedged, &view);
+        prop_assert!(with.maintenance <= parts.maintenance + leg.maintenance);
+        prop_assert!(with.initial <= parts.initial + leg.initial);
+        prop_assert!(alone.initial <= parts.initial);
+    }
+
+    #[test]
+    fn no_subset_of_fills_needs_more_than_was_asked_for(
+        (view, account) in any_marked(60_000),
+        orders in prop::collection::vec((0u64..40_000, 0u64..40_000), 8),
+        parts in prop::collection::vec((0u32..=1_000_000, 0u32..=1_000_000), 8),
+        ends in any::<u16>(),
+    ) {
+        let mut bidder = account.clone();
+        for (market, (bids, asks)) in (0u16..).zip(&orders) {
+            for (side, lots) in [(Side::Bid, *bids), (Side::Ask, *asks)] {
+                if lots > 0 && (ends >> market) & 1 == 1 {
+                    let before = assess(&bidder, &view).initial_with_orders;
+                    add_order(&mut bidder, market, side, lots, 0).unwrap();
+                    // No order lowers it.
+                    prop_assert!(assess(&bidder, &view).initial_with_orders >= before);
+                }
+            }
+        }
+        let asked = assess(&bidder, &view).initial_with_orders;
+        let all_or_none: Vec<_> = parts.iter().map(|(b, a)| ((b / 500_001) * 1_000_000, (a / 500_001) * 1_000_000)).collect();
+        for parts in [parts, all_or_none] {
+            let needed = assess(&filled(&bidder, &parts), &view).initial;
+            // Each leg rounds by itself.
+            prop_assert!(needed <= asked + 32, "{} of {}", needed, asked);
+        }
+    }
+
+    #[test]
+    fn a_fraction_needs_its_fraction((view, account) in any_marked(60_000), times in 2i64..50) {
+        let mut whole = account.clone();
+        for position in whole.positions.iter_mut() {
+            position.lots *= times;
+        }
+        let (one, all) = (assess(&account, &view), assess(&whole, &view));
+        // A short option's need and a dust position's are a dollar more each.
+        let dust = usd(i128::from(times)) * 8 + Cash::from(times) * 32;
+        let scaled = |x: Cash| x * Cash::from(times);
+        prop_assert!((scaled(one.maintenance) - all.maintenance).abs() <= dust);
+        prop_assert!((scaled(one.long_options) - all.long_options).abs() <= dust);
+        prop_assert!((scaled(one.initial) - all.initial).abs() <= dust);
+    }
+
+    #[test]
+    fn a_fill_at_bankruptcy_keeps_what_the_rest_has(
+        (view, holder) in any_marked(60_000), which in any::<prop::sample::Index>(), part in 1i64..=1_000,
+        health in -500_000i128..1_000_000,
+    ) {
+        prop_assume!(holds_option(&holder));
+        let needs = assess(&holder, &view).maintenance;
+        let holder = with_slack(holder, &view, needs * health / 1_000_000 - needs);
+        let before = assess(&holder, &view);
+        let held = *which.get(&holder.positions);
+        let change = -held.lots.signum() * (held.lots.abs() * part / 1_000).max(1);
+        let Ok(value) = bankruptcy_value::<Rules>(&holder, &view, held.market, change) else {
+            return Ok(());
+        };
+        let mut traded = holder.clone();
+        apply_trade(&mut traded, view.market(held.market).unwrap(), change, value).unwrap();
+        let after = assess(&traded, &view).since(&before);
+        prop_assert!(after.equity >= before.equity.min(0));
+        let (stake, needed) = (before.bankruptcy_equity().unwrap(), before.net_maintenance().unwrap());
+        let (left, needs) = (after.bankruptcy_equity().unwrap(), after.net_maintenance().unwrap());
+        prop_assert!(needs <= needed);
+        prop_assert!(left * needed >= stake * needs, "{:?} {:?}", before, after);
+        prop_assert!(after.maintenance >= before.maintenance || passes_check(&before, &after));
+    }
+
+    #[test]
+    fn a_sale_keeps_what_the_rest_has(
+        (view, seller) in any_marked(60_000), fraction in 1..=MILLION, discount in 0..=MILLION,
+        health in 0i128..1_000_000,
+    ) {
+        prop_assume!(holds_option(&seller));
+        let needs = assess(&seller, &view).maintenance;
+        let seller = with_slack(seller, &view, needs * health / 1_000_000 - needs);
+        let before = assess(&seller, &view);
+        let portion = Portion::between(&seller, &view, 0, fraction).unwrap();
+        let taker = account(usd(1_000_000_000), vec![]);
+        let sale = sell::<Rules>(&seller, &before, &taker, &portion, discount, &view).unwrap();
+        let after = sale.assessment;
+        prop_assert_eq!(assess(&sale.seller, &view).equity, after.equity);
+        let after = after.since(&before);
+        let (stake, needed) = (before.bankruptcy_equity().unwrap(), before.net_maintenance().unwrap());
+        let (left, needs) = (after.bankruptcy_equity().unwrap(), after.net_maintenance().unwrap());
+        prop_assert!(left * needed >= stake * needs - needed.max(1), "{:?} {:?}", before, after);
+        prop_assert!(after.equity >= before.equity.min(0));
+    }
+
+    #[test]
+    fn what_liquidation_closes_frees_more_than_it_costs(
+        (view, holder) in any_marked(60_000), which in any::<prop::sample::Index>(),
+        health in 0i128..1_000_000,
+    ) {
+        prop_assume!(holds_option(&holder));
+        let needs = assess(&holder, &view).maintenance;
+        let holder = with_slack(holder, &view, needs * health / 1_000_000 - needs);
+        let before = assess(&holder, &view);
+        prop_assume!(before.is_below_maintenance());
+        let held = *which.get(&holder.positions);
+        let params = LiquidationParams {
+            bankruptcy_adjustment: 1_000_000,
+            spread_to_maintenance: 100_000,
+            fee: 1_000,
+            concession: 4_000,
+            target_buffer: 50_000,
+            depth_share: 200_000,
+        };
+        let found = liquidation_lots::<Rules>(&before, &holder, &view, held.market, &params).unwrap();
+        let Some(lots) = found.filter(|lots| *lots > 0) else {
+            return Ok(());
+        };
+        prop_assert!(lots <= held.lots.unsigned_abs());
+        let limit = liquidation_limit::<Rules>(&before, &holder, &view, held.market, lots, &params);
+        prop_assert!(limit.is_ok(), "{:?}", limit);
+    }
+
+    /// Closing out is by parts, and what is left stands by itself.
+    #[test]
+    fn a_closed_out_account_stands_by_its_options_alone(
+        (view, holder) in any_marked(60_000), health in 0i128..1_000_000,
+    ) {
+        prop_assume!(holds_option(&holder));
+        let needs = assess(&holder, &view).maintenance;
+        let holder = with_slack(holder, &view, needs * health / 1_000_000 - needs);
+        let mut closed = holder.clone();
+        let parts = Linear::assess(&holder, &view).unwrap();
+        prop_assume!(parts.equity >= 0);
+        for (market, lots) in closing_lots(&holder, &view, &parts).unwrap() {
+            let value = bankruptcy_value::<Linear>(&closed, &view, market, -lots).unwrap();
+            apply_trade(&mut closed, view.market(market).unwrap(), -lots, value).unwrap();
+        }
+        prop_assert!(!assess(&closed, &view).is_below_maintenance());
+    }
+}
+
+/// Marks options again, on what their view says of forward, variance and time.
+fn mark_again(view: &mut RiskView) {
+    let now = view.now;
+    for market in view.markets.iter_mut() {
+        let Some(right) = market.contract.kind.right() else {
+            continue;
+        };
+        let forward = Forward {
+            price: market.index,
+            settled: market.contract.fixed,
+            left: market.contract.expiry - now,
+        };
+        let strike = math::price_of(market.contract.strike, market.tick_size).unwrap();
+        let variance = Price::from_inner(u128::from(market.contract.variance) * VARIANCE_UNIT);
+        let mark = option_mark_floor(right, &forward, strike, variance).unwrap();
+        market.mark = mark.max(Price::from_inner(market.tick_size.into_inner() / 1_000));
+    }
+}
+
+/// `part` (ppm, signed) of a distance.
+fn within(distance: u64, part: i128) -> i128 {
+    i128::from(distance) * part / 1_000_000
+}
+
+fn moved(x: u128, by: i128) -> u128 {
+    let one = i128::from(RELATIVE_ONE);
+    (x as i128 * (one + by) / one) as u128
+}
+
+/// The view once every axis has moved by a part of what is safe, prices, volatilities and time each by its own.
+fn later(
+    view: &RiskView,
+    moves: &[SafeMove],
+    (price, volatility, time): (i128, i128, i128),
+    signs: u64,
+) -> RiskView {
+    let mut after = view.clone();
+    let of = |axis, direction| {
+        moves
+            .iter()
+            .find(|m| (m.axis, m.direction) == (axis, direction))
+            .map(|m| match m.move_ {
+                Move::Relative(by) => by,
+                _ => unreachable!(),
+            })
+    };
+    let either = |axis, part: i128| {
+        let direction = if part < 0 {
+            Direction::Down
+        } else {
+            Direction::Up
+        };
+        of(axis, direction).map(|distance| within(distance, part))
+    };
+    let sign = |bit: u32| if signs >> bit & 1 == 1 { -1 } else { 1 };
+    let passed: Vec<u64> = view
+        .markets
+        .iter()
+        .filter_map(|m| {
+            let distance = of(RiskAxis::Expiry(m.id), Direction::Down)?;
+            let left = (m.contract.expiry - view.now) as i128;
+            Some((left * within(distance, time) / i128::from(RELATIVE_ONE)) as u64)
+        })
+        .collect();
+    after.now += passed.into_iter().min().unwrap_or(0);
+    // A forward is that of its expiry, which one option stands for.
+    let forwards: Vec<_> = view
+        .markets
+        .iter()
+        .filter_map(|m| {
+            let bit = u32::try_from(m.contract.expiry / DAY % 8).unwrap();
+            let by = either(RiskAxis::Index(m.id), price * sign(bit))?;
+            Some((m.contract.expiry, by))
+        })
+        .collect();
+    for (bit, market) in (8u32..).zip(after.markets.iter_mut()) {
+        if market.contract.kind.is_option() {
+            let by = forwards
+                .iter()
+                .find(|(expiry, _)| *expiry == market.contract.expiry);
+            let by = by.map_or(0, |(_, by)| *by);
+            market.index = Price::from_inner(moved(market.index.into_inner(), by));
+            if let Some(by) = either(RiskAxis::Variance(market.id), volatility * sign(bit)) {
+                market.contract.variance = moved(market.contract.variance.into(), by) as u64;
+            }
+        } else if let Some(by) = either(RiskAxis::Mark(market.id), price * sign(bit)) {
+            market.mark = Price::from_inner(moved(market.mark.into_inner(), by));
+        }
+    }
+    mark_again(&mut after);
+    after
+}
+
+proptest! {
+    #![proptest_config(cases(40))]
+
+    /// Every price, every volatility and time, to the ends of what is safe and between, each by its own sign: nobody comes below.
+    #[test]
+    fn whoever_a_scan_margins_stays_above_maintenance_within_the_safe_moves(
+        (view, holder) in any_marked(60_000),
+        slack in prop_oneof![0i128..100 * QUANTUMS, 0i128..20_000 * QUANTUMS, 0i128..1_000_000 * QUANTUMS],
+        signs in any::<u64>(),
+        inner in (-1_000_000i128..=1_000_000, -1_000_000i128..=1_000_000, 0i128..=1_000_000),
+    ) {
+        let holder = with_slack(holder, &view, slack);
+        let before = assess(&holder, &view);
+        prop_assume!(before.scanned != 0);
+        let moves = safe_moves(&holder, &view, &before).unwrap();
+        let ends = [-1_000_000, 0, 1_000_000];
+        let mut all = vec![inner];
+        for price in ends {
+            for volatility in ends {
+                all.extend([0, 1_000_000].map(|time| (price, volatility, time)));
+            }
+        }
+        for by in all {
+            for signs in [0, signs] {
+                let after = later(&view, &moves, by, signs);
+                let found = assess(&holder, &after);
+                prop_assert!(!found.is_below_maintenance(), "{:?} {:?}: slack {} became {:?}", by, signs, slack, found.slack());
+            }
+        }
+    }
+}
+
+#[test]
+fn once_a_mean_has_begun_time_is_looked_at_in_every_close() {
+    for (left, is_open) in [(SETTLEMENT_MILLIS / 2, false), (DAY, true)] {
+        let mut view = view(
+            (0..8).map(|id| listed(id, 60_000, 65_000, left)).collect(),
+            vec![],
+        );
+        view.now = NOW;
+        let held = vec![position(4, -10_000, 0, 0), position(6, 10_000, 0, 0)];
+        let holder = with_slack(account(0, held), &view, usd(1_000));
+        let found = assess(&holder, &view);
+        assert_ne!(found.scanned, 0);
+        let moves = safe_moves(&holder, &view, &found).unwrap();
+        let time: Vec<_> = moves
+            .iter()
+            .filter(|m| matches!(m.axis, RiskAxis::Expiry(_)))
+            .collect();
+        assert_eq!(time.len(), 1);
+        assert_eq!(time[0].move_ != Move::Relative(0), is_open, "{time:?}");
+    }
+}
