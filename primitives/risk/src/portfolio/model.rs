@@ -260,6 +260,21 @@ impl<Rows: PricedOptions> Known<'_, Rows> {
     }
 }
 
+/// The positions that lots of a market come to: in itself, or in a combination's legs.
+fn traded(
+    market: &MarketView,
+    lots: SignedLots,
+) -> Result<Vec<(MarketId, SignedLots)>, ModelError> {
+    if !market.contract.kind.is_combination() {
+        return Ok(Vec::from([(market.id, lots)]));
+    }
+    let legs = market.contract.legs.iter().map(|leg| {
+        let lots = lots.checked_mul(leg.ratio.into());
+        Ok((leg.market, lots.ok_or(ModelError::Missing)?))
+    });
+    legs.collect()
+}
+
 fn scan_of<Rows: PricedOptions>(
     account: &MarginAccount,
     underlying: FeedId,
@@ -280,7 +295,8 @@ fn scan_of<Rows: PricedOptions>(
         let ends = [of(orders.bid_lots)?, of(orders.ask_lots)?.saturating_neg()];
         let mut most = Some(0);
         for lots in ends.into_iter().filter(|lots| *lots != 0) {
-            let alone = known.scan(underlying, &[(orders.market, lots)], params);
+            let alone = traded(view.market(orders.market)?, lots)
+                .and_then(|legs| known.scan(underlying, &legs, params));
             most = most
                 .zip(alone.ok())
                 .map(|(most, (alone, _))| alone.initial.max(most));
