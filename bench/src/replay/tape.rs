@@ -147,7 +147,15 @@ impl Tape {
             .collect();
         series.retain(|(_, pair), _| !pair.perpetual || !spot.contains(&pair.base));
         ensure!(!series.is_empty(), "it holds no bars");
-        Ok(Self { series })
+        let tape = Self { series };
+        let coins = tape.coins();
+        for (venue, Pair { base, quote, .. }) in tape.series.keys() {
+            ensure!(
+                quote == DOLLAR || STABLE.contains(&quote.as_str()) || coins.contains(quote),
+                "{base}-{quote} on {venue}: the file has no price of {quote}; quote in USD, USDT or USDC, leave these rows out, or add {quote}-USD"
+            );
+        }
+        Ok(tape)
     }
 
     /// What it has prices of beside stablecoins, Bitcoin first.
@@ -203,7 +211,8 @@ impl Tape {
     }
 
     /// Every coin's price in USD at a moment (Unix milliseconds), of those that have one: over venues combined as a validator's worker
-    /// does it, a quote in a stablecoin converted at that one's own price. A stablecoin that the file does not know counts as a dollar.
+    /// does it, a quote in another coin converted at that one's own price, or left out where that is not known before it. A stablecoin that the
+    /// file does not know counts as a dollar.
     pub fn prices(&self, at: u64) -> BTreeMap<String, Price> {
         let mut known: BTreeMap<String, Price> = BTreeMap::new();
         let listed = |coin: &str| self.series.keys().any(|(_, pair)| pair.base == coin);
@@ -306,6 +315,20 @@ mod tests {
         assert_eq!(at(&tape, "BTC", 120_000), None);
         // Nothing is known of USDT: it is a dollar.
         assert_eq!(at(&tape, "USDT", 60_000), Some(usd(1.0)));
+    }
+
+    #[test]
+    fn quote_is_refused_when_the_file_has_no_price_of_it() {
+        let bitcoin = "60,kraken,BTC-USD,200,200,200,200,1,\n";
+        let read = |rows: &str| tape(&format!("{bitcoin}{rows}"));
+        let refused = read("60,kraken,BTC-EUR,180,180,180,180,1,\n").err();
+        let refused = refused.map(|why| why.to_string());
+        assert!(refused.unwrap().contains("no price of EUR"));
+        let priced = read("60,kraken,ETH-BTC,0.5,0.5,0.5,0.5,1,\n").unwrap();
+        assert_eq!(at(&priced, "ETH", 60_000), Some(usd(100.0)));
+        // A stablecoin that the file does not know is a dollar.
+        let tether = tape("60,kraken,BTC-USDT,200,200,200,200,1,\n").unwrap();
+        assert_eq!(at(&tether, "BTC", 60_000), Some(usd(200.0)));
     }
 
     #[test]
