@@ -338,6 +338,7 @@ pub fn liquidation_candidates(from: u32, count: u32) -> Vec<Candidate<AccountId>
                 standing: account.standing,
                 equity: assessment.equity,
                 maintenance: assessment.maintenance,
+                long_options: assessment.long_options,
                 notional: assessment.notional,
             })
         })

@@ -158,10 +158,13 @@ async fn liquidate(config: &Path, dry_run: bool, as_json: bool) -> Result<()> {
         Refusal::plain("config", format!("{file} cannot be read: {e}"))
     })?;
     let say = |said: &Said| {
-        let text = format!(
-            "{} {} {}: {}",
-            said.block, said.about, said.account.owner, said.text
-        );
+        let text = match &said.account {
+            Some(account) => format!(
+                "{} {} {}: {}",
+                said.block, said.about, account.owner, said.text
+            ),
+            None => format!("{} {}:\n{}", said.block, said.about, said.text),
+        };
         Report::new(json!(said), text).print(as_json);
     };
     liquidator::run(Config::read(&text)?, dry_run, say).await

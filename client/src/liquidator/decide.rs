@@ -5,7 +5,8 @@ use crate::Account;
 use novate_risk::{for_sale, sell, Linear, Portion};
 use novate_types::{
     math::{notional_ceil, ppm_ceil, signed, sub},
-    Assessment, Cash, MarginAccount, MarketId, Ppm, RiskError, RiskModel, RiskView, MILLION,
+    Assessment, Cash, MarginAccount, MarketId, MathError, Ppm, RiskError, RiskModel, RiskView,
+    MILLION,
 };
 use std::{cmp::Reverse, collections::BTreeMap, fmt};
 
@@ -38,7 +39,7 @@ pub struct Plan {
     pub notional: Cash,
     /// What it is expected to make, in quantums: the discount less costs.
     pub profit: Cash,
-    /// Equity of the account over its maintenance margin, in ppm.
+    /// Equity of the account over its maintenance margin, both without long options, in ppm.
     pub health: Ppm,
     /// The own account after it, if nobody else bids.
     pub after: MarginAccount,
@@ -93,14 +94,21 @@ impl fmt::Display for Pass {
     }
 }
 
-/// Equity over maintenance margin, in ppm; what needs nothing is as healthy as can be.
+/// Equity over maintenance margin, both without long options, which need what they are worth, in ppm; what owes nothing and needs nothing is as
+/// healthy as can be.
 pub fn health(equity: Cash, maintenance: Cash) -> Ppm {
+    if equity < 0 {
+        return 0;
+    }
     equity
-        .max(0)
         .checked_mul(MILLION.into())
         .and_then(|parts| parts.checked_div(maintenance))
         .and_then(|ppm| Ppm::try_from(ppm).ok())
         .unwrap_or(Ppm::MAX)
+}
+
+fn net_health(found: &Assessment) -> Result<Ppm, MathError> {
+    Ok(health(found.net_equity()?, found.net_maintenance()?))
 }
 
 /// The discount on all that is available, in quantums: no bid makes more.
@@ -195,7 +203,7 @@ pub fn decide(
         least_discount: terms.discount,
         notional: best.notional,
         profit: best.profit,
-        health: health(terms.equity, terms.maintenance),
+        health: net_health(&found).map_err(|_| Pass::Unknown)?,
         after: best.after,
     })
 }
@@ -216,6 +224,42 @@ fn largest(most: Ppm, fits: impl Fn(Ppm) -> bool) -> Ppm {
         }
     }
     low
+}
+
+/// A bid that has no answer yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// How much it asks for, in ppm.
+    pub fraction: Ppm,
+    /// The discount at which it may be executed, at the least, in ppm.
+    pub least_discount: Ppm,
+    /// What it is expected to make, in quantums.
+    pub profit: Cash,
+}
+
+/// The own account with all that bids under way for these accounts may add to it: what plans beside them have to leave room for. One that was
+/// executed in the last block and has no answer yet counts twice until then.
+///
+/// # Errors
+///
+/// If one of them cannot be valued.
+pub fn reserved<'a>(
+    own: &MarginAccount,
+    bids: impl IntoIterator<Item = (Pending, &'a MarginAccount)>,
+    view: &RiskView,
+) -> Result<MarginAccount, RiskError> {
+    let mut own = own.clone();
+    for (bid, target) in bids {
+        // Nothing of it is for sale any more.
+        let Some(whole) = for_sale(target, view)? else {
+            continue;
+        };
+        let found = Linear::assess(target, view)?;
+        let portion = Portion::between(&whole, view, 0, bid.fraction)?;
+        let sale = sell::<Linear>(target, &found, &own, &portion, bid.least_discount, view)?;
+        own = sale.taker;
+    }
+    Ok(own)
 }
 
 /// Plans for one account of ours for a whole block: the most profitable first, then the least healthy, each on what those before it
@@ -448,9 +492,37 @@ mod tests {
     }
 
     #[test]
+    fn plans_leave_room_for_bids_under_way() {
+        let (large, small) = (target(40, 900, 19), target(10, 900, 19));
+        let under_way = terms(2, &large);
+        let open = [(terms(1, &small), small)];
+        // As above: 40 lots take all that 207 USD carry, and without them 10 fit.
+        let own = with_cash(usd(207));
+        assert_eq!(plan(&own, &open, &view(), &policy()).0.len(), 1);
+        let all = decide(&own, &large, &under_way, &view(), &policy()).unwrap();
+        let bid = Pending {
+            fraction: all.fraction,
+            least_discount: all.least_discount,
+            profit: all.profit,
+        };
+        let left = reserved(&own, [(bid, &large)], &view()).unwrap();
+        assert_eq!(left, all.after);
+        let (plans, passes) = plan(&left, &open, &view(), &policy());
+        assert!(plans.is_empty());
+        assert_eq!(passes, [(open[0].0.account, Pass::TooLarge)]);
+        // One for an account that is not for sale any more adds nothing.
+        let recovered = MarginAccount {
+            standing: Standing::Good,
+            ..large
+        };
+        assert_eq!(reserved(&own, [(bid, &recovered)], &view()), Ok(own));
+    }
+
+    #[test]
     fn health_is_equity_over_maintenance() {
         assert_eq!(health(usd(40), usd(47)), 851_063);
         assert_eq!(health(-1, usd(47)), 0);
+        assert_eq!(health(-1, 0), 0);
         assert_eq!(health(5, 0), Ppm::MAX);
     }
 

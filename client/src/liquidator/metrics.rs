@@ -9,7 +9,7 @@ use std::{
 };
 
 /// What there is to read, and of which kind it is.
-const FAMILIES: [(&str, &str, &str); 10] = [
+const FAMILIES: [(&str, &str, &str); 12] = [
     ("block", "gauge", "Best block seen"),
     ("connected", "gauge", "Whether the node is there"),
     ("reconnections_total", "counter", "How often it was gone"),
@@ -18,6 +18,16 @@ const FAMILIES: [(&str, &str, &str); 10] = [
         "candidates_below_maintenance",
         "gauge",
         "Accounts below maintenance margin among the nearest",
+    ),
+    (
+        "candidate_health_ppm",
+        "gauge",
+        "Equity over maintenance margin of accounts below it or for sale",
+    ),
+    (
+        "candidate_profit_quantums",
+        "gauge",
+        "What a bid for such an account would make",
     ),
     (
         "equity_quantums",
@@ -53,6 +63,18 @@ impl Metrics {
     /// Sets a gauge.
     pub fn set(&self, family: &'static str, label: &str, value: i128) {
         self.change(family, label, |held| *held = value);
+    }
+
+    /// Sets a gauge for these labels, and for no others any more.
+    pub fn replace(
+        &self,
+        family: &'static str,
+        labelled: impl IntoIterator<Item = (String, i128)>,
+    ) {
+        let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
+        values.retain(|(of, _), _| *of != family);
+        let labelled = labelled.into_iter();
+        values.extend(labelled.map(|(label, value)| ((family, label), value)));
     }
 
     /// Adds to a counter.
@@ -111,15 +133,19 @@ mod tests {
         metrics.add("bids_total", "filled", 1);
         metrics.add("bids_total", "filled", 1);
         metrics.add("bids_total", "dropped", 1);
+        metrics.replace("candidate_health_ppm", [("a/0".into(), 5)]);
+        metrics.replace("candidate_health_ppm", [("b/0".into(), 6)]);
         let text = metrics.text();
         for line in [
             "# TYPE novate_liquidator_block gauge",
             "novate_liquidator_block 8",
+            "novate_liquidator_candidate_health_ppm{of=\"b/0\"} 6",
             "novate_liquidator_bids_total{of=\"dropped\"} 1",
             "novate_liquidator_bids_total{of=\"filled\"} 2",
             "# TYPE novate_liquidator_passes_total counter",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
         }
+        assert!(!text.contains("a/0"));
     }
 }

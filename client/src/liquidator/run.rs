@@ -2,29 +2,30 @@
 
 use super::{
     config::Config,
-    decide::{self, Competition, Plan, Policy},
+    decide::{self, Competition, Pending, Plan, Policy},
     metrics::Metrics,
     outcome::{percent, Outcome},
+    ranking::{self, Candidate, Course, Ranked},
 };
 use crate::{
     address_of, chain::BlockId, decimal::cash_floor, event::Accepted, refusal::of_order, Account,
     Call, Chain, Error, Event, Refusal, Result, Signer, Wallet,
 };
 use novate_types::{
-    BlockNumber, MarginAccount, MarketId, NewOrder, Operation, OrderPrice, SelfTradePrevention,
-    Side, SignedLots, TimeInForce,
+    BlockNumber, MarginAccount, MarketId, NewOrder, Operation, OrderPrice, RiskView,
+    SelfTradePrevention, Side, SignedLots, TimeInForce,
 };
 use serde::Serialize;
 use std::{
     cmp::Reverse,
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::sync::mpsc;
 
-/// Nearest accounts that are counted for the metrics.
+/// Nearest accounts that are ranked.
 const CANDIDATES: u32 = 64;
 /// Competitions of a block whose accounts are asked for: those that may make most.
 const LOOKED_AT: usize = 64;
@@ -39,12 +40,16 @@ const SILENCE: Duration = Duration::from_secs(60);
 pub struct Said {
     /// At which block.
     pub block: BlockNumber,
-    /// About what: `plan`, `pass`, `bid`, `hedge`.
+    /// About what: `candidates`, `candidate`, `plan`, `pass`, `bid`, `hedge`.
     pub about: &'static str,
-    /// About which account.
-    pub account: Account,
+    /// About which account; none if about many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<Account>,
     /// In words.
     pub text: String,
+    /// The candidates that it is about, the least healthy first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<Ranked>,
 }
 
 /// One of our accounts, and the key that signs for it; none in a dry run.
@@ -74,7 +79,11 @@ struct Liquidator<'a, Say> {
     hedged: BTreeSet<MarketId>,
     metrics: Metrics,
     /// Bids that are on their way: whose, and for which account.
-    under_way: BTreeSet<(usize, Account)>,
+    under_way: BTreeMap<(usize, Account), Pending>,
+    /// What was last said of a candidate.
+    told: BTreeMap<Account, &'static str>,
+    /// The whole ranking is still to be shown, as it only looks.
+    shows_all: bool,
     /// Where answers come back to, and from.
     answers: mpsc::UnboundedSender<Answer>,
     answered: mpsc::UnboundedReceiver<Answer>,
@@ -201,7 +210,9 @@ impl<'a, Say: Fn(&Said)> Liquidator<'a, Say> {
             policy,
             hedged,
             metrics: metrics.clone(),
-            under_way: BTreeSet::new(),
+            under_way: BTreeMap::new(),
+            told: BTreeMap::new(),
+            shows_all: dry_run,
             answers,
             answered,
             say,
@@ -236,7 +247,7 @@ impl<'a, Say: Fn(&Said)> Liquidator<'a, Say> {
 
     /// The node is gone: what is on its way has no answer any more.
     fn leave(&self, lost: &Error) {
-        for (bidder, of) in &self.under_way {
+        for (bidder, of) in self.under_way.keys() {
             self.metrics.add("bids_total", "unknown", 1);
             let taker = self.bidders[*bidder].account.owner;
             let text = format!(
@@ -249,8 +260,8 @@ impl<'a, Say: Fn(&Said)> Liquidator<'a, Say> {
     /// What there is to do at a block.
     async fn at(&mut self, block: BlockId) -> Result<()> {
         let at = Some(block.hash);
-        let mut competitions = self.chain.competitions(at).await?;
-        let near = self.chain.liquidation_candidates(0, CANDIDATES, at).await?;
+        let competitions = self.chain.competitions(at).await?;
+        let mut near = self.chain.liquidation_candidates(0, CANDIDATES, at).await?;
         let below = near.iter().filter(|c| c.equity < c.maintenance).count();
         let gauge = |family, value: usize| {
             self.metrics
@@ -259,17 +270,44 @@ impl<'a, Say: Fn(&Said)> Liquidator<'a, Say> {
         gauge("competitions", competitions.len());
         gauge("candidates_below_maintenance", below);
         self.metrics.set("block", "", block.number.into());
-        if competitions.is_empty() {
-            return Ok(());
+        let mut courses = BTreeMap::new();
+        if !competitions.is_empty() {
+            let (found, decided) = self.bid_for(competitions, &block).await?;
+            near.extend(found);
+            courses = decided;
         }
+        self.tell_candidates(block.number, ranking::rank(near, &courses));
+        Ok(())
+    }
+
+    /// Bids for what is for sale at a block, or passes. Returns those accounts, and what is done about each.
+    async fn bid_for(
+        &mut self,
+        competitions: Vec<Competition>,
+        block: &BlockId,
+    ) -> Result<(Vec<Candidate>, BTreeMap<Account, Course>)> {
+        let at = Some(block.hash);
+        let pending: BTreeSet<Account> = self.under_way.keys().map(|(_, of)| *of).collect();
+        let (busy, mut free): (Vec<_>, Vec<_>) = competitions
+            .into_iter()
+            .partition(|terms| pending.contains(&terms.account));
         // As many as a block leaves time to ask for.
-        competitions.sort_by_cached_key(|terms| Reverse(decide::most_profit(terms)));
-        competitions.truncate(LOOKED_AT);
+        free.sort_by_cached_key(|terms| Reverse(decide::most_profit(terms)));
+        let mut courses = BTreeMap::new();
+        for terms in free.iter().skip(LOOKED_AT) {
+            courses.insert(terms.account, Course::NotLookedAt);
+        }
+        free.truncate(LOOKED_AT);
         let view = self.chain.view(at).await?;
-        let mut open: Vec<(Competition, MarginAccount)> = Vec::new();
-        for terms in competitions {
-            let target = self.chain.account(terms.account, at).await?;
-            open.push((terms, target.account));
+        let mut open = self.targets(free, block).await?;
+        let busy = self.targets(busy, block).await?;
+        let found = open
+            .iter()
+            .chain(&busy)
+            .filter_map(|(terms, target)| ranking::candidate(terms.account, target, &view))
+            .collect();
+        for ((_, of), Pending { profit, .. }) in &self.under_way {
+            courses.insert(*of, Course::UnderWay { profit: *profit });
         }
         for bidder in 0..self.bidders.len() {
             let own = self.chain.account(self.bidders[bidder].account, at).await?;
@@ -277,27 +315,104 @@ impl<'a, Say: Fn(&Said)> Liquidator<'a, Say> {
             let label = format!("{owner}/{sub}");
             self.metrics
                 .set("equity_quantums", &label, own.assessment.equity);
-            // Not against ourselves, and not twice.
-            open.retain(|(terms, _)| !self.under_way.iter().any(|(_, of)| *of == terms.account));
-            let (plans, passes) = decide::plan(&own.account, &open, &view, &self.policy);
+            let Some(own) = self.reserved(bidder, &own.account, &busy, &view) else {
+                let text = "a bid under way cannot be valued: nothing else is bid for".to_owned();
+                self.says(block.number, "pass", self.bidders[bidder].account, text);
+                continue;
+            };
+            // Not against ourselves, and not twice: what is under way is not among them.
+            let (plans, passes) = decide::plan(&own, &open, &view, &self.policy);
             for (account, pass) in passes {
                 self.metrics.add("passes_total", pass.name(), 1);
                 self.says(block.number, "pass", account, pass.to_string());
+                courses.insert(account, Course::Passes(pass));
             }
             for plan in plans {
                 open.retain(|(terms, _)| terms.account != plan.account);
+                courses.insert(plan.account, Course::from(&plan));
                 self.bid(bidder, plan, block.number);
             }
         }
-        Ok(())
+        Ok((found, courses))
+    }
+
+    /// The accounts that are for sale on these terms.
+    async fn targets(
+        &self,
+        competitions: Vec<Competition>,
+        block: &BlockId,
+    ) -> Result<Vec<(Competition, MarginAccount)>> {
+        let mut targets = Vec::new();
+        for terms in competitions {
+            let target = self.chain.account(terms.account, Some(block.hash)).await?;
+            targets.push((terms, target.account));
+        }
+        Ok(targets)
+    }
+
+    /// One of our accounts with all that its bids under way may add to it; none if that cannot be said.
+    fn reserved(
+        &self,
+        bidder: usize,
+        own: &MarginAccount,
+        busy: &[(Competition, MarginAccount)],
+        view: &RiskView,
+    ) -> Option<MarginAccount> {
+        let bids = busy.iter().filter_map(|(terms, target)| {
+            let bid = self.under_way.get(&(bidder, terms.account))?;
+            Some((*bid, target))
+        });
+        decide::reserved(own, bids, view).ok()
+    }
+
+    /// Says who is nearest to liquidation, as far as that changed; where it only looks, of all of them once.
+    fn tell_candidates(&mut self, block: BlockNumber, mut ranked: Vec<Ranked>) {
+        if std::mem::take(&mut self.shows_all) {
+            (self.say)(&Said {
+                block,
+                about: "candidates",
+                account: None,
+                text: ranking::table(&ranked),
+                candidates: ranked.clone(),
+            });
+        }
+        ranked.retain(Ranked::matters);
+        let label = |one: &Ranked| format!("{}/{}", one.account.owner, one.account.sub);
+        let health = ranked.iter().map(|one| (label(one), one.health.into()));
+        self.metrics.replace("candidate_health_ppm", health);
+        let profit = ranked
+            .iter()
+            .filter_map(|one| Some((label(one), one.expected?)));
+        self.metrics.replace("candidate_profit_quantums", profit);
+        let now: BTreeMap<_, _> = ranked
+            .iter()
+            .map(|one| (one.account, one.course_name))
+            .collect();
+        for (one, place) in ranked.into_iter().zip(1u32..) {
+            if self.told.get(&one.account) != Some(&one.course_name) {
+                (self.say)(&Said {
+                    block,
+                    about: "candidate",
+                    account: Some(one.account),
+                    text: format!("place {place}, {one}"),
+                    candidates: vec![one],
+                });
+            }
+        }
+        let told = std::mem::replace(&mut self.told, now);
+        for account in told.into_keys().filter(|of| !self.told.contains_key(of)) {
+            let text = "above maintenance margin, taken over or closed".to_owned();
+            self.says(block, "candidate", account, text);
+        }
     }
 
     fn says(&self, block: BlockNumber, about: &'static str, account: Account, text: String) {
         (self.say)(&Said {
             block,
             about,
-            account,
+            account: Some(account),
             text,
+            candidates: Vec::new(),
         });
     }
 
@@ -317,7 +432,12 @@ impl<'a, Say: Fn(&Said)> Liquidator<'a, Say> {
             return;
         };
         self.metrics.add("bids_total", "sent", 1);
-        self.under_way.insert((bidder, plan.account));
+        let pending = Pending {
+            fraction: plan.fraction,
+            least_discount: plan.least_discount,
+            profit: plan.profit,
+        };
+        self.under_way.insert((bidder, plan.account), pending);
         tokio::spawn(async move {
             let call = Call::bid(taker.sub, plan.account, plan.fraction, plan.least_discount);
             let result = signer.execute(&call).await.map(|included| {

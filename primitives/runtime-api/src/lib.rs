@@ -350,6 +350,8 @@ pub struct Candidate<AccountId> {
     pub equity: Cash,
     /// Maintenance margin.
     pub maintenance: Cash,
+    /// What its long options are worth, which is in both and needed by themselves: an account's health is that of the rest.
+    pub long_options: Cash,
     /// Notional at its marks.
     pub notional: Cash,
 }
