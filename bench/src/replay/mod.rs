@@ -23,12 +23,12 @@ use novate_runtime::{
     Clearing, Liquidation, Runtime, System,
 };
 use novate_types::{
-    math, AccountRef, Cash, CurrentView, FeedId, MarginAccount, MarketId, Millis, Price, RiskModel,
-    RiskView, Standing, Symbol, MILLION, QUANTUMS,
+    math, AccountRef, Cash, CurrentView, FeedId, Lots, MarketId, Millis, Price, RiskModel,
+    RiskView, Symbol, MILLION, QUANTUMS,
 };
 use pallet_price_oracle::Feed;
 use picture::{Line, Panel};
-use record::Record;
+use record::{Record, Unsettled};
 use sp_keyring::Sr25519Keyring;
 use sp_runtime::OpaqueExtrinsic;
 use sp_storage::Storage;
@@ -174,8 +174,8 @@ struct Done {
     broken: Option<String>,
     /// Blocks after the price stood still until the queue held nobody below maintenance margin; none if it always did.
     drained: Option<u32>,
-    /// Whom the queue still holds: above maintenance margin, with a debt that their collateral covers and the vault has no cash to pay.
-    indebted: u32,
+    /// Who was left after the last block.
+    unsettled: Unsettled,
     history: History,
     blocks: u64,
     seconds: f64,
@@ -197,7 +197,8 @@ impl Done {
         let drained = self.drained.unwrap_or(u32::MAX);
         ensure!(
             drained <= DRAINED,
-            "somebody was below maintenance margin {DRAINED} blocks after the price stood still"
+            "somebody was below maintenance margin, in the remedies or queued {DRAINED} blocks after the price stood still; at the end {:?}",
+            self.unsettled
         );
         let record = &self.record;
         ensure!(
@@ -399,7 +400,7 @@ impl Stage<'_> {
             if broken.is_some() {
                 break;
             }
-            if show.record.in_remedies() == 0 && show.queued == show.indebted() {
+            if show.unsettled()?.is_drained(show.queued) {
                 drained = Some(still);
                 break;
             }
@@ -409,7 +410,7 @@ impl Stage<'_> {
         if broken.is_none() {
             broken = show.inspect()?;
         }
-        let indebted = show.indebted();
+        let unsettled = show.unsettled()?;
         let band = show
             .view
             .markets
@@ -420,7 +421,7 @@ impl Stage<'_> {
             record: show.record,
             broken,
             drained,
-            indebted,
+            unsettled,
             history: show.history,
             blocks,
             seconds: began.elapsed().as_secs_f64(),
@@ -562,7 +563,8 @@ impl Stage<'_> {
             "queue at most {}; nobody below maintenance margin {} blocks after the price stood still; {} above it wait for the vault to pay their debt",
             record.queue,
             done.drained.map_or("not even 120".into(), |blocks| blocks.to_string()),
-            done.indebted
+            done.unsettled.called,
+            done.unsettled.bare
         );
         println!("{} blocks in {:.0} s", done.blocks, done.seconds);
     }
@@ -694,12 +696,9 @@ impl<'a> Show<'a> {
         Ok(seen.err())
     }
 
-    /// Accounts whose collateral is auctioned for a debt: they stay in the queue until somebody bids or the vault pays it.
-    fn indebted(&self) -> u32 {
-        let owes = |account: &MarginAccount| matches!(account.standing, Standing::Called { .. });
-        let accounts = self.books.accounts();
-        let indebted = accounts.filter(|(of, account)| **of != Vault::get() && owes(account));
-        indebted.count() as u32
+    /// Who is not as everybody should be.
+    fn unsettled(&self) -> Result<Unsettled> {
+        Unsettled::of(&self.view, &self.books)
     }
 
     /// Tells what it begins with.
