@@ -18,7 +18,7 @@ use std::{cmp::Reverse, collections::BTreeMap, fmt};
 pub type Competition = novate_runtime_api::Competition<crate::AccountId>;
 
 /// The chain's margin model: what options are worth under its scenarios follows from the view.
-type Rules = Lesser<AtOnce>;
+pub(super) type Rules = Lesser<AtOnce>;
 
 /// What the liquidator wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -261,9 +261,9 @@ pub fn reserved<'a>(
         let Some(whole) = for_sale(target, view)? else {
             continue;
         };
-        let found = Linear::assess(target, view)?;
+        let found = Rules::assess(target, view)?;
         let portion = Portion::between(&whole, view, 0, bid.fraction)?;
-        let sale = sell::<Linear>(target, &found, &own, &portion, bid.least_discount, view)?;
+        let sale = sell::<Rules>(target, &found, &own, &portion, bid.least_discount, view)?;
         own = sale.taker;
     }
     Ok(own)
