@@ -94,13 +94,16 @@ bench-check: build ## measures, and compares the ratios with the committed table
 CRASH := bench/data/crash_2022-11_ftx_1m.csv.gz
 DEPEG := bench/data/usdc_depeg_2023-03_1m.csv.gz
 
+# Where its pictures of prices, queue and funds are.
+PICTURES := $(CARGO_TARGET_DIR)/replay
+
 replay: build ## recorded crashes through the whole chain, and an oracle that falls silent (docs/risk.md)
-	$(BIN)/novate-bench replay $(CRASH)
-	$(BIN)/novate-bench replay $(CRASH) --bots 4
-	$(BIN)/novate-bench replay $(DEPEG)
-	$(BIN)/novate-bench replay $(DEPEG) --settlement usdt
+	$(BIN)/novate-bench replay $(CRASH) --bots 4 --png $(PICTURES)/crash-bots.png
+	$(BIN)/novate-bench replay $(DEPEG) --png $(PICTURES)/depeg.png
+	$(BIN)/novate-bench replay $(DEPEG) --settlement usdt --png $(PICTURES)/depeg-usdt.png
 	for silence in 19:31:30,30 19:30:30,120 18:32:00,3600; do \
-		$(BIN)/novate-bench replay $(CRASH) --from 2022-11-08T18:15 --to 2022-11-08T19:50 --outage 2022-11-08T$$silence || exit 1; \
+		$(BIN)/novate-bench replay $(CRASH) --from 2022-11-08T18:15 --to 2022-11-08T19:50 --outage 2022-11-08T$$silence \
+			--png $(PICTURES)/silence-$${silence#*,}.png || exit 1; \
 	done
 
 # A million steps, from the case of this seed on.

@@ -23,12 +23,12 @@ use novate_runtime::{
     Clearing, Liquidation, Runtime, System,
 };
 use novate_types::{
-    math, AccountRef, Cash, CurrentView, FeedId, MarginAccount, MarketId, Millis, Price, RiskModel,
-    RiskView, Standing, Symbol, MILLION, QUANTUMS,
+    math, AccountRef, Cash, CurrentView, FeedId, Lots, MarketId, Millis, Price, RiskModel,
+    RiskView, Symbol, MILLION, QUANTUMS,
 };
 use pallet_price_oracle::Feed;
 use picture::{Line, Panel};
-use record::Record;
+use record::{Record, Unsettled};
 use sp_keyring::Sr25519Keyring;
 use sp_runtime::OpaqueExtrinsic;
 use sp_storage::Storage;
@@ -89,8 +89,8 @@ pub struct Options {
     /// USD in the backstop vault.
     #[arg(long, default_value_t = 2_000_000)]
     vault: u64,
-    /// Liquidators that bid in open competition, each with 250,000 USD.
-    #[arg(long, default_value_t = 0)]
+    /// Liquidators that bid in open competition, each with 250,000 USD. Everything is played without them first, and the two are compared.
+    #[arg(long, default_value_t = 0, conflicts_with = "bisect")]
     bots: u32,
     /// What contracts settle in. The chain has one settlement currency; it is given this coin's price, and the collateral the other's.
     #[arg(long, value_enum, default_value = "usdc")]
@@ -98,7 +98,7 @@ pub struct Options {
     /// Looks for the smallest insurance fund with which nothing is passed on to others, by halving.
     #[arg(long)]
     bisect: bool,
-    /// Writes a picture of prices, queue and funds.
+    /// Writes a picture of prices, queue and funds; of the run with liquidators, if there are any.
     #[arg(long, value_name = "FILE")]
     png: Option<PathBuf>,
 }
@@ -148,14 +148,32 @@ pub fn run(options: &Options, place: &Place<'_>) -> Result<()> {
     if options.bisect {
         return stage.bisect();
     }
-    let done = stage.replay(options.insurance, true)?;
-    stage.tell(&done);
-    if let Some(file) = &options.png {
-        let panels = done.history.panels(&stage);
-        picture::write(file, &done.history.times, &panels)?;
+    let alone = stage.perform(0, None)?.record;
+    if options.bots == 0 {
+        return Ok(());
     }
-    println!("{}", stage.last_line(&done));
-    done.judge()
+    let with = stage.perform(options.bots, Some(&alone))?.record;
+    compare(&alone, &with)
+}
+
+/// What bids took, and what the vault did, in lots.
+const fn taken(record: &Record) -> (Lots, Lots) {
+    (record.remedies[2].lots, record.remedies[3].lots)
+}
+
+/// Fails unless liquidators did what they are for: bids take more, and the vault less. That the books balance and that nobody is left below
+/// maintenance margin was judged of both.
+fn compare(alone: &Record, with: &Record) -> Result<()> {
+    let ((bids, vault), (with_bids, with_vault)) = (taken(alone), taken(with));
+    ensure!(
+        with_bids > bids,
+        "bids took no more lots with liquidators than without: {with_bids} and {bids}"
+    );
+    ensure!(
+        with_vault < vault,
+        "the vault took no fewer lots with liquidators than without: {with_vault} and {vault}"
+    );
+    Ok(())
 }
 
 /// One replay's setting.
@@ -172,10 +190,11 @@ struct Done {
     record: Record,
     /// Why the books do not balance, if they do not.
     broken: Option<String>,
-    /// Blocks after the price stood still until the queue held nobody below maintenance margin; none if it always did.
+    /// Blocks after the price stood still until nobody was below maintenance margin or in remedies 2 to 7, and the queue held nobody but those
+    /// who are called for a debt; none if that did not come.
     drained: Option<u32>,
-    /// Whom the queue still holds: above maintenance margin, with a debt that their collateral covers and the vault has no cash to pay.
-    indebted: u32,
+    /// Who was left after the last block.
+    unsettled: Unsettled,
     history: History,
     blocks: u64,
     seconds: f64,
@@ -197,7 +216,8 @@ impl Done {
         let drained = self.drained.unwrap_or(u32::MAX);
         ensure!(
             drained <= DRAINED,
-            "somebody was below maintenance margin {DRAINED} blocks after the price stood still"
+            "somebody was below maintenance margin, in the remedies or queued {DRAINED} blocks after the price stood still; at the end {:?}",
+            self.unsettled
         );
         let record = &self.record;
         ensure!(
@@ -366,15 +386,37 @@ impl Stage<'_> {
         world::begin(config, self.place.code, validators, observed.collect())
     }
 
+    /// Replays with so many liquidators, tells, beside what it was without them if that is known, and judges.
+    fn perform(&self, bots: u32, alone: Option<&Record>) -> Result<Done> {
+        let done = self.replay(self.options.insurance, bots, true)?;
+        self.tell(&done);
+        if let Some(alone) = alone {
+            let ((bids, vault), (with_bids, with_vault)) = (taken(alone), taken(&done.record));
+            println!("with {bots} liquidators bids took {with_bids} lots instead of {bids}, the vault {with_vault} instead of {vault}");
+        }
+        if let Some(file) = self
+            .options
+            .png
+            .as_ref()
+            .filter(|_| bots == self.options.bots)
+        {
+            let panels = done.history.panels(self);
+            picture::write(file, &done.history.times, &panels)?;
+        }
+        println!("{}", self.last_line(&done));
+        done.judge()?;
+        Ok(done)
+    }
+
     /// From the first minute until the queue is empty after the last.
-    fn replay(&self, insurance: u64, loud: bool) -> Result<Done> {
+    fn replay(&self, insurance: u64, bots: u32, loud: bool) -> Result<Done> {
         let began = Instant::now();
-        let mut show = Show::open(self, insurance)?;
+        let mut show = Show::open(self, insurance, bots)?;
         let pace = 60_000 / self.options.blocks_per_minute;
         let start = self.from * 1_000;
         show.chain.set_clock(start - pace, pace);
         if loud {
-            show.introduce();
+            show.introduce(bots);
         }
         let mut broken = None;
         let mut blocks = 0;
@@ -399,7 +441,7 @@ impl Stage<'_> {
             if broken.is_some() {
                 break;
             }
-            if show.record.in_remedies() == 0 && show.queued == show.indebted() {
+            if show.unsettled()?.is_drained(show.queued) {
                 drained = Some(still);
                 break;
             }
@@ -409,7 +451,7 @@ impl Stage<'_> {
         if broken.is_none() {
             broken = show.inspect()?;
         }
-        let indebted = show.indebted();
+        let unsettled = show.unsettled()?;
         let band = show
             .view
             .markets
@@ -420,7 +462,7 @@ impl Stage<'_> {
             record: show.record,
             broken,
             drained,
-            indebted,
+            unsettled,
             history: show.history,
             blocks,
             seconds: began.elapsed().as_secs_f64(),
@@ -431,7 +473,7 @@ impl Stage<'_> {
     /// The smallest insurance fund with which nothing is passed on.
     fn bisect(&self) -> Result<()> {
         let holds = |insurance: u64| -> Result<bool> {
-            let done = self.replay(insurance, false)?;
+            let done = self.replay(insurance, 0, false)?;
             if let Some(why) = &done.broken {
                 bail!("not conserved: {why}");
             }
@@ -559,10 +601,11 @@ impl Stage<'_> {
             record.crowded
         );
         println!(
-            "queue at most {}; nobody below maintenance margin {} blocks after the price stood still; {} above it wait for the vault to pay their debt",
+            "queue at most {}; nobody below maintenance margin, in the remedies or queued {} blocks after the price stood still, but {} above it who are called for a debt, {} of them without collateral",
             record.queue,
             done.drained.map_or("not even 120".into(), |blocks| blocks.to_string()),
-            done.indebted
+            done.unsettled.called,
+            done.unsettled.bare
         );
         println!("{} blocks in {:.0} s", done.blocks, done.seconds);
     }
@@ -604,14 +647,14 @@ struct Show<'a> {
 
 impl<'a> Show<'a> {
     /// A chain on which accounts, funds and makers stand ready at the first price.
-    fn open(stage: &'a Stage<'a>, insurance: u64) -> Result<Self> {
+    fn open(stage: &'a Stage<'a>, insurance: u64, bots: u32) -> Result<Self> {
         let (genesis, oracle) = stage.genesis()?;
         let place = stage.place;
         let mut chain = Chain::alone(place.dir, &genesis, oracle, place.tokio)?;
         chain.set_clock((stage.from - OPENING) * 1_000, 1_000);
         let makers = Makers::new(chain.genesis());
         let options = stage.options;
-        let bots = Bots::new(options.bots, chain.genesis());
+        let bots = Bots::new(bots, chain.genesis());
         chain.seed(|| {
             makers.fund();
             bots.fund();
@@ -694,16 +737,13 @@ impl<'a> Show<'a> {
         Ok(seen.err())
     }
 
-    /// Accounts whose collateral is auctioned for a debt: they stay in the queue until somebody bids or the vault pays it.
-    fn indebted(&self) -> u32 {
-        let owes = |account: &MarginAccount| matches!(account.standing, Standing::Called { .. });
-        let accounts = self.books.accounts();
-        let indebted = accounts.filter(|(of, account)| **of != Vault::get() && owes(account));
-        indebted.count() as u32
+    /// Who is not as everybody should be.
+    fn unsettled(&self) -> Result<Unsettled> {
+        Unsettled::of(&self.view, &self.books)
     }
 
     /// Tells what it begins with.
-    fn introduce(&self) {
+    fn introduce(&self, bots: u32) {
         let mut open: BTreeMap<MarketId, u64> = BTreeMap::new();
         let (mut longs, mut equity) = (0, 0.0);
         for (of, account) in self.books.accounts() {
@@ -718,7 +758,7 @@ impl<'a> Show<'a> {
             "{} accounts beside {} makers and {} liquidators; equity of all {:.1} million USD, {longs} with a long",
             self.stage.options.accounts,
             cast::MAKERS,
-            self.stage.options.bots,
+            bots,
             equity / 1e6
         );
         for market in &self.view.markets {
@@ -782,5 +822,24 @@ impl<'a> Show<'a> {
         }
         self.queued_most = self.queued;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn liquidators_are_compared_by_what_bids_and_the_vault_took() {
+        let took = |bids, vault| {
+            let mut record = Record::default();
+            (record.remedies[2].lots, record.remedies[3].lots) = (bids, vault);
+            record
+        };
+        let alone = took(0, 10);
+        assert!(compare(&alone, &took(1, 9)).is_ok());
+        for (bids, vault) in [(0, 9), (1, 10), (1, 11)] {
+            assert!(compare(&alone, &took(bids, vault)).is_err());
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! A picture of lines over time, as PNG (ISO/IEC 15948): panels one above the other, drawn and written here, so that nothing but
 //! deflate is needed.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use flate2::{write::ZlibEncoder, Compression, Crc};
 use std::{fs, io::Write, path::Path};
 
@@ -58,7 +58,10 @@ pub fn write(file: &Path, times: &[String], panels: &[Panel]) -> Result<()> {
             panel,
         );
     }
-    Ok(fs::write(file, canvas.png()?)?)
+    if let Some(directory) = file.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    fs::write(file, canvas.png()?).with_context(|| format!("{}", file.display()))
 }
 
 /// The greatest of 1, 2 and 5 times a power of ten that leaves at least four steps in `range`.

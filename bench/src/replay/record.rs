@@ -10,7 +10,7 @@ use novate_runtime::{
 };
 use novate_types::{
     math, AccountRef, BlockNumber, Cash, Lots, MarginAccount, MarketId, Millis, Price, RiskModel,
-    RiskView, Side, SignedLots, Standing, Ticks,
+    RiskView, Side, SignedLots, Standing, Ticks, QUANTUMS,
 };
 use pallet_clearing::CallReason;
 use pallet_liquidation::{Escalation, Event, Refusal};
@@ -44,15 +44,77 @@ impl Remedy {
     }
 }
 
+/// How far an account is on its way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    /// Its orders are cancelled, and the market is asked; or its collateral is called for a debt.
+    #[default]
+    Market,
+    /// Bids for the whole of it are taken.
+    Competition,
+    /// Fund, vault, counterparties, everybody across.
+    Beyond,
+}
+
 /// One account's way through the remedies.
 #[derive(Clone, Debug, Default)]
 struct Episode {
+    stage: Stage,
+    /// Orders of its own were placed into the market.
+    placed: bool,
+    /// It was in competition to its end.
+    competed: bool,
+    /// The block in which its loss was shared: nobody across was left for it.
+    shared: Option<BlockNumber>,
     /// Lots held when the vault refused it, by market: what deleveraging may close.
     refused: Option<BTreeMap<MarketId, Lots>>,
     /// The greatest that it lacked so far, in quantums.
     deficit: Cash,
     /// What the fund paid for it.
     insured: Cash,
+}
+
+/// Who is not as everybody should be after a block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unsettled {
+    /// Below maintenance margin.
+    pub below: u32,
+    /// In remedies 2 to 7.
+    pub in_remedies: u32,
+    /// Above maintenance margin, and called for a debt: they wait for bids, or for the vault to pay.
+    pub called: u32,
+    /// Of these, without any collateral.
+    pub bare: u32,
+}
+
+impl Unsettled {
+    /// Looks at every account.
+    pub fn of(view: &RiskView, books: &Books) -> Result<Self> {
+        let mut found = Self::default();
+        for (_, account) in books.accounts() {
+            let assessed =
+                Linear::assess(account, view).map_err(|why| anyhow::anyhow!("{why:?}"))?;
+            let is_below = assessed.is_below_maintenance();
+            found.below += u32::from(is_below);
+            match account.standing {
+                Standing::Good => {}
+                Standing::Called { .. } if is_below => {}
+                Standing::Called { .. } => {
+                    found.called += 1;
+                    found.bare += u32::from(account.collateral.is_empty());
+                }
+                Standing::Liquidating { .. } | Standing::Competing { .. } | Standing::Frozen => {
+                    found.in_remedies += 1;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether a queue of so many holds nobody but those who are called.
+    pub const fn is_drained(&self, queued: u32) -> bool {
+        self.below == 0 && self.in_remedies == 0 && queued == self.called
+    }
 }
 
 /// A market's auction after a halt.
@@ -68,6 +130,8 @@ pub struct Reopened {
     pub index: f64,
     /// Its one price; none if nobody traded.
     pub price: Option<Ticks>,
+    /// The last block in which liquidation waits for it, however often its call begins again.
+    until: BlockNumber,
 }
 
 impl Reopened {
@@ -135,10 +199,33 @@ pub struct Record {
     reopening: BTreeMap<MarketId, Reopening>,
 }
 
+impl Episode {
+    /// It goes to the vault for this reason.
+    fn go_beyond(&mut self, of: &Of, why: Escalation) -> Result<()> {
+        let is_in_order = match why {
+            Escalation::DeepShortfall | Escalation::Backlog => true,
+            // The market's end is the competition's beginning.
+            Escalation::MarketExhausted => false,
+            Escalation::CompetitionExhausted => self.competed,
+            Escalation::Frozen => self.refused.is_some(),
+        };
+        ensure!(
+            is_in_order && self.stage != Stage::Competition,
+            "{of:?}: remedy 4 ({}) while {:?}",
+            escalation(why),
+            self.stage
+        );
+        self.stage = Stage::Beyond;
+        Ok(())
+    }
+}
+
 /// Positions as events leave them, within one block.
 struct Held<'a> {
     before: &'a Before,
     books: &'a Books,
+    /// What the fund paid, in quantums.
+    paid: Cash,
     lots: BTreeMap<(Of, MarketId), SignedLots>,
 }
 
@@ -148,6 +235,12 @@ impl<'a> Held<'a> {
             Some(before) => before.as_ref(),
             None => self.books.account(of),
         }
+    }
+
+    /// Whether the fund may have had nothing left: it spent what it had before the block, whatever it was paid in it.
+    fn is_fund_empty(&self) -> bool {
+        let had = self.account(&InsuranceFund::get()).map_or(0, |f| f.cash);
+        had <= self.paid
     }
 
     fn lots(&mut self, of: &Of, market: MarketId) -> &mut SignedLots {
@@ -206,6 +299,7 @@ impl Record {
         let mut held = Held {
             before,
             books,
+            paid: 0,
             lots: BTreeMap::new(),
         };
         let mut traded = BTreeMap::<MarketId, BTreeSet<Ticks>>::new();
@@ -215,9 +309,9 @@ impl Record {
                 RuntimeEvent::Clearing(pallet_clearing::Event::AuctionCalled {
                     market,
                     reason,
+                    at,
                     reference,
-                    ..
-                }) => self.note_call(market, reason, reference, view)?,
+                }) => self.note_call(market, reason, at, reference, view)?,
                 RuntimeEvent::Clearing(pallet_clearing::Event::Uncrossed {
                     market,
                     price,
@@ -298,9 +392,14 @@ impl Record {
                     deficit,
                     ..Episode::default()
                 };
-                let was_there = self.episodes.insert(account.clone(), episode).is_some();
-                if was_there && !self.called.contains(&account) {
-                    bail!("{account:?} went to the remedies while it was there");
+                // Who is called for a debt goes on to the market from there.
+                let is_called = self.called.contains(&account);
+                if let Some(was) = self.episodes.insert(account.clone(), episode) {
+                    ensure!(
+                        is_called,
+                        "{account:?} went to the remedies while it was there"
+                    );
+                    self.deficit += was.deficit;
                 }
             }
             Event::CollateralCalled { account, .. } => {
@@ -308,20 +407,47 @@ impl Record {
             }
             Event::OrdersCancelled { account, orders } => {
                 let episode = self.episode(&account)?;
-                ensure!(episode.refused.is_none(), "{account:?}: remedy 1 after 4");
+                ensure!(
+                    episode.stage == Stage::Market && !episode.placed,
+                    "{account:?}: remedy 1 after another"
+                );
                 self.orders += u64::from(orders);
                 self.remedies[0].add(&account, 0, 0);
             }
             Event::LiquidationOrderPlaced { account, .. } => {
                 self.on_fresh_prices(&account, view, held)?;
                 let episode = self.episode(&account)?;
-                ensure!(episode.refused.is_none(), "{account:?}: remedy 2 after 4");
+                ensure!(
+                    episode.stage == Stage::Market,
+                    "{account:?}: remedy 2 while {:?}",
+                    episode.stage
+                );
+                episode.placed = true;
                 self.placed += 1;
             }
             Event::CompetitionStarted { account, .. } => {
                 self.on_fresh_prices(&account, view, held)?;
                 let episode = self.episode(&account)?;
-                ensure!(episode.refused.is_none(), "{account:?}: remedy 3 after 4");
+                ensure!(
+                    episode.stage == Stage::Market,
+                    "{account:?}: remedy 3 while {:?}",
+                    episode.stage
+                );
+                episode.stage = Stage::Competition;
+            }
+            Event::CompetitionEnded { account, why, .. } => {
+                let episode = self.episode(&account)?;
+                ensure!(
+                    episode.stage == Stage::Competition,
+                    "{account:?}: the competition ends while {:?}",
+                    episode.stage
+                );
+                // Who is above maintenance margin again is let go, or called for a debt.
+                episode.competed = why.is_some();
+                episode.stage = match why {
+                    Some(_) => Stage::Beyond,
+                    None => Stage::Market,
+                };
             }
             Event::BidFilled {
                 account,
@@ -331,7 +457,17 @@ impl Record {
             } => {
                 self.on_fresh_prices(&account, view, held)?;
                 let episode = self.episode(&account)?;
-                ensure!(episode.refused.is_none(), "{account:?}: remedy 3 after 4");
+                // Beside the market collateral is for sale, for a debt, and no position.
+                let is_in_order = match episode.stage {
+                    Stage::Market => portion.positions.is_empty(),
+                    Stage::Competition => true,
+                    Stage::Beyond => false,
+                };
+                ensure!(
+                    is_in_order,
+                    "{account:?}: positions sold to bids while {:?}",
+                    episode.stage
+                );
                 for (market, lots, _) in portion.positions {
                     *held.lots(&account, market) -= lots;
                     *held.lots(&taker, market) += lots;
@@ -346,8 +482,19 @@ impl Record {
             } => {
                 self.on_fresh_prices(&account, view, held)?;
                 self.insurance += paid;
+                held.paid += paid;
+                ensure!(
+                    left == 0 || held.is_fund_empty(),
+                    "the fund left {left} of {account:?} uncovered, and has more"
+                );
                 self.remedies[4].add(&account, 0, paid);
                 let episode = self.episode(&account)?;
+                ensure!(
+                    episode.stage != Stage::Competition,
+                    "{account:?}: remedy 5 while {:?}",
+                    episode.stage
+                );
+                episode.stage = Stage::Beyond;
                 episode.insured += paid;
                 episode.deficit = episode.deficit.max(episode.insured + left);
             }
@@ -360,7 +507,7 @@ impl Record {
                 *self.escalations.entry(escalation(why)).or_default() += 1;
                 self.on_fresh_prices(&account, view, held)?;
                 ensure!(equity >= 0, "the vault took {account:?} below zero");
-                self.episode(&account)?;
+                self.episode(&account)?.go_beyond(&account, why)?;
                 for (market, lots) in held.all(&account, view) {
                     *held.lots(&account, market) = 0;
                     *held.lots(&Vault::get(), market) += lots;
@@ -378,7 +525,12 @@ impl Record {
                 let lots = held.all(&account, view).into_iter();
                 let lots: BTreeMap<_, _> = lots.map(|(m, l)| (m, l.unsigned_abs())).collect();
                 *self.refusals.entry(reason(&refusal)).or_default() += 1;
+                ensure!(
+                    refusal != Refusal::Deficit || held.is_fund_empty(),
+                    "{account:?} went below zero to the vault, and the fund has cash"
+                );
                 let episode = self.episode(&account)?;
+                episode.go_beyond(&account, why)?;
                 if episode.refused.is_none() {
                     episode.refused = Some(lots.clone());
                     self.bankrupt += lots.values().sum::<Lots>();
@@ -393,6 +545,10 @@ impl Record {
             } => {
                 self.on_fresh_prices(&account, view, held)?;
                 let episode = self.episode(&account)?;
+                ensure!(
+                    episode.shared != Some(view.block),
+                    "{account:?} is deleveraged after its loss was shared: somebody was left across"
+                );
                 let left = episode
                     .refused
                     .as_mut()
@@ -423,7 +579,17 @@ impl Record {
             }
             Event::LossShared { account, loss, .. } => {
                 self.on_fresh_prices(&account, view, held)?;
+                // Rounding may leave a little more to share than the vault saw.
+                ensure!(
+                    held.is_fund_empty() || loss < QUANTUMS,
+                    "a loss of {account:?} is shared, and the fund has cash"
+                );
                 let episode = self.episode(&account)?;
+                ensure!(
+                    episode.refused.is_some(),
+                    "{account:?}: remedy 7 before the vault refused it"
+                );
+                episode.shared = Some(view.block);
                 episode.deficit = episode.deficit.max(episode.insured + loss);
                 self.shared += loss;
                 let lots: Lots = held
@@ -464,10 +630,12 @@ impl Record {
                 "{of:?} is liquidated on a price of market {} that is {age} ms old",
                 market.id
             );
-            let last = market.auction_at.saturating_add(CALL);
-            let has_waited = market.is_in_auction() && view.block > last;
+            let waits = match self.reopening.get(&market.id) {
+                Some(Reopening::Called(reopened)) => view.block <= reopened.until,
+                _ => false,
+            };
             ensure!(
-                has_waited || !matches!(self.reopening.get(&market.id), Some(Reopening::Called(_))),
+                !waits,
                 "{of:?} is liquidated before the reopening auction of market {} has ended",
                 market.id
             );
@@ -493,6 +661,7 @@ impl Record {
         &mut self,
         market: MarketId,
         reason: CallReason,
+        at: BlockNumber,
         reference: Price,
         view: &RiskView,
     ) -> Result<()> {
@@ -514,6 +683,7 @@ impl Record {
                     fresh: view.now,
                     index,
                     price: None,
+                    until: at.saturating_add(CALL),
                 });
             }
             // Governance's halt, and an interruption, leave the price fresh.
@@ -563,18 +733,11 @@ impl Record {
 
     /// Looks at every account, as nothing on the chain does.
     fn note_breaches(&mut self, view: &RiskView, books: &Books) -> Result<()> {
-        // Who is called for a debt and falls below maintenance margin goes on to the remedies without being announced again.
-        for of in std::mem::take(&mut self.called) {
-            match books.account(&of).map(|account| account.standing) {
-                Some(Standing::Called { .. }) => {
-                    self.called.insert(of);
-                }
-                Some(Standing::Good) | None => {}
-                Some(_) => {
-                    self.episodes.entry(of).or_default();
-                }
-            }
-        }
+        let is_called = |of: &Of| {
+            let account = books.account(of);
+            account.is_some_and(|account| matches!(account.standing, Standing::Called { .. }))
+        };
+        self.called.retain(is_called);
         for (of, account) in books.accounts() {
             let is_flat = account.positions.is_empty();
             if is_flat && !self.breached.contains_key(of) && !self.episodes.contains_key(of) {
@@ -773,12 +936,21 @@ mod tests {
             account: of(1),
             debt: 5,
         });
-        let started = RuntimeEvent::Liquidation(Event::CompetitionStarted {
+        let market = RuntimeEvent::Liquidation(started());
+        let competition = RuntimeEvent::Liquidation(Event::CompetitionStarted {
             account: of(1),
             equity: 20_000_000,
             maintenance: 30_000_000,
         });
-        for (standing, goes_on) in [(Standing::Frozen, true), (Standing::Good, false)] {
+        let liquidating = Standing::Liquidating {
+            since: 7,
+            closes: 1,
+        };
+        for (standing, said, goes_on) in [
+            (liquidating, vec![market], true),
+            (liquidating, vec![], false),
+            (Standing::Good, vec![], false),
+        ] {
             let mut record = Record::default();
             let (books, before) = state_in(called, 10, 10);
             let view = view();
@@ -786,8 +958,8 @@ mod tests {
                 .note(&view, vec![call.clone()], &before, &books)
                 .unwrap();
             let (books, before) = state_in(standing, 10, 10);
-            record.note(&view, vec![], &before, &books).unwrap();
-            let noted = record.note(&view, vec![started.clone()], &before, &books);
+            record.note(&view, said, &before, &books).unwrap();
+            let noted = record.note(&view, vec![competition.clone()], &before, &books);
             assert_eq!(noted.is_ok(), goes_on, "{standing:?}");
         }
     }
@@ -807,6 +979,253 @@ mod tests {
         assert!(note(&view(), (10, 10), &[paid]).is_err());
         assert!(note(&view(), (10, 10), &[started(), refused(), cancelled]).is_err());
         assert!(note(&view(), (10, 10), &[started(), started()]).is_err());
+    }
+
+    fn placed() -> Event<Runtime> {
+        Event::LiquidationOrderPlaced {
+            account: of(1),
+            market: 0,
+            side: Side::Ask,
+            lots: 1,
+            limit: 100,
+            equity: 5,
+            maintenance: 10,
+        }
+    }
+
+    fn competes() -> Event<Runtime> {
+        Event::CompetitionStarted {
+            account: of(1),
+            equity: 5,
+            maintenance: 10,
+        }
+    }
+
+    fn competed(why: Option<Escalation>) -> Event<Runtime> {
+        Event::CompetitionEnded {
+            account: of(1),
+            why,
+            equity: 5,
+            maintenance: 10,
+        }
+    }
+
+    fn refused_for(why: Escalation, refusal: Refusal) -> Event<Runtime> {
+        Event::TakeoverRefused {
+            account: of(1),
+            why,
+            refusal,
+        }
+    }
+
+    /// So many lots of the account, at the mark.
+    fn filled(lots: SignedLots) -> Event<Runtime> {
+        let positions = Some((0, lots, 0)).filter(|_| lots != 0);
+        Event::BidFilled {
+            account: of(1),
+            taker: of(2),
+            fraction: 1,
+            portion: novate_risk::Portion {
+                positions: positions.into_iter().collect(),
+                ..Default::default()
+            },
+            worth: 0,
+            discount: 0,
+        }
+    }
+
+    fn paid(left: Cash) -> Event<Runtime> {
+        Event::InsurancePaid {
+            account: of(1),
+            paid: 5,
+            left,
+        }
+    }
+
+    fn shared(loss: Cash) -> Event<Runtime> {
+        Event::LossShared {
+            account: of(1),
+            loss,
+            charges: vec![],
+        }
+    }
+
+    fn cancelled() -> Event<Runtime> {
+        Event::OrdersCancelled {
+            account: of(1),
+            orders: 1,
+        }
+    }
+
+    #[test]
+    fn whoever_is_not_settled_is_counted_where_it_is() {
+        let called = Standing::Called {
+            since: 1,
+            closes: 5,
+        };
+        // Ten lots at 98 are worth 20 at 100, of which 30 are needed; without any nothing is.
+        let found = |standing, lots| {
+            let (books, _) = state_in(standing, lots, lots);
+            Unsettled::of(&view(), &books).unwrap()
+        };
+        let is = |below, in_remedies, called| Unsettled {
+            below,
+            in_remedies,
+            called,
+            bare: called,
+        };
+        assert_eq!(found(Standing::Good, 10), is(2, 0, 0));
+        assert_eq!(found(called, 10), is(2, 0, 0));
+        assert_eq!(found(called, 0), is(0, 0, 2));
+        assert_eq!(found(Standing::Frozen, 0), is(0, 2, 0));
+        assert_eq!(found(Standing::Good, 0), is(0, 0, 0));
+        assert!(is(0, 0, 2).is_drained(2) && is(0, 0, 0).is_drained(0));
+        for (wrong, queued) in [(is(1, 0, 0), 0), (is(0, 1, 0), 0), (is(0, 0, 2), 3)] {
+            assert!(!wrong.is_drained(queued));
+        }
+        let (mut books, _) = state_in(called, 0, 0);
+        let with_collateral = MarginAccount {
+            standing: called,
+            collateral: BoundedVec::truncate_from(vec![(2, 5)]),
+            ..MarginAccount::default()
+        };
+        let key = Accounts::<Runtime>::hashed_key_for(of(1));
+        books
+            .follow(vec![(key, Some(with_collateral.encode()))])
+            .unwrap();
+        let mut view = view();
+        view.collaterals = BoundedVec::truncate_from(vec![a_collateral(2)]);
+        let found = Unsettled::of(&view, &books).unwrap();
+        assert_eq!((found.called, found.bare), (2, 1));
+    }
+
+    fn a_collateral(asset: novate_types::AssetId) -> novate_types::CollateralView {
+        novate_types::CollateralView {
+            asset,
+            price: Price::from_inner(1_000_000_000_000_000_000),
+            fresh: true,
+            params: novate_types::CollateralParams {
+                feed: 1,
+                decimals: 6,
+                haircut: 100_000,
+                large_value: 1_000_000 * QUANTUMS,
+                large_haircut: 200_000,
+                value_cap: 10_000_000 * QUANTUMS,
+                global_cap: u128::MAX,
+            },
+        }
+    }
+
+    #[test]
+    fn remedies_in_order_are_let_be() {
+        let exhausted = Some(Escalation::CompetitionExhausted);
+        let cap = Refusal::LossCap(0);
+        let orders = [
+            vec![started(), cancelled(), placed(), placed()],
+            vec![started(), placed(), filled(0), competes(), filled(0)],
+            vec![competes(), competed(None)],
+            vec![
+                competes(),
+                competed(exhausted),
+                refused_for(Escalation::CompetitionExhausted, cap),
+                refused_for(Escalation::Frozen, cap),
+            ],
+            vec![paid(7), refused_for(Escalation::Backlog, Refusal::Deficit)],
+            vec![refused(), shared(2 * QUANTUMS)],
+        ];
+        for (n, mut events) in orders.into_iter().enumerate() {
+            if n > 1 {
+                events.insert(0, started());
+            }
+            note(&view(), (10, 10), &events).unwrap();
+        }
+        // Positions go to bids in competition.
+        let sold = [started(), competes(), filled(6)];
+        assert_eq!(note(&view(), (10, 4), &sold).unwrap().remedies[2].lots, 6);
+        let held = [started(), refused(), deleveraged(6), shared(2 * QUANTUMS)];
+        note(&view(), (10, 4), &held).unwrap();
+    }
+
+    #[test]
+    fn each_step_out_of_order_is_noticed() {
+        let deep = Some(Escalation::DeepShortfall);
+        let cap = Refusal::LossCap(0);
+        let wrong = [
+            ("an order in competition", vec![competes(), placed()]),
+            (
+                "an order beyond it",
+                vec![competes(), competed(deep), placed()],
+            ),
+            ("an order after the vault", vec![refused(), placed()]),
+            ("cancelled after an order", vec![placed(), cancelled()]),
+            ("cancelled in competition", vec![competes(), cancelled()]),
+            ("competition twice", vec![competes(), competes()]),
+            ("competition after the vault", vec![refused(), competes()]),
+            ("the end of no competition", vec![competed(None)]),
+            (
+                "collateral sold after the vault",
+                vec![refused(), filled(0)],
+            ),
+            ("the vault in competition", vec![competes(), refused()]),
+            ("the fund in competition", vec![competes(), paid(0)]),
+            (
+                "the vault for a competition that was none",
+                vec![refused_for(Escalation::CompetitionExhausted, cap)],
+            ),
+            (
+                "the vault right after the market",
+                vec![refused_for(Escalation::MarketExhausted, cap)],
+            ),
+            (
+                "the vault again before it refused",
+                vec![refused_for(Escalation::Frozen, cap)],
+            ),
+            ("shared before the vault refused", vec![shared(5)]),
+            ("shared in competition", vec![competes(), shared(5)]),
+        ];
+        for (what, events) in wrong {
+            let events = [vec![started()], events].concat();
+            assert!(note(&view(), (10, 10), &events).is_err(), "{what}");
+        }
+        // Positions sold beside the market, and deleveraging before a refusal or after the loss was shared.
+        for events in [
+            vec![started(), filled(6)],
+            vec![started(), competes(), deleveraged(6)],
+            vec![started(), refused(), shared(5), deleveraged(6)],
+        ] {
+            assert!(note(&view(), (10, 4), &events).is_err(), "{events:?}");
+        }
+    }
+
+    #[test]
+    fn the_fund_pays_all_that_it_has_first() {
+        let fund = |cash: Cash| {
+            let fund = MarginAccount {
+                cash,
+                ..MarginAccount::default()
+            };
+            let key = Accounts::<Runtime>::hashed_key_for(InsuranceFund::get());
+            (key, Some(fund.encode()))
+        };
+        let deficit = || refused_for(Escalation::DeepShortfall, Refusal::Deficit);
+        let loss = 2 * QUANTUMS;
+        for (has, events, is_fine) in [
+            (5, vec![paid(7), deficit(), shared(loss)], true),
+            (6, vec![paid(7)], false),
+            (6, vec![paid(0)], true),
+            (0, vec![deficit()], true),
+            (1, vec![deficit()], false),
+            (0, vec![refused(), shared(loss)], true),
+            (1, vec![refused(), shared(loss)], false),
+            (1, vec![refused(), shared(3)], true),
+        ] {
+            let (mut books, before) = state(10, 10);
+            books.follow(vec![fund(has)]).unwrap();
+            let events = [vec![started()], events].concat();
+            let events = events.into_iter().map(RuntimeEvent::Liquidation).collect();
+            let noted = Record::default().note(&view(), events, &before, &books);
+            assert_eq!(noted.is_ok(), is_fine, "{has}: {noted:?}");
+        }
     }
 
     #[test]
@@ -832,11 +1251,11 @@ mod tests {
         RuntimeEvent::Clearing(event)
     }
 
-    fn called(reason: CallReason, index: u128) -> RuntimeEvent {
+    fn called(reason: CallReason, at: BlockNumber, index: u128) -> RuntimeEvent {
         clearing(pallet_clearing::Event::AuctionCalled {
             market: 0,
             reason,
-            at: 18,
+            at,
             reference: Price::from_inner(index * 1_000_000_000_000_000_000),
         })
     }
@@ -881,7 +1300,7 @@ mod tests {
         view.markets[0].status = MarketStatus::Open;
         (view.block, view.now) = (8, NOW + 80_000);
         view.markets[0].observed_at = view.now;
-        let events = vec![called(CallReason::Opening, 100)];
+        let events = vec![called(CallReason::Opening, 18, 100)];
         record.note(&view, events, &Before::new(), books).unwrap();
         (record, view)
     }
@@ -903,7 +1322,7 @@ mod tests {
         assert!((reopened.distance().unwrap() - 0.02).abs() < 1e-12);
         // A call that begins again has another first index.
         let (mut record, view) = reopening(&books);
-        let events = vec![called(CallReason::Moved, 120), uncrossed(None, true)];
+        let events = vec![called(CallReason::Moved, 28, 120), uncrossed(None, true)];
         record.note(&view, events, &none, &books).unwrap();
         assert_eq!(record.reopened[0].index, 120.0);
         assert_eq!(record.reopened[0].distance(), None);
@@ -923,15 +1342,17 @@ mod tests {
         let started = || vec![RuntimeEvent::Liquidation(started())];
         let (mut record, view) = reopening(&books);
         assert!(record.note(&view, started(), &before, &books).is_err());
-        // Nobody waits for ever.
-        for (block, allowed) in [(20, false), (21, true)] {
-            let (mut record, mut view) = reopening(&books);
-            view.markets[0].auction_at = 10;
-            view.block = block;
-            let part = vec![uncrossed(None, false)];
-            record.note(&view, part, &before, &books).unwrap();
-            let noted = record.note(&view, started(), &before, &books);
-            assert_eq!(noted.is_ok(), allowed);
+        // Nobody waits for ever, whether the auction goes on or its call begins again.
+        let goes_on = || vec![uncrossed(None, false)];
+        let again = || vec![called(CallReason::Moved, 28, 120)];
+        for more in [goes_on(), again()] {
+            for (block, allowed) in [(28, false), (29, true)] {
+                let (mut record, mut view) = reopening(&books);
+                view.block = block;
+                record.note(&view, more.clone(), &before, &books).unwrap();
+                let noted = record.note(&view, started(), &before, &books);
+                assert_eq!(noted.is_ok(), allowed);
+            }
         }
         let (mut record, view) = reopening(&books);
         let done = vec![uncrossed(None, true)];

@@ -46,7 +46,7 @@ impl<T: Config> Pallet<T> {
             Phase::Reopening { .. } if was_closed => {
                 Self::call_auction(view, state, CallReason::Opening);
             }
-            Phase::Reopening { at } | Phase::Interrupted { at }
+            Phase::Reopening { at, .. } | Phase::Interrupted { at }
                 if at <= block && state.auction.price.is_none() =>
             {
                 let (lower, upper) = band_around(state.auction.reference, band)?;
@@ -55,8 +55,8 @@ impl<T: Config> Pallet<T> {
                 }
                 let at = block.saturating_add(tier.call_blocks);
                 state.phase = match state.phase {
-                    Phase::Interrupted { .. } => Phase::Interrupted { at },
-                    _ => Phase::Reopening { at },
+                    Phase::Reopening { until, .. } => Phase::Reopening { at, until },
+                    _ => Phase::Interrupted { at },
                 };
                 Self::call_auction(view, state, CallReason::Moved);
             }

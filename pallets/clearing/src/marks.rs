@@ -408,9 +408,10 @@ impl<T: Config> Pallet<T> {
         }
         // Governance's halt does not make a price stale, or whoever holds a position in the market could neither be liquidated
         // nor withdraw elsewhere. Reopening, whoever halted, has one order: orders, an auction, then liquidations. These wait no longer
-        // for what a close has no room for than for the auction itself, or whoever crosses his own orders could hold them up.
+        // for what a close has no room for than for the auction itself, or whoever crosses his own orders could hold them up; and for no call
+        // that begins again, or a market that moves would liquidate nobody.
         let reopening = match state.phase {
-            Phase::Reopening { at } => clock.block <= at.saturating_add(tier.call_blocks),
+            Phase::Reopening { until, .. } => clock.block <= until,
             _ => false,
         };
         let status = if state.phase == Phase::Closed {

@@ -94,6 +94,8 @@ pub type Sequences = StorageValue<Mock, u64>;
 #[storage_alias]
 pub type Given = StorageValue<Mock, Cash>;
 #[storage_alias]
+pub type VaultLost = StorageValue<Mock, Vec<(MarketId, Cash)>>;
+#[storage_alias]
 pub type Sharing = StorageValue<Mock, (MarketId, Side, FundingIndex)>;
 #[storage_alias]
 pub type Liquidating = StorageValue<Mock, Vec<LiquidationOrder<AccountId>>>;
@@ -770,6 +772,9 @@ impl Liquidations<AccountId> for MockLiquidations {
     }
     fn gave_vault(amount: Cash) {
         Given::put(Given::get().unwrap_or(0) + amount);
+    }
+    fn vault_traded(market: MarketId, lost: Cash) {
+        VaultLost::append((market, lost));
     }
     fn queued() -> u32 {
         0

@@ -13,9 +13,9 @@ use frame_support::{
 use novate_risk::Legs;
 use novate_types::{
     math, AccountRef, Assessment, AuctionTerms, Cash, FeeTier, Fill, Ledger, LedgerError,
-    LiquidationOrder, Lots, MarginAccount, MarketId, MarketView, MatchLimits, MathError, OpenOrder,
-    OrderBook, Pot, Release, RiskError, RiskModel, RiskView, Side, SignedLots, Tentative, Ticks,
-    Unfinished, MAX_HOLDINGS, MAX_LEGS, MILLION,
+    LiquidationOrder, Liquidations, Lots, MarginAccount, MarketId, MarketView, MatchLimits,
+    MathError, OpenOrder, OrderBook, Pot, Release, RiskError, RiskModel, RiskView, Side,
+    SignedLots, Tentative, Ticks, Unfinished, MAX_HOLDINGS, MAX_LEGS, MILLION,
 };
 use sp_runtime::DispatchError;
 
@@ -815,6 +815,22 @@ fn fills_by_leg<AccountId: Clone>(
     Ok(all)
 }
 
+/// What an account's fills and their fees cost beyond what they are worth at the mark, in quantums, rounded up; below zero, what they are worth more.
+fn lost_to_mark<AccountId>(
+    market: &MarketView,
+    fills: &[Fill<AccountId>],
+) -> Result<Cash, MathError> {
+    let (mut held, mut paid) = (0i64, 0);
+    for fill in fills {
+        let lots = fill.side.signed(fill.lots).ok_or(MathError::Overflow)?;
+        held = held.checked_add(lots).ok_or(MathError::Overflow)?;
+        let value = math::trade_value(lots, fill.ticks, market.tick_value)?;
+        paid = math::add(paid, math::add(value, fill.fee)?)?;
+    }
+    let worth = math::position_value_floor(held, market.mark, market.lot_size)?;
+    math::sub(paid, worth)
+}
+
 impl<T: Config> Pallet<T> {
     /// Matches, checks and novates one market, or leaves it as it was and says so. Who traded is added to `traded`, and still to
     /// be indexed.
@@ -933,7 +949,7 @@ impl<T: Config> Pallet<T> {
         checked: Checked<T>,
         traders: &mut Traders<T::AccountId>,
     ) -> Result<Matched, DispatchError> {
-        let (view, market) = (check.view, check.market);
+        let (view, market, vault) = (check.view, check.market, T::Vault::get());
         let mut releases: BTreeMap<Account<T>, Release<T::AccountId>> = T::Book::commit(book)
             .into_iter()
             .map(|release| (release.account.clone(), release))
@@ -952,6 +968,10 @@ impl<T: Config> Pallet<T> {
             to_fund = math::add(to_fund, traded.to_fund).map_err(sums)?;
             for (sum, part) in to_funding.iter_mut().zip(traded.to_funding) {
                 *sum = math::add(*sum, part).map_err(sums)?;
+            }
+            if of == vault {
+                let lost = lost_to_mark(market, &traded.fills).map_err(|e| failed(e.into()))?;
+                T::Liquidations::vault_traded(market.id, lost);
             }
             fills.append(&mut traded.fills);
             let payer = if check.liquidated.contains(&of) {

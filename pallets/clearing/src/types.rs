@@ -30,10 +30,12 @@ pub enum Phase {
     #[default]
     Closed,
     /// Deposits and orders are taken. Nothing matches before the close of block `at`, which uncrosses the market in a call auction;
-    /// nothing is liquidated, funded or withdrawn on its price until that has ended, or has gone on for `call_blocks` closes.
+    /// nothing is liquidated, funded or withdrawn on its price until that has ended, or block `until` is over.
     Reopening {
         /// The first block whose close may uncross it.
         at: BlockNumber,
+        /// `call_blocks` after what was `at` first: a call that begins again stops nothing for longer.
+        until: BlockNumber,
     },
     /// Everything.
     Running,
@@ -56,9 +58,11 @@ impl Phase {
     ) -> Self {
         match self {
             _ if !admitted.allows_matching() => Self::Closed,
-            Self::Closed if fresh => Self::Reopening {
-                at: block.saturating_add(wait),
-            },
+            Self::Closed if fresh => {
+                let at = block.saturating_add(wait);
+                let until = at.saturating_add(wait);
+                Self::Reopening { at, until }
+            }
             Self::Reopening { .. } if !fresh => Self::Closed,
             Self::Interrupted { at } if !fresh => Self::Interrupted {
                 at: at.max(block.saturating_add(1)),
@@ -70,7 +74,7 @@ impl Phase {
     /// The phase of a price, which nobody trades at: it is trusted again after the block of the auction that a market would have.
     pub const fn after(self, block: BlockNumber) -> Self {
         match self {
-            Self::Reopening { at } if block > at => Self::Running,
+            Self::Reopening { at, .. } if block > at => Self::Running,
             other => other,
         }
     }
@@ -79,7 +83,7 @@ impl Phase {
     pub const fn auction_at(self) -> BlockNumber {
         match self {
             Self::Closed | Self::Running => 0,
-            Self::Reopening { at } | Self::Interrupted { at } => at,
+            Self::Reopening { at, .. } | Self::Interrupted { at } => at,
         }
     }
 

@@ -75,6 +75,7 @@ use meter::Meter;
 use novate_types::{
     Cash, Ledger, LiquidationOrder, Liquidations, RiskView, MAX_MARKETS, MAX_POSITIONS,
 };
+use sp_runtime::traits::UniqueSaturatedInto;
 
 /// Steps that a queued account is reckoned to take, see [`Work`].
 const STEPS_PER_QUEUED: u32 = 8;
@@ -108,7 +109,6 @@ pub mod pallet {
         MarginCall, MarketId, Millis, OrderBook, ParametersAhead, Ppm, RiskModel, Side,
         SubaccountId, Ticks, MAX_HOLDINGS, MILLION,
     };
-    use sp_runtime::traits::UniqueSaturatedInto;
 
     const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
 
@@ -344,7 +344,7 @@ pub mod pallet {
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
     pub enum Event<T: Config> {
-        /// An account is below maintenance margin.
+        /// An account is below maintenance margin, and its remedies begin; of one that was called for a debt, when it goes to the market.
         LiquidationStarted {
             /// Which.
             account: AccountRef<T::AccountId>,
@@ -1187,6 +1187,12 @@ impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
 
     fn gave_vault(amount: Cash) {
         Self::note_given(amount);
+    }
+
+    fn vault_traded(market: novate_types::MarketId, lost: Cash) {
+        let block = frame_system::Pallet::<T>::block_number();
+        let block = UniqueSaturatedInto::unique_saturated_into(block);
+        Self::add_vault_loss(market, Ok(lost), block);
     }
 
     fn queued() -> u32 {

@@ -552,6 +552,8 @@ pub trait Liquidations<AccountId> {
     fn waterfall(view: &mut RiskView, more: u64) -> bool;
     /// Somebody gave the vault's account cash, for which there are no shares yet.
     fn gave_vault(amount: Cash);
+    /// The vault's account traded in a market, and paid `lost` quantums more for it than it is worth at the mark, fees included; below zero, less.
+    fn vault_traded(market: MarketId, lost: Cash);
     /// Accounts in the queue.
     fn queued() -> u32;
     /// Whether this block has room for more than a calm chain's liquidations: the last close decided so, this one may decide

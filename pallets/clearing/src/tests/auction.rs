@@ -287,6 +287,37 @@ fn a_call_begins_again_when_the_mark_has_left_the_band_of_its_index() {
 }
 
 #[test]
+fn liquidation_waits_no_longer_when_a_call_begins_again_and_again() {
+    new_test_ext().execute_with(|| {
+        traders();
+        halted_and_back(usd(20_000));
+        cross(20_000);
+        let first = System::block_number() + 3;
+        System::reset_events();
+        let mut price = 20_000;
+        // Whenever a call is over the mark is 6 % below where it began, beyond the band of 5 %.
+        for block in System::block_number() + 1..first + 30 {
+            next_block();
+            if market_view().auction_at == block {
+                price = price * 94 / 100;
+            }
+            set_price(BTC_FEED, usd(price));
+            refresh();
+            close();
+            assert_eq!(market_view().fresh, block > first + 3, "block {block}");
+        }
+        assert!(matches!(phase(), Phase::Reopening { .. }));
+        assert!(uncrossed().is_empty());
+        let calls = calls();
+        assert_eq!(calls.len(), 10);
+        assert!(calls.iter().all(|(why, ..)| *why == CallReason::Moved));
+        // A halt is another matter: after it everything begins again.
+        halted_and_back(usd(10_000));
+        assert!(!market_view().fresh);
+    });
+}
+
+#[test]
 fn a_halt_during_a_call_makes_it_begin_again() {
     new_test_ext().execute_with(|| {
         traders();

@@ -190,6 +190,17 @@ fn the_vault_pays_no_liquidation_fee_when_it_works_a_position_off() {
         // The loss of 10 USD and the taker's 500 ppm of 19,990.
         assert_eq!(cash_of(vault), before - cash(10) - 9_995_000);
         assert!(MockLedger::account(&FUND).is_none_or(|fund| fund.cash == 0));
+        // The mark is 20,000: both are lost beyond it.
+        assert_eq!(VaultLost::take(), Some(vec![(BTC, cash(10) + 9_995_000)]));
+        // What is bought 5 USD below it is a gain, less the fee.
+        place(BOB, Side::Ask, ticks(19_995), 1_000);
+        run(1);
+        place(vault, Side::Bid, ticks(20_000), 1_000);
+        run(1);
+        assert_eq!(lots_of(vault), 1_000);
+        let fee = before - cash(10) - 9_995_000 - cash_of(vault);
+        assert!(fee > 0);
+        assert_eq!(VaultLost::take(), Some(vec![(BTC, fee - cash(5))]));
     });
 }
 

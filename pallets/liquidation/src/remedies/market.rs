@@ -190,6 +190,7 @@ impl<T: Config> Pallet<T> {
                 account.standing = standing;
                 Ok::<_, Refusal>(())
             })?;
+            Self::say_started(of, &assessment);
         }
         if competes(&account) || escalation(&account, &assessment, backlogged)?.is_some() {
             return Ok(None);
@@ -239,15 +240,17 @@ impl<T: Config> Pallet<T> {
             account.standing = Self::started(now);
             Ok::<_, Refusal>(T::Book::cancel_all(of, account, CancelReason::Liquidation))
         })?;
-        let (equity, maintenance) = (assessment.equity, assessment.maintenance);
-        let account = of.clone();
-        Self::deposit_event(Event::LiquidationStarted {
-            account,
-            equity,
-            maintenance,
-        });
+        Self::say_started(of, assessment);
         Self::say_cancelled(of, orders);
         Ok(orders)
+    }
+
+    fn say_started(of: &AccountRef<T::AccountId>, assessment: &Assessment) {
+        Self::deposit_event(Event::LiquidationStarted {
+            account: of.clone(),
+            equity: assessment.equity,
+            maintenance: assessment.maintenance,
+        });
     }
 
     pub(super) fn say_cancelled(of: &AccountRef<T::AccountId>, orders: u32) {

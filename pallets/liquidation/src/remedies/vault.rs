@@ -10,8 +10,9 @@
 //!
 //! The vault refuses what would leave it without initial margin (unless it lowers its risk: an opposite position may), what
 //! would make it owe cash (nobody lends to it), and markets in which it has lost its cap: a price that can be pushed is a bill sent
-//! to the vault (JELLY, March 2025). Losses are counted at marks and funding, in every close, over a window of blocks; gains
-//! make them good, but are not saved up for later.
+//! to the vault (JELLY, March 2025). Losses are counted at marks and funding, in every close, and with what the vault's own trades cost beyond the
+//! mark, fees included, over a window of blocks; gains make them good, but are not saved up for later. Not counted are what collateral loses
+//! that it holds, as that is of no market, and what it gives up to the mark where it is deleveraged.
 
 use crate::{
     types::opened, Config, Escalation, Event, LossCaps, Pallet, Refusal, VaultLoss, VaultLosses,
@@ -308,21 +309,29 @@ impl<T: Config> Pallet<T> {
         now: &RiskView,
     ) {
         for position in vault.iter().flat_map(|vault| &vault.positions) {
-            let earlier = Self::vault_loss(position.market, now.block);
-            match moved(position, before, now).and_then(|lost| Ok(add(earlier, lost)?)) {
-                Ok(sum) => {
-                    let window = Self::loss_window(now.block);
-                    let counted = VaultLoss {
-                        window,
-                        loss: sum.max(0),
-                    };
-                    if counted != VaultLosses::<T>::get(position.market) {
-                        VaultLosses::<T>::insert(position.market, counted);
-                    }
+            Self::add_vault_loss(position.market, moved(position, before, now), now.block);
+        }
+    }
+
+    /// Counts what the vault lost in a market in a block, in quantums; below zero, gained.
+    pub(crate) fn add_vault_loss(
+        market: MarketId,
+        lost: Result<Cash, RiskError>,
+        block: BlockNumber,
+    ) {
+        let earlier = Self::vault_loss(market, block);
+        match lost.and_then(|lost| Ok(add(earlier, lost)?)) {
+            Ok(sum) => {
+                let counted = VaultLoss {
+                    window: Self::loss_window(block),
+                    loss: sum.max(0),
+                };
+                if counted != VaultLosses::<T>::get(market) {
+                    VaultLosses::<T>::insert(market, counted);
                 }
-                Err(error) => {
-                    log::error!(target: crate::LOG, "the vault's loss is unknown: {error:?}")
-                }
+            }
+            Err(error) => {
+                log::error!(target: crate::LOG, "the vault's loss is unknown: {error:?}")
             }
         }
     }

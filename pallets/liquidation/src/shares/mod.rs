@@ -21,8 +21,9 @@
 //! at least [`Config::MinShareDeposit`].
 //!
 //! **The protocol's shares** are held by the vault's own owner, who has no key. It holds what the vault was worth before the first deposit, and
-//! whatever came to the vault's account later for no shares (`Clearing.deposit_for`), from the next settlement on. Collateral that is given to the
-//! vault is given to all who hold shares.
+//! whatever came to the vault's account later for no shares (`Clearing.deposit_for`): from the next close with fresh prices on in which the vault is in
+//! good standing and no requests are being executed, it has its part of profits and losses. Where shares are worth nothing what is given buys
+//! them as if they were the first, so that it takes the vault out of that. Collateral that is given to the vault is given to all who hold shares.
 
 mod types;
 
@@ -90,7 +91,15 @@ impl<T: Config> Pallet<T> {
             Some(terms) => terms.value,
             // What is there before the first settlement is the protocol's, share by share.
             None if book.shares == 0 && equity >= 0 => ShareValue::of(0, 0)?,
-            None => ShareValue::of(sub(equity, book.given)?, book.shares)?,
+            None => match ShareValue::of(sub(equity, book.given)?, book.shares)? {
+                // Shares that are worth nothing will be worth something by what is given.
+                None => {
+                    let given = Self::shares_for_gifts(&book, equity)?;
+                    let shares = book.shares.checked_add(given);
+                    ShareValue::of(equity, shares.ok_or(MathError::Overflow)?)?
+                }
+                own => own,
+            },
         };
         Ok((equity, value))
     }
@@ -159,29 +168,33 @@ impl<T: Config> Pallet<T> {
         Ok(id)
     }
 
-    /// Notes cash that came to the vault's account for no shares.
+    /// Notes cash that came to the vault's account for no shares. While there are none all that the vault has is the protocol's.
     pub(crate) fn note_given(amount: Cash) {
         Backstop::<T>::mutate(|book| match add(book.given, amount) {
+            _ if book.shares == 0 => {}
             Ok(sum) => book.given = sum,
             Err(error) => log::error!(target: crate::LOG, "what is given has no sum: {error:?}"),
         });
     }
 
-    /// Settles an epoch that is over, and executes its requests.
+    /// Gives shares for what came for none, settles an epoch that is over, and executes its requests.
     pub(crate) fn work_on_shares(view: &RiskView) -> ShareWork {
         let before = Backstop::<T>::get();
         let epoch = Self::share_epoch(view.block);
-        if !before.is_due(epoch) || Self::withdrawals_paused() {
+        let settles = before.has_requests_due(epoch) && !Self::withdrawals_paused();
+        if !settles && !before.has_gifts_due() {
             return ShareWork::default();
         }
         let done = with_storage_layer(|| {
             let (mut book, mut work) = (before, ShareWork::default());
-            book.turn(epoch)?;
+            if settles {
+                book.turn(epoch)?;
+            }
             if book.terms.is_none() {
                 work.settled = true;
-                Self::settle_epoch(&mut book, view)?;
+                Self::settle(&mut book, view, settles)?;
             }
-            if let Some(terms) = book.terms {
+            if let Some(terms) = book.terms.filter(|_| settles) {
                 work.executed = Self::execute_wishes(&mut book, terms, view)?;
             }
             if book != before {
@@ -198,8 +211,26 @@ impl<T: Config> Pallet<T> {
         })
     }
 
-    /// Values the vault, and moves what enters and leaves. Without fresh prices the epoch waits.
-    fn settle_epoch(book: &mut VaultBook, view: &RiskView) -> Result<(), Refusal> {
+    /// Shares for what came for none, at the value of those that there are; as the first ones, if these are worth nothing or too little to count.
+    fn shares_for_gifts(book: &VaultBook, equity: Cash) -> Result<u128, MathError> {
+        if book.given == 0 {
+            return Ok(0);
+        }
+        let value = ShareValue::of(sub(equity, book.given)?, book.shares)?;
+        let bought = value.and_then(|value| value.shares_floor(book.given).ok());
+        bought
+            .filter(|bought| book.shares.checked_add(*bought).is_some())
+            .map_or_else(|| Self::first_shares(book.given), Ok)
+    }
+
+    /// Shares for so many quantums while there are none.
+    fn first_shares(amount: Cash) -> Result<u128, MathError> {
+        let first = ShareValue::of(0, 0)?.ok_or(MathError::DivisionByZero)?;
+        first.shares_floor(amount)
+    }
+
+    /// Values the vault and gives shares for gifts; if an epoch is over, moves what enters and leaves. Without fresh prices they wait.
+    fn settle(book: &mut VaultBook, view: &RiskView, epoch_is_over: bool) -> Result<(), Refusal> {
         let of = T::Vault::get();
         let vault = T::Ledger::account(&of).unwrap_or_default();
         let assessed = T::Risk::assess(&vault, view)?;
@@ -208,23 +239,24 @@ impl<T: Config> Pallet<T> {
         }
         // What a vault in the remedies is worth nobody knows.
         let is_good = vault.standing == Standing::Good;
-        if is_good && book.shares == 0 {
-            // All that is there is the protocol's.
-            let whole = ShareValue::of(0, 0)?.ok_or(MathError::DivisionByZero)?;
-            Self::give_to_protocol(book, whole.shares_floor(assessed.equity.max(0))?)?;
+        if is_good {
+            let shares = if book.shares == 0 {
+                // All that is there is the protocol's.
+                Self::first_shares(assessed.equity.max(0))?
+            } else {
+                Self::shares_for_gifts(book, assessed.equity)?
+            };
+            Self::give_to_protocol(book, shares)?;
             book.given = 0;
         }
-        let own = sub(assessed.equity, book.given)?;
-        let value = ShareValue::of(own, book.shares)?.filter(|_| is_good);
+        if !epoch_is_over {
+            return Ok(());
+        }
+        let value = ShareValue::of(assessed.equity, book.shares)?.filter(|_| is_good);
         let due = core::mem::take(&mut book.due);
         let entering = value.map_or(0, |_| due.entering);
         let (mut claimed, mut payable) = (0, 0);
         if let Some(value) = value {
-            if book.given > 0 {
-                let shares = value.shares_floor(book.given)?;
-                Self::give_to_protocol(book, shares)?;
-                book.given = 0;
-            }
             claimed = value.worth_ceil(due.leaving)?;
             let richer = MarginAccount {
                 cash: add(vault.cash, entering)?,

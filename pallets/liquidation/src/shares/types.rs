@@ -122,7 +122,7 @@ pub struct EpochTerms {
 pub struct VaultBook {
     /// All shares, those that want to leave included.
     pub shares: u128,
-    /// Cash that came to the vault's account for no shares: the protocol's, which enters with the next epoch.
+    /// Cash that came to the vault's account for no shares while there were some: the protocol's, which has no shares for it yet.
     pub given: Cash,
     /// The oldest request that waits.
     pub first: u64,
@@ -160,7 +160,17 @@ impl VaultBook {
 
     /// Whether the close of a block in `epoch` has something to do.
     pub const fn is_due(&self, epoch: BlockNumber) -> bool {
+        self.has_requests_due(epoch) || self.has_gifts_due()
+    }
+
+    /// Whether requests are being executed, or their epoch is over.
+    pub const fn has_requests_due(&self, epoch: BlockNumber) -> bool {
         self.waiting() > 0
             && (self.terms.is_some() || self.epoch < epoch || self.due_until > self.first)
+    }
+
+    /// Whether shares are to be given for what came for none: not while others are executed at a value that does not count it.
+    pub const fn has_gifts_due(&self) -> bool {
+        self.given > 0 && self.terms.is_none()
     }
 }

@@ -282,11 +282,23 @@ fn a_called_account_goes_to_the_market_when_its_positions_bring_it_below_margin(
         deposit(LONG, -usd(80));
         close_at(100);
         assert!(matches!(standing(LONG), Standing::Called { .. }));
+        let begun = |event: &Event<Test>| matches!(event, Event::LiquidationStarted { .. });
+        assert!(!events().iter().any(begun));
         assert_eq!(close_at(94).len(), 1);
         assert!(matches!(
             standing(LONG),
             Standing::Liquidating { closes: 1, .. }
         ));
+        // It is said once, with what it is worth and needs: 180 − 80 − 60 against 47.
+        let started = Event::LiquidationStarted {
+            account: of(LONG),
+            equity: usd(40),
+            maintenance: usd(47),
+        };
+        let said = |events: Vec<_>| events.into_iter().filter(begun).collect::<Vec<_>>();
+        assert_eq!(said(events()), [started]);
+        close_at(94);
+        assert!(said(events()).is_empty());
     });
 }
 

@@ -547,6 +547,11 @@ fn the_vault_counts_its_losses_at_marks_and_funding_when_it_holds_positions() {
         assert_eq!(loss(), usd(50));
         close_at(99);
         assert_eq!(loss(), usd(30));
+        // So is what its own trades cost beyond the mark.
+        Liquidation::vault_traded(0, usd(7));
+        assert_eq!(loss(), usd(37));
+        Liquidation::vault_traded(0, -usd(2));
+        assert_eq!(loss(), usd(35));
         // Gains make good what was lost, and no more.
         close_at(150);
         assert_eq!(loss(), 0);

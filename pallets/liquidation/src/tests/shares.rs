@@ -306,7 +306,7 @@ fn what_is_given_to_the_vault_is_the_protocols() {
         an_investor(20, usd(1_000));
         fund_vault(usd(500));
         Liquidation::gave_vault(usd(500));
-        // Until the next settlement it is counted apart.
+        // Until the next close it is counted apart.
         assert_eq!(value().worth_floor(holding(20).shares), Ok(usd(1_000)));
         an_investor(21, usd(100));
         assert_eq!(holding(VAULT).shares, 500 * A_USD);
@@ -314,6 +314,98 @@ fn what_is_given_to_the_vault_is_the_protocols() {
         assert_eq!(value().worth_floor(holding(20).shares), Ok(usd(1_000)));
         assert_eq!(Backstop::<Test>::get().given, 0);
     });
+}
+
+fn give(amount: Cash) {
+    fund_vault(amount);
+    Liquidation::gave_vault(amount);
+}
+
+fn worth(owner: u64) -> Cash {
+    value().worth_floor(holding(owner).shares).unwrap()
+}
+
+#[test]
+fn what_is_given_has_its_part_of_profit_and_loss_when_nobody_asks_for_shares() {
+    // 50,000 and −11, of which 10 of 2,000,010 are the investor's.
+    for (result, own) in [(usd(50_000), 10_249_998), (-usd(11), 9_999_945)] {
+        new_test_ext().execute_with(|| {
+            an_investor(20, usd(10));
+            give(usd(2_000_000));
+            still();
+            assert_eq!(Backstop::<Test>::get().given, 0);
+            assert_eq!(holding(VAULT).shares, 2_000_000 * A_USD);
+            fund_vault(result);
+            assert_eq!(worth(20), own);
+            unlock();
+            assert_ok!(leave(20, holding(20).shares));
+            end_epoch();
+            assert_eq!(wallet(20), own);
+        });
+    }
+}
+
+#[test]
+fn what_is_given_waits_when_a_price_is_old_or_requests_are_executed() {
+    new_test_ext().execute_with(|| {
+        an_investor(20, usd(1_000));
+        deposit(OTHER, usd(10_000));
+        trade(VAULT, OTHER, 0, 10, 100);
+        close(|view| view.markets[0].fresh = false);
+        let calm = Pallet::<Test>::budget();
+        give(usd(500));
+        assert_eq!(
+            Pallet::<Test>::budget(),
+            calm + Pallet::<Test>::most_share_work()
+        );
+        still();
+        assert_eq!(Backstop::<Test>::get().given, usd(500));
+        close(|view| view.markets[0].fresh = true);
+        assert_eq!(holding(VAULT).shares, 500 * A_USD);
+        for owner in 21..26 {
+            give_wallet(owner, usd(10));
+            assert_ok!(enter(owner, usd(10)));
+        }
+        end_epoch();
+        assert!(Backstop::<Test>::get().terms.is_some());
+        give(usd(500));
+        still();
+        assert_eq!(Backstop::<Test>::get().given, usd(500));
+        still();
+        assert_eq!(holding(VAULT).shares, 1_000 * A_USD);
+        assert_eq!(worth(20), usd(1_000));
+        // Nobody is paid while withdrawals pause, but that keeps nothing from having its part.
+        deposit(LONG, -usd(1));
+        still();
+        assert!(Liquidation::withdrawals_paused());
+        give(usd(500));
+        still();
+        assert_eq!(Backstop::<Test>::get().given, 0);
+    });
+}
+
+#[test]
+fn a_gift_takes_the_vault_out_when_its_shares_are_worth_nothing() {
+    for lost in [usd(100), usd(101)] {
+        new_test_ext().execute_with(|| {
+            an_investor(20, usd(100));
+            unlock();
+            fund_vault(-usd(100));
+            deposit(VAULT, usd(100) - lost);
+            give_wallet(21, usd(50));
+            assert_noop!(enter(21, usd(50)), Error::<Test>::VaultWithoutEquity);
+            give(usd(100));
+            // As many shares as there are: half of what there is now.
+            still();
+            assert_eq!(holding(VAULT).shares, 100 * A_USD);
+            assert_eq!(worth(20), (usd(200) - lost) / 2);
+            assert_ok!(enter(21, usd(50)));
+            assert_ok!(leave(20, holding(20).shares));
+            end_epoch();
+            assert_eq!(wallet(20), (usd(200) - lost) / 2);
+            assert!(holding(21).shares > 99 * A_USD);
+        });
+    }
 }
 
 #[test]
@@ -519,6 +611,55 @@ proptest! {
                 }
                 last = now.or(last);
             }
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn all_shares_have_their_parts_when_much_is_given_gained_and_lost(
+        own in 10i128..1_000,
+        events in prop::collection::vec(
+            (prop_oneof![Just(0), usd(0)..usd(3_000_000)], -usd(2_000_000)..usd(2_000_000), 0u32..12),
+            1..12,
+        ),
+    ) {
+        new_test_ext().execute_with(|| {
+            an_investor(20, usd(own));
+            unlock();
+            for (given, result, closes) in events {
+                if given > 0 {
+                    give(given);
+                }
+                still();
+                prop_assert_eq!(Backstop::<Test>::get().given, 0);
+                let (shares, protocol) = (holding(20).shares, holding(VAULT).shares);
+                prop_assert_eq!(shares + protocol, Backstop::<Test>::get().shares);
+                // No more is lost than there is, which would be the fund's.
+                let before = assess(VAULT).equity;
+                let result = result.max(-before);
+                fund_vault(result);
+                if let Some(value) = Pallet::<Test>::share_value().unwrap().1 {
+                    // Each share's part of all; nobody's thousand beside them have less than a thousandth of a quantum each.
+                    let part = |owner| value.worth_floor(holding(owner).shares).unwrap();
+                    let (equity, all) = (before + result, part(20) + part(VAULT));
+                    let nobodys = value.worth_ceil(SHARES_PER_QUANTUM).unwrap();
+                    prop_assert!(all <= equity && equity < all + nobodys + 2);
+                    let exact = novate_types::math::mul_div_floor(
+                        equity.unsigned_abs(), shares, shares + protocol,
+                    ).unwrap();
+                    prop_assert!(exact.abs_diff(part(20).unsigned_abs()) <= nobodys.unsigned_abs() + 2);
+                }
+                (0..closes).for_each(|_| still());
+            }
+            // Whatever happened, a gift opens the way in and out.
+            give(usd(10));
+            give_wallet(21, usd(10));
+            assert_ok!(enter(21, usd(10)));
+            assert_ok!(leave(20, holding(20).shares));
+            end_epoch();
+            still();
+            prop_assert!(holding(21).shares > 0);
+            prop_assert!(!ShareHoldings::<Test>::contains_key(20));
             Ok(())
         })?;
     }

@@ -2,8 +2,8 @@
 
 use crate::common::*;
 use novate_runtime::{
-    configs::exchange::USDC, Assets, Clearing, Instruments, Liquidation, Margin, Oracle, OrderBook,
-    Runtime, RuntimeEvent,
+    configs::exchange::USDC, AccountId, Assets, Clearing, Instruments, Liquidation, Margin, Oracle,
+    OrderBook, Runtime, RuntimeEvent,
 };
 use novate_types::{
     Arrangement, AssetId, Cash, CurrentView, Fill, InstrumentKind, Lots, MarginAccount, MarketId,
