@@ -1,7 +1,7 @@
 //! Orders for combinations: they hold what their legs need, and what they are is their legs' business.
 
 use crate::{mock::*, OrderError};
-use novate_types::{OrderBook as _, *};
+use novate_types::*;
 
 /// So many ticks above BTC.
 const ABOVE: Ticks = 600;
