@@ -20,8 +20,8 @@ use novate_client::{
 };
 use novate_runtime_api::{MarginsInfo, PortfolioInfo, QuoteInfo, SliceInfo};
 use novate_types::{
-    math, AssetId, Cash, FeedId, Instrument, InstrumentKind, Lots, MarketId, MarketStatus, Millis,
-    OptionRight, Price, Side, SignedLots, Ticks,
+    math, AssetId, Cash, FeedId, Instrument, InstrumentKind, Lots, MarketId, MarketStatus,
+    MathError, Millis, OptionRight, Price, Side, SignedLots, Ticks,
 };
 use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 use tokio::{task::JoinSet, time::timeout};
@@ -118,6 +118,11 @@ pub async fn play(
         settled,
         offset,
     })
+}
+
+/// A number that has none.
+fn number(why: MathError) -> anyhow::Error {
+    anyhow::anyhow!("{why:?}")
 }
 
 async fn waits<R>(what: &'static str, done: impl Future<Output = Result<R>>) -> Result<R> {
@@ -504,7 +509,7 @@ async fn settle(
     );
 
     // Its length, and nothing else of it.
-    own.2 = math::mul_div_floor(mean.weighted, MEAN.into(), mean.covered.into())?;
+    own.2 = math::mul_div_floor(mean.weighted, MEAN.into(), mean.covered.into()).map_err(number)?;
     own.3 = MEAN;
     let price = Price::from_inner(own.2 / u128::from(MEAN));
     let item = chain.item("Clearing", "Settlements", (), &stored)?;
@@ -687,7 +692,7 @@ async fn paid(
 
 /// What a contract settles at at a price, and what a unit is worth then, in ticks: the specification once more.
 fn payoff(market: &Market, price: Price) -> Result<(Ticks, Ticks)> {
-    let ticks = math::ticks_nearest(price, market.info.instrument.tick_size)?;
+    let ticks = math::ticks_nearest(price, market.info.instrument.tick_size).map_err(number)?;
     let unit = match right_of(market) {
         Some((OptionRight::Call, strike)) => ticks.saturating_sub(strike),
         Some((OptionRight::Put, strike)) => strike.saturating_sub(ticks),

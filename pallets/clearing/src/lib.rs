@@ -19,6 +19,8 @@
 //! index at which the call began ([`auction`]). Nobody is liquidated before the auction after a halt has ended,
 //! or has gone on for as many closes.
 //!
+//! A combination is matched as any market is, and its fills are novated in its legs, at their marks: all of them or none, checked once.
+//!
 //! What the close decides is one value, [`View`], written once a block; every check until the next
 //! close is made against it. Open interest of this block's matches enters initial margin with the next
 //! view.

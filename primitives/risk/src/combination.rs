@@ -4,9 +4,8 @@
 //! `Σ rᵢ·tᵢ = p`, to the quantum. Each trades at its mark, in whole ticks, but for one that takes the rest: of those with the ratio 1 or −1 the
 //! dearest. Nothing rounds and nothing is left over, whatever the price.
 //!
-//! **Mark.** `Σ rᵢ·markᵢ`, exactly. Below a tick there is none, and the combination does not trade: prices are above zero. Nor is there one where the leg that
-//! takes the rest is worth next to nothing itself. Its *index*, which says how
-//! large a lot is, is `Σ |rᵢ|·sizeᵢ` ([`sizing_price`]).
+//! **Mark.** `Σ rᵢ·markᵢ`, exactly. Below a tick there is none, and the combination does not trade: prices are above zero. Nor is there one where
+//! the leg that takes the rest is worth next to nothing itself. Its *index*, which says how large a lot is, is `Σ |rᵢ|·sizeᵢ` ([`sizing_price`]).
 //!
 //! **Band.** As far from the mark as the tier's part of the index, that is as far as its legs' bands together; and no farther than the
 //! leg that takes the rest is worth, so that within it no leg's price falls below zero.
