@@ -410,12 +410,32 @@ impl<'a, T: Config> Check<'a, T> {
             let market = leg.market;
             market.contract.kind.is_option() && traded.account.lots(market.id) > held.max(0)
         });
-        if is_bought && novate_risk::booked_cash(&traded.account, view).ok()? < 0 {
-            // Premiums are paid, not borrowed.
+        // Premiums are paid, not borrowed.
+        if is_bought && self.cash_after_premiums(&traded, &party.account)? < 0 {
             return None;
         }
         let after = T::Risk::assess(&traded.account, view).ok()?;
         novate_risk::passes_check(&party.assessed, &after).then_some(traded)
+    }
+
+    /// Cash of an account that bought options. What other legs of a combination realise is margin's to judge, as [`pays_premiums`] has it: of these fills
+    /// premiums and fees alone count.
+    fn cash_after_premiums(
+        &self,
+        traded: &Traded<T::AccountId>,
+        before: &MarginAccount,
+    ) -> Option<Cash> {
+        if !self.market.contract.kind.is_combination() {
+            return novate_risk::booked_cash(&traded.account, self.view).ok();
+        }
+        let mut cash = novate_risk::booked_cash(before, self.view).ok()?;
+        for fill in &traded.fills {
+            let lots = fill.side.signed(fill.lots)?;
+            if let Some(premium) = self.legs.premium(lots, fill.ticks).ok()? {
+                cash = math::sub(math::sub(cash, premium.max(0)).ok()?, fill.fee).ok()?;
+            }
+        }
+        Some(cash)
     }
 
     /// Cancels and tightens what failed.

@@ -324,8 +324,8 @@ pub mod pallet {
         TooManyRules,
         /// The tickers of another underlying's rule begin with the same; choose another base.
         BaseTaken,
-        /// A combination has two to four legs: different markets that are no combinations, of its own underlying, tick size and lot size; and the
-        /// ratio of at least one of them is 1 or −1. Choose others.
+        /// A combination has two to four legs: different markets that are no combinations, of its own underlying, tick size and lot size; ratios
+        /// are at most [`novate_types::MAX_RATIO`], and that of at least one of them is 1 or −1. Choose others.
         InvalidLegs,
         /// A combination trades in the market; remove that first.
         InCombination,

@@ -13,7 +13,7 @@ use frame_support::{
 use novate_types::{
     math::{is_within_step, price_of, tick_value},
     BlockNumber, Cash, CombinationLeg, CombinationLegs, FeedId, Instrument, InstrumentKind, Lots,
-    MarketId, MarketParams, Millis, Ppm, RiskTier, SignedLots, MILLION,
+    MarketId, MarketParams, Millis, Ppm, RiskTier, SignedLots, MAX_RATIO, MILLION,
 };
 
 impl<T: Config> Pallet<T> {
@@ -140,7 +140,9 @@ impl<T: Config> Pallet<T> {
             first = first.into_iter().chain(leg.kind.expiry()).min();
         }
         ensure!(
-            known.len() >= 2 && legs.iter().any(|leg| leg.ratio.unsigned_abs() == 1),
+            known.len() >= 2
+                && legs.iter().all(|leg| leg.ratio.unsigned_abs() <= MAX_RATIO)
+                && legs.iter().any(|leg| leg.ratio.unsigned_abs() == 1),
             Error::<T>::InvalidLegs
         );
         ensure!(expiry == first, Error::<T>::InvalidExpiry);

@@ -122,7 +122,7 @@ pub mod pallet {
     use frame_system::pallet_prelude::*;
     use novate_types::{
         AccountRef, BlockNumber, CurrentView, Ledger, MarketId, Operation, RiskModel, Sequence,
-        Side, SubaccountId, TimeInForce, MAX_ARRANGEMENTS, MAX_HOLDINGS, MAX_OPEN_ORDERS,
+        Side, SubaccountId, TimeInForce, MAX_ARRANGEMENTS, MAX_HOLDINGS, MAX_LEGS, MAX_OPEN_ORDERS,
         MAX_OPERATIONS, MAX_TRIGGERS,
     };
 
@@ -516,6 +516,8 @@ pub mod pallet {
                     .saturating_add(sweeps),
             };
             let places = placed.saturating_add(amends);
+            // Each may be of a combination.
+            let of_legs = places.saturating_mul(u32::try_from(MAX_LEGS).unwrap_or(u32::MAX));
             // Each may be one of a pair.
             let left = cancels.saturating_mul(2).saturating_add(swept);
             let disarmed = left.min(
@@ -526,6 +528,7 @@ pub mod pallet {
             T::WeightInfo::orders(places, left.saturating_add(amends), MAX_OPEN_ORDERS)
                 .saturating_add(Self::arming(armed, disarmed))
                 .saturating_add(Self::novating(operations, places, MAX_HOLDINGS))
+                .saturating_add(T::Novating::order().saturating_mul(of_legs.into()))
         }
 
         /// What the index of triggers costs.

@@ -39,6 +39,8 @@ pub enum OptionRight {
 
 /// Legs of a combination, at most.
 pub const MAX_LEGS: usize = 4;
+/// Lots of a leg for each lot of its combination, at most: the leg that takes the rest stands for the bands of all.
+pub const MAX_RATIO: u8 = 10;
 
 /// A market that a combination trades, and how much of it.
 #[derive(

@@ -211,13 +211,23 @@ impl<T: Config> Pallet<T> {
         })
     }
 
-    /// Shares for what came for none, at the value of those that there are; as the first ones, if these are worth nothing or too little to count.
+    /// Shares for what came for none, at the value of those that there are. Where these are worth nothing nearly all is the giver's: each of them
+    /// stands for a part of a quantum.
     fn shares_for_gifts(book: &VaultBook, equity: Cash) -> Result<u128, MathError> {
         if book.given == 0 {
             return Ok(0);
         }
-        let value = ShareValue::of(sub(equity, book.given)?, book.shares)?;
-        let bought = value.and_then(|value| value.shares_floor(book.given).ok());
+        let own = sub(equity, book.given)?;
+        let bought = match ShareValue::of(own, book.shares)? {
+            Some(value) => value.shares_floor(book.given).ok(),
+            None => {
+                let given = u128::try_from(book.given).unwrap_or(0);
+                book.shares
+                    .checked_add(1)
+                    .and_then(|shares| shares.checked_mul(given))
+            }
+        };
+        // Beyond what can be counted they are as the first.
         bought
             .filter(|bought| book.shares.checked_add(*bought).is_some())
             .map_or_else(|| Self::first_shares(book.given), Ok)
