@@ -330,7 +330,7 @@ fn mark_again(view: &mut RiskView) {
         let forward = Forward {
             price: market.index,
             settled: market.contract.fixed,
-            left: market.contract.expiry - now,
+            left: market.contract.expiry.saturating_sub(now),
         };
         let strike = math::price_of(market.contract.strike, market.tick_size).unwrap();
         let variance = Price::from_inner(u128::from(market.contract.variance) * VARIANCE_UNIT);
@@ -450,7 +450,8 @@ proptest! {
 #[test]
 fn once_a_mean_has_begun_time_is_looked_at_in_every_close() {
     for (left, is_open) in [(SETTLEMENT_MILLIS / 2, false), (DAY, true)] {
-        let (view, holder) = spread(left);
+        let (mut view, holder) = spread(left);
+        mark_again(&mut view);
         let holder = with_slack(holder, &view, usd(1_000));
         let found = assess(&holder, &view);
         assert_ne!(found.scanned, 0);
