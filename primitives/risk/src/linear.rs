@@ -1,4 +1,5 @@
-//! The linear margin model (section 6): each position by itself, notional at the mark times a fraction.
+//! The linear margin model (section 6): each position by itself, notional at the mark times a fraction. The chain's model,
+//! [`crate::portfolio::Lesser`], is this one or a scan, whichever asks for less.
 //!
 //! Sources: dYdX v4 for the fractions and their scaling by open interest; Mango Markets (October 2022) and JELLY (March 2025)
 //! for why unrealised profit supports only its own position's initial margin and a small credit elsewhere.

@@ -200,8 +200,8 @@ fn a_hundred_short_strangles_are_closed_within_the_reserve_when_the_price_gaps()
             deposit(owner, usd(10_000));
             trade_at_mark(DEALER, owner, 10, 10);
             trade_at_mark(DEALER, owner, 12, 10);
-            // From at its margin to three times as much.
-            give_slack(owner, usd(owner as i128 - 100));
+            // From a dollar above its margin to more than twice as much.
+            give_slack(owner, usd(owner as i128 - 99));
         }
         close(|_| {});
         assert!((100..200).all(|owner| !is_queued(owner)));

@@ -36,14 +36,14 @@ fn with_slack(mut account: MarginAccount, view: &RiskView, slack: Cash) -> Margi
     account
 }
 
-/// A vertical spread of calls, 14 days before they expire: short the nearer strike, long the farther one, a unit of each.
-fn spread() -> (RiskView, MarginAccount) {
-    let near = listed(4, 60_000, 65_000, 14 * DAY);
+/// A vertical spread of calls, so long before they expire: short the nearer strike, long the farther one, a unit of each.
+fn spread(left: Millis) -> (RiskView, MarginAccount) {
+    let near = listed(4, 60_000, 65_000, left);
     let far = MarketView {
         id: 8,
-        ..listed(4, 60_000, 70_000, 14 * DAY)
+        ..listed(4, 60_000, 70_000, left)
     };
-    let mut view = view(vec![listed(0, 60_000, 0, 14 * DAY), near, far], vec![]);
+    let mut view = view(vec![listed(0, 60_000, 0, left), near, far], vec![]);
     view.now = NOW;
     let held = vec![position(4, -10_000, 0, 0), position(8, 10_000, 0, 0)];
     (view, account(usd(10_000), held))
@@ -51,7 +51,7 @@ fn spread() -> (RiskView, MarginAccount) {
 
 #[test]
 fn a_spread_needs_what_it_can_lose() {
-    let (view, holder) = spread();
+    let (view, holder) = spread(14 * DAY);
     let (parts, lesser) = (
         Linear::assess(&holder, &view).unwrap(),
         assess(&holder, &view),
@@ -76,7 +76,7 @@ fn a_spread_needs_what_it_can_lose() {
 
 #[test]
 fn an_option_whose_mark_its_volatility_does_not_explain_is_margined_by_parts() {
-    let (mut view, holder) = spread();
+    let (mut view, holder) = spread(14 * DAY);
     view.market_mut(8).unwrap().mark = dollars(2_000);
     assert_eq!(
         assess(&holder, &view),
@@ -86,7 +86,7 @@ fn an_option_whose_mark_its_volatility_does_not_explain_is_margined_by_parts() {
 
 #[test]
 fn a_hedge_is_no_way_around_a_market_that_is_full() {
-    let (mut view, _) = spread();
+    let (mut view, _) = spread(14 * DAY);
     let with_dust = account(
         usd(10_000),
         vec![position(0, 100_000, 0, 0), position(8, 1, 0, 0)],
@@ -100,7 +100,7 @@ fn a_hedge_is_no_way_around_a_market_that_is_full() {
 
 #[test]
 fn closing_a_hedge_frees_nothing_and_closing_what_it_hedges_does() {
-    let (view, holder) = spread();
+    let (view, holder) = spread(14 * DAY);
     let holder = with_slack(holder, &view, -usd(100));
     let quote = |market, lots| bankruptcy_value::<Rules>(&holder, &view, market, lots);
     assert_eq!(quote(8, -10_000), Err(RiskError::Underflow));
@@ -330,7 +330,7 @@ fn mark_again(view: &mut RiskView) {
         let forward = Forward {
             price: market.index,
             settled: market.contract.fixed,
-            left: market.contract.expiry - now,
+            left: market.contract.expiry.saturating_sub(now),
         };
         let strike = math::price_of(market.contract.strike, market.tick_size).unwrap();
         let variance = Price::from_inner(u128::from(market.contract.variance) * VARIANCE_UNIT);
@@ -401,7 +401,9 @@ fn later(
                 .iter()
                 .find(|(expiry, _)| *expiry == market.contract.expiry);
             let by = by.map_or(0, |(_, by)| *by);
-            market.index = Price::from_inner(moved(market.index.into_inner(), by));
+            // Black-76 has no value at zero.
+            let index = market.index.into_inner();
+            market.index = Price::from_inner(moved(index, by).max(index / 1_000_000));
             if let Some(by) = either(RiskAxis::Variance(market.id), volatility * sign(bit)) {
                 market.contract.variance = moved(market.contract.variance.into(), by) as u64;
             }
@@ -448,13 +450,9 @@ proptest! {
 #[test]
 fn once_a_mean_has_begun_time_is_looked_at_in_every_close() {
     for (left, is_open) in [(SETTLEMENT_MILLIS / 2, false), (DAY, true)] {
-        let mut view = view(
-            (0..8).map(|id| listed(id, 60_000, 65_000, left)).collect(),
-            vec![],
-        );
-        view.now = NOW;
-        let held = vec![position(4, -10_000, 0, 0), position(6, 10_000, 0, 0)];
-        let holder = with_slack(account(0, held), &view, usd(1_000));
+        let (mut view, holder) = spread(left);
+        mark_again(&mut view);
+        let holder = with_slack(holder, &view, usd(1_000));
         let found = assess(&holder, &view);
         assert_ne!(found.scanned, 0);
         let moves = safe_moves(&holder, &view, &found).unwrap();
