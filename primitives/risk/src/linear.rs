@@ -13,11 +13,12 @@ use crate::{
 use alloc::vec::Vec;
 use novate_types::{
     math::{
-        add, asset_value_floor, mul_div_ceil, position_value_floor, ppm_ceil, ppm_floor, signed,
-        sub,
+        add, asset_value_floor, mul_div_ceil, notional_ceil, position_value_floor, ppm_ceil,
+        ppm_floor, signed, sub,
     },
-    Assessment, Cash, CollateralView, FeedId, MarginAccount, MarketView, MathError, OrderAggregate,
-    Ppm, Price, RiskError, RiskModel, RiskTier, RiskView, SignedLots, Size, MILLION, QUANTUMS,
+    Assessment, Cash, CollateralView, FeedId, Lots, MarginAccount, MarketView, MathError,
+    OrderAggregate, Ppm, Price, RiskError, RiskModel, RiskTier, RiskView, SignedLots, Size,
+    MILLION, QUANTUMS,
 };
 use primitive_types::U256;
 
@@ -37,7 +38,7 @@ pub const MIN_MAINTENANCE: Cash = QUANTUMS;
 ///   one underlying, where a profit offsets a loss beyond what it may support.
 ///
 /// An option needs what [`crate::options`] says; its unrealised profit is its value, as its premium has moved in cash. A long one's supports
-/// nothing but itself: what it is worth is what it needs. A position in a contract that has settled is cash.
+/// itself and the credit, no more: what it is worth is what it needs. A position in a contract that has settled is cash.
 ///
 /// Funding that the pot owes is part of unrealised profit. Funding that the account owes is not: it counts in full, as
 /// settling it takes it out of cash, or else the next settlement could uncover margin that profit may not support.
@@ -76,6 +77,12 @@ struct ByParts {
     /// Unrealised results without long options.
     profit: Cash,
     long_options: Cash,
+    /// Of both, what supports initial margin position by position.
+    supporting: Cash,
+    /// Profit credits of its markets.
+    credit: Cash,
+    /// What the options are worth that orders may buy: it is paid in cash.
+    bought: Cash,
 }
 
 impl ByParts {
@@ -93,6 +100,9 @@ impl ByParts {
                 exposure: 0,
                 profit: 0,
                 long_options: 0,
+                supporting: 0,
+                credit: 0,
+                bought: 0,
             });
         }
         all.get_mut(at).ok_or(MathError::Overflow)
@@ -105,6 +115,7 @@ impl ByParts {
             maintenance: self.maintenance,
             initial: self.initial,
             reached: self.reached,
+            supporting: self.supporting,
             exposure: self.exposure,
             deviation: 0,
             long_options: long,
@@ -117,20 +128,32 @@ impl ByParts {
         };
         let beside = sub(self.maintenance, long)?;
         let by_scan = scan.maintenance < self.maintenance;
+        // By scan long options are part of all that gains and loses, and all of it supports as one: profits pay for losses, and no more leaves
+        // the underlying than its markets' credits. Of what either rule leaves of support the more counts.
+        let value = add(profit, long)?;
+        let left_by_scan = sub(value, scan.initial)?.min(self.credit);
+        let left = sub(self.supporting, self.initial)?.max(left_by_scan);
         let initial = self.initial.min(scan.initial);
-        // By scan long options are part of all that gains and loses. What is free by either rule is, whichever asks for less.
-        let all_in = sub(add(profit, long)?.min(0), scan.initial)?;
-        let free = add(all_in.max(sub(parts.free, self.initial)?), initial)?;
-        // Without an option the linear rule alone says what is needed, and fills may leave none.
-        let reached = match scan.initial_with_orders {
-            Some(reached) => self.reached.min(reached.max(self.reached_linear)),
-            None => self.reached,
-        };
+        let supporting = add(initial, left)?;
+        // The same with orders, and of what may leave.
+        let mut left = sub(self.supporting, self.reached)?;
+        let mut left_free = sub(parts.free, self.reached)?;
+        if let Some(reached) = scan.initial_with_orders {
+            // Without an option the linear rule alone says what is needed, and fills may leave none.
+            let reached = reached.max(self.reached_linear);
+            // Beyond the credits fills are paid for in cash, whatever else is worth.
+            let added = sub(reached, scan.initial)?.max(self.bought);
+            left = left.max(sub(value, reached)?.min(sub(self.credit, added)?));
+            left_free = left_free.max(sub(value.min(0), reached)?);
+        }
+        let reached = sub(supporting, left)?;
+        let free = add(reached, left_free)?;
         Ok(if by_scan {
             Least {
                 maintenance: scan.maintenance,
                 initial,
                 reached,
+                supporting,
                 exposure: scan.exposure,
                 deviation: scan.deviation,
                 long_options: sub(scan.maintenance, beside.min(scan.maintenance))?,
@@ -141,6 +164,7 @@ impl ByParts {
             Least {
                 initial,
                 reached,
+                supporting,
                 free,
                 ..parts
             }
@@ -153,6 +177,8 @@ struct Least {
     maintenance: Cash,
     initial: Cash,
     reached: Cash,
+    /// What of their unrealised results, long options included, supports initial margin.
+    supporting: Cash,
     exposure: Cash,
     deviation: Cash,
     long_options: Cash,
@@ -198,12 +224,14 @@ pub(crate) fn assess(
         let supporting = profit.min(add(margin.initial, market.profit_credit)?);
 
         sum.equity = sub(add(sum.equity, profit)?, due)?;
-        sum.initial_equity = sub(add(sum.initial_equity, supporting)?, due)?;
+        sum.initial_equity = sub(sum.initial_equity, due)?;
         free = sub(free, due)?;
         sum.notional = add(sum.notional, signed(margin.notional)?)?;
         sum.fresh &= market.fresh;
 
         let of = ByParts::of(&mut by_underlying, market.underlying)?;
+        of.supporting = add(of.supporting, supporting)?;
+        of.credit = add(of.credit, market.profit_credit)?;
         of.initial = add(of.initial, margin.initial)?;
         of.maintenance = add(of.maintenance, margin.maintenance)?;
         of.reached = add(of.reached, margin.initial)?;
@@ -227,7 +255,9 @@ pub(crate) fn assess(
         let beyond = sub(farthest_initial(market, lots, initial, orders)?, initial)?;
         let of = ByParts::of(&mut by_underlying, market.underlying)?;
         of.reached = add(of.reached, beyond)?;
-        if !market.contract.kind.is_option() {
+        if market.contract.kind.is_option() {
+            of.bought = add(of.bought, bought_ceil(market, orders.bid_lots)?)?;
+        } else {
             of.reached_linear = add(of.reached_linear, beyond)?;
         }
         reserved = add(reserved, orders.reserve)?;
@@ -239,6 +269,7 @@ pub(crate) fn assess(
         let least = of.least(scan)?;
         sum.maintenance = add(sum.maintenance, least.maintenance)?;
         sum.initial = add(sum.initial, least.initial)?;
+        sum.initial_equity = add(sum.initial_equity, least.supporting)?;
         sum.initial_with_orders = add(sum.initial_with_orders, least.reached)?;
         sum.exposure = add(sum.exposure, least.exposure)?;
         sum.deviation = add(sum.deviation, least.deviation)?;
@@ -297,6 +328,11 @@ fn farthest_initial(
         )?,
     };
     Ok(long.max(short))
+}
+
+/// What so many lots of an option are worth at its mark, rounded up.
+fn bought_ceil(market: &MarketView, lots: Lots) -> Result<Cash, MathError> {
+    signed(notional_ceil(lots, market.mark, market.lot_size)?)
 }
 
 /// Whether so many lots (signed) need what they are worth, and nothing else.

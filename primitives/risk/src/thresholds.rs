@@ -24,11 +24,16 @@
 //! most `½`, distances are `v = D/2` and `t = D/6`. From when the mean begins time's distance is zero: what is fixed of a forward grows in every
 //! block, and the account is looked at in each.
 //!
+//! As it needs no more than by parts, `s` is never less than equity less what that asks for, and an account that is above it by parts may have the
+//! distances of the lines before instead, as one that no scan margins. It has them where its prices reach as far that way: long options alone
+//! then have no axis of a price, a volatility or time, whatever a scan says that they may lose.
+//!
 //! All lines with `δ` add up to `exposure·δ`. Distances are chosen so that all of it together is at most `s`. An account
 //! whose `s` does not even cover the rounding has distance zero everywhere: then nothing that moves in its favour lowers `s`.
 
 use crate::{
     ledger::FUNDING_UNIT,
+    linear::Linear,
     loans::{debt_ceil, INTEREST_UNIT},
     options::{size_ceil, LEAST_MARK_PARTS, SETTLEMENT_MILLIS},
     portfolio::ROUNDING_PER_LEG,
@@ -37,7 +42,7 @@ use alloc::vec::Vec;
 use novate_types::{
     math::{add, mul_div_floor, notional_ceil, position_value_floor, signed, sub},
     Assessment, Cash, Direction, FeedId, FundingIndex, MarginAccount, MarketView, MathError,
-    Millis, Price, RiskAxis, RiskError, RiskView,
+    Millis, Price, RiskAxis, RiskError, RiskModel, RiskView,
 };
 
 /// One whole in [`Move::Relative`].
@@ -84,44 +89,74 @@ pub struct SafeMove {
 /// Distances such that the account cannot come below maintenance margin while no axis has moved by more than its own.
 ///
 /// A mark and a funding entry per position (of a long option the latter alone; of what a scan margins marks, forwards and variances either way, and
-/// expiries), one per collateral that counts for something, and one for a debt, by axis. That one is also no farther than where the debt is at its cap, if there is collateral to be auctioned for it. `assessment` is the
+/// expiries, unless by parts prices may move as far), one per collateral that counts for something, and one for a debt, by axis. That one is also no farther than where the debt is at its cap, if there is collateral to be auctioned for it. `assessment` is the
 /// account's against the same view. Rounded down.
 pub fn safe_moves(
     account: &MarginAccount,
     view: &RiskView,
     assessment: &Assessment,
 ) -> Result<Vec<SafeMove>, RiskError> {
-    let slack = spendable(account, view, assessment)?;
-    let for_funding = if account.positions.is_empty() {
-        0
+    let by_rule = Budget::of(account, view, assessment)?;
+    if assessment.scanned == 0 {
+        return moves_within(account, view, assessment, &by_rule);
+    }
+    // Whatever a scan says, it asks for no more than by parts.
+    let parts = Linear::assess(account, view)?;
+    let by_parts = Budget::of(account, view, &parts)?;
+    if parts.is_below_maintenance() || by_parts.rise < by_rule.rise {
+        moves_within(account, view, assessment, &by_rule)
     } else {
-        slack
-            .checked_div(FUNDING_SHARE)
-            .ok_or(MathError::DivisionByZero)?
-    };
-    let for_interest = match &account.loan {
-        None => 0,
-        Some(_) => slack
-            .checked_div(INTEREST_SHARE)
-            .ok_or(MathError::DivisionByZero)?,
-    };
-    let for_deviations = match assessment.scanned {
-        0 => 0,
-        _ => slack
-            .checked_div(DEVIATION_SHARE)
-            .ok_or(MathError::DivisionByZero)?,
-    };
-    let for_prices = slack
-        .checked_sub(for_funding)
-        .and_then(|left| left.checked_sub(for_interest))
-        .and_then(|left| left.checked_sub(for_deviations))
-        .ok_or(MathError::Overflow)?;
-    let fall = relative(for_prices, assessment.exposure, RELATIVE_ONE);
-    let rise = relative(for_prices, assessment.exposure, LARGEST_RISE);
+        moves_within(account, view, &parts, &by_parts)
+    }
+}
+
+/// What the slack of an account by some rule pays for.
+struct Budget {
+    funding: Cash,
+    interest: Cash,
+    deviations: Cash,
+    /// How far prices may fall, and rise, in parts of [`RELATIVE_ONE`].
+    fall: u64,
+    rise: u64,
+}
+
+impl Budget {
+    fn of(
+        account: &MarginAccount,
+        view: &RiskView,
+        assessment: &Assessment,
+    ) -> Result<Self, RiskError> {
+        let slack = spendable(account, view, assessment)?;
+        let part = |is_needed: bool, share: Cash| match is_needed {
+            false => Ok(0),
+            true => slack.checked_div(share).ok_or(MathError::DivisionByZero),
+        };
+        let funding = part(!account.positions.is_empty(), FUNDING_SHARE)?;
+        let interest = part(account.loan.is_some(), INTEREST_SHARE)?;
+        let deviations = part(assessment.scanned != 0, DEVIATION_SHARE)?;
+        let prices = sub(sub(sub(slack, funding)?, interest)?, deviations)?;
+        Ok(Self {
+            funding,
+            interest,
+            deviations,
+            fall: relative(prices, assessment.exposure, RELATIVE_ONE),
+            rise: relative(prices, assessment.exposure, LARGEST_RISE),
+        })
+    }
+}
+
+/// The moves that a rule's budget pays for; `assessment` is by that rule.
+fn moves_within(
+    account: &MarginAccount,
+    view: &RiskView,
+    assessment: &Assessment,
+    budget: &Budget,
+) -> Result<Vec<SafeMove>, RiskError> {
+    let (fall, rise) = (budget.fall, budget.rise);
     let scanned = Distances {
         fall,
         rise,
-        deviation: relative(for_deviations, assessment.deviation, RELATIVE_ONE)
+        deviation: relative(budget.deviations, assessment.deviation, RELATIVE_ONE)
             .checked_div(2)
             .unwrap_or(0)
             .min(RELATIVE_ONE / 2),
@@ -161,7 +196,7 @@ pub fn safe_moves(
         } else {
             position_value_floor(position.lots, market.mark, market.lot_size)?.unsigned_abs()
         };
-        let delta = funding_delta(for_funding, notional, assessment.notional, size)?;
+        let delta = funding_delta(budget.funding, notional, assessment.notional, size)?;
         moves.push(SafeMove {
             axis: RiskAxis::Funding(position.market),
             direction: if position.lots > 0 {
@@ -182,7 +217,7 @@ pub fn safe_moves(
         }
     }
     if let Some(loan) = &account.loan {
-        let mut delta = interest_delta(for_interest, loan.principal)?
+        let mut delta = interest_delta(budget.interest, loan.principal)?
             .checked_div(2)
             .unwrap_or(0)
             .min(INTEREST_UNIT);

@@ -261,7 +261,8 @@ impl RiskView {
 pub struct Assessment {
     /// Cash less interest due, position values, accrued funding and haircut collateral.
     pub equity: Cash,
-    /// Equity with each market's unrealised profit limited to what may support initial margin.
+    /// Equity with each market's unrealised profit limited to what may support initial margin; of an underlying that a scan margins, with their
+    /// net sum limited so.
     pub initial_equity: Cash,
     /// Initial margin of the positions alone.
     pub initial: Cash,

@@ -113,23 +113,118 @@ fn closing_a_hedge_frees_nothing_and_closing_what_it_hedges_does() {
     assert!(passes_check(&before, &after));
 }
 
-/// Whatever fills of the orders, in ppm of their lots.
-fn filled(account: &MarginAccount, parts: &[(u32, u32)]) -> MarginAccount {
+fn any_cash() -> impl Strategy<Value = Cash> {
+    prop_oneof![Just(0), -usd(200_000)..usd(200_000)]
+}
+
+fn any_credit() -> impl Strategy<Value = Cash> {
+    prop_oneof![Just(0), 0..usd(10_000)]
+}
+
+fn set_credit(view: &mut RiskView, credit: Cash) {
+    for market in view.markets.iter_mut() {
+        market.profit_credit = credit;
+    }
+}
+
+/// What is left of initial equity.
+fn left(found: &Assessment) -> Cash {
+    found.initial_equity - found.initial
+}
+
+fn left_by_orders(found: &Assessment) -> Cash {
+    found.initial_equity - found.initial_with_orders
+}
+
+fn value_of(market: &MarketView, lots: SignedLots) -> Cash {
+    math::position_value_floor(lots, market.mark, market.lot_size).unwrap()
+}
+
+/// Whatever fills of the orders at the mark, in ppm of their lots.
+fn filled(account: &MarginAccount, view: &RiskView, parts: &[(u32, u32)]) -> MarginAccount {
     let mut filled = account.clone();
-    let mut positions = filled.positions.to_vec();
     for (orders, (bid, ask)) in account.orders.iter().zip(parts) {
+        let market = view.market(orders.market).unwrap();
         let part = |lots: Lots, ppm: u32| (lots as i128 * i128::from(ppm) / 1_000_000) as i64;
-        let change = part(orders.bid_lots, *bid) - part(orders.ask_lots, *ask);
-        match positions.iter_mut().find(|p| p.market == orders.market) {
-            Some(position) => position.lots += change,
-            None => positions.push(position(orders.market, change, 0, 0)),
+        for change in [part(orders.bid_lots, *bid), -part(orders.ask_lots, *ask)] {
+            let value = value_of(market, change);
+            if change != 0 {
+                apply_trade(&mut filled, market, change, value).unwrap();
+            }
         }
     }
-    positions.retain(|position| position.lots != 0);
-    positions.sort_by_key(|position| position.market);
-    filled.positions = positions.try_into().unwrap();
     filled.orders = Default::default();
     filled
+}
+
+/// Ten calls struck at half the forward: half a million of value, and nothing else.
+fn rich_in_calls() -> (RiskView, MarginAccount) {
+    let markets = vec![
+        listed(0, 100_000, 0, 14 * DAY),
+        listed(4, 100_000, 50_000, 14 * DAY),
+        MarketView {
+            underlying: 2,
+            ..listed(1, 100_000, 0, 14 * DAY)
+        },
+    ];
+    let mut markets = markets;
+    markets.sort_by_key(|market| market.id);
+    let mut view = view(markets, vec![]);
+    view.now = NOW;
+    (view, account(0, vec![position(4, 100_000, 0, 0)]))
+}
+
+#[test]
+fn a_call_that_is_worth_much_is_no_money_elsewhere() {
+    let (view, mut holder) = rich_in_calls();
+    let found = assess(&holder, &view);
+    assert!(found.equity > usd(490_000) && found.initial < usd(300_000));
+    assert_eq!((left(&found), found.withdrawable), (0, 0));
+    // Nothing is left for another underlying, and a quantum of debt is not covered.
+    add_order(&mut holder, 1, Side::Bid, 1, 0).unwrap();
+    assert!(!assess(&holder, &view).covers_orders());
+    holder.orders = Default::default();
+    holder.cash = -1;
+    assert!(!assess(&holder, &view).covers_initial());
+    // It may be sold, all the same.
+    holder.cash = 0;
+    add_order(&mut holder, 4, Side::Ask, 100_000, 0).unwrap();
+    assert!(assess(&holder, &view).covers_orders());
+}
+
+#[test]
+fn a_covered_call_stands_after_a_rally() {
+    // A unit bought at 60,000 and a call written on it: what the one gained the other lost.
+    let (view, _) = rich_in_calls();
+    let held = vec![
+        position(0, 10_000, usd(60_000), 0),
+        position(4, -10_000, 0, 0),
+    ];
+    let holder = account(usd(30_000), held);
+    let (parts, found) = (
+        Linear::assess(&holder, &view).unwrap(),
+        assess(&holder, &view),
+    );
+    assert!(!parts.covers_initial());
+    assert!(found.covers_initial() && found.equity > usd(19_000));
+    // What it lacks is nobody else's: only the net sum supports.
+    assert_eq!(left(&found), found.equity - found.initial);
+}
+
+#[test]
+fn whoever_holds_long_options_alone_is_crossed_by_no_price() {
+    let (view, holder) = rich_in_calls();
+    let is_price = |m: &SafeMove| !matches!(m.axis, RiskAxis::Funding(_));
+    for (cash, is_found) in [(0, false), (usd(1), false), (-usd(1), true)] {
+        let holder = MarginAccount {
+            cash,
+            ..holder.clone()
+        };
+        let found = assess(&holder, &view);
+        assert_eq!(found.scanned, 0b1);
+        let moves = safe_moves(&holder, &view, &found).unwrap();
+        assert_eq!(moves.iter().any(is_price), is_found, "{moves:?}");
+    }
 }
 
 proptest! {
@@ -137,8 +232,10 @@ proptest! {
 
     #[test]
     fn nobody_needs_more_than_by_parts_nor_less_initially_than_to_maintain(
-        (view, account) in any_marked(60_000),
+        (mut view, mut account) in any_marked(60_000), cash in any_cash(), credit in any_credit(),
     ) {
+        account.cash = cash;
+        set_credit(&mut view, credit);
         let parts = Linear::assess(&account, &view).unwrap();
         let lesser = assess(&account, &view);
         prop_assert!(lesser.maintenance <= parts.maintenance && lesser.initial <= parts.initial);
@@ -147,7 +244,8 @@ proptest! {
         prop_assert!((0..=lesser.maintenance.min(parts.long_options)).contains(&lesser.long_options));
         // What all but long options need is never more than by themselves.
         prop_assert!(lesser.net_maintenance().unwrap() <= parts.net_maintenance().unwrap());
-        prop_assert_eq!((lesser.equity, lesser.initial_equity), (parts.equity, parts.initial_equity));
+        prop_assert_eq!(lesser.equity, parts.equity);
+        prop_assert!(left(&lesser) >= left(&parts) && left_by_orders(&lesser) >= left_by_orders(&parts));
         // As the engine says of the same portfolio.
         let engine = Portfolio::of(&account, &view).unwrap();
         let scan = engine.first().map(|p| p.scan(&PortfolioParams::standard()).unwrap().margins);
@@ -155,9 +253,36 @@ proptest! {
         if holds_option(&account) {
             prop_assert_eq!(lesser.maintenance, parts.maintenance.min(scan.maintenance));
             prop_assert_eq!(lesser.initial, parts.initial.min(scan.initial));
+            // Where the scan gives it, all that gains and loses supports it as one, and no more than the credits beyond.
+            let (value, credits) = (parts.equity - cash, credit * account.positions.len() as Cash);
+            let supporting = if scan.initial < parts.initial {
+                value.min(scan.initial + credits)
+            } else {
+                (parts.initial_equity - cash).max(parts.initial + credits.min(value - scan.initial))
+            };
+            prop_assert_eq!(lesser.initial_equity, cash + supporting);
         } else {
             prop_assert_eq!(lesser, parts);
         }
+    }
+
+    /// Whatever it holds, whoever covers initial margin owes no more than the credits of its markets, orders or not, and less by what leaves.
+    #[test]
+    fn value_that_is_not_realised_lends_no_more_than_the_credits(
+        (mut view, mut account) in any_marked(60_000), cash in any_cash(), credit in any_credit(),
+        bids in prop::collection::vec(0u64..40_000, 8),
+    ) {
+        account.cash = cash;
+        set_credit(&mut view, credit);
+        let credits = credit * account.positions.len() as Cash;
+        let found = assess(&account, &view);
+        prop_assert!(left(&found) <= cash + credits);
+        prop_assert!(found.withdrawable <= left(&found).max(0));
+        for (market, lots) in (0u16..).zip(bids).filter(|(_, lots)| *lots > 0) {
+            add_order(&mut account, market, Side::Bid, lots, 0).unwrap();
+        }
+        let found = assess(&account, &view);
+        prop_assert!(left_by_orders(&found) <= cash + credits);
     }
 
     /// A leg against what is held already, in whatever market of the underlying.
@@ -187,11 +312,16 @@ proptest! {
 
     #[test]
     fn no_subset_of_fills_needs_more_than_was_asked_for(
-        (view, account) in any_marked(60_000),
+        (view, mut account) in any_marked(60_000), cash in any_cash(),
         orders in prop::collection::vec((0u64..40_000, 0u64..40_000), 8),
         parts in prop::collection::vec((0u32..=1_000_000, 0u32..=1_000_000), 8),
         ends in any::<u16>(),
     ) {
+        // Bought at the mark: a profit of one market that a loss of another uses up by scan is not there by parts.
+        for held in account.positions.iter_mut().filter(|p| p.market < 2) {
+            held.cost = value_of(view.market(held.market).unwrap(), held.lots);
+        }
+        account.cash = cash;
         let mut bidder = account.clone();
         for (market, (bids, asks)) in (0u16..).zip(&orders) {
             for (side, lots) in [(Side::Bid, *bids), (Side::Ask, *asks)] {
@@ -203,12 +333,12 @@ proptest! {
                 }
             }
         }
-        let asked = assess(&bidder, &view).initial_with_orders;
+        let asked = left_by_orders(&assess(&bidder, &view));
         let all_or_none: Vec<_> = parts.iter().map(|(b, a)| ((b / 500_001) * 1_000_000, (a / 500_001) * 1_000_000)).collect();
         for parts in [parts, all_or_none] {
-            let needed = assess(&filled(&bidder, &parts), &view).initial;
+            let has = left(&assess(&filled(&bidder, &view, &parts), &view));
             // Each leg rounds by itself.
-            prop_assert!(needed <= asked + 32, "{} of {}", needed, asked);
+            prop_assert!(has >= asked - 64, "{} of {}", has, asked);
         }
     }
 
@@ -413,6 +543,48 @@ fn later(
     }
     mark_again(&mut after);
     after
+}
+
+proptest! {
+    #![proptest_config(cases(150))]
+
+    /// Long options beside a perpetual that has its margin by itself: only that price is an axis, and whatever all others do nobody comes below.
+    #[test]
+    fn whoever_stands_by_parts_is_crossed_by_those_prices_alone(
+        (view, mut holder) in any_marked(60_000), slack in 0..usd(50_000), perpetual in -20_000i64..20_000,
+        forward in 20_000u128..180_000, volatility in 0u64..4_000_000, passed in 0u64..40 * DAY, part in 0..=1_000_000i128,
+    ) {
+        let mut held: Vec<_> = holder.positions.iter().filter(|p| p.market > 1).copied().collect();
+        prop_assume!(!held.is_empty());
+        for held in &mut held {
+            held.lots = held.lots.abs();
+        }
+        if perpetual != 0 {
+            held.insert(0, position(0, perpetual, 0, 0));
+        }
+        holder.positions = held.try_into().unwrap();
+        holder.cash += slack - Linear::assess(&holder, &view).unwrap().slack().unwrap();
+        let before = assess(&holder, &view);
+        let moves = safe_moves(&holder, &view, &before).unwrap();
+        prop_assume!(moves.iter().all(|m| matches!(m.axis, RiskAxis::Mark(0) | RiskAxis::Funding(_))));
+        let mut after = view.clone();
+        let Some(expiry) = view.markets.iter().map(|m| m.contract.expiry).filter(|at| *at > 0).min() else {
+            return Ok(());
+        };
+        after.now = (after.now + passed).min(expiry - 1);
+        for market in after.markets.iter_mut().filter(|m| m.id > 1) {
+            market.index = Price::from_inner(forward * 10u128.pow(18));
+            market.contract.variance = (u128::from(market.contract.variance) * u128::from(volatility) / 1_000_000) as u64;
+        }
+        for safe in moves.iter().filter(|m| m.axis == RiskAxis::Mark(0)) {
+            let Move::Relative(by) = safe.move_ else { unreachable!() };
+            let by = within(by, part) * if safe.direction == Direction::Down { -1 } else { 1 };
+            let market = after.market_mut(0).unwrap();
+            market.mark = Price::from_inner(moved(market.mark.into_inner(), by));
+        }
+        mark_again(&mut after);
+        prop_assert!(!assess(&holder, &after).is_below_maintenance());
+    }
 }
 
 proptest! {
