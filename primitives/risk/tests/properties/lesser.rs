@@ -262,7 +262,7 @@ proptest! {
         of_linear.positions.retain(|p| linear(&p.market));
         of_linear.orders.retain(|o| linear(&o.market));
         let reserved: Cash = bidder.orders.iter().map(|o| o.reserve).sum();
-        let reach = |account| Linear::assess(account, &view).unwrap().initial_with_orders;
+        let reach = |account: &MarginAccount| Linear::assess(account, &view).unwrap().initial_with_orders;
         let without = |account: &MarginAccount| reach(account) - account.orders.iter().map(|o| o.reserve).sum::<Cash>();
         let by_scan = (scanned(&bidder, &view).initial + alone).max(without(&of_linear));
         let lesser = assess(&bidder, &view);
