@@ -28,7 +28,12 @@ impl<T: Config> Pallet<T> {
 
     fn try_scenarios() -> Result<(), TryRuntimeError> {
         let view = View::<T>::get();
-        for (of, rows) in rows(&view, &PortfolioParams::standard()) {
+        let expected = rows(&view, &PortfolioParams::standard());
+        ensure!(
+            Scenarios::<T>::iter_keys().count() == expected.len(),
+            "options are priced that the view does not mark"
+        );
+        for (of, rows) in expected {
             ensure!(
                 Scenarios::<T>::get(of) == Some(rows),
                 "options are not priced as the view marks them"

@@ -7,7 +7,7 @@
 //! the others of its bucket, and is tried again by the next close; until it is settled its market stays.
 
 use crate::{
-    index::{is_waiting, Taken, Threshold},
+    index::{is_waiting, more_thresholds, Taken, Threshold},
     meter::Meter,
     pages::{Entry, Shelf, PAGE},
     Config, LossCaps, Pallet, Refusal, RiskDirectory, VaultLosses,
@@ -127,10 +127,12 @@ impl<T: Config> Pallet<T> {
             meter.spend(meter.look(holdings));
             return Ending::Done;
         }
-        if !meter.affords(meter.worst_look(holdings)) {
+        let more = meter.appended(more_thresholds(&account, view));
+        let worst = meter.worst_look(holdings).saturating_add(more);
+        if !meter.affords(worst) {
             return Ending::Later;
         }
-        meter.spend(meter.worst_look(holdings));
+        meter.spend(worst);
         // Who waits for a price is looked at where it waits.
         let is_left = |axis| match axis {
             RiskAxis::Mark(market)

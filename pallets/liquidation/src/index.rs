@@ -32,9 +32,9 @@ use novate_risk::{
 };
 use novate_types::{
     math::{add, mul_div_ceil, mul_div_floor},
-    AccountRef, Assessment, BlockNumber, Direction, Ledger, LoanView, MarginAccount, MarketView,
-    Position, RankSlot, RiskAxis, RiskError, RiskIndex, RiskModel, RiskSlot, RiskView, Side,
-    Standing, ThresholdSweep, QUANTUMS,
+    AccountRef, Assessment, BlockNumber, Direction, Ledger, LoanView, MarginAccount, MarketId,
+    MarketView, Position, RankSlot, RiskAxis, RiskError, RiskIndex, RiskModel, RiskSlot, RiskView,
+    Side, Standing, ThresholdSweep, MAX_POSITIONS, QUANTUMS,
 };
 
 /// Accounts that [`Pallet::candidates`] looks for at most.
@@ -291,15 +291,26 @@ pub(crate) fn missing_axis(
 
 /// Thresholds that an account can have beyond two for each of its holdings: of what a scan margins six for each position.
 pub(crate) fn more_thresholds(account: &MarginAccount, view: &RiskView) -> u32 {
-    let is_option = |p: &Position| {
-        view.market(p.market)
-            .is_ok_and(|market| market.contract.kind.is_option())
-    };
-    if !account.positions.iter().any(is_option) {
-        return 0;
+    more_thresholds_in(account.positions.iter().map(|p| p.market), view)
+}
+
+/// The same of an account that holds something in these markets, or in their legs.
+pub(crate) fn more_thresholds_in(markets: impl Iterator<Item = MarketId>, view: &RiskView) -> u32 {
+    let (mut positions, mut has_option) = (0u32, false);
+    for market in markets {
+        let mut legs = 1;
+        if let Ok(market) = view.market(market) {
+            // Of a combination any leg may be an option.
+            has_option |= !market.contract.kind.is_linear();
+            legs = market.contract.legs.count().max(1);
+        }
+        positions = positions.saturating_add(legs);
     }
-    let positions = u32::try_from(account.positions.len()).unwrap_or(u32::MAX);
-    positions.saturating_mul(4)
+    if has_option {
+        positions.min(MAX_POSITIONS).saturating_mul(4)
+    } else {
+        0
+    }
 }
 
 /// Whether accounts may be liquidated on what the axis says.
@@ -512,7 +523,7 @@ impl<T: Config> Pallet<T> {
         let safe_moves = match Self::view_ahead(account, view)? {
             None => safe_moves(account, view, assessment)?,
             Some(ahead) => {
-                let coming = T::Risk::assess(account, &ahead)?;
+                let coming = T::Risk::assess_held(account, &ahead)?;
                 if coming.is_below_maintenance() {
                     let next = Tightenings::<T>::get().saturating_add(1).min(scale::LAST);
                     needed.push(Needed::exactly(Threshold {
@@ -892,7 +903,7 @@ impl<T: Config> Pallet<T> {
         live: &[Taken],
         now: &RiskView,
     ) -> Result<Became, Refusal> {
-        let assessment = T::Risk::assess(account, now)?;
+        let assessment = T::Risk::assess_held(account, now)?;
         let place = Self::place(of, account, now, &assessment)?;
         let waited = live.iter().any(|t| is_waiting(t.at.bucket));
         if waited && !matches!(place, Place::Waits(_)) {
@@ -985,7 +996,7 @@ impl<T: Config> Pallet<T> {
         if holds_settled(&account, now) {
             return T::Ledger::settle(of, now, false, |_| Ok(()));
         }
-        let assessment = T::Risk::assess(&account, now)?;
+        let assessment = T::Risk::assess_held(&account, now)?;
         // Forecasts are about what may come; what has come is looked at whatever becomes of them.
         let call = Self::pass(of, &account, &assessment, now, state).unwrap_or_else(|error| {
             log::error!(target: crate::LOG, "the stress of {of:?} is not known: {error:?}");
@@ -1077,7 +1088,7 @@ impl<T: Config> RiskIndex<T::AccountId> for Pallet<T> {
         view: &RiskView,
     ) -> Result<u32, RiskError> {
         let ranked = Self::rank(of, account, view)?;
-        let assessment = T::Risk::assess(account, view)?;
+        let assessment = T::Risk::assess_held(account, view)?;
         let place = Self::place(of, account, view, &assessment)?;
         let waited = account.risk.iter().any(|slot| is_waiting(slot.bucket));
         if waited && !matches!(place, Place::Waits(_)) {

@@ -95,7 +95,7 @@ pub fn bankruptcy_value<Risk: RiskModel>(
     if lots == 0 {
         return Ok(0);
     }
-    let before = Risk::assess(account, view)?;
+    let before = Risk::assess_held(account, view)?;
     let market = view.market(market)?;
     let held = account.lots(market.id);
     let left = held.checked_add(lots).ok_or(MathError::Overflow)?;

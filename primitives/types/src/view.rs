@@ -337,6 +337,18 @@ impl Assessment {
 pub trait RiskModel {
     /// What `account` is worth and needs against `view`.
     fn assess(account: &MarginAccount, view: &RiskView) -> Result<Assessment, RiskError>;
+
+    /// The same as if it had no orders, of which only `initial_with_orders` and `withdrawable` tell: for who asks for maintenance margin.
+    fn assess_held(account: &MarginAccount, view: &RiskView) -> Result<Assessment, RiskError> {
+        if account.orders.is_empty() {
+            return Self::assess(account, view);
+        }
+        let held = MarginAccount {
+            orders: Default::default(),
+            ..account.clone()
+        };
+        Self::assess(&held, view)
+    }
 }
 
 #[cfg(test)]

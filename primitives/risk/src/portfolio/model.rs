@@ -12,13 +12,14 @@
 //! **A hedge** never raises the requirement above by parts; breaking one may raise it, by scan.
 
 use super::{
-    exposure, fine::Fine, Margins, Portfolio, PortfolioParams, Prices, Unsigned, MAX_SCENARIOS,
+    exposure, fine::Fine, prices::Points, Portfolio, PortfolioParams, Prices, Unsigned,
+    MAX_SCENARIOS,
 };
 use crate::{
     linear::{assess, ByScan},
     ModelError, LEAST_MARK_PARTS, SETTLEMENT_MILLIS,
 };
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::{collections::BTreeMap, rc::Rc, vec::Vec};
 use codec::{Decode, Encode, MaxEncodedLen};
 use core::marker::PhantomData;
 use novate_types::{
@@ -187,6 +188,8 @@ fn scans<Rows: PricedOptions>(
     let mut known = Known::<Rows> {
         rows: BTreeMap::new(),
         view,
+        params: &params,
+        points: Rc::new(Points::of(&params.grid)),
         source: PhantomData,
     };
     let mut all = Vec::new();
@@ -200,20 +203,22 @@ fn scans<Rows: PricedOptions>(
     for underlying in underlyings {
         if holds_option(account, view, |of| of == underlying) {
             // What has no number by scan is margined by parts.
-            all.extend(scan_of(account, underlying, &mut known, &params).ok());
+            all.extend(scan_of(account, underlying, &mut known).ok());
         }
     }
     Ok(all)
 }
 
-/// Rows that were read.
+/// What all scans of an account share: rows that were read, and the grid.
 struct Known<'a, Rows> {
     rows: BTreeMap<(FeedId, Millis), Vec<OptionRow>>,
     view: &'a RiskView,
+    params: &'a PortfolioParams,
+    points: Rc<Points>,
     source: PhantomData<Rows>,
 }
 
-impl<Rows: PricedOptions> Known<'_, Rows> {
+impl<'a, Rows: PricedOptions> Known<'a, Rows> {
     fn row(&mut self, market: &MarketView) -> Result<&OptionRow, ModelError> {
         let view = self.view;
         let of = (market.underlying, market.contract.expiry);
@@ -225,13 +230,12 @@ impl<Rows: PricedOptions> Known<'_, Rows> {
         row.ok_or(ModelError::Missing)
     }
 
-    /// Some positions in one underlying under the grid: what they need, and what they can lose per unit of price and deviation.
-    fn scan(
+    /// Some positions in one underlying, of whose options the volatilities are known.
+    fn portfolio(
         &mut self,
         underlying: FeedId,
         positions: &[(MarketId, SignedLots)],
-        params: &PortfolioParams,
-    ) -> Result<(Margins, (Cash, Cash)), ModelError> {
+    ) -> Result<Portfolio, ModelError> {
         let view = self.view;
         let mut portfolio = Portfolio::empty(underlying, Price::default());
         for (market, lots) in positions {
@@ -243,7 +247,20 @@ impl<Rows: PricedOptions> Known<'_, Rows> {
             };
             portfolio.hold(market, *lots, view.now, known)?;
         }
-        let mut prices = Prices::new(&portfolio.market, params)?;
+        Ok(portfolio)
+    }
+
+    /// What those positions' options are worth under the grid, as the rows say.
+    fn prices<'p>(
+        &mut self,
+        portfolio: &'p Portfolio,
+        positions: &[(MarketId, SignedLots)],
+    ) -> Result<Prices<'p>, ModelError>
+    where
+        'a: 'p,
+    {
+        let view = self.view;
+        let mut prices = Prices::on(Rc::clone(&self.points), &portfolio.market, self.params)?;
         for (leg, (market, _)) in portfolio.legs.iter().zip(positions) {
             if let super::Contract::Option { series, kind } = leg.contract {
                 let row = self.row(view.market(*market)?)?;
@@ -254,32 +271,39 @@ impl<Rows: PricedOptions> Known<'_, Rows> {
                 prices.know(series, kind, &row.values, slopes);
             }
         }
-        let margins = portfolio.required_by_scan(&mut prices)?;
-        let slopes = exposure::by_scan(&portfolio.legs, &mut prices)?;
-        Ok((margins, slopes))
+        Ok(prices)
+    }
+
+    /// What a market's orders need at most alone, if the ends of what can fill are these: its contracts are priced once for both.
+    fn ends(&mut self, market: &MarketView, ends: [SignedLots; 2]) -> Result<Cash, ModelError> {
+        let each = traded(market);
+        let portfolio = self.portfolio(market.underlying, &each)?;
+        let mut prices = self.prices(&portfolio, &each)?;
+        let mut most = 0;
+        for lots in ends.into_iter().filter(|lots| *lots != 0) {
+            let mut end = portfolio.clone();
+            for leg in &mut end.legs {
+                leg.lots = leg.lots.checked_mul(lots).ok_or(ModelError::Missing)?;
+            }
+            most = end.required_by_scan(&mut prices)?.initial.max(most);
+        }
+        Ok(most)
     }
 }
 
-/// The positions that lots of a market come to: in itself, or in a combination's legs.
-fn traded(
-    market: &MarketView,
-    lots: SignedLots,
-) -> Result<Vec<(MarketId, SignedLots)>, ModelError> {
+/// The positions that a lot of a market comes to: in itself, or in a combination's legs.
+fn traded(market: &MarketView) -> Vec<(MarketId, SignedLots)> {
     if !market.contract.kind.is_combination() {
-        return Ok(Vec::from([(market.id, lots)]));
+        return Vec::from([(market.id, 1)]);
     }
-    let legs = market.contract.legs.iter().map(|leg| {
-        let lots = lots.checked_mul(leg.ratio.into());
-        Ok((leg.market, lots.ok_or(ModelError::Missing)?))
-    });
-    legs.collect()
+    let legs = market.contract.legs.iter();
+    legs.map(|leg| (leg.market, leg.ratio.into())).collect()
 }
 
 fn scan_of<Rows: PricedOptions>(
     account: &MarginAccount,
     underlying: FeedId,
     known: &mut Known<'_, Rows>,
-    params: &PortfolioParams,
 ) -> Result<ByScan, ModelError> {
     let view = known.view;
     let is_of = |market: MarketId| {
@@ -288,23 +312,19 @@ fn scan_of<Rows: PricedOptions>(
     };
     let positions = account.positions.iter().filter(|p| is_of(p.market));
     let positions: Vec<_> = positions.map(|p| (p.market, p.lots)).collect();
-    let (margins, (exposure, deviation)) = known.scan(underlying, &positions, params)?;
+    let portfolio = known.portfolio(underlying, &positions)?;
+    let mut prices = known.prices(&portfolio, &positions)?;
+    let margins = portfolio.required_by_scan(&mut prices)?;
+    let (exposure, deviation) = exposure::by_scan(&portfolio.legs, &mut prices)?;
     let mut reached = Some(margins.initial);
     for orders in account.orders.iter().filter(|o| is_of(o.market)) {
         let of = |lots| SignedLots::try_from(lots).map_err(|_| ModelError::Missing);
         let ends = [of(orders.bid_lots)?, of(orders.ask_lots)?.saturating_neg()];
-        let mut most = Some(0);
-        for lots in ends.into_iter().filter(|lots| *lots != 0) {
-            let alone = traded(view.market(orders.market)?, lots)
-                .and_then(|legs| known.scan(underlying, &legs, params));
-            most = most
-                .zip(alone.ok())
-                .map(|(most, (alone, _))| alone.initial.max(most));
-        }
-        reached = reached
-            .zip(most)
-            .map(|(sum, most): (Cash, Cash)| add(sum, most))
-            .transpose()?;
+        let (Some(sum), true) = (reached, ends != [0, 0]) else {
+            continue;
+        };
+        let most = known.ends(view.market(orders.market)?, ends).ok();
+        reached = most.map(|most| add(sum, most)).transpose()?;
     }
     Ok(ByScan {
         underlying,

@@ -7,7 +7,7 @@ use super::{
     Underlying, Unsigned, VolatilityRange, VolatilityShock,
 };
 use crate::ModelError;
-use alloc::vec::Vec;
+use alloc::{rc::Rc, vec::Vec};
 use novate_math::{
     black76::{self, Deviation, Kind, Level},
     exp, ln, pow, Scaled,
@@ -71,34 +71,24 @@ struct Shape {
     multiple: Scaled,
 }
 
-/// Values of every listed series at every distinct point of a grid, computed when first asked for.
-///
-/// For one block: it holds what [`Underlying`] and parameters said when it was made.
-pub struct Prices<'a> {
-    market: &'a Underlying,
-    params: &'a PortfolioParams,
-    /// Distinct; the first is [`STILL`].
-    points: Vec<Point>,
+/// The distinct points of a grid, which whatever is valued under it shares.
+pub(super) struct Points {
+    /// The first is [`STILL`].
+    distinct: Vec<Point>,
     /// The point of every scenario.
     cells: Vec<usize>,
     /// The points of the basis moves, up and down.
     basis: (usize, usize),
-    terms: Vec<TermPrices>,
-    rows: Vec<Option<Vec<Pair>>>,
-    slopes: Vec<Option<PerLot>>,
-    priced: u64,
 }
 
-impl<'a> Prices<'a> {
-    /// Prepares every expiry. An error if a price or time is not one.
-    pub fn new(market: &'a Underlying, params: &'a PortfolioParams) -> Result<Self> {
-        let grid = &params.grid;
-        let mut points = Vec::from([STILL]);
-        let mut place = |point: Point| match points.iter().position(|p| *p == point) {
+impl Points {
+    pub(super) fn of(grid: &Grid) -> Self {
+        let mut distinct = Vec::from([STILL]);
+        let mut place = |point: Point| match distinct.iter().position(|p| *p == point) {
             Some(at) => at,
             None => {
-                points.push(point);
-                points.len().saturating_sub(1)
+                distinct.push(point);
+                distinct.len().saturating_sub(1)
             }
         };
         let cells = grid
@@ -117,17 +107,48 @@ impl<'a> Prices<'a> {
         } else {
             (moved(grid.basis.up), moved(grid.basis.down))
         };
+        Self {
+            distinct,
+            cells,
+            basis,
+        }
+    }
+}
+
+/// Values of every listed series at every distinct point of a grid, computed when first asked for.
+///
+/// For one block: it holds what [`Underlying`] and parameters said when it was made.
+pub struct Prices<'a> {
+    market: &'a Underlying,
+    params: &'a PortfolioParams,
+    points: Rc<Points>,
+    terms: Vec<TermPrices>,
+    rows: Vec<Option<Vec<Pair>>>,
+    slopes: Vec<Option<PerLot>>,
+    priced: u64,
+}
+
+impl<'a> Prices<'a> {
+    /// Prepares every expiry. An error if a price or time is not one.
+    pub fn new(market: &'a Underlying, params: &'a PortfolioParams) -> Result<Self> {
+        Self::on(Rc::new(Points::of(&params.grid)), market, params)
+    }
+
+    /// The same, on the points of these parameters' grid.
+    pub(super) fn on(
+        points: Rc<Points>,
+        market: &'a Underlying,
+        params: &'a PortfolioParams,
+    ) -> Result<Self> {
         let terms = market
             .terms
             .iter()
-            .map(|term| TermPrices::new(term, grid))
+            .map(|term| TermPrices::new(term, &params.grid))
             .collect::<Result<_>>()?;
         Ok(Self {
             market,
             params,
             points,
-            cells,
-            basis,
             terms,
             rows: market.series.iter().map(|_| None).collect(),
             slopes: market.series.iter().map(|_| None).collect(),
@@ -159,16 +180,16 @@ impl<'a> Prices<'a> {
     }
 
     pub(super) fn points(&self) -> &[Point] {
-        &self.points
+        &self.points.distinct
     }
 
     /// The point of every scenario, in the grid's order.
     pub(super) fn cells(&self) -> &[usize] {
-        &self.cells
+        &self.points.cells
     }
 
-    pub(super) const fn basis_points(&self) -> (usize, usize) {
-        self.basis
+    pub(super) fn basis_points(&self) -> (usize, usize) {
+        self.points.basis
     }
 
     /// Factors on an expiry's value above and below zero, and on its basis loss.
@@ -204,7 +225,7 @@ impl<'a> Prices<'a> {
         let known = self.terms.get_mut(usize::from(at));
         let known = known.ok_or(ModelError::Missing)?;
         if known.shape.is_none() {
-            known.shape = Some(Shape::new(term, &self.params.grid, &self.points)?);
+            known.shape = Some(Shape::new(term, &self.params.grid, &self.points.distinct)?);
         }
         Ok(())
     }
@@ -273,8 +294,8 @@ impl<'a> Prices<'a> {
         let unit = Unit::of(series.lot_size)?;
         // Few shocks, each for many points.
         let mut deviations = Vec::<(VolatilityShock, Deviation)>::new();
-        let mut row = Vec::with_capacity(self.points.len());
-        for (point, forward) in self.points.iter().zip(&term.forwards) {
+        let mut row = Vec::with_capacity(self.points().len());
+        for (point, forward) in self.points().iter().zip(&term.forwards) {
             let shock = point.volatility;
             let known = deviations.iter().find(|(known, _)| *known == shock);
             let deviation = match known {

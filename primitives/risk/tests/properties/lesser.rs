@@ -30,6 +30,15 @@ fn holds_option(account: &MarginAccount) -> bool {
     account.positions.iter().any(|p| p.market > 1)
 }
 
+/// What the engine says of an account's positions, of which there are some in one underlying.
+fn scanned(account: &MarginAccount, view: &RiskView) -> portfolio::Margins {
+    let engine = Portfolio::of(account, view).unwrap();
+    engine[0]
+        .scan(&PortfolioParams::standard())
+        .unwrap()
+        .margins
+}
+
 /// The account with so much equity above its maintenance margin.
 fn with_slack(mut account: MarginAccount, view: &RiskView, slack: Cash) -> MarginAccount {
     account.cash += slack - assess(&account, view).slack().unwrap();
@@ -340,6 +349,61 @@ proptest! {
             // Each leg rounds by itself.
             prop_assert!(has >= asked - 64, "{} of {}", has, asked);
         }
+    }
+
+    /// Whatever the scans of one account share: each market's orders need what both ends of them need in an account of their own.
+    #[test]
+    fn orders_need_what_their_ends_need_alone(
+        (mut view, mut bidder) in any_marked(60_000),
+        orders in prop::collection::vec((0u64..40_000, 0u64..40_000), 9),
+        legs in prop::sample::subsequence((0u16..8).collect::<Vec<_>>(), 2..=4),
+        signs in any::<u8>(), ends in any::<u32>(), reserve in 0..usd(1_000),
+    ) {
+        prop_assume!(holds_option(&bidder));
+        let sign = |at: u16| if (signs >> at) & 1 == 1 { -1i8 } else { 1 };
+        let legs: Vec<_> = legs.into_iter().map(|id| (id, sign(id))).collect();
+        view.markets.try_push(MarketView {
+            id: 8,
+            contract: Contract::from(InstrumentKind::Combination {
+                legs: CombinationLegs::new(&legs).unwrap(),
+                expiry: None,
+            }),
+            ..view.market(0).unwrap().clone()
+        }).unwrap();
+        let mut alone = 0;
+        for (market, (bids, asks)) in (0u16..).zip(&orders) {
+            let mut most = 0;
+            for (bit, side, lots) in [(0, Side::Bid, *bids), (1, Side::Ask, *asks)] {
+                if lots == 0 || (ends >> (2 * market + bit)) & 1 == 0 {
+                    continue;
+                }
+                add_order(&mut bidder, market, side, lots, reserve).unwrap();
+                let lots = side.signed(lots).unwrap();
+                let filled = match market {
+                    8 => legs.iter().map(|(id, ratio)| position(*id, lots * i64::from(*ratio), 0, 0)).collect(),
+                    _ => vec![position(market, lots, 0, 0)],
+                };
+                most = scanned(&account(0, filled), &view).initial.max(most);
+            }
+            alone += most;
+        }
+        let linear = |id: &MarketId| !view.market(*id).unwrap().contract.kind.is_option();
+        let mut of_linear = bidder.clone();
+        of_linear.positions.retain(|p| linear(&p.market));
+        of_linear.orders.retain(|o| linear(&o.market));
+        let reserved: Cash = bidder.orders.iter().map(|o| o.reserve).sum();
+        let reach = |account: &MarginAccount| Linear::assess(account, &view).unwrap().initial_with_orders;
+        let without = |account: &MarginAccount| reach(account) - account.orders.iter().map(|o| o.reserve).sum::<Cash>();
+        let by_scan = (scanned(&bidder, &view).initial + alone).max(without(&of_linear));
+        let lesser = assess(&bidder, &view);
+        prop_assert_eq!(lesser.initial_with_orders, without(&bidder).min(by_scan) + reserved);
+        // Nothing else minds orders.
+        let held = Rules::assess_held(&bidder, &view).unwrap();
+        prop_assert_eq!(held.initial_with_orders, held.initial);
+        let (with, of_held) = ((lesser.withdrawable, lesser.initial_with_orders), (held.withdrawable, held.initial_with_orders));
+        let held = Assessment { withdrawable: with.0, initial_with_orders: with.1, ..held };
+        prop_assert!(with.0 <= of_held.0 && with.1 >= of_held.1);
+        prop_assert_eq!(held, lesser);
     }
 
     #[test]
