@@ -58,7 +58,9 @@ impl Contracts {
             }
         }
         let view = Clearing::view();
-        for market in view.markets.iter().filter(|market| market.contract.settled) {
+        // Of a combination nothing settles.
+        let settles = |m: &&MarketView| m.contract.settled && !m.contract.kind.is_combination();
+        for market in view.markets.iter().filter(settles) {
             let mark = self.settled.get(&market.id).copied();
             if mark != Some(market.mark) {
                 let is = market.mark;
