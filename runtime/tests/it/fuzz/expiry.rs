@@ -5,7 +5,8 @@ use crate::common::*;
 use novate_risk::SETTLEMENT_MILLIS;
 use novate_runtime::{Clearing, Runtime, RuntimeEvent};
 use novate_types::{
-    CurrentView, FeedId, Instrument, InstrumentKind, MarketId, Millis, OptionRight, Price, Ticks,
+    CurrentView, FeedId, Instrument, InstrumentKind, MarketId, MarketView, Millis, OptionRight,
+    Price, Ticks,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
