@@ -1,7 +1,7 @@
 //! The exchanges' public option endpoints over a recorded chain: Deribit's Bitcoin options of 21 May 2020, see `data/README.md`.
 //!
 //! The recording is moved to the replayed prices and to today, since an option's name holds its strike and its date. Strikes are listed at
-//! [`SCALE`] of the recorded ones, about as far from the money; forwards keep their recorded distance from the index. The first expiry is the
+//! [`SCALE`] of the recorded ones, and so are forwards: smiles, which are told by distances from these, are the recorded ones wherever the replayed price goes. The first expiry is the
 //! next 08:00 UTC, the others follow at the recorded distances. Volatilities are as recorded, strike by strike. OKX serves the same chain in its own
 //! shape: no second venue was recorded.
 
@@ -25,7 +25,6 @@ struct Listed {
     strike: u64,
     expiry_ts: u64,
     underlying_price: f64,
-    index_price: f64,
     mark_price_btc: f64,
     mark_iv_pct: f64,
     bid_btc: f64,
@@ -58,7 +57,7 @@ impl Chain {
         Ok(Self { listed })
     }
 
-    fn at(&self, index: f64, wall_millis: u64) -> impl Iterator<Item = Now<'_>> {
+    fn at(&self, wall_millis: u64) -> impl Iterator<Item = Now<'_>> {
         let first = self.listed.iter().map(|o| o.expiry_ts).min().unwrap_or(0);
         // The day of the next 08:00.
         let today = wall_millis / DAY;
@@ -67,7 +66,7 @@ impl Chain {
             option,
             day: (next + (option.expiry_ts - first) * 1_000 / DAY) * DAY,
             strike: option.strike * SCALE.0 / SCALE.1,
-            forward: option.underlying_price / option.index_price * index,
+            forward: option.underlying_price * SCALE.0 as f64 / SCALE.1 as f64,
             letter: if option.right == "call" { 'C' } else { 'P' },
         })
     }
@@ -76,7 +75,7 @@ impl Chain {
     pub fn deribit(&self, index: f64, wall_millis: u64) -> Value {
         let quote = |price: f64| (price > 0.0).then_some(price);
         let tickers: Vec<Value> = self
-            .at(index, wall_millis)
+            .at(wall_millis)
             .map(|o| {
                 json!({
                     "instrument_name": format!("BTC-{}-{}-{}", day_month_year(o.day), o.strike, o.letter),
@@ -95,9 +94,9 @@ impl Chain {
     }
 
     /// OKX: `/api/v5/public/opt-summary?instFamily=BTC-USD`.
-    pub fn okx(&self, index: f64, wall_millis: u64) -> Value {
+    pub fn okx(&self, _: f64, wall_millis: u64) -> Value {
         let tickers: Vec<Value> = self
-            .at(index, wall_millis)
+            .at(wall_millis)
             .map(|o| {
                 json!({
                     "instType": "OPTION", "uly": "BTC-USD",

@@ -866,12 +866,15 @@ fn trade<T: Config>(
     })
 }
 
+/// Fills in a leg of a combination.
+type LegFills<AccountId> = (MarketId, Vec<Fill<AccountId>>);
+
 /// What a combination's fills are in each of its legs, without fees, which are the fills' own.
 fn fills_by_leg<AccountId: Clone>(
     legs: &Legs<'_>,
     fills: &[Fill<AccountId>],
-) -> Result<Vec<(MarketId, Vec<Fill<AccountId>>)>, MathError> {
-    let mut all: Vec<(MarketId, Vec<Fill<AccountId>>)> = legs
+) -> Result<Vec<LegFills<AccountId>>, MathError> {
+    let mut all: Vec<LegFills<AccountId>> = legs
         .iter()
         .map(|leg| (leg.market.id, Vec::with_capacity(fills.len())))
         .collect();

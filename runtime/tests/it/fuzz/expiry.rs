@@ -5,7 +5,8 @@ use crate::common::*;
 use novate_risk::SETTLEMENT_MILLIS;
 use novate_runtime::{Clearing, Runtime, RuntimeEvent};
 use novate_types::{
-    CurrentView, FeedId, Instrument, InstrumentKind, MarketId, Millis, OptionRight, Price, Ticks,
+    CurrentView, FeedId, Instrument, InstrumentKind, MarketId, MarketView, Millis, OptionRight,
+    Price, Ticks,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -58,7 +59,9 @@ impl Contracts {
             }
         }
         let view = Clearing::view();
-        for market in view.markets.iter().filter(|market| market.contract.settled) {
+        // Of a combination nothing settles.
+        let settles = |m: &&MarketView| m.contract.settled && !m.contract.kind.is_combination();
+        for market in view.markets.iter().filter(settles) {
             let mark = self.settled.get(&market.id).copied();
             if mark != Some(market.mark) {
                 let is = market.mark;

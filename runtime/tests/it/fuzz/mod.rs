@@ -209,7 +209,7 @@ fn cases(first: u64, many: u64) -> (Tally, Option<(u64, Failure)>) {
 #[test]
 fn nothing_breaks_when_anything_happens() {
     let (wanted, first) = (
-        configured("NOVATE_STEPS", 20_000),
+        configured("NOVATE_STEPS", 100_000),
         configured("NOVATE_SEED", 1),
     );
     let (many, began) = (wanted.div_ceil(CASE).max(1), Instant::now());
@@ -247,7 +247,7 @@ fn nothing_breaks_when_anything_happens() {
 }
 
 /// Steps of a run that does what is usual.
-const SHORT: u64 = 20_000;
+const SHORT: u64 = 100_000;
 /// Steps of a run that does everything, see [`coverage`].
 const LONG: u64 = 500_000;
 
