@@ -895,7 +895,7 @@ impl crate::Config for Test {
     type Book = MockBook;
     type Liquidations = MockLiquidations;
     type Volatility = MockSurface;
-    type Risk = novate_risk::portfolio::Lesser<Clearing>;
+    type Risk = novate_risk::Linear;
     type Time = MockTime;
     type InsuranceFund = InsuranceFund;
     type Vault = Vault;
@@ -1150,8 +1150,7 @@ pub fn market_view() -> MarketView {
 
 pub fn assess(owner: AccountId) -> novate_types::Assessment {
     use novate_types::RiskModel;
-    <Test as crate::Config>::Risk::assess(&Accounts::get(of(owner)).unwrap(), &View::<Test>::get())
-        .unwrap()
+    novate_risk::Linear::assess(&Accounts::get(of(owner)).unwrap(), &View::<Test>::get()).unwrap()
 }
 
 pub fn events() -> Vec<Event<Test>> {
