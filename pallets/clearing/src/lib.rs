@@ -127,6 +127,7 @@ pub mod pallet {
         WeightInfo, EVENT_FILLS, LAST_ROUND_LOOKS, LEFT_FOR_EXTRINSICS, PARTS_FOR_PARTIES,
         PRESSED_SHARE,
     };
+    use alloc::vec::Vec;
     use frame_support::{
         migrations::MultiStepMigrator,
         pallet_prelude::*,
@@ -134,6 +135,7 @@ pub mod pallet {
         traits::{PostTransactions, UnixTime},
     };
     use frame_system::pallet_prelude::*;
+    use novate_risk::portfolio::{OptionRow, PricedOptions};
     use novate_types::{
         AccountRef, AssetId, BlockNumber, CurrentView, FeedId, Fill, FundingIndex, Ledger,
         Liquidations, Listing, Loans, Lots, MarketId, MarketStatus, Millis, OrderBook, Ppm, Price,
@@ -258,6 +260,12 @@ pub mod pallet {
     /// Options that the last close marked; none stored is zero.
     #[pallet::storage]
     pub type Marked<T: Config> = StorageValue<_, u32, ValueQuery>;
+
+    /// What options are worth under every scenario of the portfolio model, by underlying and expiry, as the last close priced them. Read by who
+    /// holds one.
+    #[pallet::storage]
+    pub type Scenarios<T: Config> =
+        StorageMap<_, Twox64Concat, (FeedId, Millis), novate_risk::portfolio::OptionRows>;
 
     /// Requests by number; those from [`OldestRequest`] to before [`NextRequest`] wait.
     #[pallet::storage]
@@ -689,16 +697,21 @@ pub mod pallet {
             } else {
                 Weight::zero()
             };
-            T::WeightInfo::option_mark()
+            Self::an_option()
                 .saturating_mul(Marked::<T>::get().into())
                 .saturating_add(ending)
         }
 
         /// The same at most.
         pub(crate) fn most_for_expiring() -> Weight {
-            T::WeightInfo::option_mark()
+            Self::an_option()
                 .saturating_mul(MAX_MARKETS.into())
                 .saturating_add(T::WeightInfo::ending())
+        }
+
+        /// An option's mark, and its worth under every scenario.
+        fn an_option() -> Weight {
+            T::WeightInfo::option_mark().saturating_add(T::WeightInfo::scenarios())
         }
 
         /// What matches' fills may cost, beside the book's own work.
@@ -786,6 +799,12 @@ pub mod pallet {
                 frame_support::defensive!("the view cannot be read", error);
                 RiskView::default()
             })
+        }
+    }
+
+    impl<T: Config> PricedOptions for Pallet<T> {
+        fn rows(_: &RiskView, underlying: FeedId, expiry: Millis) -> Vec<OptionRow> {
+            Scenarios::<T>::get((underlying, expiry)).map_or_else(Vec::new, BoundedVec::into_inner)
         }
     }
 

@@ -895,7 +895,7 @@ impl crate::Config for Test {
     type Book = MockBook;
     type Liquidations = MockLiquidations;
     type Volatility = MockSurface;
-    type Risk = novate_risk::Linear;
+    type Risk = novate_risk::portfolio::Lesser<Clearing>;
     type Time = MockTime;
     type InsuranceFund = InsuranceFund;
     type Vault = Vault;
@@ -1150,7 +1150,8 @@ pub fn market_view() -> MarketView {
 
 pub fn assess(owner: AccountId) -> novate_types::Assessment {
     use novate_types::RiskModel;
-    novate_risk::Linear::assess(&Accounts::get(of(owner)).unwrap(), &View::<Test>::get()).unwrap()
+    <Test as crate::Config>::Risk::assess(&Accounts::get(of(owner)).unwrap(), &View::<Test>::get())
+        .unwrap()
 }
 
 pub fn events() -> Vec<Event<Test>> {

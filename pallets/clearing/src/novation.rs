@@ -175,7 +175,8 @@ struct Check<'a, T: Config> {
     market: &'a MarketView,
     /// The market itself, or what a combination's fills are novated in.
     legs: Legs<'a>,
-    liquidated: BTreeSet<Account<T>>,
+    /// Accounts with a liquidation order here, and its lots.
+    liquidated: BTreeMap<Account<T>, Lots>,
     /// By leg.
     open_interest: [Lots; MAX_LEGS],
     /// Whether makers get their rebates: while the match's other fees cover them.
@@ -243,7 +244,7 @@ impl<'a, T: Config> Check<'a, T> {
             legs,
             liquidated: liquidations
                 .iter()
-                .map(|order| order.account.clone())
+                .map(|order| (order.account.clone(), order.lots))
                 .collect(),
             open_interest,
             rebates: true,
@@ -401,7 +402,7 @@ impl<'a, T: Config> Check<'a, T> {
         let party = self.parties.get(of)?.as_ref()?;
         // A combination is no position's price: what it does to the account is checked as a whole.
         if !market.contract.kind.is_combination()
-            && !above_bankruptcy(&party.account, view, market, &fills).ok()?
+            && !above_bankruptcy::<T>(&party.account, view, market, &fills).ok()?
         {
             return None;
         }
@@ -486,20 +487,42 @@ impl<'a, T: Config> Check<'a, T> {
     /// lots they close: the bankruptcy quote less the worst fee. A quote per lot is least generous at
     /// one end of the range or one lot before it, where the least maintenance margin of a position
     /// still holds.
+    ///
+    /// Where a scan margins it, what a part frees depends on what else is held, and is neither the more nor the less for being larger: the
+    /// strictest of the quotes of a lot, of half and of all is where it passes nearly always. Who does not is found by the check, and
+    /// [`Self::hold_back_scanned`] leaves such orders out of the match after.
     fn passing_limit(&mut self, of: &Account<T>, side: Side) -> Result<Ticks, RiskError> {
         let (view, market) = (self.view, self.market);
-        let liquidated = self.liquidated.contains(of);
-        let account = &self
-            .party(of)
-            .ok_or(RiskError::UnknownMarket(market.id))?
-            .account;
+        let liquidated = self.liquidated.get(of).copied();
+        let Party { account, assessed } =
+            self.party(of).ok_or(RiskError::UnknownMarket(market.id))?;
         // A liquidation's fees are taken from what it makes beyond bankruptcy, and never more.
-        let fee = if liquidated {
+        let fee = if liquidated.is_some() {
             0
         } else {
             worst_fee(view.fee_tier(account.fee_tier))
         };
         let held = account.lots(market.id).unsigned_abs();
+        let quote = |lots: Lots| -> Result<Ticks, RiskError> {
+            let change = side.signed(lots).ok_or(MathError::Overflow)?;
+            let value = novate_risk::bankruptcy_value::<T::Risk>(account, view, market.id, change)?;
+            Ok(limit_within(value, side, lots, market.tick_value, fee)?)
+        };
+        let mut strictest = None;
+        let mut heed = |limit| {
+            strictest = Some(strictest.map_or(limit, |known| stricter(side, known, limit)));
+        };
+        if is_scanned_in(account, assessed, market.id) {
+            let most = liquidated.unwrap_or(held).min(held);
+            for lots in [1, (most / 2).max(1), most] {
+                match quote(lots) {
+                    // So many free nothing.
+                    Err(RiskError::Underflow) => {}
+                    limit => heed(limit?),
+                }
+            }
+            return Ok(strictest.unwrap_or(never(side)));
+        }
         // Where the least maintenance margin holds, closing a part of it lowers nothing.
         let maintenance = |lots: Lots| {
             let lots = Side::Bid.signed(lots).ok_or(MathError::Overflow)?;
@@ -508,14 +531,26 @@ impl<'a, T: Config> Check<'a, T> {
         if maintenance(held.saturating_sub(1))? >= maintenance(held)? {
             return Ok(never(side));
         }
-        let mut strictest = None;
         for lots in [1, held.saturating_sub(1).max(1), held] {
-            let change = side.signed(lots).ok_or(MathError::Overflow)?;
-            let value = novate_risk::bankruptcy_value(account, view, market.id, change)?;
-            let limit = limit_within(value, side, lots, market.tick_value, fee)?;
-            strictest = Some(strictest.map_or(limit, |known| stricter(side, known, limit)));
+            heed(quote(lots)?);
         }
         Ok(strictest.unwrap_or(never(side)))
+    }
+
+    /// Leaves out the orders of whom a scan margins here: what is left then passes whatever fills.
+    fn hold_back_scanned(&self, limits: &mut MatchLimits<T::AccountId>) {
+        let id = self.market.id;
+        for (of, party) in &self.parties {
+            let Some(Party { account, assessed }) = party else {
+                continue;
+            };
+            if !is_scanned_in(account, assessed, id) {
+                continue;
+            }
+            if let Some(side) = reducing_side(account.lots(id)) {
+                limits.tightened.insert(of.clone(), never(side));
+            }
+        }
     }
 
     /// Limits of the last round: beside reduce-only and liquidation orders, which are held to prices
@@ -534,13 +569,13 @@ impl<'a, T: Config> Check<'a, T> {
         let (mut bid, mut ask) = (0u128, 0u128);
         let others: Vec<_> = self
             .liquidated
-            .iter()
+            .keys()
             .filter(|of| !candidates.iter().any(|(account, _)| account == *of))
             .map(|of| (of.clone(), Vec::new()))
             .collect();
         for (of, orders) in candidates.into_iter().chain(others) {
             let passes = !limits.cancelled.contains(&of)
-                && !self.liquidated.contains(&of)
+                && !self.liquidated.contains_key(&of)
                 && self.passes_every_subset(&of, &orders).unwrap_or(false);
             if passes {
                 for order in &orders {
@@ -602,6 +637,13 @@ impl<'a, T: Config> Check<'a, T> {
         if orders.iter().all(|order| order.side != side) {
             return Ok(true);
         }
+        let is_scanned = self
+            .party(of)
+            .is_some_and(|party| is_scanned_in(&party.account, &party.assessed, market.id));
+        if is_scanned {
+            // What some of them pass at others may not.
+            return Ok(false);
+        }
         let limit = self.passing_limit(of, side)?;
         Ok(orders
             .iter()
@@ -621,6 +663,12 @@ impl<'a, T: Config> Check<'a, T> {
             }
         }
     }
+}
+
+/// Whether a scan margins the account's position in a market.
+fn is_scanned_in(account: &MarginAccount, assessed: &Assessment, market: MarketId) -> bool {
+    let place = account.positions.iter().position(|p| p.market == market);
+    place.is_some_and(|place| assessed.is_scanned(place))
 }
 
 /// Whether the account has the cash for the options that its orders buy, all of it at their limits and with the dearer fee. What only buys back a short may
@@ -695,12 +743,12 @@ fn limit_within(
 }
 
 /// Whether no fill that lowers maintenance margin is worse than the account's bankruptcy quote, for
-/// as many lots as they close together, on the state before the match.
-fn above_bankruptcy<AccountId>(
+/// as many lots as they close together, on the state before the match. What closes a hedge lowers none.
+fn above_bankruptcy<T: Config>(
     account: &MarginAccount,
     view: &RiskView,
     market: &MarketView,
-    fills: &[Fill<AccountId>],
+    fills: &[Fill<T::AccountId>],
 ) -> Result<bool, RiskError> {
     let held = account.lots(market.id);
     let Some(side) = reducing_side(held) else {
@@ -716,7 +764,10 @@ fn above_bankruptcy<AccountId>(
         return Ok(true);
     }
     let change = side.signed(closed).ok_or(MathError::Overflow)?;
-    let quote = novate_risk::bankruptcy_ticks(account, view, market.id, change)?;
+    let quote = match novate_risk::bankruptcy_ticks::<T::Risk>(account, view, market.id, change) {
+        Err(RiskError::Underflow) => return Ok(true),
+        quote => quote?,
+    };
     Ok(fills
         .iter()
         .filter(|fill| fill.side == side)
@@ -724,11 +775,11 @@ fn above_bankruptcy<AccountId>(
 }
 
 /// What a liquidation's fills make beyond the account's bankruptcy value: its fees are taken from it.
-fn liquidation_room<AccountId>(
+fn liquidation_room<T: Config>(
     account: &MarginAccount,
     view: &RiskView,
     market: &MarketView,
-    fills: &[Fill<AccountId>],
+    fills: &[Fill<T::AccountId>],
 ) -> Result<Cash, RiskError> {
     let (mut lots, mut paid) = (0i64, 0);
     for fill in fills.iter().filter(|fill| fill.liquidation) {
@@ -742,7 +793,12 @@ fn liquidation_room<AccountId>(
     if lots == 0 {
         return Ok(0);
     }
-    let bankruptcy = novate_risk::bankruptcy_value(account, view, market.id, lots)?;
+    let bankruptcy = match novate_risk::bankruptcy_value::<T::Risk>(account, view, market.id, lots)
+    {
+        // What frees nothing pays no fee.
+        Err(RiskError::Underflow) => return Ok(0),
+        bankruptcy => bankruptcy?,
+    };
     let room = math::sub(math::sub(bankruptcy, paid)?, math::signed(ROUNDING)?)?;
     Ok(room.max(0))
 }
@@ -760,7 +816,7 @@ fn trade<T: Config>(
     let liquidation_ppm =
         i32::try_from(T::LiquidationFee::get()).map_err(|_| MathError::Overflow)?;
     let vault = T::Vault::get();
-    let mut room = liquidation_room(before, view, market, &fills)?;
+    let mut room = liquidation_room::<T>(before, view, market, &fills)?;
     let mut account = before.clone();
     let (mut to_fees, mut to_fund, mut to_funding) = (0, 0, [0; MAX_LEGS]);
     for fill in &mut fills {
@@ -912,6 +968,9 @@ impl<T: Config> Pallet<T> {
                 return Self::novate(&check, book, tentative, checked, traded).map(Some);
             }
             check.heed(&checked, &mut limits);
+            if round >= MAX_ROUNDS {
+                check.hold_back_scanned(&mut limits);
+            }
         }
         log::error!(target: crate::LOG_TARGET, "market {}: nothing passes the check", market.id);
         check.nothing(&mut limits);
@@ -997,7 +1056,7 @@ impl<T: Config> Pallet<T> {
                 T::Liquidations::vault_traded(market.id, lost);
             }
             fills.append(&mut traded.fills);
-            let payer = if check.liquidated.contains(&of) {
+            let payer = if check.liquidated.contains_key(&of) {
                 Payer::Liquidation
             } else if tentative.makers.contains(&of) {
                 Payer::Close

@@ -278,6 +278,7 @@ fn a_bid<T: Config>(taker: Of<T>) -> Bid<T::AccountId> {
         carries: 0,
         tie: [u8::MAX; 16],
         holdings: MAX_HOLDINGS,
+        thresholds: 0,
     }
 }
 

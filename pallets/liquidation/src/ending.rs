@@ -7,7 +7,7 @@
 //! the others of its bucket, and is tried again by the next close; until it is settled its market stays.
 
 use crate::{
-    index::{is_waiting, Taken, Threshold},
+    index::{is_waiting, more_thresholds, Taken, Threshold},
     meter::Meter,
     pages::{Entry, Shelf, PAGE},
     Config, LossCaps, Pallet, Refusal, RiskDirectory, VaultLosses,
@@ -18,7 +18,13 @@ use novate_types::{Direction, Ledger, MarketId, RiskAxis, RiskView, Side};
 /// Where the indices hold something of a market: positions, then thresholds.
 fn shelves(market: MarketId) -> impl Iterator<Item = Shelf> {
     let ranks = [Side::Bid, Side::Ask].map(|side| Shelf::Rank(market, side));
-    let axes = [RiskAxis::Mark(market), RiskAxis::Funding(market)];
+    let axes = [
+        RiskAxis::Mark(market),
+        RiskAxis::Funding(market),
+        RiskAxis::Index(market),
+        RiskAxis::Variance(market),
+        RiskAxis::Expiry(market),
+    ];
     let thresholds = axes.into_iter().flat_map(|axis| {
         [Direction::Down, Direction::Up].map(|direction| Shelf::Threshold(axis, direction))
     });
@@ -121,13 +127,19 @@ impl<T: Config> Pallet<T> {
             meter.spend(meter.look(holdings));
             return Ending::Done;
         }
-        if !meter.affords(meter.worst_look(holdings)) {
+        let more = meter.appended(more_thresholds(&account, view));
+        let worst = meter.worst_look(holdings).saturating_add(more);
+        if !meter.affords(worst) {
             return Ending::Later;
         }
-        meter.spend(meter.worst_look(holdings));
+        meter.spend(worst);
         // Who waits for a price is looked at where it waits.
         let is_left = |axis| match axis {
-            RiskAxis::Mark(market) | RiskAxis::Funding(market) => view
+            RiskAxis::Mark(market)
+            | RiskAxis::Funding(market)
+            | RiskAxis::Index(market)
+            | RiskAxis::Variance(market)
+            | RiskAxis::Expiry(market) => view
                 .market(market)
                 .is_ok_and(|market| !market.contract.settled),
             RiskAxis::Collateral(_) | RiskAxis::Parameters | RiskAxis::Interest => true,

@@ -910,7 +910,7 @@ pub mod pallet {
         ///
         /// In the close: [`Event::BidFilled`] or [`Event::BidDropped`]. Before it, if others' bids take its place: [`Event::BidDropped`].
         #[pallet::call_index(3)]
-        #[pallet::weight(Pallet::<T>::bid_weight(MAX_HOLDINGS))]
+        #[pallet::weight(Pallet::<T>::most_bid_weight())]
         pub fn bid(
             origin: OriginFor<T>,
             sub: SubaccountId,
@@ -919,8 +919,10 @@ pub mod pallet {
             least_discount: Ppm,
         ) -> DispatchResultWithPostInfo {
             let taker = AccountRef::new(ensure_signed(origin)?, sub);
-            let holdings = Self::take_bid(taker, account, fraction, least_discount)?;
-            Ok(Some(Self::bid_weight(holdings)).into())
+            let (holdings, thresholds) = Self::take_bid(taker, account, fraction, least_discount)?;
+            let weight =
+                Self::bid_weight(holdings).saturating_add(Self::more_bid_weight(thresholds));
+            Ok(Some(weight).into())
         }
 
         /// Buys shares of the backstop vault with settlement currency from the signer's wallet, at the end of this epoch.

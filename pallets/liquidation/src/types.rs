@@ -253,6 +253,8 @@ pub struct Bid<AccountId> {
     pub tie: [u8; 16],
     /// What it prepaid for: positions and collaterals of the account and its taker.
     pub holdings: u32,
+    /// And thresholds that its taker can come to have beyond two for each of them.
+    pub thresholds: u32,
 }
 
 impl<AccountId> Bid<AccountId> {

@@ -5,24 +5,25 @@ use crate::{
     changes::Notes,
     due, triggers,
     types::{share, Accepted, AccountOrders, CancelledOrder, Locator, OrderError, PageKey, Place},
-    Config, Due, Emptied, Error, Pallet,
+    Config, Due, Emptied, Error, Pallet, WeightInfo,
 };
 use alloc::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
 };
-use frame_support::{ensure, traits::Get};
+use frame_support::{ensure, traits::Get, weights::Weight};
 use novate_risk::{add_order, booked_cash, fee, release_order, Legs};
 use novate_types::{
     math::{
         add, notional_floor, ppm_ceil, shift_ceil, shift_floor, signed, sub, ticks_ceil,
         ticks_floor, trade_value,
     },
-    AccountRef, Arrangement, BlockNumber, CancelReason, Cash, CombinationLegs, CurrentView, Ledger,
-    Leg, Lots, MarginAccount, MarketId, MarketView, NewOrder, NewPegged, NewTrigger, NewTwap,
-    Operation, OrderPrice, OrderTarget, Peg, Ppm, RiskModel, RiskView, Sequence, Side, Standing,
-    Ticks, TimeInForce, Trigger, Twap, MAX_HOLDINGS, MAX_LEGS, MAX_OPEN_ORDERS, MAX_POSITIONS,
+    AccountRef, Arrangement, Assessment, BlockNumber, CancelReason, Cash, CombinationLegs,
+    CurrentView, Ledger, Leg, Lots, MarginAccount, MarketId, MarketView, NewOrder, NewPegged,
+    NewTrigger, NewTwap, Operation, OrderPrice, OrderTarget, Peg, Ppm, RiskModel, RiskView,
+    Sequence, Side, Standing, Ticks, TimeInForce, Trigger, Twap, MAX_HOLDINGS, MAX_LEGS,
+    MAX_OPEN_ORDERS, MAX_OPERATIONS, MAX_POSITIONS,
 };
 
 /// Farthest from the mark that a market order executes, where the market's band is not narrower.
@@ -50,16 +51,21 @@ pub(crate) struct Held {
     pub disarmed: u32,
     /// Legs beyond the first of the orders that came in: each is traded if they execute.
     pub legs: u32,
+    /// What scanning its options took.
+    pub scanned: Weight,
 }
 
 impl Held {
     /// What one order that comes in by itself finds at most.
-    pub const MOST: Self = Self {
-        holdings: MAX_HOLDINGS,
-        open: MAX_OPEN_ORDERS,
-        disarmed: 0,
-        legs: MAX_LEGS as u32,
-    };
+    pub fn most<T: Config>() -> Self {
+        Self {
+            holdings: MAX_HOLDINGS,
+            open: MAX_OPEN_ORDERS,
+            disarmed: 0,
+            legs: MAX_LEGS as u32,
+            scanned: T::WeightInfo::most_scanned(1),
+        }
+    }
 }
 
 /// The orders that an operation brings, or may bring later.
@@ -136,6 +142,8 @@ pub(crate) struct Session<'a, T: Config> {
     /// That was a trigger, whose key stays behind.
     left_behind: bool,
     changed: bool,
+    /// What scanning its options took.
+    scanned: Weight,
 }
 
 impl<'a, T: Config> Session<'a, T> {
@@ -176,6 +184,7 @@ impl<'a, T: Config> Session<'a, T> {
             dropped: None,
             left_behind: false,
             changed: false,
+            scanned: Weight::zero(),
         }
     }
 
@@ -220,6 +229,7 @@ impl<'a, T: Config> Session<'a, T> {
             open: u32::try_from(open).unwrap_or(u32::MAX),
             disarmed: self.disarmed,
             legs: further.fold(0, u32::saturating_add),
+            scanned: self.scanned,
         }
     }
 
@@ -685,8 +695,9 @@ impl<'a, T: Config> Session<'a, T> {
             markets_of(account, &self.view) <= MAX_POSITIONS,
             OrderError::TooManyMarkets
         );
-        if !T::Risk::assess(account, &self.view)?.covers_orders() {
-            let mut before = account.clone();
+        let assessed = assess::<T>(&self.account, &self.view, &mut self.scanned)?;
+        if !assessed.covers_orders() {
+            let mut before = self.account.clone();
             let (bid, ask) = lots_of(order.side, order.lots);
             release_order(&mut before, order.market, bid, ask, reserve)?;
             ensure!(
@@ -841,7 +852,7 @@ impl<'a, T: Config> Session<'a, T> {
     /// Whether the margin after the order's fill at its limit is not larger: neither that of the positions, nor that with the
     /// account's other orders still open, so that several orders do not each reduce the same position.
     fn reduces_risk(
-        &self,
+        &mut self,
         before: &MarginAccount,
         order: &NewOrder,
         ticks: Ticks,
@@ -853,8 +864,8 @@ impl<'a, T: Config> Session<'a, T> {
         let mut filled = before.clone();
         let market = self.view.market(order.market)?;
         Legs::of(market, &self.view)?.apply(&mut filled, lots, ticks)?;
-        let filled = T::Risk::assess(&filled, &self.view)?;
-        let before = T::Risk::assess(before, &self.view)?;
+        let filled = assess::<T>(&filled, &self.view, &mut self.scanned)?;
+        let before = assess::<T>(before, &self.view, &mut self.scanned)?;
         Ok(filled.initial <= before.initial
             && filled.initial_with_orders <= before.initial_with_orders)
     }
@@ -1102,6 +1113,25 @@ fn ensure_worth(
     };
     ensure!(least >= market.min_notional, OrderError::BelowMinNotional);
     Ok(())
+}
+
+/// Assesses an account for a new order, and adds to `scanned` what its options take, as far as one extrinsic may.
+pub(crate) fn assess<T: Config>(
+    account: &MarginAccount,
+    view: &RiskView,
+    scanned: &mut Weight,
+) -> Result<Assessment, OrderError> {
+    let is_option = |id| view.market(id).is_ok_and(|m| m.contract.kind.is_option());
+    let options = account.positions.iter().filter(|p| is_option(p.market));
+    let count = |many: usize| u32::try_from(many).unwrap_or(u32::MAX);
+    let takes = T::WeightInfo::scanned(count(options.count()), count(account.orders.len()));
+    let sum = scanned.saturating_add(takes);
+    ensure!(
+        sum.all_lte(T::WeightInfo::most_scanned(MAX_OPERATIONS)),
+        OrderError::TooManyScans
+    );
+    *scanned = sum;
+    Ok(T::Risk::assess(account, view)?)
 }
 
 /// Markets in which the account would have a position if all its orders filled.

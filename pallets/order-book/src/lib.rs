@@ -526,6 +526,7 @@ pub mod pallet {
                     .saturating_add(armed),
             );
             T::WeightInfo::orders(places, left.saturating_add(amends), MAX_OPEN_ORDERS)
+                .saturating_add(T::WeightInfo::most_scanned(places))
                 .saturating_add(Self::arming(armed, disarmed))
                 .saturating_add(Self::novating(operations, places, MAX_HOLDINGS))
                 .saturating_add(T::Novating::order().saturating_mul(of_legs.into()))
@@ -615,6 +616,7 @@ pub mod pallet {
                 }
             }
             T::WeightInfo::orders(places, changes, held.open)
+                .saturating_add(held.scanned)
                 .saturating_add(Self::arming(armed, held.disarmed))
                 .saturating_add(Self::novating(operations, places, held.holdings))
                 .saturating_add(T::Novating::order().saturating_mul(held.legs.into()))

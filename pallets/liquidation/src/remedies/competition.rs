@@ -18,6 +18,7 @@
 
 use super::{call::CALL_CLOSES, Outcome, Waterfall, MARKET_CLOSES};
 use crate::{
+    index::more_thresholds_in,
     meter::Meter,
     types::{Bid, Terms},
     Bids, Config, Error, Escalation, Event, Pallet, Refusal, WeightInfo, MOST_CANDIDATES,
@@ -33,7 +34,7 @@ use novate_risk::{
 use novate_types::{
     math::{add, ppm_floor, signed, sub},
     AccountRef, Assessment, Cash, CurrentView, Ledger, MarginAccount, MathError, Pot, Ppm,
-    RiskError, RiskModel, RiskView, Standing, MAX_HOLDINGS, MILLION,
+    RiskError, RiskModel, RiskView, Standing, MAX_HOLDINGS, MAX_POSITIONS, MILLION,
 };
 
 /// Closes an account spends in remedy 3.
@@ -85,6 +86,13 @@ const fn spent(account: &MarginAccount) -> (u8, u8) {
 fn discount_of(account: &MarginAccount) -> Ppm {
     let (closes, of) = spent(account);
     competition_discount(closes, of)
+}
+
+/// Thresholds that a taker can have beyond two for each of its holdings once it has part of an account, and its own orders have filled.
+fn thresholds_of_both(account: &MarginAccount, taker: &MarginAccount, view: &RiskView) -> u32 {
+    let held = account.positions.iter().chain(&taker.positions);
+    let ordered = taker.orders.iter().map(|orders| orders.market);
+    more_thresholds_in(held.map(|p| p.market).chain(ordered), view)
 }
 
 /// Initial margin of a fraction of an account, or the haircut value of one of its collateral, and what a taker has free, in quantums at the last
@@ -160,13 +168,25 @@ impl<T: Config> Pallet<T> {
         T::WeightInfo::bid().saturating_add(Weight::from_parts(in_close, 0))
     }
 
-    /// Takes a bid in for this block's close. Returns what it is charged for, see [`Pallet::bid_weight`].
+    /// What it takes more if its taker can come to have so many thresholds beyond two for each holding.
+    pub(crate) fn more_bid_weight(thresholds: u32) -> Weight {
+        Weight::from_parts(Meter::<T>::of(0).appended(thresholds), 0)
+    }
+
+    /// Weight of a bid, at most.
+    pub(crate) fn most_bid_weight() -> Weight {
+        Self::bid_weight(MAX_HOLDINGS)
+            .saturating_add(Self::more_bid_weight(MAX_POSITIONS.saturating_mul(4)))
+    }
+
+    /// Takes a bid in for this block's close. Returns what it is charged for, see [`Pallet::bid_weight`] and
+    /// [`Pallet::more_bid_weight`].
     pub(crate) fn take_bid(
         by: AccountRef<T::AccountId>,
         of: AccountRef<T::AccountId>,
         fraction: Ppm,
         least_discount: Ppm,
-    ) -> Result<u32, Error<T>> {
+    ) -> Result<(u32, u32), Error<T>> {
         ensure!(
             (1..=MILLION).contains(&fraction) && least_discount <= MILLION,
             Error::<T>::BadFraction
@@ -185,6 +205,7 @@ impl<T: Config> Pallet<T> {
             .holdings()
             .saturating_add(taker.holdings())
             .saturating_add(ordered);
+        let thresholds = thresholds_of_both(&account, &taker, &T::View::view());
         let reached = least_discount <= discount_of(&account);
         let (asked, free) = if reached {
             asked_and_free::<T>(&taker, &account, fraction).unwrap_or((0, 0))
@@ -201,9 +222,10 @@ impl<T: Config> Pallet<T> {
             carries: asked,
             tie,
             holdings,
+            thresholds,
         };
         Self::enter_bid(bid, free)?;
-        Ok(holdings)
+        Ok((holdings, thresholds))
     }
 
     /// Puts a bid among this block's, in the place of its owner's for the same account, or of one that carries less if there is no room: of
@@ -364,7 +386,7 @@ impl<T: Config> Pallet<T> {
         close: &mut Waterfall<'_, T>,
     ) -> Result<Assessment, Refusal> {
         let bids = close.bids.remove(of).unwrap_or_default();
-        let bids = Self::paid_for(bids, account, &mut close.meter);
+        let bids = Self::paid_for(bids, account, close.view, &mut close.meter);
         if bids.is_empty() {
             return Ok(assessment);
         }
@@ -382,14 +404,23 @@ impl<T: Config> Pallet<T> {
     fn paid_for(
         mut bids: Vec<Bid<T::AccountId>>,
         account: &MarginAccount,
+        view: &RiskView,
         meter: &mut Meter<T>,
     ) -> Vec<Bid<T::AccountId>> {
         bids.sort_unstable_by_key(|bid| bid.tie);
         let (paid, unpaid): (Vec<_>, Vec<_>) = bids.into_iter().partition(|bid| {
-            let taker = T::Ledger::account(&bid.taker).map_or(0, |taker| taker.holdings());
-            let now = account.holdings().saturating_add(taker);
-            let cost = |holdings: u32| meter.worst_bid(holdings.min(MAX_HOLDINGS));
-            let more = cost(now).saturating_sub(cost(bid.holdings));
+            let taker = T::Ledger::account(&bid.taker);
+            let (holdings, thresholds) = taker.map_or((0, 0), |taker| {
+                let thresholds = thresholds_of_both(account, &taker, view);
+                (taker.holdings(), thresholds)
+            });
+            let now = account.holdings().saturating_add(holdings);
+            let cost = |holdings: u32, thresholds: u32| {
+                meter
+                    .worst_bid(holdings.min(MAX_HOLDINGS))
+                    .saturating_add(meter.appended(thresholds))
+            };
+            let more = cost(now, thresholds).saturating_sub(cost(bid.holdings, bid.thresholds));
             let affords = meter.affords(more);
             if affords {
                 meter.spend(more);

@@ -15,7 +15,7 @@
 //! memory while one account after the other is closed against it, and written once a close.
 
 use crate::{
-    index::{entry_bucket, side_of},
+    index::{entry_bucket, more_thresholds, side_of},
     meter::Meter,
     pages::{Entry, Shelf, PAGE},
     types::steps,
@@ -27,7 +27,7 @@ use alloc::{
 };
 use codec::Encode;
 use frame_support::{ensure, traits::Get};
-use novate_risk::{apply_trade, bankruptcy_value, closing_lots};
+use novate_risk::{apply_trade, bankruptcy_value, closing_lots, Linear};
 use novate_types::{
     math::{neg, signed_mul_div_floor, sub},
     AccountRef, Assessment, BlockNumber, Cash, Ledger, Lots, MarginAccount, MarketId, MathError,
@@ -208,12 +208,13 @@ impl<T: Config> Pallet<T> {
         meter: &mut Meter<T>,
     ) -> Result<(), Refusal> {
         across.is_deferred = false;
-        let assessment = T::Risk::assess(&closing.account, view)?;
+        // No hedge is left of what is closed out: it is reckoned by parts.
+        let assessment = Linear::assess(&closing.account, view)?;
         for (market, held) in closing_lots(&closing.account, view, &assessment)? {
             let change = held.checked_neg().ok_or(MathError::Overflow)?;
             let mut rest = Remainder {
                 lots: held.unsigned_abs(),
-                value: bankruptcy_value(&closing.account, view, market, change)?,
+                value: bankruptcy_value::<Linear>(&closing.account, view, market, change)?,
             };
             let side = if held > 0 { Side::Ask } else { Side::Bid };
             while rest.lots > 0 {
@@ -226,7 +227,9 @@ impl<T: Config> Pallet<T> {
                 let is_new = !drafts.contains_key(&of) && !across.changed.contains_key(&of);
                 let takes = if is_new { steps(&counterparty) } else { 0 };
                 let holdings = counterparty.holdings();
-                if takes > across.steps || !meter.affords(meter.worst_slice(holdings)) {
+                let more = meter.appended(more_thresholds(&counterparty, view));
+                let worst = meter.worst_slice(holdings).saturating_add(more);
+                if takes > across.steps || !meter.affords(worst) {
                     closing.is_exhausted = false;
                     break;
                 }
@@ -433,7 +436,9 @@ impl<T: Config> Pallet<T> {
             // It stands better than its entry price deserves: it gets another entry.
             let takes = steps(&account);
             let holdings = account.holdings();
-            if takes > across.steps || !meter.affords(meter.worst_look(holdings)) {
+            let more = meter.appended(more_thresholds(&account, view));
+            let worst = meter.worst_look(holdings).saturating_add(more);
+            if takes > across.steps || !meter.affords(worst) {
                 return Ok(None);
             }
             across.steps = across.steps.saturating_sub(takes);

@@ -21,7 +21,7 @@ use alloc::vec::Vec;
 use frame_support::{ensure, storage::with_storage_layer, traits::Get};
 use novate_risk::{
     add_collateral, apply_trade, closing_lots, collateral_value, funding_owed_ceil,
-    interest_due_ceil, passes_check, settle_funding,
+    interest_due_ceil, passes_check, settle_funding, Linear,
 };
 use novate_types::{
     math::{add, neg, position_value_floor, sub},
@@ -162,7 +162,8 @@ impl<T: Config> Pallet<T> {
     ) -> Result<(), Refusal> {
         ensure!(*of != T::Vault::get(), Refusal::OwnAccount);
         ensure!(assessment.equity >= 0, Refusal::Deficit);
-        let closing = closing_lots(account, view, assessment)?;
+        // No hedge is left of what is closed out.
+        let closing = closing_lots(account, view, &Linear::assess(account, view)?)?;
         for (market, _) in &closing {
             let lost = Self::vault_loss(*market, view.block);
             let cap = Self::loss_cap(*market, view.block);

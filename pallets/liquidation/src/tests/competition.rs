@@ -857,6 +857,31 @@ fn a_bid_prepays_for_what_it_and_its_account_hold() {
 }
 
 #[test]
+fn a_bid_prepays_for_the_thresholds_of_options() {
+    new_test_ext().execute_with(|| {
+        the_competition(0);
+        let weight = |thresholds| {
+            Pallet::<Test>::bid_weight(1) + Pallet::<Test>::more_bid_weight(thresholds)
+        };
+        let bid = || {
+            let signed = RuntimeOrigin::signed(40);
+            let paid = Liquidation::bid(signed, 0, of(LONG), 1, 0).unwrap();
+            paid.actual_weight.unwrap()
+        };
+        assert_eq!(bid(), weight(0));
+        let mut view = StoredView::view();
+        for market in view.markets.iter_mut() {
+            market.contract.kind = ContractKind::Call;
+        }
+        View::put(view);
+        // The account's one position, as the taker would hold it.
+        assert_eq!(bid(), weight(4));
+        assert!(weight(4).any_gt(weight(0)));
+        assert!(weight(4).all_lte(Pallet::<Test>::most_bid_weight()));
+    });
+}
+
+#[test]
 fn running_competitions_are_listed_with_the_terms_of_the_next_close() {
     new_test_ext().execute_with(|| {
         the_competition(10);

@@ -10,7 +10,10 @@ use super::{
     step::{Moment, Move, Scene, Step, Who, ACTORS, DATED, FUND, NOBODY, VAULT},
 };
 use crate::common::*;
-use novate_risk::{Linear, SETTLEMENT_MILLIS};
+use novate_risk::{
+    portfolio::{AtOnce, Lesser},
+    SETTLEMENT_MILLIS,
+};
 use novate_runtime::{
     configs::exchange::{InsuranceFund, Vault, BTC, BTC_FEED, USDC, USDC_FEED, USDT, USDT_FEED},
     Clearing, Executive, Margin, Runtime, RuntimeCall, RuntimeEvent, System, DAYS, HOURS,
@@ -38,6 +41,9 @@ const BTC_MINI: MarketId = 1;
 const CENT: u128 = 10_000_000_000_000_000;
 /// Where bitcoin begins, in cents.
 const HOME: i64 = 2_000_000;
+
+/// The chain's margin model, options priced from the view alone.
+pub type Rules = Lesser<AtOnce>;
 
 /// What a case did, so that cases that try nothing fail.
 pub type Tally = BTreeMap<String, u64>;
@@ -525,7 +531,7 @@ impl World {
     /// kept at what they are worth now, which without options is near enough for cents around it to be on both sides.
     fn price_at(&self, who: Who, at_maintenance: bool) -> Option<i64> {
         let account = Margin::account(&account_of(who))?;
-        let assessed = Linear::assess(&account, &self.view).ok()?;
+        let assessed = Rules::assess(&account, &self.view).ok()?;
         let (mut net, mut needs) = (0.0, 0.0);
         let mut mark = None;
         for position in &account.positions {
