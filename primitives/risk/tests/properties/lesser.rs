@@ -351,10 +351,11 @@ proptest! {
         }
     }
 
-    /// Whatever the scans of one account share: each market's orders need what both ends of them need in an account of their own.
+    /// Whatever the scans of one account share: each market's orders need what both ends of them need in an account of their own. Of what either
+    /// rule leaves the more counts; by scan that is no more than what cash and credits leave once they have paid for the fills.
     #[test]
     fn orders_need_what_their_ends_need_alone(
-        (mut view, mut bidder) in any_marked(60_000),
+        (mut view, mut bidder) in any_marked(60_000), cash in any_cash(), credit in any_credit(),
         orders in prop::collection::vec((0u64..40_000, 0u64..40_000), 9),
         legs in prop::sample::subsequence((0u16..8).collect::<Vec<_>>(), 2..=4),
         signs in any::<u8>(), ends in any::<u32>(), reserve in 0..usd(1_000),
@@ -370,7 +371,9 @@ proptest! {
             }),
             ..view.market(0).unwrap().clone()
         }).unwrap();
-        let mut alone = 0;
+        bidder.cash = cash;
+        set_credit(&mut view, credit);
+        let (mut alone, mut bought) = (0, 0);
         for (market, (bids, asks)) in (0u16..).zip(&orders) {
             let mut most = 0;
             for (bit, side, lots) in [(0, Side::Bid, *bids), (1, Side::Ask, *asks)] {
@@ -384,6 +387,10 @@ proptest! {
                     _ => vec![position(market, lots, 0, 0)],
                 };
                 most = scanned(&account(0, filled), &view).initial.max(most);
+                let of = view.market(market).unwrap();
+                if of.contract.kind.is_option() && lots > 0 {
+                    bought += math::notional_ceil(*bids, of.mark, of.lot_size).unwrap() as Cash;
+                }
             }
             alone += most;
         }
@@ -392,11 +399,16 @@ proptest! {
         of_linear.positions.retain(|p| linear(&p.market));
         of_linear.orders.retain(|o| linear(&o.market));
         let reserved: Cash = bidder.orders.iter().map(|o| o.reserve).sum();
-        let reach = |account: &MarginAccount| Linear::assess(account, &view).unwrap().initial_with_orders;
-        let without = |account: &MarginAccount| reach(account) - account.orders.iter().map(|o| o.reserve).sum::<Cash>();
-        let by_scan = (scanned(&bidder, &view).initial + alone).max(without(&of_linear));
+        let parts = Linear::assess(&bidder, &view).unwrap();
+        let linear = Linear::assess(&of_linear, &view).unwrap().initial_with_orders;
+        let linear = linear - of_linear.orders.iter().map(|o| o.reserve).sum::<Cash>();
+        let scan = scanned(&bidder, &view).initial;
+        let reached = (scan + alone).max(linear);
+        let (value, credits) = (parts.equity - cash, credit * bidder.positions.len() as Cash);
+        let paid = (reached - scan).max(bought);
+        let by_scan = cash - reserved + (value - reached).min(credits - paid);
         let lesser = assess(&bidder, &view);
-        prop_assert_eq!(lesser.initial_with_orders, without(&bidder).min(by_scan) + reserved);
+        prop_assert_eq!(left_by_orders(&lesser), left_by_orders(&parts).max(by_scan));
         // Nothing else minds orders.
         let held = Rules::assess_held(&bidder, &view).unwrap();
         prop_assert!(held.initial_with_orders >= held.initial);
