@@ -57,7 +57,7 @@ impl<T: Config> Pallet<T> {
 
         let matches = budget
             .spent::<T>(presses)
-            .saturating_add(Self::party(1).saturating_mul(liquidated));
+            .saturating_add(Self::party(1, 0).saturating_mul(liquidated));
         let left = Self::matches_reserve(presses)
             .saturating_sub(matches)
             .saturating_add(T::Others::unmatched(

@@ -135,7 +135,10 @@ pub mod pallet {
         traits::{PostTransactions, UnixTime},
     };
     use frame_system::pallet_prelude::*;
-    use novate_risk::portfolio::{OptionRow, PricedOptions};
+    use novate_risk::{
+        portfolio::{OptionRow, PricedOptions},
+        MOST_MORE_THRESHOLDS,
+    };
     use novate_types::{
         AccountRef, AssetId, BlockNumber, CurrentView, FeedId, Fill, FundingIndex, Ledger,
         Liquidations, Listing, Loans, Lots, MarketId, MarketStatus, Millis, OrderBook, Ppm, Price,
@@ -452,7 +455,7 @@ pub mod pallet {
                 "one close accrues at most a minute of funding"
             );
             assert!(
-                Self::party(MAX_HOLDINGS)
+                Self::party(MAX_HOLDINGS, MOST_MORE_THRESHOLDS)
                     .saturating_mul(PARTS_FOR_PARTIES)
                     .all_lte(T::PressedPartiesWeight::get())
                     && T::PressedPartiesWeight::get().all_lte(T::PartiesWeight::get()),
@@ -665,9 +668,9 @@ pub mod pallet {
             }
         }
 
-        /// An account with so many positions and collaterals behind an order that executes.
-        pub(crate) fn party(holdings: u32) -> Weight {
-            T::WeightInfo::party(holdings).weight(T::DbWeight::get())
+        /// An account with so many positions and collaterals, and so many thresholds beyond two for each, behind an order that executes.
+        pub(crate) fn party(holdings: u32, thresholds: u32) -> Weight {
+            T::WeightInfo::party(holdings, thresholds).weight(T::DbWeight::get())
         }
 
         /// What the close of one block may cost, at most.
@@ -721,7 +724,7 @@ pub mod pallet {
             T::WeightInfo::fill()
                 .saturating_mul(Self::most_fills(presses).into())
                 .saturating_add(Self::parties_weight(presses))
-                .saturating_add(Self::party(1).saturating_mul(looks.into()))
+                .saturating_add(Self::party(1, 0).saturating_mul(looks.into()))
         }
 
         /// Resting orders that execute in a close, at most.

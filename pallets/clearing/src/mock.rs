@@ -341,8 +341,11 @@ impl Ledger<AccountId> for MockLedger {
     fn index(of: &Account, view: &RiskView) -> Result<Indexed, LedgerError> {
         Self::settle_expired(of, view)?;
         let account = Accounts::get(of).ok_or(LedgerError::NoAccount)?;
-        let (holdings, entries) = (account.holdings(), Entries::get());
-        Ok(Indexed { holdings, entries })
+        Ok(Indexed {
+            holdings: account.holdings(),
+            thresholds: novate_risk::more_thresholds(&account, view),
+            entries: Entries::get(),
+        })
     }
     fn write_orders(of: &Account, account: MarginAccount) {
         Accounts::insert(of, account);

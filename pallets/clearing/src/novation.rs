@@ -10,7 +10,7 @@ use alloc::{
 use frame_support::{
     defensive, ensure, storage::with_storage_layer, traits::Get, weights::Weight, BoundedVec,
 };
-use novate_risk::Legs;
+use novate_risk::{more_thresholds, more_thresholds_in, Legs, MOST_MORE_THRESHOLDS};
 use novate_types::{
     math, AccountRef, Assessment, AuctionTerms, Cash, FeeTier, Fill, Ledger, LedgerError,
     LiquidationOrder, Liquidations, Lots, MarginAccount, MarketId, MarketView, MatchLimits,
@@ -66,7 +66,7 @@ impl Budget {
         let parties = whole.parties.saturating_sub(self.parties);
         T::WeightInfo::fill()
             .saturating_mul(fills.into())
-            .saturating_add(Pallet::<T>::party(1).saturating_mul(looks.into()))
+            .saturating_add(Pallet::<T>::party(1, 0).saturating_mul(looks.into()))
             .saturating_add(parties)
     }
 
@@ -84,7 +84,7 @@ impl Budget {
 
     /// Orders that can execute, whoever they belong to.
     fn certain<T: Config>(&self) -> u32 {
-        let most = Pallet::<T>::party(MAX_HOLDINGS);
+        let most = Pallet::<T>::party(MAX_HOLDINGS, MOST_MORE_THRESHOLDS);
         let many = self.parties.checked_div_per_component(&most).unwrap_or(0);
         u32::try_from(many).unwrap_or(u32::MAX)
     }
@@ -272,14 +272,24 @@ impl<'a, T: Config> Check<'a, T> {
         for of in &tentative.makers {
             let is_paid = traded.contains_key(of) || !self.paid.insert(of.clone());
             // It may open a position, in each leg.
-            let opens = self.legs.count();
-            let most = self.party(of).map_or(0, |p| p.account.holdings());
-            let holdings = if is_paid {
-                opens
+            let (opens, view, market) = (self.legs.count(), self.view, self.market.id);
+            let (held, thresholds, more) = self.party(of).map_or((0, 0, 0), |party| {
+                let account = &party.account;
+                let markets = account.positions.iter().map(|p| p.market);
+                let with = markets.chain(core::iter::once(market));
+                let thresholds = more_thresholds(account, view);
+                (
+                    account.holdings(),
+                    thresholds,
+                    more_thresholds_in(with, view),
+                )
+            });
+            let cost = if is_paid {
+                // What it holds was paid for as it stood before this market, or by another of its orders.
+                Pallet::<T>::party(opens, more.saturating_sub(thresholds))
             } else {
-                most.saturating_add(opens)
+                Pallet::<T>::party(held.saturating_add(opens), more)
             };
-            let cost = Pallet::<T>::party(holdings);
             sum = sum.saturating_add(cost);
         }
         sum
@@ -333,7 +343,7 @@ impl<'a, T: Config> Check<'a, T> {
             .entry(of.clone())
             .or_insert_with(|| {
                 let account = T::Ledger::account(of)?;
-                let assessed = T::Risk::assess(&account, view).ok()?;
+                let assessed = T::Risk::assess_held(&account, view).ok()?;
                 Some(Party { account, assessed })
             })
             .as_ref()
@@ -415,8 +425,29 @@ impl<'a, T: Config> Check<'a, T> {
         if is_bought && self.cash_after_premiums(&traded, &party.account)? < 0 {
             return None;
         }
-        let after = T::Risk::assess(&traded.account, view).ok()?;
-        novate_risk::passes_check(&party.assessed, &after).then_some(traded)
+        let after = T::Risk::assess_held(&traded.account, view).ok()?;
+        let is_liquidated = traded.fills.iter().any(|fill| fill.liquidation);
+        let is_lent = after.covers_initial()
+            || is_liquidated
+            || !novate_risk::borrows_on_options(&party.account, &traded.account, view).ok()?;
+        (is_lent && novate_risk::passes_check(&party.assessed, &after)).then_some(traded)
+    }
+
+    /// Takes what so many scans of a quarter of all that an account's thresholds are of cost out of what is left for accounts. Whether there was as
+    /// much. What is assessed for a match's fills is in [`crate::WeightInfo::party`]; this is for limits, and for orders that only might fill.
+    fn pays_for_scans(&self, of: &Account<T>, budget: &mut Budget) -> bool {
+        let thresholds = |account: &MarginAccount| more_thresholds(account, self.view);
+        let more = match self.parties.get(of) {
+            Some(party) => party.as_ref().map(|party| thresholds(&party.account)),
+            None => T::Ledger::account(of).as_ref().map(thresholds),
+        };
+        let each = T::WeightInfo::scanned().computing(T::DbWeight::get());
+        let cost = Weight::from_parts(each.saturating_mul(more.unwrap_or(0).into()), 0);
+        let affords = cost.all_lte(budget.parties);
+        if affords {
+            budget.parties = budget.parties.saturating_sub(cost);
+        }
+        affords
     }
 
     /// Cash of an account that bought options. What other legs of a combination realise is margin's to judge, as [`pays_premiums`] has it: of these fills
@@ -440,9 +471,14 @@ impl<'a, T: Config> Check<'a, T> {
     }
 
     /// Cancels and tightens what failed.
-    fn heed(&mut self, checked: &Checked<T>, limits: &mut MatchLimits<T::AccountId>) {
+    fn heed(
+        &mut self,
+        checked: &Checked<T>,
+        limits: &mut MatchLimits<T::AccountId>,
+        budget: &mut Budget,
+    ) {
         for of in &checked.failing {
-            self.tighten(of, limits);
+            self.tighten(of, limits, budget);
             limits.cancelled.insert(of.clone());
         }
         if checked.over_cap {
@@ -469,13 +505,18 @@ impl<'a, T: Config> Check<'a, T> {
 
     /// Holds an account's reduce-only and liquidation orders to prices at which they pass. Those that
     /// failed there already do not execute at all.
-    fn tighten(&mut self, of: &Account<T>, limits: &mut MatchLimits<T::AccountId>) {
+    fn tighten(
+        &mut self,
+        of: &Account<T>,
+        limits: &mut MatchLimits<T::AccountId>,
+        budget: &mut Budget,
+    ) {
         let market = self.market.id;
         let lots = self.party(of).map_or(0, |party| party.account.lots(market));
         let Some(side) = reducing_side(lots) else {
             return;
         };
-        let ticks = if limits.tightened.contains_key(of) {
+        let ticks = if limits.tightened.contains_key(of) || !self.pays_for_scans(of, budget) {
             never(side)
         } else {
             self.passing_limit(of, side).unwrap_or(never(side))
@@ -537,14 +578,16 @@ impl<'a, T: Config> Check<'a, T> {
         Ok(strictest.unwrap_or(never(side)))
     }
 
-    /// Leaves out the orders of whom a scan margins here: what is left then passes whatever fills.
+    /// Leaves out the orders of whom a scan margins here, or who may be refused for what they would borrow on options: what is left then passes
+    /// whatever fills.
     fn hold_back_scanned(&self, limits: &mut MatchLimits<T::AccountId>) {
-        let id = self.market.id;
+        let (id, view) = (self.market.id, self.view);
         for (of, party) in &self.parties {
             let Some(Party { account, assessed }) = party else {
                 continue;
             };
-            if !is_scanned_in(account, assessed, id) {
+            let may_borrow = novate_risk::holds_long_option(account, view);
+            if !is_scanned_in(account, assessed, id) && !may_borrow {
                 continue;
             }
             if let Some(side) = reducing_side(account.lots(id)) {
@@ -563,6 +606,7 @@ impl<'a, T: Config> Check<'a, T> {
         &mut self,
         candidates: Vec<(Account<T>, Vec<OpenOrder>)>,
         limits: &mut MatchLimits<T::AccountId>,
+        budget: &mut Budget,
     ) -> Result<(), MathError> {
         let sum = |a: u128, b: u64| a.checked_add(b.into()).ok_or(MathError::Overflow);
         let mut admitted = BTreeSet::new();
@@ -576,6 +620,7 @@ impl<'a, T: Config> Check<'a, T> {
         for (of, orders) in candidates.into_iter().chain(others) {
             let passes = !limits.cancelled.contains(&of)
                 && !self.liquidated.contains_key(&of)
+                && self.pays_for_scans(&of, budget)
                 && self.passes_every_subset(&of, &orders).unwrap_or(false);
             if passes {
                 for order in &orders {
@@ -587,7 +632,7 @@ impl<'a, T: Config> Check<'a, T> {
                 }
                 admitted.insert(of);
             } else if !limits.tightened.contains_key(&of) {
-                self.tighten(&of, limits);
+                self.tighten(&of, limits, budget);
             }
         }
         // Open interest grows by no more than the smaller side of those that may open.
@@ -956,7 +1001,7 @@ impl<T: Config> Pallet<T> {
             if round == MAX_ROUNDS {
                 let candidates = T::Book::candidates(&book, budget.take_looks());
                 check
-                    .narrow(candidates, &mut limits)
+                    .narrow(candidates, &mut limits, budget)
                     .map_err(|e| failed(e.into()))?;
             }
             let tentative = check.run(&mut book, &mut limits, budget, traded);
@@ -967,7 +1012,7 @@ impl<T: Config> Pallet<T> {
                 }
                 return Self::novate(&check, book, tentative, checked, traded).map(Some);
             }
-            check.heed(&checked, &mut limits);
+            check.heed(&checked, &mut limits, budget);
             if round >= MAX_ROUNDS {
                 check.hold_back_scanned(&mut limits);
             }
@@ -995,7 +1040,7 @@ impl<T: Config> Pallet<T> {
             };
             // Itself and its entries.
             let changed = u64::from(indexed.entries).saturating_add(1);
-            let counted = T::WeightInfo::party(indexed.holdings).writes;
+            let counted = T::WeightInfo::party(indexed.holdings, indexed.thresholds).writes;
             let not_needed = T::DbWeight::get().writes(counted.saturating_sub(changed));
             let sum = match payer {
                 Payer::Close => &mut unmoved.by_close,

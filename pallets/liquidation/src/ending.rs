@@ -7,8 +7,8 @@
 //! the others of its bucket, and is tried again by the next close; until it is settled its market stays.
 
 use crate::{
-    index::{is_waiting, more_thresholds, Taken, Threshold},
-    meter::Meter,
+    index::{is_waiting, Taken, Threshold},
+    meter::{Meter, Size},
     pages::{Entry, Shelf, PAGE},
     Config, LossCaps, Pallet, Refusal, RiskDirectory, VaultLosses,
 };
@@ -122,13 +122,12 @@ impl<T: Config> Pallet<T> {
         let Some(account) = T::Ledger::account(of) else {
             return Ending::Done;
         };
-        let holdings = account.holdings();
+        let size = Size::of(&account, view);
         if !novate_risk::holds_settled(&account, view) {
-            meter.spend(meter.look(holdings));
+            meter.spend(meter.look(size));
             return Ending::Done;
         }
-        let more = meter.appended(more_thresholds(&account, view));
-        let worst = meter.worst_look(holdings).saturating_add(more);
+        let worst = meter.worst_look(size);
         if !meter.affords(worst) {
             return Ending::Later;
         }

@@ -16,7 +16,7 @@
 //! the queue.
 
 use crate::{
-    meter::Meter,
+    meter::{Meter, Size},
     pages::{Entry, Shelf},
     scale,
     types::{steps, Search, QUEUED_STEPS},
@@ -26,15 +26,16 @@ use alloc::{
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
 };
-use frame_support::{storage::with_storage_layer, traits::Get};
+use frame_support::{storage::with_storage_layer, traits::Get, weights::Weight};
 use novate_risk::{
-    collateral_value, debt_ceil, holds_settled, hurting_price, safe_moves, Move, RELATIVE_ONE,
+    all_collateral_value, debt_ceil, holds_settled, hurting_price, more_thresholds, safe_moves,
+    Move, MOST_MORE_THRESHOLDS, RELATIVE_ONE,
 };
 use novate_types::{
-    math::{add, mul_div_ceil, mul_div_floor},
-    AccountRef, Assessment, BlockNumber, Direction, Ledger, LoanView, MarginAccount, MarketId,
-    MarketView, Position, RankSlot, RiskAxis, RiskError, RiskIndex, RiskModel, RiskSlot, RiskView,
-    Side, Standing, ThresholdSweep, MAX_POSITIONS, QUANTUMS,
+    math::{mul_div_ceil, mul_div_floor},
+    AccountRef, Assessment, BlockNumber, Direction, Ledger, LoanView, MarginAccount, MarketView,
+    Position, RankSlot, RiskAxis, RiskError, RiskIndex, RiskModel, RiskSlot, RiskView, Side,
+    Standing, ThresholdSweep, QUANTUMS,
 };
 
 /// Accounts that [`Pallet::candidates`] looks for at most.
@@ -289,30 +290,6 @@ pub(crate) fn missing_axis(
     Ok(None)
 }
 
-/// Thresholds that an account can have beyond two for each of its holdings: of what a scan margins six for each position.
-pub(crate) fn more_thresholds(account: &MarginAccount, view: &RiskView) -> u32 {
-    more_thresholds_in(account.positions.iter().map(|p| p.market), view)
-}
-
-/// The same of an account that holds something in these markets, or in their legs.
-pub(crate) fn more_thresholds_in(markets: impl Iterator<Item = MarketId>, view: &RiskView) -> u32 {
-    let (mut positions, mut has_option) = (0u32, false);
-    for market in markets {
-        let mut legs = 1;
-        if let Ok(market) = view.market(market) {
-            // Of a combination any leg may be an option.
-            has_option |= !market.contract.kind.is_linear();
-            legs = market.contract.legs.count().max(1);
-        }
-        positions = positions.saturating_add(legs);
-    }
-    if has_option {
-        positions.min(MAX_POSITIONS).saturating_mul(4)
-    } else {
-        0
-    }
-}
-
 /// Whether accounts may be liquidated on what the axis says.
 fn is_usable(axis: RiskAxis, view: &RiskView) -> bool {
     match axis {
@@ -488,14 +465,7 @@ impl<T: Config> Pallet<T> {
         if debt <= view.loans.account_cap && !view.loans.is_short {
             return Ok(false);
         }
-        let worth = account
-            .collateral
-            .iter()
-            .try_fold(0, |sum, (asset, held)| {
-                let value = collateral_value(view.collateral(*asset)?, *held)?;
-                Ok::<_, RiskError>(add(sum, value)?)
-            })?;
-        Ok(worth >= debt.min(QUANTUMS))
+        Ok(all_collateral_value(account, view)? >= debt.min(QUANTUMS))
     }
 
     /// Where an account belongs.
@@ -866,10 +836,9 @@ impl<T: Config> Pallet<T> {
         if live.is_empty() {
             return Some(Looked::default());
         }
-        let holdings = account.holdings();
+        let size = Size::of(&account, now);
         let steps = steps(&account);
-        let more = meter.appended(more_thresholds(&account, now));
-        if steps > left || !meter.affords(meter.worst_look(holdings).saturating_add(more)) {
+        if steps > left || !meter.affords(meter.worst_look(size)) {
             return None;
         }
         let became = with_storage_layer(|| Self::reindex(of, &account, &live, now));
@@ -880,7 +849,7 @@ impl<T: Config> Pallet<T> {
         let (steps, changed) = match became {
             Became::Same => (steps, 0),
             Became::Queued => {
-                meter.put_by_for(holdings);
+                meter.put_by_for(size);
                 (QUEUED_STEPS, meter.keys(2))
             }
             Became::Moved(entries) => {
@@ -888,7 +857,7 @@ impl<T: Config> Pallet<T> {
                 (steps, changed)
             }
         };
-        meter.spend(meter.look(holdings).saturating_add(changed));
+        meter.spend(meter.look(size).saturating_add(changed));
         let stays = match became {
             Became::Same => live,
             _ => Vec::new(),
@@ -967,14 +936,26 @@ impl<T: Config> Pallet<T> {
         if state.cursor.is_none() {
             Self::begin_stress(&mut state, now);
         }
-        for of in &accounts {
-            if let Err(error) = with_storage_layer(|| Self::verify(of, now, &mut state)) {
+        let is_last = u32::try_from(accounts.len()).is_ok_and(|found| found < most);
+        // All that the largest account can have, and of all of them no more.
+        let mut thresholds = MOST_MORE_THRESHOLDS;
+        let (mut is_cut, mut work) = (false, Weight::zero());
+        for of in accounts {
+            let account = T::Ledger::account(&of);
+            let more = account.as_ref().map_or(0, |a| more_thresholds(a, now));
+            let Some(left) = thresholds.checked_sub(more) else {
+                is_cut = true;
+                break;
+            };
+            thresholds = left;
+            work = work.saturating_add(Self::swept(more));
+            if let Err(error) = with_storage_layer(|| Self::verify(&of, now, &mut state)) {
                 log::error!(target: crate::LOG, "{of:?} cannot be swept: {error:?}");
             }
+            state.cursor = Some(of);
         }
-        let is_last = u32::try_from(accounts.len()).is_ok_and(|found| found < most);
-        state.cursor = accounts.into_iter().next_back();
-        if is_last {
+        Self::count_for_vault(work);
+        if is_last && !is_cut {
             if let Some(sums) = state.stress.take() {
                 Self::publish(sums, state.began, now);
             }
@@ -983,6 +964,13 @@ impl<T: Config> Pallet<T> {
             state.cursor = None;
         }
         Sweeping::<T>::put(state);
+    }
+
+    /// What so many thresholds that an account can have beyond two for each of its holdings take more in the sweep, at most.
+    pub(crate) fn swept(thresholds: u32) -> Weight {
+        let meter = Meter::<T>::of(0);
+        let with = |more| meter.worst_look(Size { holdings: 0, more });
+        Weight::from_parts(with(thresholds).saturating_sub(with(0)), 0)
     }
 
     fn verify(

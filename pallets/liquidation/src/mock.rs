@@ -297,9 +297,13 @@ impl Ledger<u64> for StoredLedger {
         let mut account = Accounts::get(of).ok_or(LedgerError::NoAccount)?;
         book_settled(&mut account, view)?;
         let entries = Liquidation::refresh(of, &mut account, view)?;
-        let holdings = account.holdings();
+        let indexed = Indexed {
+            holdings: account.holdings(),
+            thresholds: novate_risk::more_thresholds(&account, view),
+            entries,
+        };
         Accounts::insert(of, account);
-        Ok(Indexed { holdings, entries })
+        Ok(indexed)
     }
 
     fn settle<R, E: From<LedgerError>>(

@@ -5,7 +5,7 @@ use crate::{
     changes::Notes,
     due, triggers,
     types::{share, Accepted, AccountOrders, CancelledOrder, Locator, OrderError, PageKey, Place},
-    Config, Due, Emptied, Error, Pallet, WeightInfo,
+    Config, Due, Emptied, Error, Novating, Pallet, WeightInfo,
 };
 use alloc::{
     borrow::Cow,
@@ -13,7 +13,9 @@ use alloc::{
     vec::Vec,
 };
 use frame_support::{ensure, traits::Get, weights::Weight};
-use novate_risk::{add_order, booked_cash, fee, release_order, Legs};
+use novate_risk::{
+    add_order, booked_cash, fee, more_thresholds_in, release_order, Legs, MOST_MORE_THRESHOLDS,
+};
 use novate_types::{
     math::{
         add, notional_floor, ppm_ceil, shift_ceil, shift_floor, signed, sub, ticks_ceil,
@@ -45,6 +47,8 @@ pub(crate) fn page_of(order: &Locator) -> Option<PageKey> {
 pub(crate) struct Held {
     /// Positions and collaterals, at most after its orders have filled: a combination's are in its legs.
     pub holdings: u32,
+    /// Thresholds that it can have then beyond two for each of them.
+    pub thresholds: u32,
     /// Open orders, before or after the operations: whichever are more.
     pub open: u32,
     /// Triggers and TWAPs that were cancelled.
@@ -60,11 +64,17 @@ impl Held {
     pub fn most<T: Config>() -> Self {
         Self {
             holdings: MAX_HOLDINGS,
+            thresholds: MOST_MORE_THRESHOLDS,
             open: MAX_OPEN_ORDERS,
             disarmed: 0,
             legs: MAX_LEGS as u32,
             scanned: T::WeightInfo::most_scanned(1),
         }
+    }
+
+    /// What the account takes in the close if its order executes, beside the book.
+    pub fn party<T: Config>(&self) -> Weight {
+        T::Novating::party(self.holdings, self.thresholds)
     }
 }
 
@@ -217,8 +227,11 @@ impl<'a, T: Config> Session<'a, T> {
             let market = self.view.market(market);
             market.map_or(1, |market| market.contract.legs.count().max(1))
         };
-        let markets = self.account.orders.iter().map(|orders| legs(orders.market));
-        let most = markets.fold(self.account.holdings(), u32::saturating_add);
+        let ordered = || self.account.orders.iter().map(|orders| orders.market);
+        let most = ordered()
+            .map(legs)
+            .fold(self.account.holdings(), u32::saturating_add);
+        let held = self.account.positions.iter().map(|p| p.market);
         let further = self
             .new
             .iter()
@@ -226,6 +239,7 @@ impl<'a, T: Config> Session<'a, T> {
         let open = self.orders.open.len().max(self.opened_with);
         Held {
             holdings: most.min(MAX_HOLDINGS),
+            thresholds: more_thresholds_in(held.chain(ordered()), &self.view),
             open: u32::try_from(open).unwrap_or(u32::MAX),
             disarmed: self.disarmed,
             legs: further.fold(0, u32::saturating_add),

@@ -374,7 +374,7 @@ impl<T: Config> Pallet<T> {
         let trades = held.legs.saturating_add(1);
         T::WeightInfo::came_in(held.open)
             .saturating_add(T::Novating::order().saturating_mul(trades.into()))
-            .saturating_add(T::Novating::party(held.holdings))
+            .saturating_add(held.party::<T>())
     }
 
     /// What firing one trigger costs at most: of a pair, the other one leaves.

@@ -41,8 +41,8 @@ use crate::{
 use alloc::vec::Vec;
 use novate_types::{
     math::{add, mul_div_floor, notional_ceil, position_value_floor, signed, sub},
-    Assessment, Cash, Direction, FeedId, FundingIndex, MarginAccount, MarketView, MathError,
-    Millis, Price, RiskAxis, RiskError, RiskModel, RiskView,
+    Assessment, Cash, Direction, FeedId, FundingIndex, MarginAccount, MarketId, MarketView,
+    MathError, Millis, Price, RiskAxis, RiskError, RiskModel, RiskView, MAX_POSITIONS,
 };
 
 /// One whole in [`Move::Relative`].
@@ -63,6 +63,37 @@ pub const DEVIATION_SHARE: Cash = 4;
 /// Part of the slack kept for funding, one in this many. Funding is slow: a sixteenth of a slack worth ten percent of the
 /// notional lasts for weeks at usual rates, and prices keep nearly all of theirs.
 const FUNDING_SHARE: Cash = 16;
+
+/// Thresholds that a scan gives a position beyond the two that any has: of an option index and variance either way, the expiry, and funding.
+pub const MORE_PER_POSITION: u32 = 4;
+/// What [`more_thresholds`] comes to at most.
+pub const MOST_MORE_THRESHOLDS: u32 = MORE_PER_POSITION * MAX_POSITIONS;
+
+/// Thresholds that an account can have beyond two for each of its holdings, at most: if it holds an option, a scan may margin all of its positions.
+pub fn more_thresholds(account: &MarginAccount, view: &RiskView) -> u32 {
+    more_thresholds_in(account.positions.iter().map(|p| p.market), view)
+}
+
+/// The same of an account that holds something in these markets, or in their legs.
+pub fn more_thresholds_in(markets: impl Iterator<Item = MarketId>, view: &RiskView) -> u32 {
+    let (mut positions, mut has_option) = (0u32, false);
+    for market in markets {
+        let mut legs = 1;
+        if let Ok(market) = view.market(market) {
+            // Of a combination any leg may be an option.
+            has_option |= !market.contract.kind.is_linear();
+            legs = market.contract.legs.count().max(1);
+        }
+        positions = positions.saturating_add(legs);
+    }
+    if has_option {
+        positions
+            .min(MAX_POSITIONS)
+            .saturating_mul(MORE_PER_POSITION)
+    } else {
+        0
+    }
+}
 
 /// A distance along one axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

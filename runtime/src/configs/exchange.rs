@@ -113,7 +113,7 @@ parameter_types! {
     pub const MostFollowed: Ppm = 3_000_000;
     pub const MinShareDeposit: Cash = 10 * QUANTUMS;
     pub const PartiesWeight: Weight = Weight::from_parts(120_000_000_000, 10_000_000);
-    pub const PressedPartiesWeight: Weight = Weight::from_parts(30_000_000_000, 10_000_000);
+    pub const PressedPartiesWeight: Weight = Weight::from_parts(40_000_000_000, 10_000_000);
     pub const BacklogShare: Ppm = 100_000;
     pub const LossCap: Cash = 250_000 * QUANTUMS;
     pub const MaxLossCapStep: LossCapStep = LossCapStep {
@@ -121,8 +121,8 @@ parameter_types! {
         cash: 1_000 * QUANTUMS.unsigned_abs(),
     };
     pub const Calm: Work = Work {
-        pops: 64,
-        looks: 128,
+        pops: 256,
+        looks: 480,
         liquidations: 128,
         deleveraged: 128,
         ranks: 128,
@@ -233,9 +233,9 @@ impl pallet_order_book::Novating for Novating {
         use pallet_clearing::{Config, WeightInfo};
         <Runtime as Config>::WeightInfo::fill()
     }
-    fn party(holdings: u32) -> Weight {
+    fn party(holdings: u32, thresholds: u32) -> Weight {
         use pallet_clearing::{Config, WeightInfo};
-        <Runtime as Config>::WeightInfo::party(holdings)
+        <Runtime as Config>::WeightInfo::party(holdings, thresholds)
             .weight(<Runtime as frame_system::Config>::DbWeight::get())
     }
     fn least_for_triggers() -> u64 {

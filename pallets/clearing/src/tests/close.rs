@@ -152,7 +152,7 @@ fn the_reserve_covers_fills_requests_and_the_other_pallets_when_the_block_begins
         Presses::set(true);
         let parties = PartiesWeight::get().saturating_sub(PressedPartiesWeight::get());
         let fills = <() as crate::WeightInfo>::fill().saturating_mul(2_048 / 4 * 3);
-        let looks = Clearing::party(1) * u64::from(crate::LAST_ROUND_LOOKS / 4 * 3);
+        let looks = Clearing::party(1, 0) * u64::from(crate::LAST_ROUND_LOOKS / 4 * 3);
         assert_eq!(
             busy.saturating_sub(reserve()),
             parties.saturating_add(fills).saturating_add(looks)
@@ -183,7 +183,7 @@ fn remedies_have_what_the_matches_leave_of_their_reserve() {
         run(1);
         place(ALICE, Side::Bid, ticks(20_000), 10);
         // Bob had no position yet.
-        let fill = <() as crate::WeightInfo>::fill().saturating_add(Clearing::party(1));
+        let fill = <() as crate::WeightInfo>::fill().saturating_add(Clearing::party(1, 0));
         assert_eq!(left(), all(false) - fill.ref_time() + unmatched(2));
     });
 }

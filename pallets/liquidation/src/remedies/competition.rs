@@ -18,8 +18,7 @@
 
 use super::{call::CALL_CLOSES, Outcome, Waterfall, MARKET_CLOSES};
 use crate::{
-    index::more_thresholds_in,
-    meter::Meter,
+    meter::{Meter, Size},
     types::{Bid, Terms},
     Bids, Config, Error, Escalation, Event, Pallet, Refusal, WeightInfo, MOST_CANDIDATES,
 };
@@ -28,13 +27,13 @@ use codec::Encode;
 use frame_support::{ensure, storage::with_storage_layer, traits::Get, weights::Weight};
 use novate_matching::share::{share, Offer};
 use novate_risk::{
-    collateral_terms, collateral_value, competition_discount, for_sale, largest_fraction_ceil,
-    sell, worth, Portion, Sale,
+    all_collateral_value, collateral_terms, competition_discount, for_sale, largest_fraction_ceil,
+    more_thresholds_in, sell, worth, Portion, Sale,
 };
 use novate_types::{
     math::{add, ppm_floor, signed, sub},
     AccountRef, Assessment, Cash, CurrentView, Ledger, MarginAccount, MathError, Pot, Ppm,
-    RiskError, RiskModel, RiskView, Standing, MAX_HOLDINGS, MAX_POSITIONS, MILLION,
+    RiskError, RiskModel, RiskView, Standing, MAX_HOLDINGS, MILLION,
 };
 
 /// Closes an account spends in remedy 3.
@@ -88,11 +87,22 @@ fn discount_of(account: &MarginAccount) -> Ppm {
     competition_discount(closes, of)
 }
 
-/// Thresholds that a taker can have beyond two for each of its holdings once it has part of an account, and its own orders have filled.
-fn thresholds_of_both(account: &MarginAccount, taker: &MarginAccount, view: &RiskView) -> u32 {
+/// What a taker can come to be once it has part of an account: what both hold, and thresholds as if its own orders had filled.
+fn size_of_both(account: &MarginAccount, taker: &MarginAccount, view: &RiskView) -> Size {
     let held = account.positions.iter().chain(&taker.positions);
     let ordered = taker.orders.iter().map(|orders| orders.market);
-    more_thresholds_in(held.map(|p| p.market).chain(ordered), view)
+    Size {
+        holdings: account.holdings().saturating_add(taker.holdings()),
+        more: more_thresholds_in(held.map(|p| p.market).chain(ordered), view),
+    }
+}
+
+/// What no account exceeds.
+fn at_most(size: Size) -> Size {
+    Size {
+        holdings: size.holdings.min(MAX_HOLDINGS),
+        ..size
+    }
 }
 
 /// Initial margin of a fraction of an account, or the haircut value of one of its collateral, and what a taker has free, in quantums at the last
@@ -106,13 +116,7 @@ fn asked_and_free<T: Config>(
     let whole = if competes(account) {
         T::Risk::assess(account, &view)?.initial.max(0)
     } else {
-        account
-            .collateral
-            .iter()
-            .try_fold(0, |sum, (asset, amount)| {
-                let value = collateral_value(view.collateral(*asset)?, *amount)?;
-                Ok::<_, RiskError>(add(sum, value)?)
-            })?
+        all_collateral_value(account, &view)?
     };
     let asked = signed(ppm_floor(whole.unsigned_abs(), fraction)?)?;
     let found = T::Risk::assess(taker, &view)?;
@@ -162,31 +166,19 @@ impl Lot<'_> {
 }
 
 impl<T: Config> Pallet<T> {
-    /// Weight of a bid for an account that holds as much as it and the taker together: its extrinsic and its part of the close.
-    pub(crate) fn bid_weight(holdings: u32) -> Weight {
-        let in_close = Meter::<T>::of(0).worst_bid(holdings.min(MAX_HOLDINGS));
+    /// Weight of a bid for an account that is as large as it and the taker together: its extrinsic and its part of the close.
+    pub(crate) fn bid_weight(size: Size) -> Weight {
+        let in_close = Meter::<T>::of(0).worst_bid(at_most(size));
         T::WeightInfo::bid().saturating_add(Weight::from_parts(in_close, 0))
     }
 
-    /// What it takes more if its taker can come to have so many thresholds beyond two for each holding.
-    pub(crate) fn more_bid_weight(thresholds: u32) -> Weight {
-        Weight::from_parts(Meter::<T>::of(0).appended(thresholds), 0)
-    }
-
-    /// Weight of a bid, at most.
-    pub(crate) fn most_bid_weight() -> Weight {
-        Self::bid_weight(MAX_HOLDINGS)
-            .saturating_add(Self::more_bid_weight(MAX_POSITIONS.saturating_mul(4)))
-    }
-
-    /// Takes a bid in for this block's close. Returns what it is charged for, see [`Pallet::bid_weight`] and
-    /// [`Pallet::more_bid_weight`].
+    /// Takes a bid in for this block's close. Returns what it is charged for, see [`Pallet::bid_weight`].
     pub(crate) fn take_bid(
         by: AccountRef<T::AccountId>,
         of: AccountRef<T::AccountId>,
         fraction: Ppm,
         least_discount: Ppm,
-    ) -> Result<(u32, u32), Error<T>> {
+    ) -> Result<Size, Error<T>> {
         ensure!(
             (1..=MILLION).contains(&fraction) && least_discount <= MILLION,
             Error::<T>::BadFraction
@@ -201,11 +193,11 @@ impl<T: Config> Pallet<T> {
         let account = account.ok_or(Error::<T>::NotCompeting)?;
         // It may come to hold positions in the markets of its orders, too.
         let ordered = u32::try_from(taker.orders.len()).unwrap_or(u32::MAX);
-        let holdings = account
-            .holdings()
-            .saturating_add(taker.holdings())
-            .saturating_add(ordered);
-        let thresholds = thresholds_of_both(&account, &taker, &T::View::view());
+        let both = size_of_both(&account, &taker, &T::View::view());
+        let size = Size {
+            holdings: both.holdings.saturating_add(ordered),
+            ..both
+        };
         let reached = least_discount <= discount_of(&account);
         let (asked, free) = if reached {
             asked_and_free::<T>(&taker, &account, fraction).unwrap_or((0, 0))
@@ -221,11 +213,11 @@ impl<T: Config> Pallet<T> {
             least_discount,
             carries: asked,
             tie,
-            holdings,
-            thresholds,
+            holdings: size.holdings,
+            thresholds: size.more,
         };
         Self::enter_bid(bid, free)?;
-        Ok((holdings, thresholds))
+        Ok(size)
     }
 
     /// Puts a bid among this block's, in the place of its owner's for the same account, or of one that carries less if there is no room: of
@@ -409,18 +401,14 @@ impl<T: Config> Pallet<T> {
     ) -> Vec<Bid<T::AccountId>> {
         bids.sort_unstable_by_key(|bid| bid.tie);
         let (paid, unpaid): (Vec<_>, Vec<_>) = bids.into_iter().partition(|bid| {
-            let taker = T::Ledger::account(&bid.taker);
-            let (holdings, thresholds) = taker.map_or((0, 0), |taker| {
-                let thresholds = thresholds_of_both(account, &taker, view);
-                (taker.holdings(), thresholds)
-            });
-            let now = account.holdings().saturating_add(holdings);
-            let cost = |holdings: u32, thresholds: u32| {
-                meter
-                    .worst_bid(holdings.min(MAX_HOLDINGS))
-                    .saturating_add(meter.appended(thresholds))
+            let taker = T::Ledger::account(&bid.taker).unwrap_or_default();
+            let cost = |size| meter.worst_bid(at_most(size));
+            let prepaid = Size {
+                holdings: bid.holdings,
+                more: bid.thresholds,
             };
-            let more = cost(now, thresholds).saturating_sub(cost(bid.holdings, bid.thresholds));
+            let now = size_of_both(account, &taker, view);
+            let more = cost(now).saturating_sub(cost(prepaid));
             let affords = meter.affords(more);
             if affords {
                 meter.spend(more);

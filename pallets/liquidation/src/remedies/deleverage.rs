@@ -15,8 +15,8 @@
 //! memory while one account after the other is closed against it, and written once a close.
 
 use crate::{
-    index::{entry_bucket, more_thresholds, side_of},
-    meter::Meter,
+    index::{entry_bucket, side_of},
+    meter::{Meter, Size},
     pages::{Entry, Shelf, PAGE},
     types::steps,
     Config, Event, Pallet, Refusal, RiskDirectory,
@@ -226,14 +226,12 @@ impl<T: Config> Pallet<T> {
                 };
                 let is_new = !drafts.contains_key(&of) && !across.changed.contains_key(&of);
                 let takes = if is_new { steps(&counterparty) } else { 0 };
-                let holdings = counterparty.holdings();
-                let more = meter.appended(more_thresholds(&counterparty, view));
-                let worst = meter.worst_slice(holdings).saturating_add(more);
-                if takes > across.steps || !meter.affords(worst) {
+                let size = Size::of(&counterparty, view);
+                if takes > across.steps || !meter.affords(meter.worst_slice(size)) {
                     closing.is_exhausted = false;
                     break;
                 }
-                meter.spend(meter.slice(holdings));
+                meter.spend(meter.slice(size));
                 match Self::slice(&closing.account, counterparty, view, market, &rest) {
                     Ok(sliced) => {
                         across.steps = across.steps.saturating_sub(takes);
@@ -435,19 +433,18 @@ impl<T: Config> Pallet<T> {
             }
             // It stands better than its entry price deserves: it gets another entry.
             let takes = steps(&account);
-            let holdings = account.holdings();
-            let more = meter.appended(more_thresholds(&account, view));
-            let worst = meter.worst_look(holdings).saturating_add(more);
-            if takes > across.steps || !meter.affords(worst) {
+            let size = Size::of(&account, view);
+            if takes > across.steps || !meter.affords(meter.worst_look(size)) {
                 return Ok(None);
             }
             across.steps = across.steps.saturating_sub(takes);
             for position in account.positions.iter_mut().filter(|p| p.market == market) {
                 position.rank = RankSlot::default();
             }
-            let entries = Self::unsettled(&of, &account, view, &T::Risk::assess(&account, view)?)?;
+            let entries =
+                Self::unsettled(&of, &account, view, &T::Risk::assess_held(&account, view)?)?;
             let changed = meter.keys(1).saturating_add(meter.appended(entries));
-            meter.spend(meter.look(holdings).saturating_add(changed));
+            meter.spend(meter.look(size).saturating_add(changed));
             Self::write(&of, account, view)?;
             across.changed.remove(&of);
             across.line(market, side).next.pop_front();
@@ -515,7 +512,7 @@ impl<T: Config> Pallet<T> {
         let mut account = account.clone();
         let ours = apply_trade(&mut account, priced, change, value)?;
         let theirs = apply_trade(&mut counterparty, priced, back, neg(value)?)?;
-        let after = T::Risk::assess(&counterparty, view)?;
+        let after = T::Risk::assess_held(&counterparty, view)?;
         ensure!(!after.is_below_maintenance(), Refusal::CounterpartyMargin);
         Ok(Sliced {
             account,

@@ -50,6 +50,12 @@ impl Desk {
         }
     }
 
+    /// The vault as it stands, if it was asked for anything in this close.
+    pub fn vault(&self) -> Option<&MarginAccount> {
+        let desk = self.drafted.as_ref().or(self.signed.as_ref());
+        desk.map(|(vault, _)| vault)
+    }
+
     /// What has to be written.
     pub fn due(&self) -> Option<&(MarginAccount, Assessment)> {
         self.signed.as_ref().filter(|_| self.changed)
@@ -204,13 +210,13 @@ impl<T: Config> Pallet<T> {
     ) -> Result<(), Refusal> {
         if desk.signed.is_none() {
             let vault = opened(T::Ledger::account(&T::Vault::get()))?;
-            let assessment = T::Risk::assess(&vault, view)?;
+            let assessment = T::Risk::assess_held(&vault, view)?;
             desk.signed = Some((vault, assessment));
         }
         let (signed, before) = desk.signed.as_ref().ok_or(Refusal::Margin)?;
         let mut vault = signed.clone();
         estate.give(&mut vault, view, pots)?;
-        let after = T::Risk::assess(&vault, view)?;
+        let after = T::Risk::assess_held(&vault, view)?;
         ensure!(passes_check(before, &after), Refusal::Margin);
         ensure!(vault.cash >= signed.cash.min(0), Refusal::Cash);
         desk.drafted = Some((vault, after));
@@ -276,9 +282,9 @@ impl<T: Config> Pallet<T> {
         view: &RiskView,
         change: impl FnOnce(&mut MarginAccount) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
-        let (before, cash) = (T::Risk::assess(vault, view)?, vault.cash);
+        let (before, cash) = (T::Risk::assess_held(vault, view)?, vault.cash);
         change(vault)?;
-        let after = T::Risk::assess(vault, view)?;
+        let after = T::Risk::assess_held(vault, view)?;
         ensure!(passes_check(&before, &after), Refusal::Margin);
         ensure!(vault.cash >= cash.min(0), Refusal::Cash);
         Ok(())
