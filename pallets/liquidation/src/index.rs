@@ -26,10 +26,10 @@ use alloc::{
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
 };
-use frame_support::{storage::with_storage_layer, traits::Get, weights::Weight};
+use frame_support::{storage::with_storage_layer, traits::Get};
 use novate_risk::{
     all_collateral_value, debt_ceil, holds_settled, hurting_price, more_thresholds, safe_moves,
-    Move, MOST_MORE_THRESHOLDS, RELATIVE_ONE,
+    Move, RELATIVE_ONE,
 };
 use novate_types::{
     math::{mul_div_ceil, mul_div_floor},
@@ -930,31 +930,33 @@ impl<T: Config> Pallet<T> {
 
     /// Looks at the next few accounts, whatever the index says of them, and draws their thresholds again: parameters may
     /// have changed since.
-    pub(crate) fn sweep(now: &RiskView, mut state: SweepState<T::AccountId>) {
+    pub(crate) fn sweep(now: &RiskView, mut state: SweepState<T::AccountId>, meter: &mut Meter<T>) {
         let most = T::SweepPerClose::get();
         let accounts = T::Ledger::accounts_after(state.cursor.as_ref(), most);
         if state.cursor.is_none() {
             Self::begin_stress(&mut state, now);
         }
         let is_last = u32::try_from(accounts.len()).is_ok_and(|found| found < most);
-        // All that the largest account can have, and of all of them no more.
-        let mut thresholds = MOST_MORE_THRESHOLDS;
-        let (mut is_cut, mut work) = (false, Weight::zero());
+        // What options take more comes out of the close's time, and leaves the dearest step to whoever waits.
+        let kept = match Queue::<T>::count() {
+            0 => 0,
+            _ => meter.largest_step(),
+        };
+        let mut is_cut = false;
         for of in accounts {
             let account = T::Ledger::account(&of);
             let more = account.as_ref().map_or(0, |a| more_thresholds(a, now));
-            let Some(left) = thresholds.checked_sub(more) else {
+            let cost = meter.more(more);
+            if more > 0 && !meter.affords(cost.saturating_add(kept)) {
                 is_cut = true;
                 break;
-            };
-            thresholds = left;
-            work = work.saturating_add(Self::swept(more));
+            }
+            meter.spend(cost);
             if let Err(error) = with_storage_layer(|| Self::verify(&of, now, &mut state)) {
                 log::error!(target: crate::LOG, "{of:?} cannot be swept: {error:?}");
             }
             state.cursor = Some(of);
         }
-        Self::count_for_vault(work);
         if is_last && !is_cut {
             if let Some(sums) = state.stress.take() {
                 Self::publish(sums, state.began, now);
@@ -964,13 +966,6 @@ impl<T: Config> Pallet<T> {
             state.cursor = None;
         }
         Sweeping::<T>::put(state);
-    }
-
-    /// What so many thresholds that an account can have beyond two for each of its holdings take more in the sweep, at most.
-    pub(crate) fn swept(thresholds: u32) -> Weight {
-        let meter = Meter::<T>::of(0);
-        let with = |more| meter.worst_look(Size { holdings: 0, more });
-        Weight::from_parts(with(thresholds).saturating_sub(with(0)), 0)
     }
 
     fn verify(

@@ -72,7 +72,6 @@ pub use weights::WeightInfo;
 use alloc::vec::Vec;
 use frame_support::{traits::Get, weights::Weight, BoundedVec};
 use meter::{Meter, Size};
-use novate_risk::MOST_MORE_THRESHOLDS;
 use novate_types::{
     Cash, Ledger, LiquidationOrder, Liquidations, RiskView, MAX_MARKETS, MAX_POSITIONS,
 };
@@ -1027,15 +1026,12 @@ impl<T: Config> Pallet<T> {
             .saturating_add(Self::most_for_stress())
     }
 
-    /// A close samples one underlying, a sweep ends once in it, and whom it passes may hold nothing but options: of thresholds as many as one account
-    /// can have are drawn again beyond what [`WeightInfo::fixed`] counts.
+    /// A close samples one underlying, a sweep ends once in it, and whom it passes may hold nothing but options.
     pub(crate) fn most_for_stress() -> Weight {
         let options = T::SweepPerClose::get().saturating_mul(MAX_POSITIONS);
-        let thresholds = MOST_MORE_THRESHOLDS.saturating_mul(T::SweepPerClose::get().min(1));
         T::WeightInfo::sample()
             .saturating_add(T::WeightInfo::publish())
             .saturating_add(T::WeightInfo::option_at_stake().saturating_mul(options.into()))
-            .saturating_add(Self::swept(thresholds))
     }
 
     /// Counts what was done beside the remedies.
@@ -1162,7 +1158,7 @@ impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
         }
         let search = Self::pop_crossed(now, &mut meter);
         meter.release();
-        Self::sweep(now, sweep);
+        Self::sweep(now, sweep, &mut meter);
         let mut steps = Self::capacity().liquidations;
         Self::quote(vault.as_ref(), now);
         let cases = Self::reach(now, &mut steps, &meter);

@@ -247,6 +247,16 @@ impl<T: Config> Meter<T> {
             .saturating_add(self.appended(thresholds.saturating_add(size.more)))
     }
 
+    /// What so many thresholds that an account can have beyond two for each of its holdings take more at worst when it is looked at.
+    pub fn more(&self, thresholds: u32) -> u64 {
+        let size = Size {
+            holdings: 0,
+            more: thresholds,
+        };
+        self.scans(size, LOOK_SCANS)
+            .saturating_add(self.appended(thresholds))
+    }
+
     /// Entries that there is time to look behind if their accounts are small ones: at least one while there is time for the largest.
     pub fn entries(&self) -> u32 {
         let each = self

@@ -38,7 +38,7 @@ fn cleared() -> Vec<(Ticks, Lots, u32, usize)> {
         .collect()
 }
 
-fn liquidate(owner: u64, side: Side, lots: Lots, limit: Ticks) {
+pub(super) fn liquidate(owner: u64, side: Side, lots: Lots, limit: Ticks) {
     let order = LiquidationOrder {
         account: of(owner),
         market: BTC,

@@ -19,6 +19,10 @@ const DEALER: u64 = 50;
 
 /// Market 0 at `cents`, its options on volatilities of `percent` a year each.
 fn set(view: &mut RiskView, cents: u128, percent: [u128; 4]) {
+    set_each(view, cents, |id| percent[usize::from(id - 10)]);
+}
+
+fn set_each(view: &mut RiskView, cents: u128, percent: impl Fn(MarketId) -> u128) {
     let index = Price::from_inner(cents * 10u128.pow(16));
     let now = view.now;
     for market in view.markets.iter_mut().filter(|m| m.underlying == 0) {
@@ -28,7 +32,7 @@ fn set(view: &mut RiskView, cents: u128, percent: [u128; 4]) {
             continue;
         };
         let left = market.contract.expiry.saturating_sub(now);
-        let volatility = percent[usize::from(market.id - 10)];
+        let volatility = percent(market.id);
         let parts = volatility * volatility * u128::from(left) * 10u128.pow(8);
         market.contract.variance = (parts / (365 * u128::from(DAY))) as u64;
         let begun = SETTLEMENT_MILLIS.saturating_sub(left);
@@ -49,8 +53,12 @@ fn set(view: &mut RiskView, cents: u128, percent: [u128; 4]) {
 
 /// Lists the options, which expire in so long, at 100 USD and 60 %.
 fn list(left: Millis) {
+    list_all(left, &OPTIONS);
+}
+
+fn list_all(left: Millis, options: &[(MarketId, OptionRight, Ticks)]) {
     close(|view| {
-        for (id, right, strike) in OPTIONS {
+        for (id, right, strike) in options.iter().copied() {
             let contract = Contract::from(InstrumentKind::Option {
                 expiry: view.now + left,
                 strike,
@@ -65,7 +73,7 @@ fn list(left: Millis) {
             };
             view.markets.try_push(market).unwrap();
         }
-        set(view, 10_000, [60; 4]);
+        set_each(view, 10_000, |_| 60);
     });
 }
 
@@ -121,6 +129,119 @@ fn a_hedge_is_not_liquidated_by_its_parts() {
             assert!(axes.contains(&needed), "{needed:?} in {axes:?}");
         }
         assert!(axes.contains(&(RiskAxis::Expiry(10), Direction::Down)));
+    });
+}
+
+/// As many options as an account can hold: short a nearer call, long a farther one, and so on.
+fn the_largest(owner: u64, slack: Cash) {
+    let options: Vec<_> = (0..MAX_POSITIONS as MarketId)
+        .map(|n| (10 + n, OptionRight::Call, Ticks::from(102 + n)))
+        .collect();
+    list_all(14 * DAY, &options);
+    deposit(DEALER, usd(10_000_000));
+    deposit(owner, usd(10_000));
+    for (id, ..) in options {
+        match id % 2 {
+            0 => trade_at_mark(DEALER, owner, id, 10),
+            _ => trade_at_mark(owner, DEALER, id, 10),
+        }
+    }
+    give_slack(owner, slack);
+}
+
+#[test]
+fn the_largest_portfolio_is_looked_at_in_a_calm_close_and_while_a_queue_presses() {
+    use crate::meter::{Meter, Size};
+    for presses in [false, true] {
+        new_test_ext().execute_with(|| {
+            the_largest(LONG, usd(20));
+            let found = assess(LONG);
+            assert_eq!(found.scanned, u32::MAX);
+            close(|_| {});
+            let size = Size::of(&account(LONG), &StoredView::view());
+            assert_eq!(size.more, 4 * MAX_POSITIONS);
+            // Two each way of a variance and of the one forward, a funding index each, and the time.
+            let slots = account(LONG).risk.len() as u32;
+            assert_eq!(slots, 3 * MAX_POSITIONS + 3);
+            // No more than the least of a close that passes the integrity test.
+            CalmWork::set(Some(Work {
+                pops: MAX_RISK_SLOTS,
+                looks: 150,
+                liquidations: 100,
+                deleveraged: 100,
+                ranks: 1,
+            }));
+            let meter = Pallet::<Test>::calm_meter();
+            let least = meter.largest_look() + meter.largest_step();
+            assert!(
+                (least..least + least / 10).contains(&meter.left()),
+                "{} of {least}",
+                meter.left()
+            );
+            if presses {
+                for owner in 1_000..1_050 {
+                    deposit(owner, usd(1_000));
+                    trade(owner, DEALER, 1, 10, 100);
+                    give_slack(owner, -1);
+                }
+                assert_eq!(crate::Queue::<Test>::count(), 50);
+                crate::Allowance::<Test>::put(meter.left());
+            }
+            let before = account(LONG).risk;
+            marks(|view| set_each(view, 10_020, |_| 61));
+            assert!(!is_queued(LONG) && !assess(LONG).is_below_maintenance());
+            // Nothing of it is where it was crossed.
+            let after = account(LONG).risk;
+            assert!(before.iter().any(|slot| !after.contains(slot)));
+            assert!(!Pallet::<Test>::is_crossed(
+                &account(LONG),
+                &StoredView::view()
+            ));
+            waterfall();
+        });
+    }
+}
+
+#[test]
+fn no_account_has_more_thresholds_than_its_size_counts() {
+    new_test_ext().execute_with(|| {
+        the_largest(LONG, usd(20));
+        let holder = account(LONG);
+        let size = crate::meter::Size::of(&holder, &StoredView::view());
+        let most = 2 * size.holdings + 2 + size.more;
+        assert!(holder.risk.len() as u32 <= most && most <= MAX_RISK_SLOTS + 2);
+        // A perpetual alone has none of them.
+        trade(SHORT, DEALER, 1, 10, 100);
+        assert_eq!(
+            crate::meter::Size::of(&account(SHORT), &StoredView::view()).more,
+            0
+        );
+    });
+}
+
+#[test]
+fn a_sweep_takes_the_time_of_its_close_for_options_and_waits_where_there_is_none() {
+    new_test_ext().execute_with(|| {
+        the_largest(LONG, usd(20));
+        SweepPerClose::set(10);
+        let swept = || {
+            crate::Took::<Test>::kill();
+            close(|_| {});
+            let sweep = crate::Sweeping::<Test>::get().unwrap();
+            (sweep.completed, crate::Took::<Test>::get())
+        };
+        let (completed, took) = swept();
+        assert!(completed.is_some());
+        // The account and the dealer.
+        let each = crate::meter::Meter::<Test>::of(0).more(4 * MAX_POSITIONS);
+        assert!(took >= 2 * each);
+        // With time for one of them it takes two closes.
+        crate::Allowance::<Test>::put(each);
+        let (waits, _) = swept();
+        crate::Allowance::<Test>::put(each);
+        let (then, _) = swept();
+        assert_eq!(waits, completed);
+        assert!(then > completed);
     });
 }
 

@@ -678,6 +678,9 @@ proptest! {
         let before = assess(&holder, &view);
         prop_assume!(before.scanned != 0);
         let moves = safe_moves(&holder, &view, &before).unwrap();
+        // What its weight counts with.
+        let most = 2 * holder.holdings() + 2 + more_thresholds(&holder, &view);
+        prop_assert!(moves.len() as u32 <= most);
         let ends = [-1_000_000, 0, 1_000_000];
         let mut all = vec![inner];
         for price in ends {
