@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 use frame_benchmarking::v2::*;
 use frame_support::{traits::Get, BoundedVec};
 use frame_system::RawOrigin;
-use novate_types::{AccountRef, AssetId, Ledger, Listing, Loans, MAX_POSITIONS};
+use novate_types::{AccountRef, AssetId, Ledger, Listing, Loans, RiskModel, MAX_POSITIONS};
 
 type Account<T> = AccountRef<<T as frame_system::Config>::AccountId>;
 
@@ -349,6 +349,23 @@ mod benches {
         {
             cross::<T>(&view, n);
         }
+    }
+
+    /// An account of options alone, short and long by turns, assessed once.
+    #[benchmark]
+    fn option_scan(n: Linear<0, { MAX_POSITIONS }>) {
+        let view = T::BenchmarkHelper::options();
+        let mut account = novate_types::MarginAccount::default();
+        for (at, market) in view.markets.iter().take(n as usize).enumerate() {
+            let lots = if at % 2 == 0 { -1 } else { 1 };
+            novate_risk::apply_trade(&mut account, market, lots, 0).unwrap();
+        }
+        let mut assessed = None;
+        #[block]
+        {
+            assessed = T::Risk::assess_held(&account, &view).ok();
+        }
+        assert!(assessed.is_some());
     }
 
     impl_benchmark_test_suite!(Pallet, crate::mock::new_test_ext(), crate::mock::Test);

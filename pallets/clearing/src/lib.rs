@@ -81,6 +81,8 @@ pub trait BenchmarkHelper<AccountId> {
     /// Gives the account so much collateral, and the liquidity pot so much cash, that it can borrow, and the insurance fund 2 USD of interest
     /// that it was not yet given. The view at which it does.
     fn lend(account: &novate_types::AccountRef<AccountId>) -> novate_types::RiskView;
+    /// A view in which as many options can be held as one account may, of one underlying and an expiry each, all of them priced.
+    fn options() -> novate_types::RiskView;
 }
 
 /// What the other pallets' parts of the close cost. The runtime, which alone knows them, adds up their own functions.

@@ -956,6 +956,10 @@ impl crate::BenchmarkHelper<AccountId> for Helper {
         Book::insert(BTC, orders);
         View::<Test>::get()
     }
+    fn options() -> RiskView {
+        begin();
+        View::<Test>::get()
+    }
     fn lend(account: &Account) -> RiskView {
         begin();
         deposit(account.owner, 0);

@@ -5,7 +5,11 @@ use frame_support::{
     traits::Get,
     weights::{constants::WEIGHT_REF_TIME_PER_MICROS, Weight},
 };
+use novate_risk::MORE_PER_POSITION;
 use novate_types::{Part, MAX_HOLDINGS};
+
+/// Scans of an account behind an order that executes: before and after its fills, for its bankruptcy price, in a round or two more, and for its thresholds.
+const PARTY_SCANS: u64 = 8;
 
 /// Weights of the calls and of the close's parts.
 pub trait WeightInfo {
@@ -34,9 +38,8 @@ pub trait WeightInfo {
     fn small_party() -> Part;
     /// The same with [`MAX_HOLDINGS`] positions and collaterals.
     fn full_party() -> Part;
-    /// One of the thresholds that such an account can have more because a scan margins it (`novate_risk::more_thresholds`): moved nearer, and its part,
-    /// a quarter of a position's, of the scans that the check and the index take.
-    fn scanned() -> Part;
+    /// A position of an account that holds options, priced once under the grid with its part of the rows that are read for it.
+    fn option_scan() -> Part;
     /// The execution of one request.
     fn request() -> Weight;
     /// Looking at the markets whose contract has expired that a close deals with, and removing one of as many as can be listed.
@@ -53,6 +56,30 @@ pub trait WeightInfo {
         Self::small_party()
             .towards(Self::full_party(), holdings.saturating_sub(1), most)
             .with(Self::scanned(), thresholds)
+    }
+
+    /// One of the thresholds that such an account can have more because a scan margins it (`novate_risk::more_thresholds`): it comes nearer, as one of each
+    /// holding does in [`WeightInfo::full_party`], and has its part, a quarter of a position's, of the scans that the check and the index take.
+    fn scanned() -> Part {
+        let nearer =
+            Self::small_party().towards(Self::full_party(), 1, MAX_HOLDINGS.saturating_sub(1));
+        let small = Self::small_party();
+        let scans = |of: u64| {
+            of.saturating_mul(PARTY_SCANS)
+                .div_ceil(MORE_PER_POSITION.into())
+        };
+        let scan = Self::option_scan();
+        Part {
+            time: nearer
+                .time
+                .saturating_sub(small.time)
+                .saturating_add(scans(scan.time)),
+            reads: nearer
+                .reads
+                .saturating_sub(small.reads)
+                .saturating_add(scans(scan.reads)),
+            writes: nearer.writes.saturating_sub(small.writes).max(1),
+        }
     }
 }
 
@@ -105,6 +132,9 @@ impl WeightInfo for () {
     }
     fn full_party() -> Part {
         part(4_000, 40)
+    }
+    fn option_scan() -> Part {
+        part(1, 0)
     }
     fn scanned() -> Part {
         part(5, 1)
@@ -192,12 +222,12 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
             writes: 37,
         }
     }
-    /// Estimated: 28 µs, 4 keys read, 1 written; 8 µs and 2 keys of it are a position's part in `full_party`, the rest eight scans of a quarter of one.
-    fn scanned() -> Part {
+    /// Estimated: 10 µs, 1 key read.
+    fn option_scan() -> Part {
         Part {
-            time: 28_000_000,
-            reads: 4,
-            writes: 1,
+            time: 10_000_000,
+            reads: 1,
+            writes: 0,
         }
     }
     /// 106 µs, 4 keys read, 4 written, one among 8.

@@ -755,5 +755,22 @@ mod benchmarks {
         assert!(lost > 0);
     }
 
+    /// An account of options alone, short and long by turns, assessed once.
+    #[benchmark]
+    fn option_scan(n: Linear<0, { MAX_POSITIONS }>) {
+        let view = T::BenchmarkHelper::options();
+        let mut account = novate_types::MarginAccount::default();
+        for (at, market) in view.markets.iter().take(n as usize).enumerate() {
+            let lots = if at % 2 == 0 { -1 } else { 1 };
+            apply_trade(&mut account, market, lots, 0).unwrap();
+        }
+        let mut assessed = None;
+        #[block]
+        {
+            assessed = T::Risk::assess_held(&account, &view).ok();
+        }
+        assert!(assessed.is_some());
+    }
+
     impl_benchmark_test_suite!(Pallet, crate::mock::new_test_ext(), crate::mock::Test);
 }

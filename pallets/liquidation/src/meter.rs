@@ -115,7 +115,7 @@ impl<T: Config> Meter<T> {
             entry: Weights::<T>::pop().computing(db),
             rank: Weights::<T>::rank().computing(db),
             trigger: Weights::<T>::left_behind().computing(db),
-            scan: Weights::<T>::scan().computing(db),
+            scan: Weights::<T>::option_scan().computing(db),
             look: Line::through(Weights::<T>::small_look(), Weights::<T>::look(), db),
             liquidate: Line::through(
                 Weights::<T>::small_liquidate(),

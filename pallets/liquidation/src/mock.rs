@@ -585,6 +585,9 @@ impl crate::BenchmarkHelper<u64> for Helper {
         Wallets::insert(owner, amount);
     }
     fn place(_: &Of, _: u32) {}
+    fn options() -> RiskView {
+        Self::view()
+    }
 }
 
 pub fn a_market(id: MarketId) -> MarketView {

@@ -55,7 +55,7 @@ pub trait WeightInfo {
     /// An option of an account that the sweep passes, priced again under every move.
     fn option_at_stake() -> Weight;
     /// A position of an account that a scan margins, priced once under the grid with its part of the rows that are read for it.
-    fn scan() -> Part;
+    fn option_scan() -> Part;
 
     /// What every close takes: nothing to do, as many orders cancelled as may be, the largest accounts swept, and the keys that all who are
     /// liquidated share.
@@ -175,7 +175,7 @@ impl WeightInfo for () {
     fn option_at_stake() -> Weight {
         micros(60)
     }
-    fn scan() -> Part {
+    fn option_scan() -> Part {
         part(10)
     }
 }
@@ -320,7 +320,7 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
         Weight::from_parts(29_000_000, 0)
     }
     /// Estimated: 10 µs, 1 key read.
-    fn scan() -> Part {
+    fn option_scan() -> Part {
         Part {
             time: 10_000_000,
             reads: 1,

@@ -101,6 +101,8 @@ pub trait BenchmarkHelper<AccountId> {
     fn market() -> novate_types::MarketView;
     /// Opens the account with cash for any order of the benchmarks.
     fn fund(account: &novate_types::AccountRef<AccountId>);
+    /// A view in which as many options can be held as one account may, of one underlying and an expiry each, all of them priced.
+    fn options() -> novate_types::RiskView;
 }
 
 #[allow(clippy::expect_used)] // What the macro generates has some; ours has none.

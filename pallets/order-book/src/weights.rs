@@ -39,9 +39,10 @@ pub trait WeightInfo {
     fn expire() -> Weight;
     /// A slice that is due, of such an account: out of the index and into it again, and into the intake.
     fn slice() -> Weight;
-    /// Assessing once an account that holds `options`, and has orders in `markets`, beyond what one without options takes: the rows of its
-    /// options, its positions under the grid, and by themselves both ends of what can fill in each market. None holding no option.
-    fn scanned(options: u32, markets: u32) -> Weight;
+    /// A position of an account that holds options, priced once under the grid with its part of the rows that are read for it.
+    fn option_scan() -> Weight;
+    /// Orders of such an account in one market: both ends of what can fill there, priced by themselves.
+    fn order_scan() -> Weight;
     /// Everything that housekeeping does at most, for `pages` pages of expiries and as many of evictions, and fresh quotes of
     /// `markets` markets.
     fn housekeep(pages: u32, markets: u32) -> Weight;
@@ -57,6 +58,17 @@ pub trait WeightInfo {
         Self::submit(places, changes, open)
             .saturating_add(placed)
             .saturating_add(Self::left().saturating_mul(changes.into()))
+    }
+
+    /// Assessing once an account that holds `options`, and has orders in `markets`, beyond what one without options takes: the rows of its
+    /// options, its positions under the grid, and by themselves both ends of what can fill in each market. None holding no option.
+    fn scanned(options: u32, markets: u32) -> Weight {
+        if options == 0 {
+            return Weight::zero();
+        }
+        Self::option_scan()
+            .saturating_mul(options.into())
+            .saturating_add(Self::order_scan().saturating_mul(markets.into()))
     }
 
     /// Scans for `places` orders of one extrinsic, at most.
@@ -136,13 +148,12 @@ impl WeightInfo for () {
         micros(400)
     }
 
-    fn scanned(options: u32, markets: u32) -> Weight {
-        match options {
-            0 => Weight::zero(),
-            _ => micros(10)
-                .saturating_mul(options.into())
-                .saturating_add(micros(40).saturating_mul(markets.into())),
-        }
+    fn option_scan() -> Weight {
+        micros(10)
+    }
+
+    fn order_scan() -> Weight {
+        micros(40)
     }
 
     fn housekeep(pages: u32, markets: u32) -> Weight {
@@ -217,16 +228,13 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     fn slice() -> Weight {
         Weight::from_parts(44_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 3))
     }
-    /// Estimated: 10 µs, 1 key read for each of `options`; 40 µs, 1 key read for each of `markets`.
-    fn scanned(options: u32, markets: u32) -> Weight {
-        if options == 0 {
-            return Weight::zero();
-        }
-        let keys = u64::from(options).saturating_add(markets.into());
-        Weight::from_parts(10_000_000, 0)
-            .saturating_mul(options.into())
-            .saturating_add(Weight::from_parts(40_000_000, 0).saturating_mul(markets.into()))
-            .saturating_add(T::DbWeight::get().reads(keys))
+    /// Estimated: 10 µs, 1 key read.
+    fn option_scan() -> Weight {
+        Weight::from_parts(10_000_000, 0).saturating_add(T::DbWeight::get().reads(1))
+    }
+    /// Estimated: 40 µs, 1 key read.
+    fn order_scan() -> Weight {
+        Weight::from_parts(40_000_000, 0).saturating_add(T::DbWeight::get().reads(1))
     }
     /// 49.26 µs, 70 keys read, 2 written; 2075 µs, 98 keys read, 100 written for each of `pages`; 136 µs, 35 keys read, 5 written for each of `markets`.
     fn housekeep(pages: u32, markets: u32) -> Weight {

@@ -366,6 +366,7 @@ impl<T: Config> Pallet<T> {
             };
         }
         // Nothing is left to do for it: it leaves the queue and is written once.
+        Self::pay_thresholds(account, close);
         Self::write_others(of, view, closing)?;
         Self::dequeue(of)?;
         T::Ledger::settle(of, view, false, |stored| {
@@ -392,6 +393,12 @@ impl<T: Config> Pallet<T> {
                 maintenance: assessment.maintenance,
             });
         }
+    }
+
+    /// Pays for the thresholds of options that an account is given again as it leaves the queue.
+    fn pay_thresholds(account: &MarginAccount, close: &mut Waterfall<'_, T>) {
+        let more = Size::of(account, close.view).more;
+        close.meter.spend(close.meter.more(more));
     }
 
     /// Pays for writing the vault, if that is due.
@@ -563,6 +570,7 @@ impl<T: Config> Pallet<T> {
         let view = close.view;
         let account = opened(T::Ledger::account(of))?;
         let assessment = T::Risk::assess_held(&account, view)?;
+        Self::pay_thresholds(&account, close);
         Self::dequeue(of)?;
         T::Ledger::settle(of, view, false, |account| {
             account.standing = Standing::Good;
