@@ -46,7 +46,11 @@ pub struct Linear;
 
 impl RiskModel for Linear {
     fn assess(account: &MarginAccount, view: &RiskView) -> Result<Assessment, RiskError> {
-        assess(account, view, &[])
+        assess(account, &account.orders, view, &[])
+    }
+
+    fn assess_held(account: &MarginAccount, view: &RiskView) -> Result<Assessment, RiskError> {
+        assess(account, &[], view, &[])
     }
 }
 
@@ -187,9 +191,10 @@ struct Least {
     is_scanned: bool,
 }
 
-/// An account by parts, or by scan in those underlyings where that asks for less.
+/// An account by parts, or by scan in those underlyings where that asks for less, as if it had these orders.
 pub(crate) fn assess(
     account: &MarginAccount,
+    orders: &[OrderAggregate],
     view: &RiskView,
     scans: &[ByScan],
 ) -> Result<Assessment, RiskError> {
@@ -248,7 +253,7 @@ pub(crate) fn assess(
         of.profit = add(of.profit, profit)?;
     }
     let mut reserved = 0;
-    for orders in &account.orders {
+    for orders in orders {
         let market = view.market(orders.market)?;
         let lots = account.lots(orders.market);
         let initial = initial_ceil(market, lots)?;

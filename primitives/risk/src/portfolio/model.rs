@@ -23,8 +23,8 @@ use alloc::{collections::BTreeMap, rc::Rc, vec::Vec};
 use codec::{Decode, Encode, MaxEncodedLen};
 use core::marker::PhantomData;
 use novate_types::{
-    math::add, Assessment, Cash, FeedId, MarginAccount, MarketId, MarketView, Millis, Price,
-    RiskError, RiskModel, RiskView, SignedLots, MAX_MARKETS,
+    math::add, Assessment, Cash, FeedId, MarginAccount, MarketId, MarketView, Millis,
+    OrderAggregate, Price, RiskError, RiskModel, RiskView, SignedLots, MAX_MARKETS,
 };
 use scale_info::TypeInfo;
 use sp_core::{bounded::BoundedVec, ConstU32};
@@ -157,13 +157,26 @@ pub struct Lesser<Rows>(PhantomData<Rows>);
 
 impl<Rows: PricedOptions> RiskModel for Lesser<Rows> {
     fn assess(account: &MarginAccount, view: &RiskView) -> Result<Assessment, RiskError> {
-        let scans = if holds_option(account, view, |_| true) {
-            scans::<Rows>(account, view)?
-        } else {
-            Vec::new()
-        };
-        assess(account, view, &scans)
+        assess_with::<Rows>(account, &account.orders, view)
     }
+
+    fn assess_held(account: &MarginAccount, view: &RiskView) -> Result<Assessment, RiskError> {
+        assess_with::<Rows>(account, &[], view)
+    }
+}
+
+/// As if the account had these orders.
+fn assess_with<Rows: PricedOptions>(
+    account: &MarginAccount,
+    orders: &[OrderAggregate],
+    view: &RiskView,
+) -> Result<Assessment, RiskError> {
+    let scans = if holds_option(account, view, |_| true) {
+        scans::<Rows>(account, orders, view)?
+    } else {
+        Vec::new()
+    };
+    assess(account, orders, view, &scans)
 }
 
 /// Whether it holds an option on an underlying that is `wanted`.
@@ -182,6 +195,7 @@ pub(crate) fn holds_option(
 /// By underlying, where the account holds an option and every one of its options has a row.
 fn scans<Rows: PricedOptions>(
     account: &MarginAccount,
+    orders: &[OrderAggregate],
     view: &RiskView,
 ) -> Result<Vec<ByScan>, RiskError> {
     let params = PortfolioParams::standard();
@@ -203,7 +217,7 @@ fn scans<Rows: PricedOptions>(
     for underlying in underlyings {
         if holds_option(account, view, |of| of == underlying) {
             // What has no number by scan is margined by parts.
-            all.extend(scan_of(account, underlying, &mut known).ok());
+            all.extend(scan_of(account, orders, underlying, &mut known).ok());
         }
     }
     Ok(all)
@@ -302,6 +316,7 @@ fn traded(market: &MarketView) -> Vec<(MarketId, SignedLots)> {
 
 fn scan_of<Rows: PricedOptions>(
     account: &MarginAccount,
+    orders: &[OrderAggregate],
     underlying: FeedId,
     known: &mut Known<'_, Rows>,
 ) -> Result<ByScan, ModelError> {
@@ -317,7 +332,7 @@ fn scan_of<Rows: PricedOptions>(
     let margins = portfolio.required_by_scan(&mut prices)?;
     let (exposure, deviation) = exposure::by_scan(&portfolio.legs, &mut prices)?;
     let mut reached = Some(margins.initial);
-    for orders in account.orders.iter().filter(|o| is_of(o.market)) {
+    for orders in orders.iter().filter(|o| is_of(o.market)) {
         let of = |lots| SignedLots::try_from(lots).map_err(|_| ModelError::Missing);
         let ends = [of(orders.bid_lots)?, of(orders.ask_lots)?.saturating_neg()];
         let (Some(sum), true) = (reached, ends != [0, 0]) else {
