@@ -149,7 +149,7 @@ pub fn tier() -> RiskTier {
         mmf: 30_000,
         open_interest_lower: cash(1_000_000_000),
         open_interest_upper: cash(2_000_000_000),
-        profit_credit: cash(1_000_000),
+        profit_credit: ProfitCredit::get(),
         impact_notional: cash(10_000),
         mark_band: 10_000,
         price_band: 50_000,
@@ -853,6 +853,7 @@ parameter_types! {
     pub const SettlementFeed: FeedId = USDC_FEED;
     pub const LiquidationFee: Ppm = 10_000;
     pub static MaxFillsTotal: u32 = 2_048;
+    pub static ProfitCredit: Cash = cash(1_000_000);
     pub static Presses: bool = false;
     /// Pairs of orders that an auction executes in a close, at most.
     pub static AuctionFits: u32 = u32::MAX;

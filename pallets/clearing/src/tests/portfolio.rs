@@ -24,6 +24,7 @@ fn trade(id: MarketId, long: AccountId, short: AccountId, lots: SignedLots, doll
 
 /// Ten calls struck at half of the price, of a week, and thirteen units short of the perpetual; next to no cash, and a rise by a tenth.
 fn hedged_too_far() {
+    ProfitCredit::set(0);
     Volatility::put((600_000, true));
     let call = novate_types::Instrument {
         kind: InstrumentKind::Option {
@@ -163,12 +164,12 @@ fn whoever_trades_is_charged_for_the_thresholds_of_options() {
         linear.positions.retain(|position| position.market == BTC);
         assert_eq!(more_thresholds(&linear, &view), 0);
         let weight = |thresholds| Clearing::party(2, thresholds);
-        assert!(weight(8).all_gt(weight(0)));
+        assert!(weight(8).any_gt(weight(0)));
         let keys = |thresholds| <() as crate::WeightInfo>::party(2, thresholds).writes;
         // Each is a key.
         assert_eq!(
             keys(MOST_MORE_THRESHOLDS) - keys(0),
-            MOST_MORE_THRESHOLDS.into()
+            u64::from(MOST_MORE_THRESHOLDS)
         );
     });
 }

@@ -31,7 +31,7 @@ use novate_risk::{
     more_thresholds_in, sell, worth, Portion, Sale,
 };
 use novate_types::{
-    math::{add, ppm_floor, signed, sub},
+    math::{ppm_floor, signed, sub},
     AccountRef, Assessment, Cash, CurrentView, Ledger, MarginAccount, MathError, Pot, Ppm,
     RiskError, RiskModel, RiskView, Standing, MAX_HOLDINGS, MILLION,
 };

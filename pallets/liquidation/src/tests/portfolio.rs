@@ -2,7 +2,7 @@
 //! their order.
 
 use super::*;
-use crate::Event;
+use crate::{meter::Size, Event, Pallet, Work};
 use novate_risk::{option_mark_floor, Forward, Linear, SETTLEMENT_MILLIS, VARIANCE_UNIT};
 use proptest::prelude::*;
 
@@ -151,18 +151,20 @@ fn the_largest(owner: u64, slack: Cash) {
 
 #[test]
 fn the_largest_portfolio_is_looked_at_in_a_calm_close_and_while_a_queue_presses() {
-    use crate::meter::{Meter, Size};
     for presses in [false, true] {
         new_test_ext().execute_with(|| {
-            the_largest(LONG, usd(20));
+            the_largest(LONG, usd(2_000));
             let found = assess(LONG);
             assert_eq!(found.scanned, u32::MAX);
             close(|_| {});
             let size = Size::of(&account(LONG), &StoredView::view());
             assert_eq!(size.more, 4 * MAX_POSITIONS);
             // Two each way of a variance and of the one forward, a funding index each, and the time.
-            let slots = account(LONG).risk.len() as u32;
-            assert_eq!(slots, 3 * MAX_POSITIONS + 3);
+            let slots = account(LONG).risk;
+            let scanned = slots
+                .iter()
+                .filter(|s| !matches!(s.axis, RiskAxis::Mark(_)));
+            assert_eq!(scanned.count() as u32, 3 * MAX_POSITIONS + 3);
             // No more than the least of a close that passes the integrity test.
             CalmWork::set(Some(Work {
                 pops: MAX_RISK_SLOTS,
@@ -179,16 +181,17 @@ fn the_largest_portfolio_is_looked_at_in_a_calm_close_and_while_a_queue_presses(
                 meter.left()
             );
             if presses {
+                deposit(DEALER + 1, usd(1_000_000));
                 for owner in 1_000..1_050 {
                     deposit(owner, usd(1_000));
-                    trade(owner, DEALER, 1, 10, 100);
+                    trade(owner, DEALER + 1, 1, 10, 100);
                     give_slack(owner, -1);
                 }
                 assert_eq!(crate::Queue::<Test>::count(), 50);
                 crate::Allowance::<Test>::put(meter.left());
             }
             let before = account(LONG).risk;
-            marks(|view| set_each(view, 10_020, |_| 61));
+            marks(|view| set_each(view, 10_400, |_| 70));
             assert!(!is_queued(LONG) && !assess(LONG).is_below_maintenance());
             // Nothing of it is where it was crossed.
             let after = account(LONG).risk;
@@ -207,15 +210,15 @@ fn no_account_has_more_thresholds_than_its_size_counts() {
     new_test_ext().execute_with(|| {
         the_largest(LONG, usd(20));
         let holder = account(LONG);
-        let size = crate::meter::Size::of(&holder, &StoredView::view());
+        let size = Size::of(&holder, &StoredView::view());
         let most = 2 * size.holdings + 2 + size.more;
         assert!(holder.risk.len() as u32 <= most && most <= MAX_RISK_SLOTS + 2);
         // A perpetual alone has none of them.
-        trade(SHORT, DEALER, 1, 10, 100);
-        assert_eq!(
-            crate::meter::Size::of(&account(SHORT), &StoredView::view()).more,
-            0
-        );
+        for owner in [SHORT, DEALER + 1] {
+            deposit(owner, usd(1_000));
+        }
+        trade(SHORT, DEALER + 1, 1, 10, 100);
+        assert_eq!(Size::of(&account(SHORT), &StoredView::view()).more, 0);
     });
 }
 
@@ -236,9 +239,9 @@ fn a_sweep_takes_the_time_of_its_close_for_options_and_waits_where_there_is_none
         let each = crate::meter::Meter::<Test>::of(0).more(4 * MAX_POSITIONS);
         assert!(took >= 2 * each);
         // With time for one of them it takes two closes.
-        crate::Allowance::<Test>::put(each);
+        crate::Allowance::<Test>::put(each / 10 * 19);
         let (waits, _) = swept();
-        crate::Allowance::<Test>::put(each);
+        crate::Allowance::<Test>::put(each / 10 * 19);
         let (then, _) = swept();
         assert_eq!(waits, completed);
         assert!(then > completed);
