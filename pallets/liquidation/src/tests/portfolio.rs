@@ -153,7 +153,7 @@ fn the_largest(owner: u64, slack: Cash) {
 fn the_largest_portfolio_is_looked_at_in_a_calm_close_and_while_a_queue_presses() {
     for presses in [false, true] {
         new_test_ext().execute_with(|| {
-            the_largest(LONG, usd(2_000));
+            the_largest(LONG, usd(1_000));
             let found = assess(LONG);
             assert_eq!(found.scanned, u32::MAX);
             close(|_| {});
@@ -191,7 +191,7 @@ fn the_largest_portfolio_is_looked_at_in_a_calm_close_and_while_a_queue_presses(
                 crate::Allowance::<Test>::put(meter.left());
             }
             let before = account(LONG).risk;
-            marks(|view| set_each(view, 10_400, |_| 70));
+            marks(|view| set_each(view, 10_200, |_| 62));
             assert!(!is_queued(LONG) && !assess(LONG).is_below_maintenance());
             // Nothing of it is where it was crossed.
             let after = account(LONG).risk;
