@@ -24,8 +24,8 @@ const ACCOUNTS: usize = 600;
 const MARKETS: u16 = 40;
 /// Resting orders of an account.
 const ORDERS: usize = 4;
-/// Size of an order.
-const LOTS: Lots = 500;
+/// Size of an order: enough to move its account's thresholds to other buckets.
+const LOTS: Lots = 1_000;
 /// Lots of a position.
 const HELD: SignedLots = 1_000;
 /// Orders of a batch.
@@ -55,7 +55,7 @@ fn crowd(chain: &mut Chain) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Two sides whose accounts hold positions in so many markets, opposite ones.
+/// Two sides whose accounts hold positions in so many markets, opposite ones. Each begins with another market.
 struct Sides {
     makers: Traders,
     takers: Traders,
@@ -65,12 +65,17 @@ struct Sides {
 fn hold(of: &Traders, sign: SignedLots, positions: u32, view: &RiskView) {
     for (number, trader) in of.all.iter().enumerate() {
         Margin::settle(&trader.margin(), view, false, |account| {
-            for market in view.markets.iter().take(positions as usize) {
+            let markets = view
+                .markets
+                .iter()
+                .cycle()
+                .skip(number % view.markets.len());
+            for market in markets.take(positions as usize) {
                 let lots = sign * HELD;
                 let value = math::position_value_floor(lots, market.mark, market.lot_size)?;
                 apply_trade(account, market, lots, value)?;
-                // Between 5 % and 65 %, so that few stand in the same buckets.
-                account.cash += value.abs() / 100 * 5;
+                // Between 20 % and 80 %, so that few stand in the same buckets.
+                account.cash += value.abs() / 100 * 20;
                 account.cash += value.abs() * 60 / 100 * number as i128 / ACCOUNTS as i128;
             }
             Ok::<_, LedgerError>(())
@@ -97,13 +102,13 @@ impl Sides {
         Ok(sides)
     }
 
-    /// The makers' bids, one an extrinsic, that come to rest: each maker's in some markets, at prices in many pages.
+    /// The makers' bids, one an extrinsic, that come to rest: each maker's in markets that it holds, at prices in many pages.
     fn posts(&mut self) -> VecDeque<OpaqueExtrinsic> {
         self.round += 1;
         let mut calls = Vec::new();
         for order in 0..ORDERS {
             for (number, maker) in self.makers.all.iter_mut().enumerate() {
-                let market = ((number * ORDERS + order) % usize::from(MARKETS)) as MarketId;
+                let market = ((number + order) % usize::from(MARKETS)) as MarketId;
                 let away = 1 + (number * 37 + order) as Ticks % 600;
                 let bid = maker.order(market, Side::Bid, LOTS, MARK - away);
                 calls.push((number, submit(vec![Operation::Place(bid)])));
