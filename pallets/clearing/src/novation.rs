@@ -66,7 +66,7 @@ impl Budget {
         let parties = whole.parties.saturating_sub(self.parties);
         T::WeightInfo::fill()
             .saturating_mul(fills.into())
-            .saturating_add(Pallet::<T>::party(1).saturating_mul(looks.into()))
+            .saturating_add(Pallet::<T>::looks(looks))
             .saturating_add(parties)
     }
 
