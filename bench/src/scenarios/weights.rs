@@ -31,8 +31,9 @@ const ORDERS: usize = 4;
 const LOTS: Lots = 1_000;
 /// Lots of a position.
 const HELD: SignedLots = 1_000;
-/// Orders of a batch.
+/// Orders of a batch, and their size: all of them are covered.
 const BATCH: usize = 50;
+const FEW: Lots = 20;
 /// Transfers of an account and round.
 const TRANSFERS: u32 = 8;
 /// Other accounts, with as many wallets: the database's weight was measured on a trie of that many keys.
@@ -105,7 +106,8 @@ impl Sides {
         Ok(sides)
     }
 
-    /// The makers' bids, one an extrinsic, that come to rest: each maker's in markets that it holds, at prices in many pages.
+    /// The makers' orders, one an extrinsic, that come to rest: each maker's in markets that it holds, at prices in many pages. By turns
+    /// they add to what it holds and reduce it, so that margin lasts.
     fn posts(&mut self) -> VecDeque<OpaqueExtrinsic> {
         self.round += 1;
         let mut calls = Vec::new();
@@ -113,22 +115,30 @@ impl Sides {
             for (number, maker) in self.makers.all.iter_mut().enumerate() {
                 let market = ((number + order) % usize::from(MARKETS)) as MarketId;
                 let away = 1 + (number * 37 + order) as Ticks % 600;
-                let bid = maker.order(market, Side::Bid, LOTS, MARK - away);
-                calls.push((number, submit(vec![Operation::Place(bid)])));
+                let (side, limit) = match self.round % 2 {
+                    1 => (Side::Bid, MARK - away),
+                    _ => (Side::Ask, MARK + away),
+                };
+                let order = maker.order(market, side, LOTS, limit);
+                calls.push((number, submit(vec![Operation::Place(order)])));
             }
         }
         self.makers.sign(calls)
     }
 
-    /// The takers' asks, one an extrinsic, that execute against those bids.
+    /// The takers' orders, one an extrinsic, that execute against those.
     fn takes(&mut self) -> VecDeque<OpaqueExtrinsic> {
         let calls = (0..ACCOUNTS)
             .map(|number| {
                 let market = (number % usize::from(MARKETS)) as MarketId;
                 let taker = &mut self.takers.all[number];
-                let mut ask = taker.order(market, Side::Ask, 2 * LOTS, MARK - 700);
-                ask.time_in_force = TimeInForce::ImmediateOrCancel;
-                (number, submit(vec![Operation::Place(ask)]))
+                let (side, limit) = match self.round % 2 {
+                    1 => (Side::Ask, MARK - 700),
+                    _ => (Side::Bid, MARK + 700),
+                };
+                let mut order = taker.order(market, side, 2 * LOTS, limit);
+                order.time_in_force = TimeInForce::ImmediateOrCancel;
+                (number, submit(vec![Operation::Place(order)]))
             })
             .collect();
         self.takers.sign(calls)
@@ -142,7 +152,7 @@ impl Sides {
             let orders: Vec<_> = (0..BATCH)
                 .map(|order| {
                     let away = 701 + (number * 13 + order * 29) as Ticks % 800;
-                    taker.order(market, Side::Ask, LOTS, MARK + away)
+                    taker.order(market, Side::Ask, FEW, MARK + away)
                 })
                 .collect();
             let client = |id: ClientId| Operation::Cancel(OrderTarget::Client(id));
