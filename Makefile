@@ -24,7 +24,7 @@ DEBIAN := build-essential ca-certificates clang cmake git libssl-dev pkg-config 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
 
-run: build ## two minutes of the whole chain on recorded prices: trades, a fall, a liquidation, the books checked
+run: build ## three minutes of the whole chain on recorded prices: trades, a fall, a liquidation, options to their expiry, the books checked
 	@$(BIN)/novate-demo run
 
 dev: build ## the same, and it stays up for you to trade on
@@ -38,7 +38,7 @@ test: format lint build ## everything; the last part is runs on the real node
 	$(BIN)/novate-demo network
 	@echo "== a liquidator, as a process of its own, bids for an account on the real node (one minute)"
 	$(BIN)/novate-demo compete
-	@echo "== the real node on recorded prices (two minutes)"
+	@echo "== the real node on recorded prices (three minutes)"
 	$(BIN)/novate-demo run
 
 check: format lint ## format, lints, and the tests beside the code

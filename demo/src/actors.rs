@@ -112,7 +112,18 @@ impl Actor {
 
     /// Takes `lots` at the market. Returns the block in which that was.
     pub async fn trade(&self, market: &Market, side: Side, lots: Lots) -> Result<Included> {
-        let order = self.take(market, side, lots, OrderPrice::Market);
+        self.trade_at(market, side, lots, OrderPrice::Market).await
+    }
+
+    /// Takes `lots` at that price at most, or at least. Returns the block in which that was.
+    pub async fn trade_at(
+        &self,
+        market: &Market,
+        side: Side,
+        lots: Lots,
+        price: OrderPrice,
+    ) -> Result<Included> {
+        let order = self.take(market, side, lots, price);
         let (included, outcomes) = self.submitted(&[order]).await?;
         match outcomes.first() {
             Some(Err(error)) => bail!("{}", refusal::of_order(error, Some(market), None)),

@@ -87,9 +87,6 @@ struct Options {
     /// How many times as fast as the world the prices are replayed.
     #[arg(long, default_value_t = 225, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     speed: u64,
-    /// Plays the second act too: options on a recorded surface trade, cover a position, and expire.
-    #[arg(long)]
-    second_act: bool,
 }
 
 #[tokio::main]
@@ -128,7 +125,7 @@ async fn play(options: Options, stays: bool) -> Result<()> {
     println!("node {} on {}", binary.display(), node.url);
 
     let ended = tokio::select! {
-        ended = perform(&mut node, replay, oracle, stays, options.second_act) => ended,
+        ended = perform(&mut node, replay, oracle, stays) => ended,
         () = interrupted() => if stays { Ok(None) } else { Err(anyhow::anyhow!("interrupted")) },
     };
     if ended.is_err() {
@@ -206,20 +203,16 @@ async fn perform(
     replay: Arc<Replay>,
     oracle: mpsc::UnboundedReceiver<String>,
     stays: bool,
-    second_act: bool,
 ) -> Result<Option<String>> {
     let chain = node.connect().await?;
     let cast = Cast::new(&chain)?;
-    let second = second_act
-        .then(|| second_act::Cast::new(&chain))
-        .transpose()?;
-    let second_actors = || second.iter().flat_map(second_act::Cast::all);
+    let second = second_act::Cast::new(&chain)?;
     let (vault, insurance) = (chain.vault()?, chain.insurance_fund()?);
     let names = cast
         .traders()
         .into_iter()
         .chain([&cast.alice])
-        .chain(second_actors())
+        .chain(second.all())
         .map(|a| (a.account().owner, a.name))
         .chain([
             (vault.owner, "the vault"),
@@ -231,7 +224,7 @@ async fn perform(
     let accounts: Vec<_> = cast
         .traders()
         .into_iter()
-        .chain(second_actors())
+        .chain(second.all())
         .map(Actor::account)
         .collect();
     let mut witness = Witness::new(&chain, story.clone(), usdc, &accounts, oracle).await?;
@@ -265,19 +258,13 @@ async fn perform(
     let curtain = Instant::now() + replay.clock.length() + Duration::from_secs(4);
     witness.watch(Some(curtain)).await?;
 
-    let played = match &second {
-        None => None,
-        Some(second) => {
-            let played = tokio::select! {
-                played = second_act::play(second, &cast.alice, &replay, &story, &mut crowd) => played.context("the second act")?,
-                failed = witness.watch(None) => { failed?; bail!("the chain ended") }
-            };
-            witness.read_until(played.until).await?;
-            Some(played)
-        }
+    let played = tokio::select! {
+        played = second_act::play(&second, &cast.alice, &replay, &story, &mut crowd) => played.context("the second act")?,
+        failed = witness.watch(None) => { failed?; bail!("the chain ended") }
     };
+    witness.read_until(played.until).await?;
 
-    let verdict = witness.verdict(played.as_ref()).await;
+    let verdict = witness.verdict(&played).await;
     if stays {
         match verdict {
             Ok(line) => println!("{line}"),
@@ -504,7 +491,7 @@ impl Witness {
     }
 
     /// Checks everything at the last block read, and gives the last line.
-    async fn verdict(&self, second: Option<&second_act::Played>) -> Result<String> {
+    async fn verdict(&self, second: &second_act::Played) -> Result<String> {
         let last = self.finality().await?;
         let deficit = self.audit(last).await?;
         for account in &self.accounts {
@@ -529,19 +516,12 @@ impl Witness {
                 cash_floor(info.assessment.equity)
             ));
         }
-        let missing = self.seen.missing(second.is_some());
+        let missing = self.seen.missing();
         ensure!(
             missing.is_empty(),
             "not seen on chain: {}",
             missing.join(", ")
         );
-        let line = format!(
-            "novate-demo: blocks={} fills={} liquidations={} deficit={deficit} conserved=yes",
-            self.seen.blocks, self.seen.fills, self.seen.liquidations
-        );
-        let Some(second) = second else {
-            return Ok(line);
-        };
         ensure!(
             self.seen.options_settled == second.settled,
             "{} positions in options were settled, and {} were held",
@@ -549,8 +529,8 @@ impl Witness {
             second.settled
         );
         Ok(format!(
-            "{line} options_settled={} margin_offset={}%",
-            second.settled, second.offset
+            "novate-demo: blocks={} fills={} liquidations={} deficit={deficit} conserved=yes options_settled={} margin_offset={}%",
+            self.seen.blocks, self.seen.fills, self.seen.liquidations, second.settled, second.offset
         ))
     }
 }

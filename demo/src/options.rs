@@ -1,18 +1,25 @@
 //! The exchanges' public option endpoints over a recorded chain: Deribit's Bitcoin options of 21 May 2020, see `data/README.md`.
 //!
-//! The recording is moved to the replayed prices and to today, since an option's name holds its strike and its date. Strikes are listed at
-//! [`SCALE`] of the recorded ones, and so are forwards: smiles, which are told by distances from these, are the recorded ones wherever the replayed price goes. The first expiry is the
-//! next 08:00 UTC, the others follow at the recorded distances. Volatilities are as recorded, strike by strike. OKX serves the same chain in its own
-//! shape: no second venue was recorded.
+//! The recording is moved to the replayed prices and to today, since an option's name holds its strike and its date. Forwards are [`SCALE`] times the
+//! recorded ones. The first expiry is the next 08:00 UTC, the others follow at the recorded distances. Volatilities are as recorded, strike by strike, and a
+//! smile is a matter of standard deviations: what eight hours make of a strike, a day does not. So each strike is moved to where it is as many of them from its
+//! forward as it was, for [`DISTANCE`] from now to the first expiry. At the recorded strikes those eight hours' smile would be up to 1.7 times as steep, and
+//! admit butterflies. OKX serves the same chain in its own shape: no second venue was recorded.
 
 use crate::exchanges::rfc3339;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::{json, Value};
+use std::collections::BTreeMap;
 
 const RECORDING: &[u8] = include_bytes!("../data/options_deribit_btc_2020-05-21.csv");
-/// What a recorded strike is multiplied by: Bitcoin was at 9,087 USD, and is at about 20,450 in the replayed night.
-const SCALE: (u64, u64) = (9, 4);
+/// The middle of the minutes in which it was made, in seconds of Unix time.
+const RECORDED: u64 = 1_590_103_275;
+/// What recorded prices are multiplied by: Bitcoin was at 9,087 USD, and is at about 20,450 in the replayed night.
+const SCALE: f64 = 2.25;
+/// From now to the first expiry, as strikes are placed, in seconds: 25 hours, the most that the first expiry listed by rule has. As time runs down strikes stay
+/// where they are, and smiles grow flatter.
+const DISTANCE: u64 = 90_000;
 const DAY: u64 = 86_400_000;
 /// 08:00 UTC, in milliseconds of the day.
 const SETTLEMENT: u64 = 8 * 3_600_000;
@@ -35,6 +42,10 @@ struct Listed {
 /// The recorded chain.
 pub struct Chain {
     listed: Vec<Listed>,
+    /// The first recorded expiry.
+    first: u64,
+    /// The median forward of each recorded expiry.
+    forwards: BTreeMap<u64, f64>,
 }
 
 /// An option as it is listed now.
@@ -54,19 +65,44 @@ impl Chain {
             .deserialize()
             .collect::<std::result::Result<Vec<Listed>, _>>()
             .context("the recorded options in demo/data cannot be read")?;
-        Ok(Self { listed })
+        let mut quoted: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+        for option in &listed {
+            let forwards = quoted.entry(option.expiry_ts).or_default();
+            forwards.push(option.underlying_price);
+        }
+        let (first, _) = quoted.first_key_value().context("no option is recorded")?;
+        let first = *first;
+        let median = |mut of: Vec<f64>| {
+            of.sort_by(f64::total_cmp);
+            (of[of.len() / 2] + of[(of.len() - 1) / 2]) / 2.0
+        };
+        let forwards = quoted.into_iter().map(|(at, of)| (at, median(of)));
+        let forwards = forwards.collect();
+        Ok(Self {
+            listed,
+            first,
+            forwards,
+        })
+    }
+
+    /// Where a strike is listed now.
+    fn strike(&self, option: &Listed) -> u64 {
+        let forward = self.forwards[&option.expiry_ts];
+        let recorded = (option.expiry_ts - RECORDED) as f64;
+        let now = (DISTANCE + option.expiry_ts - self.first) as f64;
+        let moneyness = (option.strike as f64 / forward).powf((now / recorded).sqrt());
+        (moneyness * forward * SCALE).round() as u64
     }
 
     fn at(&self, wall_millis: u64) -> impl Iterator<Item = Now<'_>> {
-        let first = self.listed.iter().map(|o| o.expiry_ts).min().unwrap_or(0);
         // The day of the next 08:00.
         let today = wall_millis / DAY;
         let next = today + u64::from(wall_millis % DAY >= SETTLEMENT);
         self.listed.iter().map(move |option| Now {
             option,
-            day: (next + (option.expiry_ts - first) * 1_000 / DAY) * DAY,
-            strike: option.strike * SCALE.0 / SCALE.1,
-            forward: option.underlying_price * SCALE.0 as f64 / SCALE.1 as f64,
+            day: (next + (option.expiry_ts - self.first) * 1_000 / DAY) * DAY,
+            strike: self.strike(option),
+            forward: option.underlying_price * SCALE,
             letter: if option.right == "call" { 'C' } else { 'P' },
         })
     }
@@ -135,6 +171,9 @@ fn year_month_day(millis: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use novate_risk::{log_moneyness, surface::admits_calendar};
+    use novate_types::Price;
+    use pallet_price_oracle::{json::Document, surface::quotes::read_chain, venues};
 
     /// 2026-01-29 07:59 and 08:00 UTC.
     const MORNING: u64 = 1_769_673_540_000;
@@ -152,8 +191,8 @@ mod tests {
                 .collect()
         };
         assert_eq!(names(MORNING).len(), 163);
-        assert!(names(MORNING)[0].starts_with("BTC-29JAN26-13500-"));
-        assert!(names(EIGHT)[0].starts_with("BTC-30JAN26-13500-"));
+        assert!(names(MORNING)[0].starts_with("BTC-29JAN26-10095-"));
+        assert!(names(EIGHT)[0].starts_with("BTC-30JAN26-10095-"));
         assert!(names(MORNING).iter().any(|n| n.starts_with("BTC-5FEB26-")));
     }
 
@@ -179,6 +218,38 @@ mod tests {
             okx["data"][0]["instId"].as_str().unwrap()[..14],
             *"BTC-USD-260130"
         );
+    }
+
+    /// Read as validators read it, at the grid and at the strikes that the preset `demo` lists, wherever the replayed price may be.
+    #[test]
+    fn options_admit_no_arbitrage_when_they_are_replayed_at_any_time_of_the_day() {
+        let chain = Chain::recorded().unwrap();
+        let venue = venues::deribit_options(vec![]);
+        for quarter in 0..96 {
+            let now = EIGHT + quarter * 900_000;
+            let body = chain.deribit(20_500.0, now).to_string();
+            let smiles = read_chain(&Document::parse(&body).unwrap(), &venue, now).unwrap();
+            let mut nearer = None;
+            for (expiry, smile) in smiles {
+                let time = expiry - now;
+                for index in (19_500..=21_000).step_by(250) {
+                    let near = (index + 500) / 1_000 * 1_000;
+                    let strikes = [-2_000, -1_000, 0, 1_000, 2_000].map(|away| {
+                        let price = |usd: i32| Price::from_u32(usd.unsigned_abs());
+                        log_moneyness(price(index), price(near + away)).unwrap()
+                    });
+                    assert_eq!(
+                        smile.admits_butterfly(time, &strikes),
+                        Ok(false),
+                        "{index}, {time} ms before {expiry}"
+                    );
+                }
+                if let Some((before, its)) = nearer.replace((smile, time)) {
+                    let found = admits_calendar(&before, its, &smile, time);
+                    assert_eq!(found, Ok(false), "{time} ms before {expiry}");
+                }
+            }
+        }
     }
 
     #[test]

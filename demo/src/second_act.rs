@@ -21,7 +21,7 @@ use novate_client::{
 use novate_runtime_api::{MarginsInfo, PortfolioInfo, QuoteInfo, SliceInfo};
 use novate_types::{
     math, AssetId, Cash, FeedId, Instrument, InstrumentKind, Lots, MarketId, MarketStatus,
-    MathError, Millis, OptionRight, Price, Side, SignedLots, Ticks,
+    MathError, Millis, OptionRight, OrderPrice, Price, Side, SignedLots, Ticks,
 };
 use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 use tokio::{task::JoinSet, time::timeout};
@@ -36,6 +36,8 @@ const TERM: Millis = 10_000;
 const MEAN: Millis = 1_800_000;
 /// Lots of a bitcoin.
 const BITCOIN: Lots = 10_000;
+/// How far from its mark somebody takes an option, in points of volatility. A market order would reach half a percent of the mark, which is less than one.
+const REACH: u128 = 2;
 /// How far an option's volatility may lie from the surface's, or a fill's from the mark's, in points.
 const NEAR: f64 = 0.5;
 const FAR: f64 = 3.0;
@@ -261,6 +263,29 @@ fn surface_volatility(slice: &SliceInfo, forward: f64, strike: f64) -> Option<f6
     Some(variance.sqrt() * 100.0)
 }
 
+/// Somebody takes an option, no farther than [`REACH`] from its mark. Returns the block in which that was.
+async fn take(
+    of: &Actor,
+    option: &Market,
+    feed: FeedId,
+    side: Side,
+    lots: Lots,
+) -> Result<Included> {
+    let quotes = of.chain().quotes(feed, None).await?;
+    let quote = quotes.iter().find(|q| q.market == option.id);
+    let (mark, greeks) = quote
+        .and_then(|q| q.mark.zip(q.greeks))
+        .with_context(|| format!("{} has no mark", option.symbol))?;
+    let reach = REACH * greeks.vega.into_inner().unsigned_abs();
+    let limit = Price::from_inner(match side {
+        Side::Bid => mark.into_inner() + reach,
+        Side::Ask => mark.into_inner().saturating_sub(reach),
+    });
+    let limit = option.ticks_within(limit, side);
+    let limit = OrderPrice::Limit(limit.context("the mark is out of range")?);
+    of.trade_at(option, side, lots, limit).await
+}
+
 /// Two calls and a put are bought of the maker, at a volatility that is the surface's or near it.
 async fn trade(cast: &Cast, series: &Series, feed: FeedId, story: &Story) -> Result<()> {
     let chain = cast.buyer.chain();
@@ -298,7 +323,7 @@ async fn trade(cast: &Cast, series: &Series, feed: FeedId, story: &Story) -> Res
             option.symbol
         );
 
-        let included = cast.buyer.trade(option, Side::Bid, lots).await?;
+        let included = take(&cast.buyer, option, feed, Side::Bid, lots).await?;
         let (bought, ticks) = filled(&included, option.id, buyer);
         ensure!(
             bought == lots,
@@ -361,7 +386,11 @@ async fn cover(cast: &Cast, series: &Series, feed: FeedId, story: &Story) -> Res
         (&series.call, Side::Ask),
         (&series.put, Side::Bid),
     ] {
-        let included = writer.trade(market, side, BITCOIN).await?;
+        let included = if market.contract().kind.is_option() {
+            take(writer, market, feed, side, BITCOIN).await?
+        } else {
+            writer.trade(market, side, BITCOIN).await?
+        };
         let (lots, _) = filled(&included, market.id, writer.account());
         ensure!(
             lots == BITCOIN,

@@ -429,26 +429,22 @@ impl Seen {
         }
     }
 
-    /// Steps that were not seen, those of the second act among them.
-    pub fn missing(&self, second_act: bool) -> Vec<&'static str> {
-        let first = [
+    /// Steps that were not seen.
+    pub fn missing(&self) -> Vec<&'static str> {
+        [
             (self.prices, "prices aggregated"),
             (self.left_out, "a source left out"),
             (self.fills, "fills"),
             (self.funding, "funding accrued"),
             (self.shortfalls, "a margin shortfall"),
             (self.liquidations, "a liquidation"),
-        ];
-        let second = [
             (self.surfaces, "a volatility surface"),
             (self.option_fills, "fills in options"),
             (self.options_settled, "an option settled"),
-        ];
-        first
-            .into_iter()
-            .chain(second.into_iter().filter(|_| second_act))
-            .filter_map(|(count, step)| (count == 0).then_some(step))
-            .collect()
+        ]
+        .into_iter()
+        .filter_map(|(count, step)| (count == 0).then_some(step))
+        .collect()
     }
 }
 
@@ -475,7 +471,7 @@ mod tests {
             ..Seen::default()
         };
         assert_eq!(
-            seen.missing(true),
+            seen.missing(),
             [
                 "a source left out",
                 "a margin shortfall",
@@ -484,8 +480,8 @@ mod tests {
             ]
         );
         (seen.left_out, seen.shortfalls, seen.liquidations) = (1, 1, 1);
-        assert!(seen.missing(false).is_empty());
+        assert_eq!(seen.missing(), ["an option settled"]);
         seen.options_settled = 1;
-        assert!(seen.missing(true).is_empty());
+        assert!(seen.missing().is_empty());
     }
 }

@@ -66,7 +66,7 @@ const PRICE: u32 = 20_000;
 /// Lots of one position: worth 100,000 USD.
 const LOTS: SignedLots = 50_000;
 /// Lots of an order that fills: enough to move thresholds on all axes to nearer buckets.
-const TRADED: u64 = 25_000;
+const TRADED: u64 = 50_000;
 /// Lots of an order that does not.
 const FEW_LOTS: u64 = 10;
 /// Cash of an account, as a divisor of the value of all its positions: low enough for thresholds on every axis, high enough for

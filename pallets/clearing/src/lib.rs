@@ -143,9 +143,9 @@ pub mod pallet {
     };
     use novate_types::{
         AccountRef, AssetId, BlockNumber, CurrentView, FeedId, Fill, FundingIndex, Ledger,
-        Liquidations, Listing, Loans, Lots, MarketId, MarketStatus, Millis, OrderBook, Ppm, Price,
-        PriceFeeds, RiskModel, RiskView, SubaccountId, Ticks, VolatilitySurface, MAX_HOLDINGS,
-        MAX_MARKETS,
+        Liquidations, Listing, Loans, Lots, MarketId, MarketStatus, Millis, OrderBook, Part, Ppm,
+        Price, PriceFeeds, RiskModel, RiskView, SubaccountId, Ticks, VolatilitySurface,
+        MAX_HOLDINGS, MAX_MARKETS,
     };
 
     #[pallet::config]
@@ -675,6 +675,15 @@ pub mod pallet {
             T::WeightInfo::party(holdings, thresholds).weight(T::DbWeight::get())
         }
 
+        /// So many accounts behind resting orders that are read and checked, and do not trade.
+        pub(crate) fn looks(many: u32) -> Weight {
+            let look = Part {
+                writes: 0,
+                ..T::WeightInfo::small_party()
+            };
+            look.weight(T::DbWeight::get()).saturating_mul(many.into())
+        }
+
         /// What the close of one block may cost, at most.
         pub(crate) fn reserve(
             markets: u32,
@@ -721,12 +730,13 @@ pub mod pallet {
 
         /// What matches' fills may cost, beside the book's own work.
         pub(crate) fn matches_reserve(presses: bool) -> Weight {
-            // Looking at an account costs less than its part in a match, and so does the match of one that has a liquidation order.
-            let looks = Self::most_looks(presses).saturating_add(T::Liquidations::MOST_ORDERS);
+            // The match of an account that has a liquidation order costs less than its part in one does.
+            let liquidated = Self::party(1, 0).saturating_mul(T::Liquidations::MOST_ORDERS.into());
             T::WeightInfo::fill()
                 .saturating_mul(Self::most_fills(presses).into())
                 .saturating_add(Self::parties_weight(presses))
-                .saturating_add(Self::party(1, 0).saturating_mul(looks.into()))
+                .saturating_add(Self::looks(Self::most_looks(presses)))
+                .saturating_add(liquidated)
         }
 
         /// Resting orders that execute in a close, at most.

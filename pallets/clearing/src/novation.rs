@@ -12,10 +12,10 @@ use frame_support::{
 };
 use novate_risk::{more_thresholds, more_thresholds_in, Legs, MOST_MORE_THRESHOLDS};
 use novate_types::{
-    math, AccountRef, Assessment, AuctionTerms, Cash, FeeTier, Fill, Ledger, LedgerError,
-    LiquidationOrder, Liquidations, Lots, MarginAccount, MarketId, MarketView, MatchLimits,
-    MathError, OpenOrder, OrderBook, Pot, Release, RiskError, RiskModel, RiskView, Side,
-    SignedLots, Tentative, Ticks, Unfinished, MAX_HOLDINGS, MAX_LEGS, MILLION,
+    math, AccountRef, Assessment, AuctionTerms, Cash, Fill, Ledger, LedgerError, LiquidationOrder,
+    Liquidations, Lots, MarginAccount, MarketId, MarketView, MatchLimits, MathError, OpenOrder,
+    OrderBook, Pot, Release, RiskError, RiskModel, RiskView, Side, SignedLots, Tentative, Ticks,
+    Unfinished, MAX_HOLDINGS, MAX_LEGS, MILLION,
 };
 use sp_runtime::DispatchError;
 
@@ -66,7 +66,7 @@ impl Budget {
         let parties = whole.parties.saturating_sub(self.parties);
         T::WeightInfo::fill()
             .saturating_mul(fills.into())
-            .saturating_add(Pallet::<T>::party(1, 0).saturating_mul(looks.into()))
+            .saturating_add(Pallet::<T>::looks(looks))
             .saturating_add(parties)
     }
 
@@ -291,6 +291,10 @@ impl<'a, T: Config> Check<'a, T> {
                 Pallet::<T>::party(held.saturating_add(opens), more)
             };
             sum = sum.saturating_add(cost);
+            if *of == T::Vault::get() {
+                // What it loses in a market is counted there.
+                sum = sum.saturating_add(T::DbWeight::get().reads_writes(1, 1));
+            }
         }
         sum
     }
@@ -541,7 +545,7 @@ impl<'a, T: Config> Check<'a, T> {
         let fee = if liquidated.is_some() {
             0
         } else {
-            worst_fee(view.fee_tier(account.fee_tier))
+            view.fee_tier(account.fee_tier).dearer_ppm().unsigned_abs()
         };
         let held = account.lots(market.id).unsigned_abs();
         let quote = |lots: Lots| -> Result<Ticks, RiskError> {
@@ -728,29 +732,22 @@ pub(crate) fn pays_premiums(
         return Ok(true);
     }
     let legs = Legs::of(market, view)?;
-    let fee = view.fee_tier(account.fee_tier);
-    let ppm = i32::try_from(worst_fee(fee)).map_err(|_| MathError::Overflow)?;
+    let tier = view.fee_tier(account.fee_tier);
     let mut cash = novate_risk::booked_cash(account, view)?;
     let mut bought = 0u128;
     for order in orders {
         let lots = order.side.signed(order.lots).ok_or(MathError::Overflow)?;
-        let Some(premium) = legs.premium(lots, order.ticks)? else {
+        let Some(due) = legs.premium_due(lots, order.ticks, tier)? else {
             continue;
         };
         bought = bought
             .checked_add(order.lots.into())
             .ok_or(MathError::Overflow)?;
-        let fee = novate_risk::fee(legs.charged(lots, order.ticks)?, ppm)?;
-        cash = math::sub(math::sub(cash, premium.max(0))?, fee)?;
+        cash = math::sub(cash, due)?;
     }
     // Nobody is short of a combination.
     let short = account.lots(market.id).min(0).unsigned_abs();
     Ok(cash >= 0 || bought <= u128::from(short))
-}
-
-/// The dearer of a tier's two fees; a rebate is not counted on.
-fn worst_fee(tier: FeeTier) -> u32 {
-    u32::try_from(tier.maker_ppm.max(tier.taker_ppm)).unwrap_or(0)
 }
 
 /// The worst limit at which `lots` trade for no worse than `value` (signed as paid), fee and roundings

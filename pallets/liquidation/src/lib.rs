@@ -343,7 +343,8 @@ pub mod pallet {
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
     pub enum Event<T: Config> {
-        /// An account is below maintenance margin, and its remedies begin; of one that was called for a debt, when it goes to the market.
+        /// An account is below maintenance margin, and its remedies begin; of one that was called for a debt, when it goes to the market, or to
+        /// fund and vault.
         LiquidationStarted {
             /// Which.
             account: AccountRef<T::AccountId>,

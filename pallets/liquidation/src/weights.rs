@@ -190,9 +190,9 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     fn loss_cap() -> Weight {
         Weight::from_parts(38_370_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 1))
     }
-    /// 719 µs, 355 keys read, 4 written.
+    /// 719 µs, 359 keys read, 5 written.
     fn idle() -> Weight {
-        Weight::from_parts(718_630_000, 0).saturating_add(T::DbWeight::get().reads_writes(355, 4))
+        Weight::from_parts(718_630_000, 0).saturating_add(T::DbWeight::get().reads_writes(359, 5))
     }
     /// 4.26 µs, 1 keys read, 0 written, one among 64.
     fn pop() -> Part {
@@ -234,10 +234,10 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
             writes: 2,
         }
     }
-    /// 1425 µs, 583 keys read, 160 written.
+    /// 1425 µs, 587 keys read, 161 written.
     fn cancel() -> Weight {
         Weight::from_parts(1_424_680_000, 0)
-            .saturating_add(T::DbWeight::get().reads_writes(583, 160))
+            .saturating_add(T::DbWeight::get().reads_writes(587, 161))
     }
     /// 1.40 µs, 0 keys read, 0 written, one among 32; ÷ 2.2.
     fn left_behind() -> Part {

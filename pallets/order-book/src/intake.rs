@@ -14,7 +14,7 @@ use alloc::{
 };
 use frame_support::{ensure, traits::Get, weights::Weight};
 use novate_risk::{
-    add_order, booked_cash, fee, more_thresholds_in, release_order, Legs, MOST_MORE_THRESHOLDS,
+    add_order, booked_cash, more_thresholds_in, release_order, Legs, MOST_MORE_THRESHOLDS,
 };
 use novate_types::{
     math::{
@@ -733,20 +733,14 @@ impl<'a, T: Config> Session<'a, T> {
         replaced: Option<&Locator>,
     ) -> Result<(), OrderError> {
         let tier = self.view.fee_tier(self.account.fee_tier);
-        let worst = tier.maker_ppm.max(tier.taker_ppm).max(0);
-        // `None` if it buys no option.
-        let cost = |legs: &Legs<'_>, side: Side, lots: Lots, ticks: Ticks| {
+        let due = |legs: &Legs<'_>, side: Side, lots: Lots, ticks: Ticks| {
             let lots = side.signed(lots).ok_or(OrderError::OutOfRange)?;
-            let Some(premium) = legs.premium(lots, ticks)? else {
-                return Ok(None);
-            };
-            let fee = fee(legs.charged(lots, ticks)?, worst)?;
-            Ok::<_, OrderError>(Some(add(premium.max(0), fee)?))
+            Ok::<_, OrderError>(legs.premium_due(lots, ticks, tier)?)
         };
         if order.reduce_only {
             return Ok(());
         }
-        let Some(own) = cost(legs, order.side, order.lots, ticks)? else {
+        let Some(own) = due(legs, order.side, order.lots, ticks)? else {
             return Ok(());
         };
         // By market: lots that buy, and what they cost.
@@ -764,14 +758,14 @@ impl<'a, T: Config> Session<'a, T> {
             }
             let whole = self.orders.whole(open)?;
             let legs = Legs::of(market, &self.view)?;
-            let Some(due) = cost(&legs, whole.side, whole.lots, whole.ticks)? else {
+            let Some(more) = due(&legs, whole.side, whole.lots, whole.ticks)? else {
                 continue;
             };
             let (lots, sum) = bids.entry(open.market).or_default();
             *lots = lots
                 .checked_add(whole.lots.into())
                 .ok_or(OrderError::OutOfRange)?;
-            *sum = add(*sum, due)?;
+            *sum = add(*sum, more)?;
         }
         // Nobody is short of a combination.
         let opens = |id: &MarketId, lots: u128| {

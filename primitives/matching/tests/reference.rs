@@ -89,3 +89,33 @@ proptest! {
         follows(&blocks)?;
     }
 }
+
+/// A joined order waits at the level whose resting one is gone; the next level is not reached before it, and what has nothing to reduce there
+/// costs no budget yet.
+#[test]
+fn a_level_is_done_with_when_its_joined_orders_are_met() {
+    let reduces = |order: Order| Order {
+        reduce_only: true,
+        ..order
+    };
+    let block = |mark_cents, max_fills, orders| Block {
+        mark_cents,
+        band: 20_000,
+        max_fills,
+        orders,
+    };
+    let post_only = Order {
+        kind: Kind::PostOnly,
+        ..ask(0, 0, 85, 1)
+    };
+    let blocks = [
+        block(9_800, u32::MAX, vec![ask(0, 0, 85, 1), bid(0, 4, 97, 1)]),
+        block(
+            10_103,
+            u32::MAX,
+            vec![reduces(ask(0, 4, 85, 1)), reduces(ask(0, 4, 101, 1))],
+        ),
+        block(10_103, 2, vec![post_only, bid(0, 0, 100, 2)]),
+    ];
+    follows(&blocks).unwrap();
+}

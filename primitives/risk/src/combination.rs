@@ -204,6 +204,21 @@ impl<'a> Legs<'a> {
         Ok(buys.then_some(sum))
     }
 
+    /// Cash that an order needs for the options it buys if all of it fills at its limit, in quantums: premium, if it pays one, and the
+    /// tier's dearer fee, rounded up. `None` if it buys none.
+    pub fn premium_due(
+        &self,
+        lots: SignedLots,
+        limit: Ticks,
+        tier: FeeTier,
+    ) -> Result<Option<Cash>, MathError> {
+        let Some(premium) = self.premium(lots, limit)? else {
+            return Ok(None);
+        };
+        let fee = fee(self.charged(lots, limit)?, tier.dearer_ppm())?;
+        add(premium.max(0), fee).map(Some)
+    }
+
     /// Trades `lots` (signed) at `ticks`, leg by leg. Returns what each leg's funding pot receives, in their order. An error leaves the account
     /// half traded.
     pub fn apply(
@@ -236,10 +251,9 @@ impl<'a> Legs<'a> {
             return order_reserve(market, tier, side, lots, limit);
         }
         let size = Side::Bid.signed(lots).ok_or(MathError::Overflow)?;
-        let dearer = tier.maker_ppm.max(tier.taker_ppm).max(0);
         add(
             limit_loss(market, side, lots, limit)?,
-            fee(self.charged(size, limit)?, dearer)?,
+            fee(self.charged(size, limit)?, tier.dearer_ppm())?,
         )
     }
 }

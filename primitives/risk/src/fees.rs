@@ -33,10 +33,9 @@ pub fn order_reserve(
 ) -> Result<Cash, MathError> {
     let size = Side::Bid.signed(lots).ok_or(MathError::Overflow)?;
     let at_limit = trade_value(size, limit, market.tick_value)?;
-    let dearer = tier.maker_ppm.max(tier.taker_ppm).max(0);
     add(
         limit_loss(market, side, lots, limit)?,
-        fee(at_limit, dearer)?,
+        fee(at_limit, tier.dearer_ppm())?,
     )
 }
 

@@ -476,6 +476,13 @@ pub struct FeeTier {
     pub taker_ppm: i32,
 }
 
+impl FeeTier {
+    /// The dearer of its two fees, in ppm: what an order may come to pay. A rebate is not counted on.
+    pub fn dearer_ppm(self) -> i32 {
+        self.maker_ppm.max(self.taker_ppm).max(0)
+    }
+}
+
 /// How an asset counts as collateral. Value is its USD price over `max(1, settlement currency's USD price)`.
 #[derive(
     Clone,

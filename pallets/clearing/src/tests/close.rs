@@ -152,7 +152,7 @@ fn the_reserve_covers_fills_requests_and_the_other_pallets_when_the_block_begins
         Presses::set(true);
         let parties = PartiesWeight::get().saturating_sub(PressedPartiesWeight::get());
         let fills = <() as crate::WeightInfo>::fill().saturating_mul(2_048 / 4 * 3);
-        let looks = Clearing::party(1, 0) * u64::from(crate::LAST_ROUND_LOOKS / 4 * 3);
+        let looks = Clearing::looks(crate::LAST_ROUND_LOOKS / 4 * 3);
         assert_eq!(
             busy.saturating_sub(reserve()),
             parties.saturating_add(fills).saturating_add(looks)

@@ -253,7 +253,7 @@ impl<T: Config> Pallet<T> {
         Ok(orders)
     }
 
-    fn say_started(of: &AccountRef<T::AccountId>, assessment: &Assessment) {
+    pub(super) fn say_started(of: &AccountRef<T::AccountId>, assessment: &Assessment) {
         Self::deposit_event(Event::LiquidationStarted {
             account: of.clone(),
             equity: assessment.equity,

@@ -523,16 +523,25 @@ impl<T: Config> Pallet<T> {
             Some(why) => why,
         };
         let was_frozen = account.standing == Standing::Frozen;
+        // Who is at zero with collateral that nobody bid for goes to the vault all the same.
+        let was_offered = is_over(&account);
         if competes(&account) {
             Self::end_competition(of, &account, why, &assessment)?;
             account.standing = Standing::Frozen;
+        } else if matches!(account.standing, Standing::Called { .. }) {
+            // It is too deep for the market: its remedies begin here.
+            T::Ledger::update(of, |account| {
+                account.standing = Standing::Frozen;
+                Ok::<_, Refusal>(())
+            })?;
+            account.standing = Standing::Frozen;
+            Self::say_started(of, &assessment);
         }
 
         if assessment.equity < 0 && Self::top_up(of, view, sub(0, assessment.equity)?)? {
             account = opened(T::Ledger::account(of))?;
             assessment = T::Risk::assess_held(&account, view)?;
-            // Who is at zero with collateral that nobody bid for goes to the vault all the same.
-            if !assessment.is_below_maintenance() && !is_over(&account) {
+            if !assessment.is_below_maintenance() && !was_offered {
                 return Self::let_go(of, close);
             }
         }

@@ -420,6 +420,24 @@ fn terms_beside_positions_are_those_of_the_next_sale() {
 }
 
 #[test]
+fn a_debtor_whose_collateral_is_not_enough_is_said_to_be_liquidated_once() {
+    new_test_ext().execute_with(|| {
+        a_debtor(950);
+        let mut started = Vec::new();
+        // The first calls it.
+        for number in 0..CALL_CLOSES + 4 {
+            close_at(100);
+            let found = events();
+            let is = |event: &&Event<Test>| matches!(event, Event::LiquidationStarted { .. });
+            started.extend(found.iter().filter(is).map(|_| number));
+        }
+        // When the auction is over, and fund and vault are asked.
+        assert_eq!(started, [CALL_CLOSES + 1]);
+        assert!(!matches!(standing(LONG), Standing::Called { .. }));
+    });
+}
+
+#[test]
 fn a_competition_that_ends_in_a_call_says_so() {
     new_test_ext().execute_with(|| {
         View::mutate(|view| lends(view.as_mut().unwrap(), usd(1_000)));

@@ -351,6 +351,7 @@ impl World {
     }
 
     fn walk(&mut self, side: Side) {
+        let mut level = None;
         loop {
             let walking = self.all(|s| s.place == Place::Walking && s.order.side == side);
             if walking.is_empty() || self.budget == 0 {
@@ -358,7 +359,16 @@ impl World {
             }
             // Best price, then earliest block, of what rests or joined.
             let maker = side.opposite();
-            self.best_resting(maker);
+            // No other level becomes the best while somebody is left at this one.
+            let is_done = level.is_none_or(|level| {
+                let at = |s: &State| {
+                    s.limit == level && matches!(s.place, Place::Resting | Place::Joined)
+                };
+                self.all(|s| s.order.side == maker && at(s)).is_empty()
+            });
+            if is_done {
+                self.best_resting(maker);
+            }
             let book = self.all(|s| {
                 s.order.side == maker && matches!(s.place, Place::Resting | Place::Joined)
             });
@@ -370,6 +380,7 @@ impl World {
             }) else {
                 return;
             };
+            level = Some(best);
             let block = book
                 .iter()
                 .filter(|at| self.orders[**at].limit == best)
