@@ -348,7 +348,7 @@ impl<T: Config> Firing<'_, T> {
         let mut session = Session::<T>::begin(of, account, Cow::Borrowed(self.view), self.now);
         let outcome = session.take_in(&trigger);
         let held = session.held();
-        let mut looked_at = looked_at.saturating_add(held.scanned);
+        let mut looked_at = looked_at;
         if let Some(excluded) = session.close() {
             looked_at = looked_at.saturating_add(T::WeightInfo::left());
             self.told.left.entry(market).or_default().push(excluded);
@@ -374,14 +374,12 @@ impl<T: Config> Pallet<T> {
         let trades = held.legs.saturating_add(1);
         T::WeightInfo::came_in(held.open)
             .saturating_add(T::Novating::order().saturating_mul(trades.into()))
-            .saturating_add(held.party::<T>())
+            .saturating_add(T::Novating::party(held.holdings))
     }
 
     /// What firing one trigger costs at most: of a pair, the other one leaves.
     pub(crate) fn most_of_trigger() -> Weight {
-        let most = Held::most::<T>();
-        Self::order_of_close(most)
-            .saturating_add(most.scanned)
+        Self::order_of_close(Held::MOST)
             .saturating_add(Self::further_runs(TimeInForce::FillOrKill))
             .saturating_add(T::WeightInfo::fire())
             .saturating_add(T::WeightInfo::left())

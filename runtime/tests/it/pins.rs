@@ -86,7 +86,6 @@ const STORAGE: &[(&str, &[&str])] = &[
             "PremiumHistory",
             "Requests",
             "Reserved",
-            "Scenarios",
             "Settlements",
             "States",
             "View",

@@ -10,5 +10,4 @@ mod funding;
 mod loans;
 mod marks;
 mod novation;
-mod portfolio;
 mod requests;

@@ -9,7 +9,6 @@ mod drift;
 mod ending;
 mod index;
 mod long_options;
-mod portfolio;
 mod quoting;
 mod remedies;
 mod shared_loss;

@@ -7,7 +7,6 @@ mod fees;
 mod funding;
 mod greeks;
 mod ledger;
-mod lesser;
 mod liquidation;
 mod long_options;
 mod margin;
