@@ -25,7 +25,7 @@ pub trait WeightInfo {
 
 // Measured: `make weights` writes everything below this line.
 
-/// As measured on AMD EPYC, 2 cores. What says "÷ 1.8" was measured later, on an instance that took 1.8 times as long for the others here (median of 9), and divided by that.
+/// As measured on AMD EPYC, 2 cores. What says "÷ 1.8" was measured later, on an instance that took 1.8 times as long for the calls here (median of 12 ratios, 1.78), and divided by that.
 pub struct SubstrateWeight<T>(PhantomData<T>);
 
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
