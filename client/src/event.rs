@@ -84,6 +84,7 @@ pub enum OrderError {
     Uncrossing,
     PremiumNotCovered,
     CombinationNotReduced,
+    TooManyScans,
 }
 
 /// A trigger that fired, or a slice that was due, and what became of it.
@@ -1091,6 +1092,7 @@ mod tests {
         assert_eq!(OrderError::Uncrossing.encode(), [34]);
         assert_eq!(OrderError::PremiumNotCovered.encode(), [35]);
         assert_eq!(OrderError::CombinationNotReduced.encode(), [36]);
+        assert_eq!(OrderError::TooManyScans.encode(), [37]);
         assert_eq!(Accepted::Armed(7).encode()[0], 3);
         assert_eq!(RequestRefusal::Storage.encode(), [8]);
     }

@@ -211,6 +211,10 @@ pub fn of_order(error: &OrderError, market: Option<&Market>, order: Option<&NewO
             "nobody holds a position in a combination, so that nothing reduces one".into(),
             Some("no --reduce-only, or an order in a leg's own market".into()),
         ),
+        E::TooManyScans => (
+            "assessing the account's options for so many orders takes more than one extrinsic may".into(),
+            Some("the rest in another, or orders in fewer markets".into()),
+        ),
     };
     Refusal {
         rule,

@@ -16,12 +16,16 @@ use frame_support::{
     },
     BoundedBTreeMap, BoundedVec,
 };
-use novate_risk::{apply_trade, collateral_value};
+use novate_risk::{
+    apply_trade, collateral_value,
+    portfolio::{rows, PortfolioParams},
+};
 use novate_types::{
-    math, AccountRef, Cash, CurrentView, FeedId, FeedPrice, Ledger, LedgerError, MarketId,
-    MarketView, MatchLimits, Millis, NewOrder, Operation, OrderAggregate, OrderBook as Book,
-    OrderPrice, Price, RestedQuotes, RiskView, SelfTradePrevention, Side, SignedLots, Symbol,
-    TimeInForce, MAX_COLLATERALS, MAX_MARKETS, MAX_OPEN_ORDERS, MAX_POSITIONS, QUANTUMS,
+    math, AccountRef, Cash, Contract, CurrentView, FeedId, FeedPrice, InstrumentKind, Ledger,
+    LedgerError, MarketId, MarketView, MatchLimits, Millis, NewOrder, Operation, OptionRight,
+    OrderAggregate, OrderBook as Book, OrderPrice, Price, RestedQuotes, RiskView,
+    SelfTradePrevention, Side, SignedLots, Symbol, Ticks, TimeInForce, MAX_COLLATERALS,
+    MAX_MARKETS, MAX_OPEN_ORDERS, MAX_POSITIONS, QUANTUMS,
 };
 use pallet_clearing::{MarketState, Phase, PremiumHistory, PremiumMinute, States};
 use pallet_instruments::Instruments as Listed;
@@ -77,6 +81,8 @@ const WITHIN_BAND: u64 = 36;
 const ACCOUNT_CAP: Cash = 1_000_000 * QUANTUMS;
 /// Milliseconds of a minute of funding.
 const MINUTE: Millis = 60_000;
+/// Milliseconds of a day.
+const DAY: Millis = 86_400_000;
 
 /// A genesis with everything listed: every market but one, so that another can be, a feed of each two of them, and collaterals.
 pub fn genesis(mut patch: Value) -> Value {
@@ -158,6 +164,39 @@ impl Helper {
             .markets
             .iter()
             .all(|m| m.fresh && m.status.allows_risk()));
+        view
+    }
+
+    /// The stage with an option of one underlying in each market that an account can hold something in, an expiry each, priced under all
+    /// scenarios as a close does.
+    fn options() -> RiskView {
+        let mut view = Self::stage();
+        let (now, first) = (view.now, view.market(0).expect("it is listed").clone());
+        let at_the_money = math::ticks_nearest(first.index, first.tick_size).expect("a price");
+        let markets = view.markets.iter_mut().zip(1..=MAX_POSITIONS);
+        for (market, days) in markets {
+            let right = [OptionRight::Call, OptionRight::Put][days as usize % 2];
+            let kind = InstrumentKind::Option {
+                expiry: now + DAY * Millis::from(days),
+                strike: at_the_money + Ticks::from(days),
+                right,
+            };
+            // About 60 % a year.
+            market.contract = Contract {
+                variance: 1_000_000_000 * u64::from(days),
+                ..kind.into()
+            };
+            (market.underlying, market.index) = (first.underlying, first.index);
+            (market.tick_size, market.lot_size) = (first.tick_size, first.lot_size);
+            let left = market.contract.expiry - now;
+            let moved = novate_risk::moved_option(market, right, left, 0).expect("a price");
+            market.mark = moved.mark;
+        }
+        let priced = rows(&view, &PortfolioParams::standard());
+        assert_eq!(priced.len(), MAX_POSITIONS as usize);
+        for (of, rows) in priced {
+            pallet_clearing::Scenarios::<Runtime>::insert(of, rows);
+        }
         view
     }
 
@@ -311,6 +350,9 @@ fn set_prices() {
 }
 
 impl pallet_order_book::BenchmarkHelper<AccountId> for Helper {
+    fn options() -> RiskView {
+        Self::options()
+    }
     fn market() -> MarketView {
         let view = Self::stage();
         view.market(0).expect("the first market is listed").clone()
@@ -321,6 +363,9 @@ impl pallet_order_book::BenchmarkHelper<AccountId> for Helper {
 }
 
 impl pallet_clearing::BenchmarkHelper<AccountId> for Helper {
+    fn options() -> RiskView {
+        Self::options()
+    }
     fn fund(account: &AccountRef<AccountId>) {
         Self::open(account, &Self::stage());
     }
@@ -445,6 +490,9 @@ impl pallet_clearing::BenchmarkHelper<AccountId> for Helper {
 }
 
 impl pallet_liquidation::BenchmarkHelper<AccountId> for Helper {
+    fn options() -> RiskView {
+        Self::options()
+    }
     fn view() -> RiskView {
         Self::stage()
     }

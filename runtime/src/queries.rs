@@ -1,7 +1,7 @@
 //! Answers of the runtime API: what pallets and formulas know, put together. Nothing here decides anything.
 
 use crate::{
-    configs::exchange::{InsuranceFund, Vault},
+    configs::exchange::{InsuranceFund, RiskRules, Vault},
     AccountId, Clearing, Instruments, Liquidation, Margin, Oracle, OrderBook, Runtime, Timestamp,
 };
 use alloc::vec::Vec;
@@ -9,7 +9,6 @@ use frame_support::traits::Get;
 use novate_risk::{
     portfolio::{Margins, Portfolio, PortfolioParams},
     surface::GRID,
-    Linear,
 };
 use novate_runtime_api::{
     AccountInfo, AuctionInfo, Book, BookLevel, Candidate, Competition, Conservation, Equality,
@@ -20,7 +19,7 @@ use novate_runtime_api::{
 };
 use novate_types::{
     math, AccountRef, Assessment, Cash, CurrentView, FeedId, Ledger, Liquidations, Listing, Loans,
-    MarginAccount, MarketId, MarketView, OrderBook as _, Pot, Price, RiskModel, RiskView,
+    MarginAccount, MarketId, OrderBook as _, Pot, Price, RiskModel, RiskView,
     VolatilitySurface as _, INTEREST_FRACTION_BITS, QUANTUMS,
 };
 use pallet_liquidation::{ShareWish, SHARES_PER_QUANTUM};
@@ -135,7 +134,6 @@ pub fn surface(underlying: FeedId) -> Vec<SliceInfo> {
 /// Every instrument of an underlying.
 pub fn quotes(underlying: FeedId) -> Vec<QuoteInfo> {
     let view = Clearing::view();
-    let settled = settled_parts(&view);
     let listed = view.markets.iter().filter(|m| m.underlying == underlying);
     listed
         .map(|market| {
@@ -147,27 +145,12 @@ pub fn quotes(underlying: FeedId) -> Vec<QuoteInfo> {
                 ask: asks.into_iter().next(),
                 mark: Some(market.mark).filter(|mark| !mark.is_zero()),
                 volatility: volatility.ok().flatten(),
-                greeks: novate_risk::unit_greeks(market, settled(market), view.now)
+                greeks: novate_risk::unit_greeks(market, market.contract.fixed, view.now)
                     .ok()
                     .flatten(),
             }
         })
         .collect()
-}
-
-/// What of each contract's settlement no price can move any more, as the close that wrote `view` marked it.
-fn settled_parts(view: &RiskView) -> impl Fn(&MarketView) -> Price {
-    let means = pallet_clearing::Settlements::<Runtime>::get();
-    let now = view.now;
-    move |market| {
-        let expiring = (market.underlying, market.contract.expiry);
-        means
-            .iter()
-            .find(|mean| (mean.underlying, mean.expiry) == expiring)
-            // Whatever the index is.
-            .and_then(|mean| mean.expected(Price::zero(), now).ok())
-            .map_or(Price::zero(), |forward| forward.settled)
-    }
 }
 
 /// How the oracle's validators observe.
@@ -223,8 +206,7 @@ fn describe(
     of: &AccountRef<AccountId>,
     view: &RiskView,
 ) -> Result<AccountInfo, QueryError> {
-    let assessment = Linear::assess(&account, view)?;
-    let settled = settled_parts(view);
+    let assessment = RiskRules::assess(&account, view)?;
     let positions = account
         .positions
         .iter()
@@ -249,7 +231,7 @@ fn describe(
                 greeks: novate_risk::position_greeks(
                     market,
                     position.lots,
-                    settled(market),
+                    market.contract.fixed,
                     view.now,
                 )
                 .ok()
@@ -258,7 +240,7 @@ fn describe(
         })
         .collect::<Result<_, QueryError>>()?;
     Ok(AccountInfo {
-        portfolios: portfolios(&account, view, settled),
+        portfolios: portfolios(&account, view),
         distance: Liquidation::distance(&account, &assessment, view),
         standing: account.standing,
         debt: novate_risk::debt_ceil(&account, view).map_err(out_of_range)?,
@@ -271,24 +253,22 @@ fn describe(
 }
 
 /// The account's positions by underlying. What has no number is left out, so that it does not hide the rest of the account.
-fn portfolios(
-    account: &MarginAccount,
-    view: &RiskView,
-    settled: impl Fn(&MarketView) -> Price,
-) -> Vec<PortfolioInfo> {
+fn portfolios(account: &MarginAccount, view: &RiskView) -> Vec<PortfolioInfo> {
     let params = PortfolioParams::standard();
-    let greeks = novate_risk::account_greeks(account, view, &settled).ok();
+    let greeks = novate_risk::account_greeks(account, view, |m| m.contract.fixed).ok();
     let margins = |of: Margins| MarginsInfo {
         initial: of.initial,
         maintenance: of.maintenance,
     };
-    let portfolios = Portfolio::of(account, view, settled).unwrap_or_default();
+    let portfolios = Portfolio::of(account, view).unwrap_or_default();
     portfolios
         .into_iter()
         .map(|portfolio| {
             let mut sums = greeks.iter().flatten();
             let sum = sums.find(|(of, _)| *of == portfolio.underlying);
-            let scanned = portfolio.scan(&params).ok();
+            // Without an option the linear rule alone says what is needed.
+            let scanned = portfolio.has_option().then(|| portfolio.scan(&params).ok());
+            let scanned = scanned.flatten();
             PortfolioInfo {
                 underlying: portfolio.underlying,
                 greeks: sum.map(|(_, greeks)| *greeks),
@@ -332,7 +312,7 @@ pub fn liquidation_candidates(from: u32, count: u32) -> Vec<Candidate<AccountId>
         .into_iter()
         .filter_map(|of| {
             let account = Margin::account(&of)?;
-            let assessment = Linear::assess(&account, &view).ok()?;
+            let assessment = RiskRules::assess(&account, &view).ok()?;
             Some(Candidate {
                 account: of,
                 standing: account.standing,
@@ -371,7 +351,7 @@ pub fn vault(owner: &AccountId) -> Result<VaultInfo, QueryError> {
     let view = Clearing::view();
     let of = Vault::get();
     let account = Margin::account(&of).unwrap_or_default();
-    let assessed = Linear::assess(&account, &view)?;
+    let assessed = RiskRules::assess(&account, &view)?;
     let (equity, value) = Liquidation::share_value().map_err(|_| QueryError::OutOfRange)?;
     let worth = |shares| {
         let worth = value.map(|value| value.worth_floor(shares)).transpose();
@@ -531,7 +511,7 @@ pub fn status() -> StatusInfo {
     let view = Clearing::view();
     let equity = |of: AccountRef<AccountId>| -> Cash {
         Margin::account(&of)
-            .and_then(|account| Linear::assess(&account, &view).ok())
+            .and_then(|account| RiskRules::assess(&account, &view).ok())
             .map_or(0, |assessment| assessment.equity)
     };
     StatusInfo {

@@ -2,7 +2,11 @@
 //! formulas, the profit the discount less what the positions cost to close.
 
 use crate::Account;
-use novate_risk::{for_sale, sell, Linear, Portion};
+use novate_risk::{
+    for_sale,
+    portfolio::{AtOnce, Lesser},
+    sell, Portion,
+};
 use novate_types::{
     math::{notional_ceil, ppm_ceil, signed, sub},
     Assessment, Cash, MarginAccount, MarketId, MathError, Ppm, RiskError, RiskModel, RiskView,
@@ -12,6 +16,9 @@ use std::{cmp::Reverse, collections::BTreeMap, fmt};
 
 /// An account in competition, as the runtime API gives it.
 pub type Competition = novate_runtime_api::Competition<crate::AccountId>;
+
+/// The chain's margin model: what options are worth under its scenarios follows from the view.
+pub(super) type Rules = Lesser<AtOnce>;
 
 /// What the liquidator wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -135,7 +142,7 @@ fn offer(
     policy: &Policy,
 ) -> Result<Offer, RiskError> {
     let portion = Portion::between(whole, view, 0, fraction)?;
-    let sale = sell::<Linear>(target, found, own, &portion, discount, view)?;
+    let sale = sell::<Rules>(target, found, own, &portion, discount, view)?;
     let (mut notional, mut cost) = (0, 0);
     for (id, lots, _) in &portion.positions {
         let market = view.market(*id)?;
@@ -144,7 +151,7 @@ fn offer(
         notional += signed(worth)?;
         cost += signed(ppm_ceil(worth, ppm)?)?;
     }
-    let after = Linear::assess(&sale.taker, view)?;
+    let after = Rules::assess(&sale.taker, view)?;
     let spare = signed(ppm_ceil(
         after.initial_with_orders.unsigned_abs(),
         policy.spare_margin,
@@ -179,7 +186,7 @@ pub fn decide(
     if let Some(id) = held.find(strange) {
         return Err(Pass::Market(id));
     }
-    let found = Linear::assess(target, view).map_err(|_| Pass::Unknown)?;
+    let found = Rules::assess(target, view).map_err(|_| Pass::Unknown)?;
     let offer = |fraction| {
         let sides = (target, &whole);
         offer(own, sides, &found, fraction, terms.discount, view, policy).map_err(|_| Pass::Unknown)
@@ -254,9 +261,9 @@ pub fn reserved<'a>(
         let Some(whole) = for_sale(target, view)? else {
             continue;
         };
-        let found = Linear::assess(target, view)?;
+        let found = Rules::assess(target, view)?;
         let portion = Portion::between(&whole, view, 0, bid.fraction)?;
-        let sale = sell::<Linear>(target, &found, &own, &portion, bid.least_discount, view)?;
+        let sale = sell::<Rules>(target, &found, &own, &portion, bid.least_discount, view)?;
         own = sale.taker;
     }
     Ok(own)
@@ -356,14 +363,14 @@ mod tests {
             usd(94 * i128::from(lots)),
         )
         .unwrap();
-        account.cash = Linear::assess(&account, &view).unwrap().maintenance * part / 1_000;
+        account.cash = Rules::assess(&account, &view).unwrap().maintenance * part / 1_000;
         account.standing = Standing::Competing { since: 1, closes };
         account
     }
 
     fn terms(number: u8, target: &MarginAccount) -> Competition {
         let view = view();
-        let found = Linear::assess(target, &view).unwrap();
+        let found = Rules::assess(target, &view).unwrap();
         let Standing::Competing { closes, .. } = target.standing else {
             panic!("not in competition")
         };
@@ -543,10 +550,10 @@ mod tests {
                 return Ok(());
             };
             prop_assert!(plan.fraction <= terms.available && plan.notional <= usd(most));
-            let after = Linear::assess(&plan.after, &view()).unwrap();
+            let after = Rules::assess(&plan.after, &view()).unwrap();
             prop_assert!(after.covers_orders() && plan.after.cash >= 0);
             if plan.fraction < terms.available {
-                let found = Linear::assess(&target, &view()).unwrap();
+                let found = Rules::assess(&target, &view()).unwrap();
                 let more = offer(&own, (&target, &target), &found, plan.fraction + 1, terms.discount, &view(), &policy).unwrap();
                 prop_assert!(!more.fits);
             }

@@ -2,14 +2,13 @@
 //! Pure functions of what the chain says and of what was decided.
 
 use super::{
-    decide::{health, Pass, Plan},
+    decide::{health, Pass, Plan, Rules},
     outcome::percent,
 };
 use crate::{
     decimal::{cash, cash_floor},
     Account,
 };
-use novate_risk::Linear;
 use novate_types::{Cash, MarginAccount, Ppm, RiskModel, RiskView, Standing, MILLION};
 use serde::{Serialize, Serializer};
 use std::{
@@ -138,7 +137,7 @@ impl Ranked {
 
 /// An account as a candidate; none if it cannot be valued.
 pub fn candidate(of: Account, account: &MarginAccount, view: &RiskView) -> Option<Candidate> {
-    let found = Linear::assess(account, view).ok()?;
+    let found = Rules::assess(account, view).ok()?;
     Some(Candidate {
         account: of,
         standing: account.standing,

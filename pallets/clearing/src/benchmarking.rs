@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 use frame_benchmarking::v2::*;
 use frame_support::{traits::Get, BoundedVec};
 use frame_system::RawOrigin;
-use novate_types::{AccountRef, AssetId, Ledger, Listing, Loans, MAX_POSITIONS};
+use novate_types::{AccountRef, AssetId, Ledger, Listing, Loans, RiskModel, MAX_POSITIONS};
 
 type Account<T> = AccountRef<<T as frame_system::Config>::AccountId>;
 
@@ -294,6 +294,35 @@ mod benches {
         assert_eq!(sum > 0, n > 0);
     }
 
+    /// Of as many options as can be listed, a strike and an expiry each: priced at every point, their slopes bounded, and written.
+    #[benchmark]
+    fn scenarios(n: Linear<0, { novate_types::MAX_MARKETS }>) {
+        T::BenchmarkHelper::list(novate_types::MAX_MARKETS);
+        let mut view = View::<T>::get();
+        view.markets.truncate(n as usize);
+        let day = 86_400_000;
+        for (at, market) in (1u32..).zip(view.markets.iter_mut()) {
+            market.contract = novate_types::Contract {
+                variance: 1_000_000_000 * u64::from(at),
+                ..novate_types::InstrumentKind::Option {
+                    expiry: view.now + day * u64::from(at),
+                    strike: 1_000 * u64::from(at),
+                    right: novate_types::OptionRight::Put,
+                }
+                .into()
+            };
+            let left = market.contract.expiry - view.now;
+            let moved =
+                novate_risk::moved_option(market, novate_types::OptionRight::Put, left, 0).unwrap();
+            market.mark = moved.mark.max(novate_types::Price::from_inner(1));
+        }
+        #[block]
+        {
+            Pallet::<T>::price_scenarios(&Default::default(), &view);
+        }
+        assert_eq!(Scenarios::<T>::iter().count(), n as usize);
+    }
+
     /// What an execution costs in the book is in it. All of one account.
     #[benchmark]
     fn fill(n: Linear<0, { ORDERS }>) {
@@ -320,6 +349,23 @@ mod benches {
         {
             cross::<T>(&view, n);
         }
+    }
+
+    /// An account of options alone, short and long by turns, assessed once.
+    #[benchmark]
+    fn option_scan(n: Linear<0, { MAX_POSITIONS }>) {
+        let view = T::BenchmarkHelper::options();
+        let mut account = novate_types::MarginAccount::default();
+        for (at, market) in view.markets.iter().take(n as usize).enumerate() {
+            let lots = if at % 2 == 0 { -1 } else { 1 };
+            novate_risk::apply_trade(&mut account, market, lots, 0).unwrap();
+        }
+        let assessed;
+        #[block]
+        {
+            assessed = T::Risk::assess_held(&account, &view);
+        }
+        assert!(assessed.is_ok());
     }
 
     impl_benchmark_test_suite!(Pallet, crate::mock::new_test_ext(), crate::mock::Test);

@@ -39,6 +39,7 @@ impl<T: Config> Pallet<T> {
         let reserved_for = u32::try_from(states.len()).unwrap_or(u32::MAX);
         let (mut view, matching) = Self::advance(&before, &mut states, block, now);
         View::<T>::put(&view);
+        Self::price_scenarios(&before, &view);
         Self::reserve_interest(&view);
 
         let liquidations = T::Liquidations::on_marks(&before, &view);
@@ -56,7 +57,7 @@ impl<T: Config> Pallet<T> {
 
         let matches = budget
             .spent::<T>(presses)
-            .saturating_add(Self::party(1).saturating_mul(liquidated));
+            .saturating_add(Self::party(1, 0).saturating_mul(liquidated));
         let left = Self::matches_reserve(presses)
             .saturating_sub(matches)
             .saturating_add(T::Others::unmatched(

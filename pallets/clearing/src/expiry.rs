@@ -296,6 +296,7 @@ impl<T: Config> Pallet<T> {
         view.index = math::price_of(ticks, view.tick_size)?;
         view.mark = math::price_of(worth, view.tick_size)?;
         view.fresh = true;
+        view.contract.fixed = view.index;
         view.contract.settled = settled;
         if settled && previous.is_none_or(|market| !market.contract.settled) {
             Self::deposit_event(Event::Settled {

@@ -81,6 +81,8 @@ pub trait BenchmarkHelper<AccountId> {
     /// Gives the account so much collateral, and the liquidity pot so much cash, that it can borrow, and the insurance fund 2 USD of interest
     /// that it was not yet given. The view at which it does.
     fn lend(account: &novate_types::AccountRef<AccountId>) -> novate_types::RiskView;
+    /// A view in which as many options can be held as one account may, of one underlying and an expiry each, all of them priced.
+    fn options() -> novate_types::RiskView;
 }
 
 /// What the other pallets' parts of the close cost. The runtime, which alone knows them, adds up their own functions.
@@ -127,6 +129,7 @@ pub mod pallet {
         WeightInfo, EVENT_FILLS, LAST_ROUND_LOOKS, LEFT_FOR_EXTRINSICS, PARTS_FOR_PARTIES,
         PRESSED_SHARE,
     };
+    use alloc::vec::Vec;
     use frame_support::{
         migrations::MultiStepMigrator,
         pallet_prelude::*,
@@ -134,6 +137,10 @@ pub mod pallet {
         traits::{PostTransactions, UnixTime},
     };
     use frame_system::pallet_prelude::*;
+    use novate_risk::{
+        portfolio::{OptionRow, PricedOptions},
+        MOST_MORE_THRESHOLDS,
+    };
     use novate_types::{
         AccountRef, AssetId, BlockNumber, CurrentView, FeedId, Fill, FundingIndex, Ledger,
         Liquidations, Listing, Loans, Lots, MarketId, MarketStatus, Millis, OrderBook, Part, Ppm,
@@ -258,6 +265,12 @@ pub mod pallet {
     /// Options that the last close marked; none stored is zero.
     #[pallet::storage]
     pub type Marked<T: Config> = StorageValue<_, u32, ValueQuery>;
+
+    /// What options are worth under every scenario of the portfolio model, by underlying and expiry, as the last close priced them. Read by who
+    /// holds one.
+    #[pallet::storage]
+    pub type Scenarios<T: Config> =
+        StorageMap<_, Twox64Concat, (FeedId, Millis), novate_risk::portfolio::OptionRows>;
 
     /// Requests by number; those from [`OldestRequest`] to before [`NextRequest`] wait.
     #[pallet::storage]
@@ -444,7 +457,7 @@ pub mod pallet {
                 "one close accrues at most a minute of funding"
             );
             assert!(
-                Self::party(MAX_HOLDINGS)
+                Self::party(MAX_HOLDINGS, MOST_MORE_THRESHOLDS)
                     .saturating_mul(PARTS_FOR_PARTIES)
                     .all_lte(T::PressedPartiesWeight::get())
                     && T::PressedPartiesWeight::get().all_lte(T::PartiesWeight::get()),
@@ -657,9 +670,9 @@ pub mod pallet {
             }
         }
 
-        /// An account with so many positions and collaterals behind an order that executes.
-        pub(crate) fn party(holdings: u32) -> Weight {
-            T::WeightInfo::party(holdings).weight(T::DbWeight::get())
+        /// An account with so many positions and collaterals, and so many thresholds beyond two for each, behind an order that executes.
+        pub(crate) fn party(holdings: u32, thresholds: u32) -> Weight {
+            T::WeightInfo::party(holdings, thresholds).weight(T::DbWeight::get())
         }
 
         /// So many accounts behind resting orders that are read and checked, and do not trade.
@@ -698,22 +711,27 @@ pub mod pallet {
             } else {
                 Weight::zero()
             };
-            T::WeightInfo::option_mark()
+            Self::an_option()
                 .saturating_mul(Marked::<T>::get().into())
                 .saturating_add(ending)
         }
 
         /// The same at most.
         pub(crate) fn most_for_expiring() -> Weight {
-            T::WeightInfo::option_mark()
+            Self::an_option()
                 .saturating_mul(MAX_MARKETS.into())
                 .saturating_add(T::WeightInfo::ending())
+        }
+
+        /// An option's mark, and its worth under every scenario.
+        fn an_option() -> Weight {
+            T::WeightInfo::option_mark().saturating_add(T::WeightInfo::scenarios())
         }
 
         /// What matches' fills may cost, beside the book's own work.
         pub(crate) fn matches_reserve(presses: bool) -> Weight {
             // The match of an account that has a liquidation order costs less than its part in one does.
-            let liquidated = Self::party(1).saturating_mul(T::Liquidations::MOST_ORDERS.into());
+            let liquidated = Self::party(1, 0).saturating_mul(T::Liquidations::MOST_ORDERS.into());
             T::WeightInfo::fill()
                 .saturating_mul(Self::most_fills(presses).into())
                 .saturating_add(Self::parties_weight(presses))
@@ -796,6 +814,12 @@ pub mod pallet {
                 frame_support::defensive!("the view cannot be read", error);
                 RiskView::default()
             })
+        }
+    }
+
+    impl<T: Config> PricedOptions for Pallet<T> {
+        fn rows(_: &RiskView, underlying: FeedId, expiry: Millis) -> Vec<OptionRow> {
+            Scenarios::<T>::get((underlying, expiry)).map_or_else(Vec::new, BoundedVec::into_inner)
         }
     }
 

@@ -1,13 +1,18 @@
 //! From a feed's aggregate and rested quotes to the mark, and from the price's age to what a market
 //! still admits (protocol, section 3).
 
-use crate::{expiry::Expiries, funding, Config, LastTrade, Marked, MarketState, Pallet, Phase};
+use crate::{
+    expiry::Expiries, funding, Config, LastTrade, Marked, MarketState, Pallet, Phase, Scenarios,
+};
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
 };
 use frame_support::traits::{Defensive, Get};
-use novate_risk::{Combined, Forward, VARIANCE_UNIT};
+use novate_risk::{
+    portfolio::{rows, PortfolioParams},
+    Combined, Forward, LEAST_MARK_PARTS, VARIANCE_UNIT,
+};
 use novate_types::{
     math, BlockNumber, CollateralView, Contract, ContractKind, FeedId, FeedPrice, Instrument,
     InstrumentKind, Ledger, Liquidations, Listing, Loans, Lots, MarketId, MarketStatus, MarketView,
@@ -21,9 +26,6 @@ type SurfaceOf<T> = <<T as Config>::Volatility as VolatilitySurface>::Surface;
 
 /// Below this USD price of the settlement currency initial margin rises everywhere: 0.98.
 pub const DEPEG: Price = Price::from_inner(980_000_000_000_000_000);
-
-/// An option's mark is at least this part of a tick.
-const LEAST_MARK_PARTS: u128 = 1_000;
 
 /// Age of a price observed at `observed_at`; one observed ahead of the block is new.
 pub const fn age(now: Millis, observed_at: Millis) -> Millis {
@@ -344,6 +346,25 @@ impl<T: Config> Pallet<T> {
         (view, matching)
     }
 
+    /// Prices options under every scenario, once for all accounts, and forgets those of expiries that `before` had and `now` has not.
+    pub(crate) fn price_scenarios(before: &RiskView, now: &RiskView) {
+        let expiring = |market: &MarketView| {
+            let is_option = market.contract.kind.is_option();
+            is_option.then_some((market.underlying, market.contract.expiry))
+        };
+        let mut gone: BTreeSet<_> = before.markets.iter().filter_map(expiring).collect();
+        if gone.is_empty() && !now.markets.iter().any(|m| m.contract.kind.is_option()) {
+            return;
+        }
+        for (of, rows) in rows(now, &PortfolioParams::standard()) {
+            gone.remove(&of);
+            Scenarios::<T>::insert(of, rows);
+        }
+        for of in gone {
+            Scenarios::<T>::remove(of);
+        }
+    }
+
     pub(crate) fn is_fresh(now: Millis, feed: &FeedPrice) -> bool {
         age(now, feed.observed_at) <= T::FreshFor::get()
     }
@@ -458,7 +479,9 @@ impl<T: Config> Pallet<T> {
                 Self::advance_auction(&mut view, &tier, state, clock.block, was_closed)?;
             }
             (None, None, Some(feed), _) => {
-                let expected = expiries.expected(instrument, &feed, clock.now)?.price;
+                let expected = expiries.expected(instrument, &feed, clock.now)?;
+                view.contract.fixed = expected.settled;
+                let expected = expected.price;
                 Self::price_market(&mut view, &feed, expected, instrument, &tier, state, clock)?;
                 expiries.note_basis(instrument, state.basis);
                 Self::advance_auction(&mut view, &tier, state, clock.block, was_closed)?;
@@ -470,6 +493,7 @@ impl<T: Config> Pallet<T> {
                 view.observed_at = last.observed_at;
                 view.imf = last.imf;
                 view.contract.variance = Self::last_variance(last, clock).unwrap_or(0);
+                view.contract.fixed = last.contract.fixed;
             }
             (None, None, None, None) => {}
         }
@@ -552,6 +576,7 @@ impl<T: Config> Pallet<T> {
         previous: Option<&MarketView>,
     ) -> Result<()> {
         view.index = forward.price;
+        view.contract.fixed = forward.settled;
         view.observed_at = feed.observed_at;
         match variance.and_then(|v| Some((Self::option_mark(view, &forward, v)?, v))) {
             Some((mark, variance)) => {
@@ -575,7 +600,6 @@ impl<T: Config> Pallet<T> {
         let right = view.contract.kind.right()?;
         let strike = math::price_of(view.contract.strike, view.tick_size).ok()?;
         let mark = novate_risk::option_mark_floor(right, forward, strike, variance).ok()?;
-        // A price that is too small for its band to reach a tick would close the market to whoever wants to buy back.
         let least = view.tick_size.into_inner() / LEAST_MARK_PARTS;
         Some(mark.max(Price::from_inner(least.max(1))))
     }
@@ -593,6 +617,7 @@ impl<T: Config> Pallet<T> {
             .saturating_add(clock.depeg)
             .min(MILLION);
         view.imf = novate_risk::effective_imf(tier, open_notional, add_on)?;
+        view.contract.initial_added = view.imf.saturating_sub(tier.imf);
         Ok(())
     }
 

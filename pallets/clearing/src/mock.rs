@@ -149,7 +149,7 @@ pub fn tier() -> RiskTier {
         mmf: 30_000,
         open_interest_lower: cash(1_000_000_000),
         open_interest_upper: cash(2_000_000_000),
-        profit_credit: cash(1_000_000),
+        profit_credit: ProfitCredit::get(),
         impact_notional: cash(10_000),
         mark_band: 10_000,
         price_band: 50_000,
@@ -341,8 +341,11 @@ impl Ledger<AccountId> for MockLedger {
     fn index(of: &Account, view: &RiskView) -> Result<Indexed, LedgerError> {
         Self::settle_expired(of, view)?;
         let account = Accounts::get(of).ok_or(LedgerError::NoAccount)?;
-        let (holdings, entries) = (account.holdings(), Entries::get());
-        Ok(Indexed { holdings, entries })
+        Ok(Indexed {
+            holdings: account.holdings(),
+            thresholds: novate_risk::more_thresholds(&account, view),
+            entries: Entries::get(),
+        })
     }
     fn write_orders(of: &Account, account: MarginAccount) {
         Accounts::insert(of, account);
@@ -850,6 +853,7 @@ parameter_types! {
     pub const SettlementFeed: FeedId = USDC_FEED;
     pub const LiquidationFee: Ppm = 10_000;
     pub static MaxFillsTotal: u32 = 2_048;
+    pub static ProfitCredit: Cash = cash(1_000_000);
     pub static Presses: bool = false;
     /// Pairs of orders that an auction executes in a close, at most.
     pub static AuctionFits: u32 = u32::MAX;
@@ -895,7 +899,7 @@ impl crate::Config for Test {
     type Book = MockBook;
     type Liquidations = MockLiquidations;
     type Volatility = MockSurface;
-    type Risk = novate_risk::Linear;
+    type Risk = novate_risk::portfolio::Lesser<Clearing>;
     type Time = MockTime;
     type InsuranceFund = InsuranceFund;
     type Vault = Vault;
@@ -951,6 +955,10 @@ impl crate::BenchmarkHelper<AccountId> for Helper {
             order.resting = order.side == Side::Ask;
         }
         Book::insert(BTC, orders);
+        View::<Test>::get()
+    }
+    fn options() -> RiskView {
+        begin();
         View::<Test>::get()
     }
     fn lend(account: &Account) -> RiskView {
@@ -1150,7 +1158,8 @@ pub fn market_view() -> MarketView {
 
 pub fn assess(owner: AccountId) -> novate_types::Assessment {
     use novate_types::RiskModel;
-    novate_risk::Linear::assess(&Accounts::get(of(owner)).unwrap(), &View::<Test>::get()).unwrap()
+    <Test as crate::Config>::Risk::assess(&Accounts::get(of(owner)).unwrap(), &View::<Test>::get())
+        .unwrap()
 }
 
 pub fn events() -> Vec<Event<Test>> {

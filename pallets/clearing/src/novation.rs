@@ -10,7 +10,7 @@ use alloc::{
 use frame_support::{
     defensive, ensure, storage::with_storage_layer, traits::Get, weights::Weight, BoundedVec,
 };
-use novate_risk::Legs;
+use novate_risk::{more_thresholds, more_thresholds_in, Legs, MOST_MORE_THRESHOLDS};
 use novate_types::{
     math, AccountRef, Assessment, AuctionTerms, Cash, Fill, Ledger, LedgerError, LiquidationOrder,
     Liquidations, Lots, MarginAccount, MarketId, MarketView, MatchLimits, MathError, OpenOrder,
@@ -84,7 +84,7 @@ impl Budget {
 
     /// Orders that can execute, whoever they belong to.
     fn certain<T: Config>(&self) -> u32 {
-        let most = Pallet::<T>::party(MAX_HOLDINGS);
+        let most = Pallet::<T>::party(MAX_HOLDINGS, MOST_MORE_THRESHOLDS);
         let many = self.parties.checked_div_per_component(&most).unwrap_or(0);
         u32::try_from(many).unwrap_or(u32::MAX)
     }
@@ -175,7 +175,8 @@ struct Check<'a, T: Config> {
     market: &'a MarketView,
     /// The market itself, or what a combination's fills are novated in.
     legs: Legs<'a>,
-    liquidated: BTreeSet<Account<T>>,
+    /// Accounts with a liquidation order here, and its lots.
+    liquidated: BTreeMap<Account<T>, Lots>,
     /// By leg.
     open_interest: [Lots; MAX_LEGS],
     /// Whether makers get their rebates: while the match's other fees cover them.
@@ -243,7 +244,7 @@ impl<'a, T: Config> Check<'a, T> {
             legs,
             liquidated: liquidations
                 .iter()
-                .map(|order| order.account.clone())
+                .map(|order| (order.account.clone(), order.lots))
                 .collect(),
             open_interest,
             rebates: true,
@@ -271,14 +272,25 @@ impl<'a, T: Config> Check<'a, T> {
         for of in &tentative.makers {
             let is_paid = traded.contains_key(of) || !self.paid.insert(of.clone());
             // It may open a position, in each leg.
-            let opens = self.legs.count();
-            let most = self.party(of).map_or(0, |p| p.account.holdings());
-            let holdings = if is_paid {
-                opens
+            let (opens, view, market) = (self.legs.count(), self.view, self.market.id);
+            let (held, thresholds, more) = self.party(of).map_or((0, 0, 0), |party| {
+                let account = &party.account;
+                let markets = account.positions.iter().map(|p| p.market);
+                let with = markets.chain(core::iter::once(market));
+                let thresholds = more_thresholds(account, view);
+                (
+                    account.holdings(),
+                    thresholds,
+                    more_thresholds_in(with, view),
+                )
+            });
+            let cost = if is_paid {
+                // What it holds was paid for as it stood before this market, or by another of its orders.
+                Pallet::<T>::party(opens, more.saturating_sub(thresholds))
             } else {
-                most.saturating_add(opens)
+                Pallet::<T>::party(held.saturating_add(opens), more)
             };
-            sum = sum.saturating_add(Pallet::<T>::party(holdings));
+            sum = sum.saturating_add(cost);
             if *of == T::Vault::get() {
                 // What it loses in a market is counted there.
                 sum = sum.saturating_add(T::DbWeight::get().reads_writes(1, 1));
@@ -335,7 +347,7 @@ impl<'a, T: Config> Check<'a, T> {
             .entry(of.clone())
             .or_insert_with(|| {
                 let account = T::Ledger::account(of)?;
-                let assessed = T::Risk::assess(&account, view).ok()?;
+                let assessed = T::Risk::assess_held(&account, view).ok()?;
                 Some(Party { account, assessed })
             })
             .as_ref()
@@ -404,7 +416,7 @@ impl<'a, T: Config> Check<'a, T> {
         let party = self.parties.get(of)?.as_ref()?;
         // A combination is no position's price: what it does to the account is checked as a whole.
         if !market.contract.kind.is_combination()
-            && !above_bankruptcy(&party.account, view, market, &fills).ok()?
+            && !above_bankruptcy::<T>(&party.account, view, market, &fills).ok()?
         {
             return None;
         }
@@ -417,8 +429,29 @@ impl<'a, T: Config> Check<'a, T> {
         if is_bought && self.cash_after_premiums(&traded, &party.account)? < 0 {
             return None;
         }
-        let after = T::Risk::assess(&traded.account, view).ok()?;
-        novate_risk::passes_check(&party.assessed, &after).then_some(traded)
+        let after = T::Risk::assess_held(&traded.account, view).ok()?;
+        let is_liquidated = traded.fills.iter().any(|fill| fill.liquidation);
+        let is_lent = after.covers_initial()
+            || is_liquidated
+            || !novate_risk::borrows_on_options(&party.account, &traded.account, view).ok()?;
+        (is_lent && novate_risk::passes_check(&party.assessed, &after)).then_some(traded)
+    }
+
+    /// Takes what so many scans of a quarter of all that an account's thresholds are of cost out of what is left for accounts. Whether there was as
+    /// much. What is assessed for a match's fills is in [`crate::WeightInfo::party`]; this is for limits, and for orders that only might fill.
+    fn pays_for_scans(&self, of: &Account<T>, budget: &mut Budget) -> bool {
+        let thresholds = |account: &MarginAccount| more_thresholds(account, self.view);
+        let more = match self.parties.get(of) {
+            Some(party) => party.as_ref().map(|party| thresholds(&party.account)),
+            None => T::Ledger::account(of).as_ref().map(thresholds),
+        };
+        let each = T::WeightInfo::scanned().computing(T::DbWeight::get());
+        let cost = Weight::from_parts(each.saturating_mul(more.unwrap_or(0).into()), 0);
+        let affords = cost.all_lte(budget.parties);
+        if affords {
+            budget.parties = budget.parties.saturating_sub(cost);
+        }
+        affords
     }
 
     /// Cash of an account that bought options. What other legs of a combination realise is margin's to judge, as [`pays_premiums`] has it: of these fills
@@ -442,9 +475,14 @@ impl<'a, T: Config> Check<'a, T> {
     }
 
     /// Cancels and tightens what failed.
-    fn heed(&mut self, checked: &Checked<T>, limits: &mut MatchLimits<T::AccountId>) {
+    fn heed(
+        &mut self,
+        checked: &Checked<T>,
+        limits: &mut MatchLimits<T::AccountId>,
+        budget: &mut Budget,
+    ) {
         for of in &checked.failing {
-            self.tighten(of, limits);
+            self.tighten(of, limits, budget);
             limits.cancelled.insert(of.clone());
         }
         if checked.over_cap {
@@ -471,13 +509,18 @@ impl<'a, T: Config> Check<'a, T> {
 
     /// Holds an account's reduce-only and liquidation orders to prices at which they pass. Those that
     /// failed there already do not execute at all.
-    fn tighten(&mut self, of: &Account<T>, limits: &mut MatchLimits<T::AccountId>) {
+    fn tighten(
+        &mut self,
+        of: &Account<T>,
+        limits: &mut MatchLimits<T::AccountId>,
+        budget: &mut Budget,
+    ) {
         let market = self.market.id;
         let lots = self.party(of).map_or(0, |party| party.account.lots(market));
         let Some(side) = reducing_side(lots) else {
             return;
         };
-        let ticks = if limits.tightened.contains_key(of) {
+        let ticks = if limits.tightened.contains_key(of) || !self.pays_for_scans(of, budget) {
             never(side)
         } else {
             self.passing_limit(of, side).unwrap_or(never(side))
@@ -489,20 +532,42 @@ impl<'a, T: Config> Check<'a, T> {
     /// lots they close: the bankruptcy quote less the worst fee. A quote per lot is least generous at
     /// one end of the range or one lot before it, where the least maintenance margin of a position
     /// still holds.
+    ///
+    /// Where a scan margins it, what a part frees depends on what else is held, and is neither the more nor the less for being larger: the
+    /// strictest of the quotes of a lot, of half and of all is where it passes nearly always. Who does not is found by the check, and
+    /// [`Self::hold_back_scanned`] leaves such orders out of the match after.
     fn passing_limit(&mut self, of: &Account<T>, side: Side) -> Result<Ticks, RiskError> {
         let (view, market) = (self.view, self.market);
-        let liquidated = self.liquidated.contains(of);
-        let account = &self
-            .party(of)
-            .ok_or(RiskError::UnknownMarket(market.id))?
-            .account;
+        let liquidated = self.liquidated.get(of).copied();
+        let Party { account, assessed } =
+            self.party(of).ok_or(RiskError::UnknownMarket(market.id))?;
         // A liquidation's fees are taken from what it makes beyond bankruptcy, and never more.
-        let fee = if liquidated {
+        let fee = if liquidated.is_some() {
             0
         } else {
             view.fee_tier(account.fee_tier).dearer_ppm().unsigned_abs()
         };
         let held = account.lots(market.id).unsigned_abs();
+        let quote = |lots: Lots| -> Result<Ticks, RiskError> {
+            let change = side.signed(lots).ok_or(MathError::Overflow)?;
+            let value = novate_risk::bankruptcy_value::<T::Risk>(account, view, market.id, change)?;
+            Ok(limit_within(value, side, lots, market.tick_value, fee)?)
+        };
+        let mut strictest = None;
+        let mut heed = |limit| {
+            strictest = Some(strictest.map_or(limit, |known| stricter(side, known, limit)));
+        };
+        if is_scanned_in(account, assessed, market.id) {
+            let most = liquidated.unwrap_or(held).min(held);
+            for lots in [1, (most / 2).max(1), most] {
+                match quote(lots) {
+                    // So many free nothing.
+                    Err(RiskError::Underflow) => {}
+                    limit => heed(limit?),
+                }
+            }
+            return Ok(strictest.unwrap_or(never(side)));
+        }
         // Where the least maintenance margin holds, closing a part of it lowers nothing.
         let maintenance = |lots: Lots| {
             let lots = Side::Bid.signed(lots).ok_or(MathError::Overflow)?;
@@ -511,14 +576,28 @@ impl<'a, T: Config> Check<'a, T> {
         if maintenance(held.saturating_sub(1))? >= maintenance(held)? {
             return Ok(never(side));
         }
-        let mut strictest = None;
         for lots in [1, held.saturating_sub(1).max(1), held] {
-            let change = side.signed(lots).ok_or(MathError::Overflow)?;
-            let value = novate_risk::bankruptcy_value(account, view, market.id, change)?;
-            let limit = limit_within(value, side, lots, market.tick_value, fee)?;
-            strictest = Some(strictest.map_or(limit, |known| stricter(side, known, limit)));
+            heed(quote(lots)?);
         }
         Ok(strictest.unwrap_or(never(side)))
+    }
+
+    /// Leaves out the orders of whom a scan margins here, or who may be refused for what they would borrow on options: what is left then passes
+    /// whatever fills.
+    fn hold_back_scanned(&self, limits: &mut MatchLimits<T::AccountId>) {
+        let (id, view) = (self.market.id, self.view);
+        for (of, party) in &self.parties {
+            let Some(Party { account, assessed }) = party else {
+                continue;
+            };
+            let may_borrow = novate_risk::holds_long_option(account, view);
+            if !is_scanned_in(account, assessed, id) && !may_borrow {
+                continue;
+            }
+            if let Some(side) = reducing_side(account.lots(id)) {
+                limits.tightened.insert(of.clone(), never(side));
+            }
+        }
     }
 
     /// Limits of the last round: beside reduce-only and liquidation orders, which are held to prices
@@ -531,19 +610,21 @@ impl<'a, T: Config> Check<'a, T> {
         &mut self,
         candidates: Vec<(Account<T>, Vec<OpenOrder>)>,
         limits: &mut MatchLimits<T::AccountId>,
+        budget: &mut Budget,
     ) -> Result<(), MathError> {
         let sum = |a: u128, b: u64| a.checked_add(b.into()).ok_or(MathError::Overflow);
         let mut admitted = BTreeSet::new();
         let (mut bid, mut ask) = (0u128, 0u128);
         let others: Vec<_> = self
             .liquidated
-            .iter()
+            .keys()
             .filter(|of| !candidates.iter().any(|(account, _)| account == *of))
             .map(|of| (of.clone(), Vec::new()))
             .collect();
         for (of, orders) in candidates.into_iter().chain(others) {
             let passes = !limits.cancelled.contains(&of)
-                && !self.liquidated.contains(&of)
+                && !self.liquidated.contains_key(&of)
+                && self.pays_for_scans(&of, budget)
                 && self.passes_every_subset(&of, &orders).unwrap_or(false);
             if passes {
                 for order in &orders {
@@ -555,7 +636,7 @@ impl<'a, T: Config> Check<'a, T> {
                 }
                 admitted.insert(of);
             } else if !limits.tightened.contains_key(&of) {
-                self.tighten(&of, limits);
+                self.tighten(&of, limits, budget);
             }
         }
         // Open interest grows by no more than the smaller side of those that may open.
@@ -605,6 +686,13 @@ impl<'a, T: Config> Check<'a, T> {
         if orders.iter().all(|order| order.side != side) {
             return Ok(true);
         }
+        let is_scanned = self
+            .party(of)
+            .is_some_and(|party| is_scanned_in(&party.account, &party.assessed, market.id));
+        if is_scanned {
+            // What some of them pass at others may not.
+            return Ok(false);
+        }
         let limit = self.passing_limit(of, side)?;
         Ok(orders
             .iter()
@@ -624,6 +712,12 @@ impl<'a, T: Config> Check<'a, T> {
             }
         }
     }
+}
+
+/// Whether a scan margins the account's position in a market.
+fn is_scanned_in(account: &MarginAccount, assessed: &Assessment, market: MarketId) -> bool {
+    let place = account.positions.iter().position(|p| p.market == market);
+    place.is_some_and(|place| assessed.is_scanned(place))
 }
 
 /// Whether the account has the cash for the options that its orders buy, all of it at their limits and with the dearer fee. What only buys back a short may
@@ -691,12 +785,12 @@ fn limit_within(
 }
 
 /// Whether no fill that lowers maintenance margin is worse than the account's bankruptcy quote, for
-/// as many lots as they close together, on the state before the match.
-fn above_bankruptcy<AccountId>(
+/// as many lots as they close together, on the state before the match. What closes a hedge lowers none.
+fn above_bankruptcy<T: Config>(
     account: &MarginAccount,
     view: &RiskView,
     market: &MarketView,
-    fills: &[Fill<AccountId>],
+    fills: &[Fill<T::AccountId>],
 ) -> Result<bool, RiskError> {
     let held = account.lots(market.id);
     let Some(side) = reducing_side(held) else {
@@ -712,7 +806,10 @@ fn above_bankruptcy<AccountId>(
         return Ok(true);
     }
     let change = side.signed(closed).ok_or(MathError::Overflow)?;
-    let quote = novate_risk::bankruptcy_ticks(account, view, market.id, change)?;
+    let quote = match novate_risk::bankruptcy_ticks::<T::Risk>(account, view, market.id, change) {
+        Err(RiskError::Underflow) => return Ok(true),
+        quote => quote?,
+    };
     Ok(fills
         .iter()
         .filter(|fill| fill.side == side)
@@ -720,11 +817,11 @@ fn above_bankruptcy<AccountId>(
 }
 
 /// What a liquidation's fills make beyond the account's bankruptcy value: its fees are taken from it.
-fn liquidation_room<AccountId>(
+fn liquidation_room<T: Config>(
     account: &MarginAccount,
     view: &RiskView,
     market: &MarketView,
-    fills: &[Fill<AccountId>],
+    fills: &[Fill<T::AccountId>],
 ) -> Result<Cash, RiskError> {
     let (mut lots, mut paid) = (0i64, 0);
     for fill in fills.iter().filter(|fill| fill.liquidation) {
@@ -738,7 +835,12 @@ fn liquidation_room<AccountId>(
     if lots == 0 {
         return Ok(0);
     }
-    let bankruptcy = novate_risk::bankruptcy_value(account, view, market.id, lots)?;
+    let bankruptcy = match novate_risk::bankruptcy_value::<T::Risk>(account, view, market.id, lots)
+    {
+        // What frees nothing pays no fee.
+        Err(RiskError::Underflow) => return Ok(0),
+        bankruptcy => bankruptcy?,
+    };
     let room = math::sub(math::sub(bankruptcy, paid)?, math::signed(ROUNDING)?)?;
     Ok(room.max(0))
 }
@@ -756,7 +858,7 @@ fn trade<T: Config>(
     let liquidation_ppm =
         i32::try_from(T::LiquidationFee::get()).map_err(|_| MathError::Overflow)?;
     let vault = T::Vault::get();
-    let mut room = liquidation_room(before, view, market, &fills)?;
+    let mut room = liquidation_room::<T>(before, view, market, &fills)?;
     let mut account = before.clone();
     let (mut to_fees, mut to_fund, mut to_funding) = (0, 0, [0; MAX_LEGS]);
     for fill in &mut fills {
@@ -896,7 +998,7 @@ impl<T: Config> Pallet<T> {
             if round == MAX_ROUNDS {
                 let candidates = T::Book::candidates(&book, budget.take_looks());
                 check
-                    .narrow(candidates, &mut limits)
+                    .narrow(candidates, &mut limits, budget)
                     .map_err(|e| failed(e.into()))?;
             }
             let tentative = check.run(&mut book, &mut limits, budget, traded);
@@ -907,7 +1009,10 @@ impl<T: Config> Pallet<T> {
                 }
                 return Self::novate(&check, book, tentative, checked, traded).map(Some);
             }
-            check.heed(&checked, &mut limits);
+            check.heed(&checked, &mut limits, budget);
+            if round >= MAX_ROUNDS {
+                check.hold_back_scanned(&mut limits);
+            }
         }
         log::error!(target: crate::LOG_TARGET, "market {}: nothing passes the check", market.id);
         check.nothing(&mut limits);
@@ -932,7 +1037,7 @@ impl<T: Config> Pallet<T> {
             };
             // Itself and its entries.
             let changed = u64::from(indexed.entries).saturating_add(1);
-            let counted = T::WeightInfo::party(indexed.holdings).writes;
+            let counted = T::WeightInfo::party(indexed.holdings, indexed.thresholds).writes;
             let not_needed = T::DbWeight::get().writes(counted.saturating_sub(changed));
             let sum = match payer {
                 Payer::Close => &mut unmoved.by_close,
@@ -993,7 +1098,7 @@ impl<T: Config> Pallet<T> {
                 T::Liquidations::vault_traded(market.id, lost);
             }
             fills.append(&mut traded.fills);
-            let payer = if check.liquidated.contains(&of) {
+            let payer = if check.liquidated.contains_key(&of) {
                 Payer::Liquidation
             } else if tentative.makers.contains(&of) {
                 Payer::Close

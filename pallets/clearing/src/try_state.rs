@@ -2,15 +2,16 @@
 
 use crate::{
     expiry::LEAST_COVERED, funding::PAST_MINUTES, Config, NextRequest, OldestRequest, Pallet,
-    Pending, PremiumHistory, Requests, Settlements, States, View,
+    Pending, PremiumHistory, Requests, Scenarios, Settlements, States, View,
 };
 use alloc::collections::{BTreeMap, BTreeSet};
 use frame_support::{ensure, traits::Get};
+use novate_risk::portfolio::{rows, PortfolioParams};
 use novate_types::{math, Ledger, Listing};
 use sp_runtime::TryRuntimeError;
 
 impl<T: Config> Pallet<T> {
-    /// Checks the view against the listing and its own order, that every position and order has a market in it, the funding hour's sums, the
+    /// Checks the view against the listing and its own order, what options are priced at under scenarios against the view, that every position and order has a market in it, the funding hour's sums, the
     /// auctions that the view shows, the means of what expires, and the queue's counts.
     ///
     /// # Errors
@@ -18,10 +19,27 @@ impl<T: Config> Pallet<T> {
     /// The first thing that does not hold.
     pub fn do_try_state() -> Result<(), TryRuntimeError> {
         Self::try_view()?;
+        Self::try_scenarios()?;
         Self::try_holdings()?;
         Self::try_states()?;
         Self::try_settlements()?;
         Self::try_queue()
+    }
+
+    fn try_scenarios() -> Result<(), TryRuntimeError> {
+        let view = View::<T>::get();
+        let expected = rows(&view, &PortfolioParams::standard());
+        ensure!(
+            Scenarios::<T>::iter_keys().count() == expected.len(),
+            "options are priced that the view does not mark"
+        );
+        for (of, rows) in expected {
+            ensure!(
+                Scenarios::<T>::get(of) == Some(rows),
+                "options are not priced as the view marks them"
+            );
+        }
+        Ok(())
     }
 
     fn try_view() -> Result<(), TryRuntimeError> {

@@ -5,7 +5,11 @@ use frame_support::{
     traits::Get,
     weights::{constants::WEIGHT_REF_TIME_PER_MICROS, Weight},
 };
+use novate_risk::MORE_PER_POSITION;
 use novate_types::{Part, MAX_HOLDINGS};
+
+/// Scans of an account behind an order that executes: before and after its fills, for its bankruptcy price, in a round or two more, and for its thresholds.
+const PARTY_SCANS: u64 = 8;
 
 /// Weights of the calls and of the close's parts.
 pub trait WeightInfo {
@@ -34,18 +38,48 @@ pub trait WeightInfo {
     fn small_party() -> Part;
     /// The same with [`MAX_HOLDINGS`] positions and collaterals.
     fn full_party() -> Part;
+    /// A position of an account that holds options, priced once under the grid with its part of the rows that are read for it.
+    fn option_scan() -> Part;
     /// The execution of one request.
     fn request() -> Weight;
     /// Looking at the markets whose contract has expired that a close deals with, and removing one of as many as can be listed.
     fn ending() -> Weight;
     /// The mark of one option.
     fn option_mark() -> Weight;
+    /// The worth of one option under every scenario, written, and looking whether its thresholds are crossed.
+    fn scenarios() -> Weight;
 
-    /// An account with so many positions and collaterals whose order executes, in the first market of a close. In each further one it
-    /// costs less than a small one does in its first: nothing is written that is not already.
-    fn party(holdings: u32) -> Part {
+    /// An account with so many positions and collaterals, and so many thresholds beyond two for each of them, whose order executes, in the first
+    /// market of a close. In each further one it costs less than a small one does in its first: nothing is written that is not already.
+    fn party(holdings: u32, thresholds: u32) -> Part {
         let most = MAX_HOLDINGS.saturating_sub(1);
-        Self::small_party().towards(Self::full_party(), holdings.saturating_sub(1), most)
+        Self::small_party()
+            .towards(Self::full_party(), holdings.saturating_sub(1), most)
+            .with(Self::scanned(), thresholds)
+    }
+
+    /// One of the thresholds that such an account can have more because a scan margins it (`novate_risk::more_thresholds`): it comes nearer, as one of each
+    /// holding does in [`WeightInfo::full_party`], and has its part, a quarter of a position's, of the scans that the check and the index take.
+    fn scanned() -> Part {
+        let nearer =
+            Self::small_party().towards(Self::full_party(), 1, MAX_HOLDINGS.saturating_sub(1));
+        let small = Self::small_party();
+        let scans = |of: u64| {
+            of.saturating_mul(PARTY_SCANS)
+                .div_ceil(MORE_PER_POSITION.into())
+        };
+        let scan = Self::option_scan();
+        Part {
+            time: nearer
+                .time
+                .saturating_sub(small.time)
+                .saturating_add(scans(scan.time)),
+            reads: nearer
+                .reads
+                .saturating_sub(small.reads)
+                .saturating_add(scans(scan.reads)),
+            writes: nearer.writes.saturating_sub(small.writes).max(1),
+        }
     }
 }
 
@@ -99,6 +133,12 @@ impl WeightInfo for () {
     fn full_party() -> Part {
         part(4_000, 40)
     }
+    fn option_scan() -> Part {
+        part(1, 0)
+    }
+    fn scanned() -> Part {
+        part(5, 1)
+    }
     fn request() -> Weight {
         micros(250)
     }
@@ -107,6 +147,9 @@ impl WeightInfo for () {
     }
     fn option_mark() -> Weight {
         micros(100)
+    }
+    fn scenarios() -> Weight {
+        micros(150)
     }
 }
 
@@ -179,6 +222,14 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
             writes: 37,
         }
     }
+    /// Estimated: 10 µs, 1 key read.
+    fn option_scan() -> Part {
+        Part {
+            time: 10_000_000,
+            reads: 1,
+            writes: 0,
+        }
+    }
     /// 106 µs, 4 keys read, 4 written, one among 8.
     fn request() -> Weight {
         Weight::from_parts(106_410_000, 0).saturating_add(T::DbWeight::get().reads_writes(4, 4))
@@ -190,5 +241,9 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// 2.30 µs, 0 keys read, 0 written, one among 64; ÷ 2.2.
     fn option_mark() -> Weight {
         Weight::from_parts(2_310_000, 0)
+    }
+    /// Estimated: 150 µs, 6 keys read, 1 written; five of those read are of its thresholds.
+    fn scenarios() -> Weight {
+        Weight::from_parts(150_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(6, 1))
     }
 }

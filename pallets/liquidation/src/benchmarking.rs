@@ -278,6 +278,7 @@ fn a_bid<T: Config>(taker: Of<T>) -> Bid<T::AccountId> {
         carries: 0,
         tie: [u8::MAX; 16],
         holdings: MAX_HOLDINGS,
+        thresholds: 0,
     }
 }
 
@@ -752,6 +753,23 @@ mod benchmarks {
         }
         assert_eq!(exposed[0].options.len(), 1);
         assert!(lost > 0);
+    }
+
+    /// An account of options alone, short and long by turns, assessed once.
+    #[benchmark]
+    fn option_scan(n: Linear<0, { MAX_POSITIONS }>) {
+        let view = T::BenchmarkHelper::options();
+        let mut account = novate_types::MarginAccount::default();
+        for (at, market) in view.markets.iter().take(n as usize).enumerate() {
+            let lots = if at % 2 == 0 { -1 } else { 1 };
+            apply_trade(&mut account, market, lots, 0).unwrap();
+        }
+        let assessed;
+        #[block]
+        {
+            assessed = T::Risk::assess_held(&account, &view);
+        }
+        assert!(assessed.is_ok());
     }
 
     impl_benchmark_test_suite!(Pallet, crate::mock::new_test_ext(), crate::mock::Test);

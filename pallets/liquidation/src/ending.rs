@@ -8,7 +8,7 @@
 
 use crate::{
     index::{is_waiting, Taken, Threshold},
-    meter::Meter,
+    meter::{Meter, Size},
     pages::{Entry, Shelf, PAGE},
     Config, LossCaps, Pallet, Refusal, RiskDirectory, VaultLosses,
 };
@@ -18,7 +18,13 @@ use novate_types::{Direction, Ledger, MarketId, RiskAxis, RiskView, Side};
 /// Where the indices hold something of a market: positions, then thresholds.
 fn shelves(market: MarketId) -> impl Iterator<Item = Shelf> {
     let ranks = [Side::Bid, Side::Ask].map(|side| Shelf::Rank(market, side));
-    let axes = [RiskAxis::Mark(market), RiskAxis::Funding(market)];
+    let axes = [
+        RiskAxis::Mark(market),
+        RiskAxis::Funding(market),
+        RiskAxis::Index(market),
+        RiskAxis::Variance(market),
+        RiskAxis::Expiry(market),
+    ];
     let thresholds = axes.into_iter().flat_map(|axis| {
         [Direction::Down, Direction::Up].map(|direction| Shelf::Threshold(axis, direction))
     });
@@ -116,18 +122,23 @@ impl<T: Config> Pallet<T> {
         let Some(account) = T::Ledger::account(of) else {
             return Ending::Done;
         };
-        let holdings = account.holdings();
+        let size = Size::of(&account, view);
         if !novate_risk::holds_settled(&account, view) {
-            meter.spend(meter.look(holdings));
+            meter.spend(meter.look(size));
             return Ending::Done;
         }
-        if !meter.affords(meter.worst_look(holdings)) {
+        let worst = meter.worst_look(size);
+        if !meter.affords(worst) {
             return Ending::Later;
         }
-        meter.spend(meter.worst_look(holdings));
+        meter.spend(worst);
         // Who waits for a price is looked at where it waits.
         let is_left = |axis| match axis {
-            RiskAxis::Mark(market) | RiskAxis::Funding(market) => view
+            RiskAxis::Mark(market)
+            | RiskAxis::Funding(market)
+            | RiskAxis::Index(market)
+            | RiskAxis::Variance(market)
+            | RiskAxis::Expiry(market) => view
                 .market(market)
                 .is_ok_and(|market| !market.contract.settled),
             RiskAxis::Collateral(_) | RiskAxis::Parameters | RiskAxis::Interest => true,

@@ -16,7 +16,7 @@
 //! the queue.
 
 use crate::{
-    meter::Meter,
+    meter::{Meter, Size},
     pages::{Entry, Shelf},
     scale,
     types::{steps, Search, QUEUED_STEPS},
@@ -28,10 +28,11 @@ use alloc::{
 };
 use frame_support::{storage::with_storage_layer, traits::Get};
 use novate_risk::{
-    collateral_value, debt_ceil, holds_settled, hurting_price, safe_moves, Move, RELATIVE_ONE,
+    all_collateral_value, debt_ceil, holds_settled, hurting_price, more_thresholds, safe_moves,
+    Move, RELATIVE_ONE,
 };
 use novate_types::{
-    math::{add, mul_div_ceil, mul_div_floor},
+    math::{mul_div_ceil, mul_div_floor},
     AccountRef, Assessment, BlockNumber, Direction, Ledger, LoanView, MarginAccount, MarketView,
     Position, RankSlot, RiskAxis, RiskError, RiskIndex, RiskModel, RiskSlot, RiskView, Side,
     Standing, ThresholdSweep, QUANTUMS,
@@ -292,9 +293,11 @@ pub(crate) fn missing_axis(
 /// Whether accounts may be liquidated on what the axis says.
 fn is_usable(axis: RiskAxis, view: &RiskView) -> bool {
     match axis {
-        RiskAxis::Mark(market) | RiskAxis::Funding(market) => {
-            view.market(market).is_ok_and(|m| m.fresh)
-        }
+        RiskAxis::Mark(market)
+        | RiskAxis::Funding(market)
+        | RiskAxis::Index(market)
+        | RiskAxis::Variance(market)
+        | RiskAxis::Expiry(market) => view.market(market).is_ok_and(|m| m.fresh),
         RiskAxis::Collateral(asset) => view.collateral(asset).is_ok_and(|c| c.fresh),
         RiskAxis::Parameters | RiskAxis::Interest => true,
     }
@@ -302,13 +305,11 @@ fn is_usable(axis: RiskAxis, view: &RiskView) -> bool {
 
 /// Where the axis stands: a step of its scale. `None` if the view does not hold it.
 fn position_on<T: Config>(axis: RiskAxis, direction: Direction, view: &RiskView) -> Option<u32> {
-    let price = match axis {
+    let at = match axis {
         RiskAxis::Parameters => return Some(Tightenings::<T>::get()),
         // Where the pot is short of what is owed, everybody who owes is looked at.
         RiskAxis::Interest if view.loans.is_short => return Some(scale::LAST),
         RiskAxis::Interest => return Some(scale::floor(view.loans.index)),
-        RiskAxis::Mark(market) => hurting_price(view.market(market).ok()?).ok()?,
-        RiskAxis::Collateral(asset) => view.collateral(asset).ok()?.price,
         RiskAxis::Funding(market) => {
             // A rise hurts longs, a fall shorts: each by its own index.
             let market = view.market(market).ok()?;
@@ -317,10 +318,26 @@ fn position_on<T: Config>(axis: RiskAxis, direction: Direction, view: &RiskView)
                 Direction::Up => scale::signed_floor(market.funding_index),
             });
         }
+        relative => relative_to(relative, view).ok()?,
     };
     Some(match direction {
-        Direction::Down => scale::ceil(price.into_inner()),
-        Direction::Up => scale::floor(price.into_inner()),
+        Direction::Down => scale::ceil(at),
+        Direction::Up => scale::floor(at),
+    })
+}
+
+/// What relative moves along the axis are of; nothing of an axis that has others.
+fn relative_to(axis: RiskAxis, view: &RiskView) -> Result<u128, RiskError> {
+    Ok(match axis {
+        RiskAxis::Mark(market) => hurting_price(view.market(market)?)?.into_inner(),
+        RiskAxis::Collateral(asset) => view.collateral(asset)?.price.into_inner(),
+        RiskAxis::Index(market) => view.market(market)?.index.into_inner(),
+        RiskAxis::Variance(market) => view.market(market)?.contract.variance.into(),
+        RiskAxis::Expiry(market) => {
+            let expiry = view.market(market)?.contract.expiry;
+            expiry.saturating_sub(view.now).into()
+        }
+        RiskAxis::Funding(_) | RiskAxis::Parameters | RiskAxis::Interest => 0,
     })
 }
 
@@ -328,18 +345,30 @@ fn position_on<T: Config>(axis: RiskAxis, direction: Direction, view: &RiskView)
 /// comes first.
 fn crossings<T: Config>(view: &RiskView) -> Vec<(RiskAxis, Direction, u32)> {
     // Nobody holds a position in a combination.
-    let held = view.markets.iter();
-    let held = held.filter(|m| !m.contract.kind.is_combination());
-    let marks = held.flat_map(|m| {
-        [RiskAxis::Mark(m.id), RiskAxis::Funding(m.id)]
-            .into_iter()
-            .flat_map(|axis| [(axis, Direction::Down), (axis, Direction::Up)])
-    });
+    let is_held = |m: &&MarketView| !m.contract.kind.is_combination();
+    let both = |axis| [(axis, Direction::Down), (axis, Direction::Up)];
+    let marks = view
+        .markets
+        .iter()
+        .filter(is_held)
+        .flat_map(|m| [RiskAxis::Mark(m.id), RiskAxis::Funding(m.id)])
+        .flat_map(both);
+    let options = view.markets.iter().filter(|m| m.contract.kind.is_option());
+    let options = options
+        .flat_map(|m| [RiskAxis::Index(m.id), RiskAxis::Variance(m.id)])
+        .flat_map(both);
+    let expiring = view
+        .markets
+        .iter()
+        .filter(|m| m.contract.expiry != 0 && is_held(m));
+    let expiring = expiring.map(|m| (RiskAxis::Expiry(m.id), Direction::Down));
     let collaterals = view
         .collaterals
         .iter()
         .map(|c| (RiskAxis::Collateral(c.asset), Direction::Down));
     let mut all: Vec<_> = marks
+        .chain(options)
+        .chain(expiring)
         .chain(collaterals)
         .chain([(RiskAxis::Parameters, Direction::Up)])
         .chain((view.loans != LoanView::default()).then_some((RiskAxis::Interest, Direction::Up)))
@@ -373,7 +402,7 @@ fn step_of(
     move_: Move,
     view: &RiskView,
 ) -> Result<Option<u32>, RiskError> {
-    let price = match (axis, move_) {
+    let at = match (axis, move_) {
         (RiskAxis::Funding(market), Move::FundingDelta(delta)) => {
             let market = view.market(market)?;
             let fallen = market.short_funding_index.checked_sub(delta);
@@ -388,8 +417,14 @@ fn step_of(
         (RiskAxis::Interest, Move::InterestDelta(delta)) => {
             return Ok(view.loans.index.checked_add(delta).map(scale::floor));
         }
-        (RiskAxis::Mark(market), Move::Relative(_)) => hurting_price(view.market(market)?)?,
-        (RiskAxis::Collateral(asset), Move::Relative(_)) => view.collateral(asset)?.price,
+        (
+            RiskAxis::Mark(_)
+            | RiskAxis::Collateral(_)
+            | RiskAxis::Index(_)
+            | RiskAxis::Variance(_)
+            | RiskAxis::Expiry(_),
+            Move::Relative(_),
+        ) => relative_to(axis, view)?,
         // A distance of the wrong kind for its axis: crossed at once, so that the account is looked at.
         _ => {
             return Ok(Some(if direction == Direction::Down {
@@ -406,15 +441,11 @@ fn step_of(
     Ok(match direction {
         Direction::Down => match RELATIVE_ONE.checked_sub(distance) {
             None | Some(0) => None,
-            Some(left) => Some(scale::ceil(mul_div_ceil(
-                price.into_inner(),
-                u128::from(left),
-                one,
-            )?)),
+            Some(left) => Some(scale::ceil(mul_div_ceil(at, u128::from(left), one)?)),
         },
         Direction::Up => RELATIVE_ONE
             .checked_add(distance)
-            .and_then(|times| mul_div_floor(price.into_inner(), u128::from(times), one).ok())
+            .and_then(|times| mul_div_floor(at, u128::from(times), one).ok())
             .map(scale::floor),
     })
 }
@@ -434,14 +465,7 @@ impl<T: Config> Pallet<T> {
         if debt <= view.loans.account_cap && !view.loans.is_short {
             return Ok(false);
         }
-        let worth = account
-            .collateral
-            .iter()
-            .try_fold(0, |sum, (asset, held)| {
-                let value = collateral_value(view.collateral(*asset)?, *held)?;
-                Ok::<_, RiskError>(add(sum, value)?)
-            })?;
-        Ok(worth >= debt.min(QUANTUMS))
+        Ok(all_collateral_value(account, view)? >= debt.min(QUANTUMS))
     }
 
     /// Where an account belongs.
@@ -469,7 +493,7 @@ impl<T: Config> Pallet<T> {
         let safe_moves = match Self::view_ahead(account, view)? {
             None => safe_moves(account, view, assessment)?,
             Some(ahead) => {
-                let coming = T::Risk::assess(account, &ahead)?;
+                let coming = T::Risk::assess_held(account, &ahead)?;
                 if coming.is_below_maintenance() {
                     let next = Tightenings::<T>::get().saturating_add(1).min(scale::LAST);
                     needed.push(Needed::exactly(Threshold {
@@ -812,9 +836,9 @@ impl<T: Config> Pallet<T> {
         if live.is_empty() {
             return Some(Looked::default());
         }
-        let holdings = account.holdings();
+        let size = Size::of(&account, now);
         let steps = steps(&account);
-        if steps > left || !meter.affords(meter.worst_look(holdings)) {
+        if steps > left || !meter.affords(meter.worst_look(size)) {
             return None;
         }
         let became = with_storage_layer(|| Self::reindex(of, &account, &live, now));
@@ -825,7 +849,7 @@ impl<T: Config> Pallet<T> {
         let (steps, changed) = match became {
             Became::Same => (steps, 0),
             Became::Queued => {
-                meter.put_by_for(holdings);
+                meter.put_by_for(size);
                 (QUEUED_STEPS, meter.keys(2))
             }
             Became::Moved(entries) => {
@@ -833,7 +857,7 @@ impl<T: Config> Pallet<T> {
                 (steps, changed)
             }
         };
-        meter.spend(meter.look(holdings).saturating_add(changed));
+        meter.spend(meter.look(size).saturating_add(changed));
         let stays = match became {
             Became::Same => live,
             _ => Vec::new(),
@@ -848,7 +872,7 @@ impl<T: Config> Pallet<T> {
         live: &[Taken],
         now: &RiskView,
     ) -> Result<Became, Refusal> {
-        let assessment = T::Risk::assess(account, now)?;
+        let assessment = T::Risk::assess_held(account, now)?;
         let place = Self::place(of, account, now, &assessment)?;
         let waited = live.iter().any(|t| is_waiting(t.at.bucket));
         if waited && !matches!(place, Place::Waits(_)) {
@@ -906,20 +930,34 @@ impl<T: Config> Pallet<T> {
 
     /// Looks at the next few accounts, whatever the index says of them, and draws their thresholds again: parameters may
     /// have changed since.
-    pub(crate) fn sweep(now: &RiskView, mut state: SweepState<T::AccountId>) {
+    pub(crate) fn sweep(now: &RiskView, mut state: SweepState<T::AccountId>, meter: &mut Meter<T>) {
         let most = T::SweepPerClose::get();
         let accounts = T::Ledger::accounts_after(state.cursor.as_ref(), most);
         if state.cursor.is_none() {
             Self::begin_stress(&mut state, now);
         }
-        for of in &accounts {
-            if let Err(error) = with_storage_layer(|| Self::verify(of, now, &mut state)) {
+        let is_last = u32::try_from(accounts.len()).is_ok_and(|found| found < most);
+        // What options take more comes out of the close's time, and leaves the dearest step to whoever waits.
+        let kept = match Queue::<T>::count() {
+            0 => 0,
+            _ => meter.largest_step(),
+        };
+        let mut is_cut = false;
+        for of in accounts {
+            let account = T::Ledger::account(&of);
+            let more = account.as_ref().map_or(0, |a| more_thresholds(a, now));
+            let cost = meter.more(more);
+            if more > 0 && !meter.affords(cost.saturating_add(kept)) {
+                is_cut = true;
+                break;
+            }
+            meter.spend(cost);
+            if let Err(error) = with_storage_layer(|| Self::verify(&of, now, &mut state)) {
                 log::error!(target: crate::LOG, "{of:?} cannot be swept: {error:?}");
             }
+            state.cursor = Some(of);
         }
-        let is_last = u32::try_from(accounts.len()).is_ok_and(|found| found < most);
-        state.cursor = accounts.into_iter().next_back();
-        if is_last {
+        if is_last && !is_cut {
             if let Some(sums) = state.stress.take() {
                 Self::publish(sums, state.began, now);
             }
@@ -941,7 +979,7 @@ impl<T: Config> Pallet<T> {
         if holds_settled(&account, now) {
             return T::Ledger::settle(of, now, false, |_| Ok(()));
         }
-        let assessment = T::Risk::assess(&account, now)?;
+        let assessment = T::Risk::assess_held(&account, now)?;
         // Forecasts are about what may come; what has come is looked at whatever becomes of them.
         let call = Self::pass(of, &account, &assessment, now, state).unwrap_or_else(|error| {
             log::error!(target: crate::LOG, "the stress of {of:?} is not known: {error:?}");
@@ -969,14 +1007,18 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Accounts by nearness to their maintenance margin, `count` from the `from`-th: the queue, largest notional first,
-    /// then the thresholds on marks and collateral by their distance from the price. For queries, not for the close: at most
+    /// then the thresholds on marks, forwards and collateral by their distance from the price. For queries, not for the close: at most
     /// the nearest [`MOST_CANDIDATES`], and fewer where many entries are stale.
     pub fn candidates(view: &RiskView, from: u32, count: u32) -> Vec<AccountRef<T::AccountId>> {
         let most = from.saturating_add(count).min(MOST_CANDIDATES);
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let mut near: Vec<(u32, Shelf, u32)> = Vec::new();
         for (axis, direction, price) in crossings::<T>(view) {
-            if !matches!(axis, RiskAxis::Mark(_) | RiskAxis::Collateral(_)) {
+            let is_price = matches!(
+                axis,
+                RiskAxis::Mark(_) | RiskAxis::Collateral(_) | RiskAxis::Index(_)
+            );
+            if !is_price {
                 continue;
             }
             let shelf = Shelf::Threshold(axis, direction);
@@ -1029,7 +1071,7 @@ impl<T: Config> RiskIndex<T::AccountId> for Pallet<T> {
         view: &RiskView,
     ) -> Result<u32, RiskError> {
         let ranked = Self::rank(of, account, view)?;
-        let assessment = T::Risk::assess(account, view)?;
+        let assessment = T::Risk::assess_held(account, view)?;
         let place = Self::place(of, account, view, &assessment)?;
         let waited = account.risk.iter().any(|slot| is_waiting(slot.bucket));
         if waited && !matches!(place, Place::Waits(_)) {

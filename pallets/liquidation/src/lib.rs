@@ -71,7 +71,7 @@ pub use weights::WeightInfo;
 
 use alloc::vec::Vec;
 use frame_support::{traits::Get, weights::Weight, BoundedVec};
-use meter::Meter;
+use meter::{Meter, Size};
 use novate_types::{
     Cash, Ledger, LiquidationOrder, Liquidations, RiskView, MAX_MARKETS, MAX_POSITIONS,
 };
@@ -95,7 +95,6 @@ pub mod pallet {
     use super::*;
     use crate::{
         ahead::Stricter,
-        meter::Meter,
         pages::{Entry, Occupancy, Shelf, Span, PAGE},
     };
     use frame_support::{pallet_prelude::*, weights::Weight};
@@ -107,7 +106,7 @@ pub mod pallet {
     use novate_types::{
         math, AccountRef, BlockNumber, Cash, CurrentView, FeedId, FollowVolatility, Ledger, Lots,
         MarginCall, MarketId, Millis, OrderBook, ParametersAhead, Ppm, RiskModel, Side,
-        SubaccountId, Ticks, MAX_HOLDINGS, MILLION,
+        SubaccountId, Ticks, MAX_HOLDINGS, MAX_RISK_SLOTS, MILLION,
     };
 
     const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
@@ -690,21 +689,19 @@ pub mod pallet {
                     && calm.ranks <= bounds.ranks,
                 "pressure raises what a close may do"
             );
-            let least = Meter::<T>::of(0)
-                .largest_step()
-                .saturating_mul(FINDING_PART);
+            let meter = Self::calm_meter();
+            let finding = Self::for_finding(&meter);
             assert!(
-                Self::calm_allowance() >= least,
-                "the largest account is within the reach of a close that counts its time"
+                finding >= meter.largest_look(),
+                "the largest account is found within any close's time, all of its thresholds drawn again"
             );
-            let finding = Self::calm_allowance().div_ceil(FINDING_PART);
             assert!(
-                Self::calm_allowance().saturating_sub(finding) >= Meter::<T>::of(0).largest_start(),
-                "what finding leaves is enough for the largest account, its triggers included"
+                meter.left().saturating_sub(finding) >= meter.largest_step(),
+                "what finding leaves is enough for the largest account's remedies, its triggers included, and for whoever is across from it"
             );
             let largest = types::steps_of(MAX_HOLDINGS);
             assert!(
-                calm.pops > 0
+                calm.pops >= MAX_RISK_SLOTS
                     && calm.looks >= largest
                     && calm.liquidations >= largest
                     && calm.deleveraged >= largest,
@@ -911,7 +908,7 @@ pub mod pallet {
         ///
         /// In the close: [`Event::BidFilled`] or [`Event::BidDropped`]. Before it, if others' bids take its place: [`Event::BidDropped`].
         #[pallet::call_index(3)]
-        #[pallet::weight(Pallet::<T>::bid_weight(MAX_HOLDINGS))]
+        #[pallet::weight(Pallet::<T>::bid_weight(Size::MOST))]
         pub fn bid(
             origin: OriginFor<T>,
             sub: SubaccountId,
@@ -920,8 +917,8 @@ pub mod pallet {
             least_discount: Ppm,
         ) -> DispatchResultWithPostInfo {
             let taker = AccountRef::new(ensure_signed(origin)?, sub);
-            let holdings = Self::take_bid(taker, account, fraction, least_discount)?;
-            Ok(Some(Self::bid_weight(holdings)).into())
+            let size = Self::take_bid(taker, account, fraction, least_discount)?;
+            Ok(Some(Self::bid_weight(size)).into())
         }
 
         /// Buys shares of the backstop vault with settlement currency from the signer's wallet, at the end of this epoch.
@@ -1106,6 +1103,17 @@ impl<T: Config> Pallet<T> {
         Meter::of(Allowance::<T>::get().unwrap_or_else(Self::calm_allowance))
     }
 
+    /// The time that a calm one has.
+    pub(crate) fn calm_meter() -> Meter<T> {
+        Meter::of(Self::calm_allowance())
+    }
+
+    /// What of a close's time is for finding accounts however long the queue is: a part of it, and the largest account at least.
+    pub(crate) fn for_finding(meter: &Meter<T>) -> u64 {
+        let part = meter.left().div_ceil(FINDING_PART);
+        part.max(meter.largest_look()).min(meter.left())
+    }
+
     /// Decides what the next close may do: all that there is room for if thresholds wait, else what the queue needs.
     fn plan(thresholds_wait: bool) {
         let queue = Queue::<T>::count();
@@ -1119,7 +1127,7 @@ impl<T: Config> Pallet<T> {
             most
         } else {
             // Those that no close was reckoned for may hold more than few positions: twice as much.
-            let each = Meter::<T>::of(0).expected(weights::SMALL_POSITIONS);
+            let each = Meter::<T>::of(0).expected(Size::SMALL);
             each.saturating_mul(u64::from(queue).saturating_mul(2))
         };
         Allowance::<T>::put(needed.clamp(Self::calm_allowance(), most));
@@ -1137,17 +1145,21 @@ impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
         let vault = T::Ledger::account(&T::Vault::get());
         Self::count_vault_loss(vault.as_ref(), before, now);
         let mut meter = Self::meter();
-        // What a calm one finds is bounded by its counts.
+        // What a calm one finds is bounded by its counts, and leaves the dearest step to whoever waits.
+        let queued = u64::from(Queue::<T>::count());
+        let waiting = if Self::presses() {
+            meter.put_by(Size::SMALL).saturating_mul(queued)
+        } else {
+            meter.largest_step().saturating_mul(queued.min(1))
+        };
+        let finding = Self::for_finding(&meter);
+        meter.set_aside(waiting.min(meter.left().saturating_sub(finding)));
         if Self::presses() {
-            let each = meter.put_by(weights::SMALL_POSITIONS);
-            let queued = each.saturating_mul(Queue::<T>::count().into());
-            let finding = meter.left().div_ceil(FINDING_PART);
-            meter.set_aside(queued.min(meter.left().saturating_sub(finding)));
             meter.put_by_from_now_on();
         }
         let search = Self::pop_crossed(now, &mut meter);
         meter.release();
-        Self::sweep(now, sweep);
+        Self::sweep(now, sweep, &mut meter);
         let mut steps = Self::capacity().liquidations;
         Self::quote(vault.as_ref(), now);
         let cases = Self::reach(now, &mut steps, &meter);

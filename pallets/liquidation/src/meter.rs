@@ -8,12 +8,54 @@
 use crate::{weights::SMALL_POSITIONS, Config, WeightInfo};
 use core::marker::PhantomData;
 use frame_support::{traits::Get, weights::RuntimeDbWeight};
-use novate_types::{Part, MAX_HOLDINGS, MAX_POSITIONS, MAX_TRIGGERS};
+use novate_risk::{more_thresholds, MORE_PER_POSITION, MOST_MORE_THRESHOLDS};
+use novate_types::{
+    MarginAccount, Part, RiskView, MAX_HOLDINGS, MAX_POSITIONS, MAX_RISK_SLOTS, MAX_TRIGGERS,
+};
 
 /// Entries of a full page that are looked at again when a page is opened beside it, for each entry of that page.
 const SWEPT_PER_ENTRY: u64 = 2;
 /// Keys changed by taking a page out of a shelf, and putting some of it back: the page, its directory, another page.
 const KEYS_PER_PAGE: u64 = 3;
+
+/// Scans of an account that is looked at: as prices are, and as parameters are going to be.
+const LOOK_SCANS: u32 = 2;
+/// Scans of an account taken through its remedies, at most: four positions sized by four parts each, a price, the match of its order, and what follows it.
+const REMEDY_SCANS: u32 = 32;
+/// Scans of a counterparty: after its slice, for its thresholds, and as it is written.
+const SLICE_SCANS: u32 = 4;
+/// Scans of a bid: what it asks for and what is free, both sides after it, and the taker's thresholds.
+const BID_SCANS: u32 = 12;
+
+/// What of an account decides what work on it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Size {
+    /// Positions and collaterals.
+    pub holdings: u32,
+    /// Thresholds that it can have beyond two for each of them, as a scan may margin it: see [`more_thresholds`].
+    pub more: u32,
+}
+
+impl Size {
+    /// The largest.
+    pub const MOST: Self = Self {
+        holdings: MAX_HOLDINGS,
+        more: MOST_MORE_THRESHOLDS,
+    };
+    /// Of few positions, and no option among them.
+    pub const SMALL: Self = Self {
+        holdings: SMALL_POSITIONS,
+        more: 0,
+    };
+
+    /// An account's.
+    pub fn of(account: &MarginAccount, view: &RiskView) -> Self {
+        Self {
+            holdings: account.holdings(),
+            more: more_thresholds(account, view),
+        }
+    }
+}
 
 /// Picoseconds by what an account holds, between two measured points and beyond.
 #[derive(Clone, Copy)]
@@ -52,6 +94,7 @@ pub(crate) struct Meter<T> {
     entry: u64,
     rank: u64,
     trigger: u64,
+    scan: u64,
     look: Line,
     liquidate: Line,
     slice: Line,
@@ -72,6 +115,7 @@ impl<T: Config> Meter<T> {
             entry: Weights::<T>::pop().computing(db),
             rank: Weights::<T>::rank().computing(db),
             trigger: Weights::<T>::left_behind().computing(db),
+            scan: Weights::<T>::option_scan().computing(db),
             look: Line::through(Weights::<T>::small_look(), Weights::<T>::look(), db),
             liquidate: Line::through(
                 Weights::<T>::small_liquidate(),
@@ -116,9 +160,9 @@ impl<T: Config> Meter<T> {
     }
 
     /// Puts by what an account that was found is reckoned to take, if this close takes its remedies.
-    pub fn put_by_for(&mut self, holdings: u32) {
+    pub fn put_by_for(&mut self, size: Size) {
         if self.puts_by {
-            self.set_aside(self.put_by(holdings));
+            self.set_aside(self.put_by(size));
         }
     }
 
@@ -176,28 +220,48 @@ impl<T: Config> Meter<T> {
             .saturating_add(page.saturating_mul(pages.into()))
     }
 
+    /// Pricing all of an account's positions under the grid, so many times.
+    pub fn scans(&self, size: Size, times: u32) -> u64 {
+        self.scan
+            .saturating_mul(size.more.div_ceil(MORE_PER_POSITION).into())
+            .saturating_mul(times.into())
+    }
+
     /// Looking at an account, whatever comes of it beside changed keys.
-    pub fn look(&self, holdings: u32) -> u64 {
-        self.look.at(holdings)
+    pub fn look(&self, size: Size) -> u64 {
+        self.look
+            .at(size.holdings)
+            .saturating_add(self.scans(size, LOOK_SCANS))
     }
 
     /// The same, at worst: all thresholds are drawn again.
-    pub fn worst_look(&self, holdings: u32) -> u64 {
-        self.look(holdings).saturating_add(self.redrawn(holdings))
+    pub fn worst_look(&self, size: Size) -> u64 {
+        self.look(size).saturating_add(self.redrawn(size))
     }
 
     /// An account written with all the thresholds that it can have.
-    fn redrawn(&self, holdings: u32) -> u64 {
+    fn redrawn(&self, size: Size) -> u64 {
         // A mark's and a funding index's for each position, one for parameters, and one for interest.
-        let thresholds = holdings.saturating_mul(2).saturating_add(2);
-        self.keys(1).saturating_add(self.appended(thresholds))
+        let thresholds = size.holdings.saturating_mul(2).saturating_add(2);
+        self.keys(1)
+            .saturating_add(self.appended(thresholds.saturating_add(size.more)))
+    }
+
+    /// What so many thresholds that an account can have beyond two for each of its holdings take more at worst when it is looked at.
+    pub fn more(&self, thresholds: u32) -> u64 {
+        let size = Size {
+            holdings: 0,
+            more: thresholds,
+        };
+        self.scans(size, LOOK_SCANS)
+            .saturating_add(self.appended(thresholds))
     }
 
     /// Entries that there is time to look behind if their accounts are small ones: at least one while there is time for the largest.
     pub fn entries(&self) -> u32 {
         let each = self
             .entry
-            .saturating_add(self.worst_look(SMALL_POSITIONS))
+            .saturating_add(self.worst_look(Size::SMALL))
             .max(1);
         let many = self.left.checked_div(each).unwrap_or(0);
         u32::try_from(many).unwrap_or(u32::MAX)
@@ -205,12 +269,14 @@ impl<T: Config> Meter<T> {
 
     /// An account taken through the remedies up to the vault, beside looking at it. One that was found in this close was paid for as it
     /// was changed; of another, itself and its place in the queue are changed now.
-    pub fn liquidation(&self, holdings: u32, found_now: bool) -> u64 {
+    pub fn liquidation(&self, size: Size, found_now: bool) -> u64 {
         let beyond = self
             .liquidate
-            .at(holdings)
-            .saturating_sub(self.look(holdings));
-        beyond.saturating_add(if found_now { 0 } else { self.keys(2) })
+            .at(size.holdings)
+            .saturating_sub(self.look.at(size.holdings));
+        beyond
+            .saturating_add(self.scans(size, REMEDY_SCANS))
+            .saturating_add(if found_now { 0 } else { self.keys(2) })
     }
 
     /// Triggers that leave with the liquidation of their account.
@@ -218,54 +284,62 @@ impl<T: Config> Meter<T> {
         self.trigger.saturating_mul(triggers.into())
     }
 
-    /// A slice closed against somebody who holds so much, beside changed keys.
-    pub fn slice(&self, holdings: u32) -> u64 {
-        self.slice.at(holdings)
+    /// A slice closed against somebody of that size, beside changed keys.
+    pub fn slice(&self, size: Size) -> u64 {
+        self.slice
+            .at(size.holdings)
+            .saturating_add(self.scans(size, SLICE_SCANS))
     }
 
     /// The same, at worst.
-    pub fn worst_slice(&self, holdings: u32) -> u64 {
-        self.slice(holdings).saturating_add(self.redrawn(holdings))
+    pub fn worst_slice(&self, size: Size) -> u64 {
+        self.slice(size).saturating_add(self.redrawn(size))
     }
 
-    /// A bid in the close, at worst, for an account that holds as much as the one it is for and its taker together: it prepays that, and the
+    /// A bid in the close, at worst, for an account that is as large as the one it is for and its taker together: it prepays that, and the
     /// close does not count it. Both are written, the taker with all thresholds drawn again.
-    pub fn worst_bid(&self, holdings: u32) -> u64 {
+    pub fn worst_bid(&self, size: Size) -> u64 {
         self.bid
-            .at(holdings)
-            .saturating_add(self.redrawn(holdings))
+            .at(size.holdings)
+            .saturating_add(self.scans(size, BID_SCANS))
+            .saturating_add(self.redrawn(size))
             .saturating_add(self.keys(1))
     }
 
     /// What an account in the queue is reckoned to take: its remedies, and each of its positions closed against one small account of
     /// which a threshold comes nearer.
-    pub fn expected(&self, holdings: u32) -> u64 {
+    pub fn expected(&self, size: Size) -> u64 {
         let slice = self
-            .slice(SMALL_POSITIONS)
+            .slice(Size::SMALL)
             .saturating_add(self.keys(1))
             .saturating_add(self.appended(1));
-        self.liquidation(holdings, false)
-            .saturating_add(slice.saturating_mul(holdings.into()))
+        self.liquidation(size, false)
+            .saturating_add(slice.saturating_mul(size.holdings.into()))
     }
 
     /// What is set aside for the remedies of an account that was found: half of what they are reckoned to take. Most take less, and who is
     /// not reached waits for the next close.
-    pub fn put_by(&self, holdings: u32) -> u64 {
-        self.expected(holdings).div_ceil(2)
+    pub fn put_by(&self, size: Size) -> u64 {
+        self.expected(size).div_ceil(2)
     }
 
     /// What the largest account is reckoned to take whose remedies begin.
     pub fn largest_start(&self) -> u64 {
-        self.expected(MAX_HOLDINGS)
+        self.expected(Size::MOST)
             .saturating_add(self.left_behind(MAX_TRIGGERS))
     }
 
-    /// What the largest account's dearest step takes.
+    /// What finding the largest account takes, all of its thresholds drawn again.
+    pub fn largest_look(&self) -> u64 {
+        self.worst_look(Size::MOST)
+            .saturating_add(self.popped(MAX_RISK_SLOTS, 1))
+    }
+
+    /// What the largest account's dearest step takes after that.
     pub fn largest_step(&self) -> u64 {
-        let most = MAX_HOLDINGS;
-        self.worst_look(most)
-            .max(self.expected(most))
-            .max(self.worst_slice(most))
+        self.largest_start()
+            .max(self.worst_look(Size::MOST))
+            .max(self.worst_slice(Size::MOST))
             .saturating_add(self.popped(1, 1))
     }
 }

@@ -16,14 +16,17 @@ use frame_support::{
 };
 use frame_system::{mocking::MockBlockU32, EnsureRoot};
 use novate_risk::{
-    add_order, apply_trade, release_order, settle_expired, Linear, LiquidationParams, QuoteParams,
-    StressParams, VolatilityParams,
+    add_order, apply_trade,
+    portfolio::{AtOnce, Lesser},
+    release_order, settle_expired, LiquidationParams, QuoteParams, StressParams, VolatilityParams,
 };
 use novate_types::*;
 use sp_runtime::{traits::One, BuildStorage};
 use std::collections::BTreeMap;
 
 pub type Of = AccountRef<u64>;
+/// The margin model of the chain, options priced at once.
+pub type Rules = Lesser<AtOnce>;
 pub const VAULT: u64 = 1;
 pub const FUND: u64 = 2;
 pub const ASSET: AssetId = 7;
@@ -91,7 +94,7 @@ parameter_types! {
         depth_share: 200_000,
     };
     pub static BacklogShare: Ppm = 1_000_000;
-    pub const DefaultLossCap: Cash = usd(500);
+    pub static DefaultLossCap: Cash = usd(500);
     pub const LossWindow: BlockNumber = 100;
     pub static Quoting: QuoteParams = USUAL_QUOTING;
     pub const QuotingWeight: frame_support::weights::Weight =
@@ -176,7 +179,7 @@ impl Get<Work> for Calm {
 impl pallet_liquidation::Config for Test {
     type Ledger = StoredLedger;
     type Book = ScriptedBook;
-    type Risk = Linear;
+    type Risk = Rules;
     type View = StoredView;
     type Ahead = ScriptedAhead;
     type GovernanceOrigin = EnsureRoot<u64>;
@@ -294,9 +297,13 @@ impl Ledger<u64> for StoredLedger {
         let mut account = Accounts::get(of).ok_or(LedgerError::NoAccount)?;
         book_settled(&mut account, view)?;
         let entries = Liquidation::refresh(of, &mut account, view)?;
-        let holdings = account.holdings();
+        let indexed = Indexed {
+            holdings: account.holdings(),
+            thresholds: novate_risk::more_thresholds(&account, view),
+            entries,
+        };
         Accounts::insert(of, account);
-        Ok(Indexed { holdings, entries })
+        Ok(indexed)
     }
 
     fn settle<R, E: From<LedgerError>>(
@@ -551,7 +558,7 @@ fn carry_out(of: &Of, view: &RiskView, operation: &Operation) -> bool {
     };
     if let Some(order) = new {
         add_order(&mut account, order.market, order.side, order.lots, 0).unwrap();
-        let is_covered = Linear::assess(&account, view).unwrap().covers_orders();
+        let is_covered = Rules::assess(&account, view).unwrap().covers_orders();
         if !is_covered && !order.reduce_only {
             return false;
         }
@@ -578,6 +585,9 @@ impl crate::BenchmarkHelper<u64> for Helper {
         Wallets::insert(owner, amount);
     }
     fn place(_: &Of, _: u32) {}
+    fn options() -> RiskView {
+        Self::view()
+    }
 }
 
 pub fn a_market(id: MarketId) -> MarketView {
@@ -644,6 +654,7 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
         schedule(&[]);
         schedule_asset(None);
         BacklogShare::set(1_000_000);
+        DefaultLossCap::set(usd(500));
         MaxPops::set(1_000);
         MaxLiquidations::set(50);
         MaxDeleveraged::set(32);
@@ -698,7 +709,7 @@ pub fn account(owner: u64) -> MarginAccount {
 }
 
 pub fn assess(owner: u64) -> Assessment {
-    Linear::assess(&account(owner), &StoredView::view()).unwrap()
+    Rules::assess(&account(owner), &StoredView::view()).unwrap()
 }
 
 /// The next block's marks: the first part of a close at a view that `change` made.

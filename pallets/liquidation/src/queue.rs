@@ -5,7 +5,7 @@
 //! stand behind all others, so that they cannot keep the queue from draining.
 
 use crate::{
-    meter::Meter,
+    meter::{Meter, Size},
     pages::{Entry, Shelf},
     remedies::stays,
     types::{steps, ACCOUNT_STEPS},
@@ -53,8 +53,13 @@ pub(crate) struct Case<AccountId> {
 
 impl<AccountId> Case<AccountId> {
     /// What it holds; nothing if it was closed.
-    pub fn holdings(&self) -> u32 {
-        self.account.as_ref().map_or(0, MarginAccount::holdings)
+    pub fn size(&self, view: &RiskView) -> Size {
+        let nothing = Size {
+            holdings: 0,
+            more: 0,
+        };
+        let account = self.account.as_ref();
+        account.map_or(nothing, |account| Size::of(account, view))
     }
 
     /// Triggers that leave when its remedies begin; later it has none.
@@ -193,7 +198,7 @@ impl<T: Config> Pallet<T> {
                 let case = Self::look_at(&entry.account, now);
                 let steps = case.account.as_ref().map_or(ACCOUNT_STEPS, steps);
                 let sum = reckoned
-                    .saturating_add(Self::reckoned(&case, meter))
+                    .saturating_add(Self::reckoned(&case, now, meter))
                     .saturating_add(meter.left_behind(case.triggers()));
                 is_full |= steps > *steps_left || !meter.affords(sum);
                 if !is_full {
@@ -212,15 +217,15 @@ impl<T: Config> Pallet<T> {
 
     /// What a case is reckoned to take. Who stays with the market or in competition is closed against nobody: were it reckoned to be,
     /// large accounts that wait for bids would take all of a close's time on paper, and smaller ones behind them would not come to begin.
-    fn reckoned(case: &Case<T::AccountId>, meter: &Meter<T>) -> u64 {
+    fn reckoned(case: &Case<T::AccountId>, view: &RiskView, meter: &Meter<T>) -> u64 {
         let is_staying = match (&case.account, &case.assessment) {
             (Some(account), Ok(assessment)) => stays(account, assessment).unwrap_or(false),
             _ => false,
         };
         if is_staying {
-            meter.liquidation(case.holdings(), false)
+            meter.liquidation(case.size(view), false)
         } else {
-            meter.expected(case.holdings())
+            meter.expected(case.size(view))
         }
     }
 
@@ -251,7 +256,7 @@ impl<T: Config> Pallet<T> {
         }
         let assessment = account
             .as_ref()
-            .map(|account| T::Risk::assess(account, view));
+            .map(|account| T::Risk::assess_held(account, view));
         Case {
             of: of.clone(),
             account,

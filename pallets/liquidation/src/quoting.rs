@@ -71,7 +71,7 @@ impl<T: Config> Pallet<T> {
                 alloc::vec![Operation::CancelAll { market: None }]
             });
         }
-        let equity = T::Risk::assess(vault, now)?.equity;
+        let equity = T::Risk::assess_held(vault, now)?.equity;
         let open = T::Book::open_orders(of);
         // Markets in which it holds or has ordered something, another one first in every close.
         let mut markets: Vec<MarketId> = vault.positions.iter().map(|p| p.market).collect();

@@ -412,7 +412,7 @@ impl<T: Config> Pallet<T> {
         }
         shortfalls.sort_by_key(|(market, _): &(MarketId, Cash)| *market);
         let vault = T::Ledger::account(&T::Vault::get());
-        let vault = vault.and_then(|vault| T::Risk::assess(&vault, now).ok());
+        let vault = vault.and_then(|vault| T::Risk::assess_held(&vault, now).ok());
         let vault = vault.map_or(0, |assessment| assessment.equity.max(0));
         Ok(StressReport {
             began,

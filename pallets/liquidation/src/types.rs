@@ -28,6 +28,8 @@ pub trait BenchmarkHelper<AccountId> {
     fn fill_wallet(owner: &AccountId, amount: u128);
     /// Rests so many small orders of the account, as far from each other as they can be.
     fn place(account: &AccountRef<AccountId>, orders: u32);
+    /// A view in which as many options can be held as one account may, of one underlying and an expiry each, all of them priced.
+    fn options() -> novate_types::RiskView;
 }
 
 /// Work of one close, at most. What an account costs grows with what it holds, so accounts are counted in *steps*:
@@ -253,6 +255,8 @@ pub struct Bid<AccountId> {
     pub tie: [u8; 16],
     /// What it prepaid for: positions and collaterals of the account and its taker.
     pub holdings: u32,
+    /// And thresholds that its taker can come to have beyond two for each of them.
+    pub thresholds: u32,
 }
 
 impl<AccountId> Bid<AccountId> {

@@ -54,6 +54,8 @@ pub trait WeightInfo {
     fn publish() -> Weight;
     /// An option of an account that the sweep passes, priced again under every move.
     fn option_at_stake() -> Weight;
+    /// A position of an account that a scan margins, priced once under the grid with its part of the rows that are read for it.
+    fn option_scan() -> Part;
 
     /// What every close takes: nothing to do, as many orders cancelled as may be, the largest accounts swept, and the keys that all who are
     /// liquidated share.
@@ -172,6 +174,9 @@ impl WeightInfo for () {
     }
     fn option_at_stake() -> Weight {
         micros(60)
+    }
+    fn option_scan() -> Part {
+        part(10)
     }
 }
 
@@ -313,5 +318,13 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// 29.00 µs, 0 keys read, 0 written; ÷ 2.2.
     fn option_at_stake() -> Weight {
         Weight::from_parts(29_000_000, 0)
+    }
+    /// Estimated: 10 µs, 1 key read.
+    fn option_scan() -> Part {
+        Part {
+            time: 10_000_000,
+            reads: 1,
+            writes: 0,
+        }
     }
 }

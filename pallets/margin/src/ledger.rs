@@ -325,8 +325,13 @@ impl<T: Config> Ledger<T::AccountId> for Pallet<T> {
             }
             let entries = T::RiskIndex::refresh(of, &mut account, view)?;
             let holdings = account.holdings();
+            let thresholds = novate_risk::more_thresholds(&account, view);
             Accounts::<T>::insert(of, account);
-            Ok(Indexed { holdings, entries })
+            Ok(Indexed {
+                holdings,
+                thresholds,
+                entries,
+            })
         })
     }
 

@@ -21,10 +21,10 @@ use frame_support::{traits::Get, BoundedVec};
 use frame_system::RawOrigin;
 use novate_types::{
     math::{price_of, ticks_nearest},
-    AccountRef, CurrentView, Direction, Ledger, LedgerError, MarketId, MarketView, MatchLimits,
-    NewOrder, NewTrigger, NewTwap, Operation, OrderBook, OrderPrice, OrderTarget, Release,
-    RiskView, SelfTradePrevention, Sequence, Side, Ticks, TimeInForce, MAX_OPEN_ORDERS,
-    MAX_TRIGGERS,
+    AccountRef, CurrentView, Direction, Ledger, LedgerError, MarginAccount, MarketId, MarketView,
+    MatchLimits, NewOrder, NewTrigger, NewTwap, Operation, OrderBook, OrderPrice, OrderTarget,
+    Release, RiskModel, RiskView, SelfTradePrevention, Sequence, Side, Ticks, TimeInForce,
+    MAX_OPEN_ORDERS, MAX_POSITIONS, MAX_TRIGGERS,
 };
 
 /// Ticks between orders of different tick groups at the runtime's first mark.
@@ -37,6 +37,21 @@ const LOTS: u64 = 1_000;
 const EXPIRY: u32 = 900;
 /// So few that no number of orders looked at is worth the impact notional.
 const FEW_LOTS: u64 = 10;
+
+/// Somebody who holds so many of the view's options, short and long by turns, and has orders both ways in so many of them.
+fn holder(view: &RiskView, options: u32, orders: u32) -> MarginAccount {
+    let mut account = MarginAccount::default();
+    for (at, market) in view.markets.iter().take(options as usize).enumerate() {
+        let lots = if at % 2 == 0 { -1 } else { 1 };
+        novate_risk::apply_trade(&mut account, market, lots, 0).unwrap();
+    }
+    for market in view.markets.iter().take(orders as usize) {
+        for side in [Side::Bid, Side::Ask] {
+            novate_risk::add_order(&mut account, market.id, side, 1, 0).unwrap();
+        }
+    }
+    account
+}
 
 fn priced(view: &MarketView, side: Side, away: Ticks) -> Ticks {
     let mark = ticks_nearest(view.mark, view.tick_size).unwrap();
@@ -574,6 +589,30 @@ mod benchmarks {
         let margin = released.iter().flat_map(|r| &r.margin);
         let lots: u64 = margin.map(|m| m.bid_lots + m.ask_lots).sum();
         assert_eq!(lots, LOTS * u64::from(2 * p * PAGE_SLOTS));
+    }
+
+    #[benchmark]
+    fn option_scan(n: Linear<0, { MAX_POSITIONS }>) {
+        let view = T::BenchmarkHelper::options();
+        let account = holder(&view, n, 0);
+        let assessed;
+        #[block]
+        {
+            assessed = T::Risk::assess(&account, &view);
+        }
+        assert!(assessed.is_ok());
+    }
+
+    #[benchmark]
+    fn order_scan(n: Linear<0, { MAX_POSITIONS }>) {
+        let view = T::BenchmarkHelper::options();
+        let account = holder(&view, 1, n);
+        let assessed;
+        #[block]
+        {
+            assessed = T::Risk::assess(&account, &view);
+        }
+        assert!(assessed.is_ok());
     }
 
     #[cfg(test)]

@@ -173,6 +173,7 @@ impl<T: Config> Firing<'_, T> {
             return looked_at;
         };
         let held = session.held();
+        let looked_at = looked_at.saturating_add(held.scanned);
         session.close();
         match step {
             Step::Over(lots) => {
@@ -207,7 +208,10 @@ impl<T: Config> Firing<'_, T> {
 impl<T: Config> Pallet<T> {
     /// What bringing one slice costs at most.
     pub(crate) fn most_of_slice() -> Weight {
-        Self::order_of_close(Held::MOST).saturating_add(T::WeightInfo::slice())
+        let most = Held::most::<T>();
+        Self::order_of_close(most)
+            .saturating_add(most.scanned)
+            .saturating_add(T::WeightInfo::slice())
     }
     /// What looking at a pegged order costs at most.
     pub(crate) fn most_of_look() -> Weight {

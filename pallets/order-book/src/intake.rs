@@ -5,24 +5,27 @@ use crate::{
     changes::Notes,
     due, triggers,
     types::{share, Accepted, AccountOrders, CancelledOrder, Locator, OrderError, PageKey, Place},
-    Config, Due, Emptied, Error, Pallet,
+    Config, Due, Emptied, Error, Novating, Pallet, WeightInfo,
 };
 use alloc::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
 };
-use frame_support::{ensure, traits::Get};
-use novate_risk::{add_order, booked_cash, release_order, Legs};
+use frame_support::{ensure, traits::Get, weights::Weight};
+use novate_risk::{
+    add_order, booked_cash, more_thresholds_in, release_order, Legs, MOST_MORE_THRESHOLDS,
+};
 use novate_types::{
     math::{
         add, notional_floor, ppm_ceil, shift_ceil, shift_floor, signed, sub, ticks_ceil,
         ticks_floor, trade_value,
     },
-    AccountRef, Arrangement, BlockNumber, CancelReason, Cash, CombinationLegs, CurrentView, Ledger,
-    Leg, Lots, MarginAccount, MarketId, MarketView, NewOrder, NewPegged, NewTrigger, NewTwap,
-    Operation, OrderPrice, OrderTarget, Peg, Ppm, RiskModel, RiskView, Sequence, Side, Standing,
-    Ticks, TimeInForce, Trigger, Twap, MAX_HOLDINGS, MAX_LEGS, MAX_OPEN_ORDERS, MAX_POSITIONS,
+    AccountRef, Arrangement, Assessment, BlockNumber, CancelReason, Cash, CombinationLegs,
+    CurrentView, Ledger, Leg, Lots, MarginAccount, MarketId, MarketView, NewOrder, NewPegged,
+    NewTrigger, NewTwap, Operation, OrderPrice, OrderTarget, Peg, Ppm, RiskModel, RiskView,
+    Sequence, Side, Standing, Ticks, TimeInForce, Trigger, Twap, MAX_HOLDINGS, MAX_LEGS,
+    MAX_OPEN_ORDERS, MAX_OPERATIONS, MAX_POSITIONS,
 };
 
 /// Farthest from the mark that a market order executes, where the market's band is not narrower.
@@ -44,22 +47,35 @@ pub(crate) fn page_of(order: &Locator) -> Option<PageKey> {
 pub(crate) struct Held {
     /// Positions and collaterals, at most after its orders have filled: a combination's are in its legs.
     pub holdings: u32,
+    /// Thresholds that it can have then beyond two for each of them.
+    pub thresholds: u32,
     /// Open orders, before or after the operations: whichever are more.
     pub open: u32,
     /// Triggers and TWAPs that were cancelled.
     pub disarmed: u32,
     /// Legs beyond the first of the orders that came in: each is traded if they execute.
     pub legs: u32,
+    /// What scanning its options took.
+    pub scanned: Weight,
 }
 
 impl Held {
     /// What one order that comes in by itself finds at most.
-    pub const MOST: Self = Self {
-        holdings: MAX_HOLDINGS,
-        open: MAX_OPEN_ORDERS,
-        disarmed: 0,
-        legs: MAX_LEGS as u32,
-    };
+    pub fn most<T: Config>() -> Self {
+        Self {
+            holdings: MAX_HOLDINGS,
+            thresholds: MOST_MORE_THRESHOLDS,
+            open: MAX_OPEN_ORDERS,
+            disarmed: 0,
+            legs: MAX_LEGS as u32,
+            scanned: T::WeightInfo::most_scanned(1),
+        }
+    }
+
+    /// What the account takes in the close if its order executes, beside the book.
+    pub fn party<T: Config>(&self) -> Weight {
+        T::Novating::party(self.holdings, self.thresholds)
+    }
 }
 
 /// The orders that an operation brings, or may bring later.
@@ -136,6 +152,8 @@ pub(crate) struct Session<'a, T: Config> {
     /// That was a trigger, whose key stays behind.
     left_behind: bool,
     changed: bool,
+    /// What scanning its options took.
+    scanned: Weight,
 }
 
 impl<'a, T: Config> Session<'a, T> {
@@ -176,6 +194,7 @@ impl<'a, T: Config> Session<'a, T> {
             dropped: None,
             left_behind: false,
             changed: false,
+            scanned: Weight::zero(),
         }
     }
 
@@ -208,8 +227,11 @@ impl<'a, T: Config> Session<'a, T> {
             let market = self.view.market(market);
             market.map_or(1, |market| market.contract.legs.count().max(1))
         };
-        let markets = self.account.orders.iter().map(|orders| legs(orders.market));
-        let most = markets.fold(self.account.holdings(), u32::saturating_add);
+        let ordered = || self.account.orders.iter().map(|orders| orders.market);
+        let most = ordered()
+            .map(legs)
+            .fold(self.account.holdings(), u32::saturating_add);
+        let held = self.account.positions.iter().map(|p| p.market);
         let further = self
             .new
             .iter()
@@ -217,9 +239,11 @@ impl<'a, T: Config> Session<'a, T> {
         let open = self.orders.open.len().max(self.opened_with);
         Held {
             holdings: most.min(MAX_HOLDINGS),
+            thresholds: more_thresholds_in(held.chain(ordered()), &self.view),
             open: u32::try_from(open).unwrap_or(u32::MAX),
             disarmed: self.disarmed,
             legs: further.fold(0, u32::saturating_add),
+            scanned: self.scanned,
         }
     }
 
@@ -685,8 +709,9 @@ impl<'a, T: Config> Session<'a, T> {
             markets_of(account, &self.view) <= MAX_POSITIONS,
             OrderError::TooManyMarkets
         );
-        if !T::Risk::assess(account, &self.view)?.covers_orders() {
-            let mut before = account.clone();
+        let assessed = assess::<T>(&self.account, &self.view, &mut self.scanned)?;
+        if !assessed.covers_orders() {
+            let mut before = self.account.clone();
             let (bid, ask) = lots_of(order.side, order.lots);
             release_order(&mut before, order.market, bid, ask, reserve)?;
             ensure!(
@@ -835,7 +860,7 @@ impl<'a, T: Config> Session<'a, T> {
     /// Whether the margin after the order's fill at its limit is not larger: neither that of the positions, nor that with the
     /// account's other orders still open, so that several orders do not each reduce the same position.
     fn reduces_risk(
-        &self,
+        &mut self,
         before: &MarginAccount,
         order: &NewOrder,
         ticks: Ticks,
@@ -847,8 +872,8 @@ impl<'a, T: Config> Session<'a, T> {
         let mut filled = before.clone();
         let market = self.view.market(order.market)?;
         Legs::of(market, &self.view)?.apply(&mut filled, lots, ticks)?;
-        let filled = T::Risk::assess(&filled, &self.view)?;
-        let before = T::Risk::assess(before, &self.view)?;
+        let filled = assess::<T>(&filled, &self.view, &mut self.scanned)?;
+        let before = assess::<T>(before, &self.view, &mut self.scanned)?;
         Ok(filled.initial <= before.initial
             && filled.initial_with_orders <= before.initial_with_orders)
     }
@@ -1096,6 +1121,25 @@ fn ensure_worth(
     };
     ensure!(least >= market.min_notional, OrderError::BelowMinNotional);
     Ok(())
+}
+
+/// Assesses an account for a new order, and adds to `scanned` what its options take, as far as one extrinsic may.
+pub(crate) fn assess<T: Config>(
+    account: &MarginAccount,
+    view: &RiskView,
+    scanned: &mut Weight,
+) -> Result<Assessment, OrderError> {
+    let is_option = |id| view.market(id).is_ok_and(|m| m.contract.kind.is_option());
+    let options = account.positions.iter().filter(|p| is_option(p.market));
+    let count = |many: usize| u32::try_from(many).unwrap_or(u32::MAX);
+    let takes = T::WeightInfo::scanned(count(options.count()), count(account.orders.len()));
+    let sum = scanned.saturating_add(takes);
+    ensure!(
+        sum.all_lte(T::WeightInfo::most_scanned(MAX_OPERATIONS)),
+        OrderError::TooManyScans
+    );
+    *scanned = sum;
+    Ok(T::Risk::assess(account, view)?)
 }
 
 /// Markets in which the account would have a position if all its orders filled.

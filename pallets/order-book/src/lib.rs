@@ -82,8 +82,8 @@ pub trait Novating {
     fn order() -> frame_support::weights::Weight {
         frame_support::weights::Weight::zero()
     }
-    /// Check, novation and indexing of an account with so many positions and collaterals.
-    fn party(_holdings: u32) -> frame_support::weights::Weight {
+    /// Check, novation and indexing of an account with so many positions and collaterals, and so many thresholds beyond two for each of them.
+    fn party(_holdings: u32, _thresholds: u32) -> frame_support::weights::Weight {
         frame_support::weights::Weight::zero()
     }
     /// Picoseconds that every close has at least for the orders of triggers.
@@ -101,6 +101,8 @@ pub trait BenchmarkHelper<AccountId> {
     fn market() -> novate_types::MarketView;
     /// Opens the account with cash for any order of the benchmarks.
     fn fund(account: &novate_types::AccountRef<AccountId>);
+    /// A view in which as many options can be held as one account may, of one underlying and an expiry each, all of them priced.
+    fn options() -> novate_types::RiskView;
 }
 
 #[allow(clippy::expect_used)] // What the macro generates has some; ours has none.
@@ -526,8 +528,9 @@ pub mod pallet {
                     .saturating_add(armed),
             );
             T::WeightInfo::orders(places, left.saturating_add(amends), MAX_OPEN_ORDERS)
+                .saturating_add(T::WeightInfo::most_scanned(places))
                 .saturating_add(Self::arming(armed, disarmed))
-                .saturating_add(Self::novating(operations, places, MAX_HOLDINGS))
+                .saturating_add(Self::novating(operations, places, Held::most::<T>()))
                 .saturating_add(T::Novating::order().saturating_mul(of_legs.into()))
         }
 
@@ -540,7 +543,7 @@ pub mod pallet {
 
         /// What `places` new orders of an account that holds so much cost in the close beside the book: they may trade in every
         /// market that an operation names, and an amendment names none.
-        fn novating(operations: &[Operation], places: u32, holdings: u32) -> Weight {
+        fn novating(operations: &[Operation], places: u32, held: Held) -> Weight {
             if places == 0 {
                 return Weight::zero();
             }
@@ -560,8 +563,8 @@ pub mod pallet {
             let further = u64::from(markets.saturating_sub(1));
             let whole = brought().map(|order| Self::further_runs(order.time_in_force));
             whole
-                .fold(T::Novating::party(holdings), Weight::saturating_add)
-                .saturating_add(T::Novating::party(1).saturating_mul(further))
+                .fold(held.party::<T>(), Weight::saturating_add)
+                .saturating_add(T::Novating::party(1, 0).saturating_mul(further))
                 .saturating_add(T::Novating::order().saturating_mul(places.into()))
         }
 
@@ -574,8 +577,8 @@ pub mod pallet {
             placed
                 .max(swept)
                 .saturating_add(T::Novating::order().saturating_mul(operations.into()))
-                .saturating_add(T::Novating::party(MAX_HOLDINGS))
-                .saturating_add(T::Novating::party(1).saturating_mul(further))
+                .saturating_add(Held::most::<T>().party::<T>())
+                .saturating_add(T::Novating::party(1, 0).saturating_mul(further))
         }
 
         /// What an order pays for running its market's match again.
@@ -615,8 +618,9 @@ pub mod pallet {
                 }
             }
             T::WeightInfo::orders(places, changes, held.open)
+                .saturating_add(held.scanned)
                 .saturating_add(Self::arming(armed, held.disarmed))
-                .saturating_add(Self::novating(operations, places, held.holdings))
+                .saturating_add(Self::novating(operations, places, held))
                 .saturating_add(T::Novating::order().saturating_mul(held.legs.into()))
         }
     }

@@ -192,6 +192,10 @@ impl crate::BenchmarkHelper<AccountId> for MockMarkets {
     fn fund(account: &Account) {
         fund(account, 1_000_000_000);
     }
+    fn options() -> RiskView {
+        list_markets();
+        MockView::view()
+    }
 }
 
 /// A market of 0.0001 units a lot: a lot is worth 6 USD at the mark, a tick of it 50 quantums.

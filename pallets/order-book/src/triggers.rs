@@ -348,7 +348,7 @@ impl<T: Config> Firing<'_, T> {
         let mut session = Session::<T>::begin(of, account, Cow::Borrowed(self.view), self.now);
         let outcome = session.take_in(&trigger);
         let held = session.held();
-        let mut looked_at = looked_at;
+        let mut looked_at = looked_at.saturating_add(held.scanned);
         if let Some(excluded) = session.close() {
             looked_at = looked_at.saturating_add(T::WeightInfo::left());
             self.told.left.entry(market).or_default().push(excluded);
@@ -374,12 +374,14 @@ impl<T: Config> Pallet<T> {
         let trades = held.legs.saturating_add(1);
         T::WeightInfo::came_in(held.open)
             .saturating_add(T::Novating::order().saturating_mul(trades.into()))
-            .saturating_add(T::Novating::party(held.holdings))
+            .saturating_add(held.party::<T>())
     }
 
     /// What firing one trigger costs at most: of a pair, the other one leaves.
     pub(crate) fn most_of_trigger() -> Weight {
-        Self::order_of_close(Held::MOST)
+        let most = Held::most::<T>();
+        Self::order_of_close(most)
+            .saturating_add(most.scanned)
             .saturating_add(Self::further_runs(TimeInForce::FillOrKill))
             .saturating_add(T::WeightInfo::fire())
             .saturating_add(T::WeightInfo::left())

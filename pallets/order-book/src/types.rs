@@ -542,6 +542,9 @@ pub enum OrderError {
     /// Nobody holds a position in a combination, so that nothing reduces one. Place the order without reduce-only, or reduce the positions in its
     /// legs' own markets.
     CombinationNotReduced,
+    /// The account holds options, and assessing them with all its orders for each operation takes more than one extrinsic may. Send the rest
+    /// in another, or cancel orders in some markets first.
+    TooManyScans,
 }
 
 impl From<RiskError> for OrderError {

@@ -2,7 +2,12 @@
 
 use core::marker::PhantomData;
 use frame_support::{traits::Get, weights::Weight};
-use novate_types::MAX_OPEN_ORDERS;
+use novate_types::{MAX_OPEN_ORDERS, MAX_POSITIONS};
+
+/// Times that margin is asked for an order that comes in, at most: with it, and, where that is not covered, before it and once it is filled.
+const SCANS_PER_PLACE: u32 = 3;
+/// Times that the largest account's options may be scanned for the operations of one extrinsic, or so much of smaller accounts'.
+const MOST_SCANS: u32 = 12;
 
 /// What the pallet's call and its parts of the close cost.
 pub trait WeightInfo {
@@ -34,6 +39,10 @@ pub trait WeightInfo {
     fn expire() -> Weight;
     /// A slice that is due, of such an account: out of the index and into it again, and into the intake.
     fn slice() -> Weight;
+    /// A position of an account that holds options, priced once under the grid with its part of the rows that are read for it.
+    fn option_scan() -> Weight;
+    /// Orders of such an account in one market: both ends of what can fill there, priced by themselves.
+    fn order_scan() -> Weight;
     /// Everything that housekeeping does at most, for `pages` pages of expiries and as many of evictions, and fresh quotes of
     /// `markets` markets.
     fn housekeep(pages: u32, markets: u32) -> Weight;
@@ -49,6 +58,23 @@ pub trait WeightInfo {
         Self::submit(places, changes, open)
             .saturating_add(placed)
             .saturating_add(Self::left().saturating_mul(changes.into()))
+    }
+
+    /// Assessing once an account that holds `options`, and has orders in `markets`, beyond what one without options takes: the rows of its
+    /// options, its positions under the grid, and by themselves both ends of what can fill in each market. None holding no option.
+    fn scanned(options: u32, markets: u32) -> Weight {
+        if options == 0 {
+            return Weight::zero();
+        }
+        Self::option_scan()
+            .saturating_mul(options.into())
+            .saturating_add(Self::order_scan().saturating_mul(markets.into()))
+    }
+
+    /// Scans for `places` orders of one extrinsic, at most.
+    fn most_scanned(places: u32) -> Weight {
+        let scans = places.saturating_mul(SCANS_PER_PLACE).min(MOST_SCANS);
+        Self::scanned(MAX_POSITIONS, MAX_POSITIONS).saturating_mul(scans.into())
     }
 
     /// In the close, an account with so many open orders, one of which came in.
@@ -122,6 +148,14 @@ impl WeightInfo for () {
         micros(400)
     }
 
+    fn option_scan() -> Weight {
+        micros(10)
+    }
+
+    fn order_scan() -> Weight {
+        micros(40)
+    }
+
     fn housekeep(pages: u32, markets: u32) -> Weight {
         micros(2_000)
             .saturating_add(micros(12_000).saturating_mul(u64::from(pages)))
@@ -193,6 +227,14 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// 44.00 µs, 2 keys read, 3 written, one among 32.
     fn slice() -> Weight {
         Weight::from_parts(44_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 3))
+    }
+    /// Estimated: 10 µs, 1 key read.
+    fn option_scan() -> Weight {
+        Weight::from_parts(10_000_000, 0).saturating_add(T::DbWeight::get().reads(1))
+    }
+    /// Estimated: 40 µs, 1 key read.
+    fn order_scan() -> Weight {
+        Weight::from_parts(40_000_000, 0).saturating_add(T::DbWeight::get().reads(1))
     }
     /// 49.26 µs, 70 keys read, 2 written; 2075 µs, 98 keys read, 100 written for each of `pages`; 136 µs, 35 keys read, 5 written for each of `markets`.
     fn housekeep(pages: u32, markets: u32) -> Weight {

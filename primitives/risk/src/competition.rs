@@ -224,16 +224,20 @@ pub fn largest_fraction_ceil(
 /// The fraction that was sold is that of maintenance margin which it freed, however lots were rounded. Collateral frees none: of that alone all
 /// equity is kept.
 pub fn portion_worth_floor(before: &Assessment, sold: &Assessment) -> Result<Cash, MathError> {
+    let sold = sold.since(before);
     let at_stake = before.bankruptcy_equity()?;
     let maintenance = before.net_maintenance()?;
+    let needed = sold.net_maintenance()?.max(0);
     let kept = if maintenance <= 0 {
         at_stake
     } else {
-        signed_mul_div_ceil(
-            at_stake,
-            sold.net_maintenance()?.max(0).unsigned_abs(),
-            maintenance.unsigned_abs(),
-        )?
+        // Where lots that round break a hedge, a deficit does not grow by it.
+        let needed = if at_stake < 0 {
+            needed.min(maintenance)
+        } else {
+            needed
+        };
+        signed_mul_div_ceil(at_stake, needed.unsigned_abs(), maintenance.unsigned_abs())?
     };
     let passed = sub(before.long_options, sold.long_options)?;
     let beyond = sub(before.equity, at_stake)?;

@@ -15,7 +15,7 @@
 //! | [`combination`] | what several markets traded together are marked at and need, and their trades leg by leg |
 //! | [`options`] | settlement of what expires, an option's mark, a short option by itself |
 //! | [`greeks`] | [`Greeks`] of a unit, a position and an account |
-//! | [`portfolio`] | options, futures and perpetuals of one underlying under a grid of scenarios |
+//! | [`portfolio`] | options, futures and perpetuals of one underlying under a grid of scenarios; the lesser of that and by parts |
 //! | [`quoting`] | how the backstop vault quotes what it has taken over |
 //! | [`shortfall`] | what an account would lack if prices moved, and how near to liquidation it is in forecast deviations |
 //! | [`surface`] | volatility surfaces: smiles on a grid, between expiries, and arbitrage in them |

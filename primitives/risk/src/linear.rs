@@ -1,4 +1,5 @@
-//! The linear margin model (section 6): each position by itself, notional at the mark times a fraction.
+//! The linear margin model (section 6): each position by itself, notional at the mark times a fraction. The chain's model,
+//! [`crate::portfolio::Lesser`], is this one or a scan, whichever asks for less.
 //!
 //! Sources: dYdX v4 for the fractions and their scaling by open interest; Mango Markets (October 2022) and JELLY (March 2025)
 //! for why unrealised profit supports only its own position's initial margin and a small credit elsewhere.
@@ -12,11 +13,12 @@ use crate::{
 use alloc::vec::Vec;
 use novate_types::{
     math::{
-        add, asset_value_floor, mul_div_ceil, position_value_floor, ppm_ceil, ppm_floor, signed,
-        sub,
+        add, asset_value_floor, mul_div_ceil, notional_ceil, position_value_floor, ppm_ceil,
+        ppm_floor, signed, sub,
     },
-    Assessment, Cash, CollateralView, FeedId, MarginAccount, MarketView, MathError, OrderAggregate,
-    Ppm, Price, RiskError, RiskModel, RiskTier, RiskView, SignedLots, Size, MILLION, QUANTUMS,
+    Assessment, Cash, CollateralView, FeedId, Lots, MarginAccount, MarketView, MathError,
+    OrderAggregate, Ppm, Price, RiskError, RiskModel, RiskTier, RiskView, SignedLots, Size,
+    MILLION, QUANTUMS,
 };
 use primitive_types::U256;
 
@@ -36,7 +38,7 @@ pub const MIN_MAINTENANCE: Cash = QUANTUMS;
 ///   one underlying, where a profit offsets a loss beyond what it may support.
 ///
 /// An option needs what [`crate::options`] says; its unrealised profit is its value, as its premium has moved in cash. A long one's supports
-/// nothing but itself: what it is worth is what it needs. A position in a contract that has settled is cash.
+/// itself and the credit, no more: what it is worth is what it needs. A position in a contract that has settled is cash.
 ///
 /// Funding that the pot owes is part of unrealised profit. Funding that the account owes is not: it counts in full, as
 /// settling it takes it out of cash, or else the next settlement could uncover margin that profit may not support.
@@ -44,91 +46,268 @@ pub struct Linear;
 
 impl RiskModel for Linear {
     fn assess(account: &MarginAccount, view: &RiskView) -> Result<Assessment, RiskError> {
-        let mut sum = Assessment {
-            fresh: true,
-            ..Assessment::default()
-        };
-        // Few underlyings, mostly one: a list is shorter than a tree.
-        let mut by_underlying = Vec::<(FeedId, Cash)>::new();
-        let mut cash = cash_after_interest(account, view)?;
-        sum.equity = cash;
-        sum.initial_equity = cash;
-        let mut free = cash;
-
-        for position in &account.positions {
-            let market = view.market(position.market)?;
-            if market.contract.settled {
-                let settled = settlement_cash(position, market)?;
-                for sum in [
-                    &mut sum.equity,
-                    &mut sum.initial_equity,
-                    &mut free,
-                    &mut cash,
-                ] {
-                    *sum = add(*sum, settled)?;
-                }
-                continue;
-            }
-            let margin = Margin::of(market, position.lots)?;
-            let owed = funding_owed_ceil(position, market)?;
-            let due = owed.max(0);
-            let profit = sub(sub(margin.value, position.cost)?, owed.min(0))?;
-            let supporting = profit.min(add(margin.initial, market.profit_credit)?);
-
-            sum.equity = sub(add(sum.equity, profit)?, due)?;
-            sum.initial_equity = sub(add(sum.initial_equity, supporting)?, due)?;
-            free = sub(free, due)?;
-            sum.initial = add(sum.initial, margin.initial)?;
-            sum.maintenance = add(sum.maintenance, margin.maintenance)?;
-            sum.notional = add(sum.notional, signed(margin.notional)?)?;
-            sum.exposure = add(sum.exposure, margin.exposure_ceil(market.mmf)?)?;
-            sum.fresh &= market.fresh;
-            // What a long option is worth it needs: it may not leave, and it pays for no loss.
-            let profit = if is_long_option(market, position.lots) {
-                sum.long_options = add(sum.long_options, margin.value)?;
-                free = add(free, margin.value)?;
-                sub(profit, margin.value)?
-            } else {
-                profit
-            };
-
-            match by_underlying
-                .iter_mut()
-                .find(|(underlying, _)| *underlying == market.underlying)
-            {
-                Some((_, sum)) => *sum = add(*sum, profit)?,
-                None => by_underlying.push((market.underlying, profit)),
-            }
-        }
-
-        for (_, profit) in by_underlying {
-            free = add(free, profit.min(0))?;
-        }
-        for (asset, amount) in &account.collateral {
-            let collateral = view.collateral(*asset)?;
-            let value = collateral_value(collateral, *amount)?;
-            sum.equity = add(sum.equity, value)?;
-            sum.initial_equity = add(sum.initial_equity, value)?;
-            // A haircut value is concave in the price and zero at zero, so it loses at most its own share of a relative fall.
-            sum.exposure = add(sum.exposure, value)?;
-            sum.fresh &= collateral.fresh;
-            free = add(free, value)?;
-        }
-
-        sum.initial_with_orders = sum.initial;
-        for orders in &account.orders {
-            let market = view.market(orders.market)?;
-            let lots = account.lots(orders.market);
-            let initial = initial_ceil(market, lots)?;
-            let beyond = sub(farthest_initial(market, lots, initial, orders)?, initial)?;
-            sum.initial_with_orders = add(sum.initial_with_orders, add(beyond, orders.reserve)?)?;
-        }
-
-        sum.withdrawable = sub(free.min(sum.initial_equity), sum.initial_with_orders)?
-            .min(cash)
-            .max(0);
-        Ok(sum)
+        assess(account, &account.orders, view, &[])
     }
+
+    fn assess_held(account: &MarginAccount, view: &RiskView) -> Result<Assessment, RiskError> {
+        assess(account, &[], view, &[])
+    }
+}
+
+/// What the positions in one underlying need by scan, see [`crate::portfolio`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ByScan {
+    pub(crate) underlying: FeedId,
+    pub(crate) maintenance: Cash,
+    pub(crate) initial: Cash,
+    /// The same with what the account's orders can add to it, over every subset of fills; none where that is not known.
+    pub(crate) initial_with_orders: Option<Cash>,
+    /// What value less maintenance margin can lose per unit of relative move of prices.
+    pub(crate) exposure: Cash,
+    /// The same of deviations.
+    pub(crate) deviation: Cash,
+}
+
+/// Positions in one underlying, by parts.
+struct ByParts {
+    underlying: FeedId,
+    maintenance: Cash,
+    initial: Cash,
+    /// Initial margin with orders.
+    reached: Cash,
+    /// Of that, what is linear.
+    reached_linear: Cash,
+    exposure: Cash,
+    /// Unrealised results without long options.
+    profit: Cash,
+    long_options: Cash,
+    /// Of both, what supports initial margin position by position.
+    supporting: Cash,
+    /// Profit credits of its markets.
+    credit: Cash,
+    /// What the options are worth that orders may buy: it is paid in cash.
+    bought: Cash,
+}
+
+impl ByParts {
+    fn of(all: &mut Vec<Self>, underlying: FeedId) -> Result<&mut Self, MathError> {
+        // Few underlyings, mostly one: a list is shorter than a tree.
+        let known = all.iter().position(|of| of.underlying == underlying);
+        let at = known.unwrap_or(all.len());
+        if known.is_none() {
+            all.push(Self {
+                underlying,
+                maintenance: 0,
+                initial: 0,
+                reached: 0,
+                reached_linear: 0,
+                exposure: 0,
+                profit: 0,
+                long_options: 0,
+                supporting: 0,
+                credit: 0,
+                bought: 0,
+            });
+        }
+        all.get_mut(at).ok_or(MathError::Overflow)
+    }
+
+    /// What it needs, which is the lesser.
+    fn least(&self, scan: Option<&ByScan>) -> Result<Least, MathError> {
+        let (long, profit) = (self.long_options, self.profit);
+        let parts = Least {
+            maintenance: self.maintenance,
+            initial: self.initial,
+            reached: self.reached,
+            supporting: self.supporting,
+            exposure: self.exposure,
+            deviation: 0,
+            long_options: long,
+            // What a long option is worth it needs: it may not leave, and it pays for no loss.
+            free: add(profit.min(0), long)?,
+            is_scanned: false,
+        };
+        let Some(scan) = scan else {
+            return Ok(parts);
+        };
+        let beside = sub(self.maintenance, long)?;
+        let by_scan = scan.maintenance < self.maintenance;
+        // By scan long options are part of all that gains and loses, and all of it supports as one: profits pay for losses, and no more leaves
+        // the underlying than its markets' credits. Of what either rule leaves of support the more counts.
+        let value = add(profit, long)?;
+        let left_by_scan = sub(value, scan.initial)?.min(self.credit);
+        let left = sub(self.supporting, self.initial)?.max(left_by_scan);
+        let initial = self.initial.min(scan.initial);
+        let supporting = add(initial, left)?;
+        // The same with orders, and of what may leave.
+        let mut left = sub(self.supporting, self.reached)?;
+        let mut left_free = sub(parts.free, self.reached)?;
+        if let Some(reached) = scan.initial_with_orders {
+            // Without an option the linear rule alone says what is needed, and fills may leave none.
+            let reached = reached.max(self.reached_linear);
+            // Beyond the credits fills are paid for in cash, whatever else is worth.
+            let added = sub(reached, scan.initial)?.max(self.bought);
+            left = left.max(sub(value, reached)?.min(sub(self.credit, added)?));
+            left_free = left_free.max(sub(value.min(0), reached)?);
+        }
+        let reached = sub(supporting, left)?;
+        let free = add(reached, left_free)?;
+        Ok(if by_scan {
+            Least {
+                maintenance: scan.maintenance,
+                initial,
+                reached,
+                supporting,
+                exposure: scan.exposure,
+                deviation: scan.deviation,
+                long_options: sub(scan.maintenance, beside.min(scan.maintenance))?,
+                free,
+                is_scanned: true,
+            }
+        } else {
+            Least {
+                initial,
+                reached,
+                supporting,
+                free,
+                ..parts
+            }
+        })
+    }
+}
+
+/// What the positions in one underlying need, by whichever rule asks for less.
+struct Least {
+    maintenance: Cash,
+    initial: Cash,
+    reached: Cash,
+    /// What of their unrealised results, long options included, supports initial margin.
+    supporting: Cash,
+    exposure: Cash,
+    deviation: Cash,
+    long_options: Cash,
+    /// What of them counts for what may leave.
+    free: Cash,
+    is_scanned: bool,
+}
+
+/// An account by parts, or by scan in those underlyings where that asks for less, as if it had these orders.
+pub(crate) fn assess(
+    account: &MarginAccount,
+    orders: &[OrderAggregate],
+    view: &RiskView,
+    scans: &[ByScan],
+) -> Result<Assessment, RiskError> {
+    let mut sum = Assessment {
+        fresh: true,
+        ..Assessment::default()
+    };
+    let mut by_underlying = Vec::<ByParts>::new();
+    let mut cash = cash_after_interest(account, view)?;
+    sum.equity = cash;
+    sum.initial_equity = cash;
+    let mut free = cash;
+
+    for position in &account.positions {
+        let market = view.market(position.market)?;
+        if market.contract.settled {
+            let settled = settlement_cash(position, market)?;
+            for sum in [
+                &mut sum.equity,
+                &mut sum.initial_equity,
+                &mut free,
+                &mut cash,
+            ] {
+                *sum = add(*sum, settled)?;
+            }
+            continue;
+        }
+        let margin = Margin::of(market, position.lots)?;
+        let owed = funding_owed_ceil(position, market)?;
+        let due = owed.max(0);
+        let profit = sub(sub(margin.value, position.cost)?, owed.min(0))?;
+        let supporting = profit.min(add(margin.initial, market.profit_credit)?);
+
+        sum.equity = sub(add(sum.equity, profit)?, due)?;
+        sum.initial_equity = sub(sum.initial_equity, due)?;
+        free = sub(free, due)?;
+        sum.notional = add(sum.notional, signed(margin.notional)?)?;
+        sum.fresh &= market.fresh;
+
+        let of = ByParts::of(&mut by_underlying, market.underlying)?;
+        of.supporting = add(of.supporting, supporting)?;
+        of.credit = add(of.credit, market.profit_credit)?;
+        of.initial = add(of.initial, margin.initial)?;
+        of.maintenance = add(of.maintenance, margin.maintenance)?;
+        of.reached = add(of.reached, margin.initial)?;
+        if !market.contract.kind.is_option() {
+            of.reached_linear = add(of.reached_linear, margin.initial)?;
+        }
+        of.exposure = add(of.exposure, margin.exposure_ceil(market.mmf)?)?;
+        let profit = if is_long_option(market, position.lots) {
+            of.long_options = add(of.long_options, margin.value)?;
+            sub(profit, margin.value)?
+        } else {
+            profit
+        };
+        of.profit = add(of.profit, profit)?;
+    }
+    let mut reserved = 0;
+    for orders in orders {
+        let market = view.market(orders.market)?;
+        let lots = account.lots(orders.market);
+        let initial = initial_ceil(market, lots)?;
+        let beyond = sub(farthest_initial(market, lots, initial, orders)?, initial)?;
+        let of = ByParts::of(&mut by_underlying, market.underlying)?;
+        of.reached = add(of.reached, beyond)?;
+        if market.contract.kind.is_option() {
+            of.bought = add(of.bought, bought_ceil(market, orders.bid_lots)?)?;
+        } else {
+            of.reached_linear = add(of.reached_linear, beyond)?;
+        }
+        reserved = add(reserved, orders.reserve)?;
+    }
+
+    let mut scanned = Vec::new();
+    for of in &by_underlying {
+        let scan = scans.iter().find(|scan| scan.underlying == of.underlying);
+        let least = of.least(scan)?;
+        sum.maintenance = add(sum.maintenance, least.maintenance)?;
+        sum.initial = add(sum.initial, least.initial)?;
+        sum.initial_equity = add(sum.initial_equity, least.supporting)?;
+        sum.initial_with_orders = add(sum.initial_with_orders, least.reached)?;
+        sum.exposure = add(sum.exposure, least.exposure)?;
+        sum.deviation = add(sum.deviation, least.deviation)?;
+        sum.long_options = add(sum.long_options, least.long_options)?;
+        free = add(free, least.free)?;
+        if least.is_scanned {
+            scanned.push(of.underlying);
+        }
+    }
+    sum.initial_with_orders = add(sum.initial_with_orders, reserved)?;
+    if !scanned.is_empty() {
+        for (place, position) in (0u32..).zip(&account.positions) {
+            let market = view.market(position.market)?;
+            let is_scanned = !market.contract.settled && scanned.contains(&market.underlying);
+            let bit = u32::from(is_scanned).checked_shl(place);
+            sum.scanned |= bit.ok_or(MathError::Overflow)?;
+        }
+    }
+    for (asset, amount) in &account.collateral {
+        let collateral = view.collateral(*asset)?;
+        let value = collateral_value(collateral, *amount)?;
+        sum.equity = add(sum.equity, value)?;
+        sum.initial_equity = add(sum.initial_equity, value)?;
+        // A haircut value is concave in the price and zero at zero, so it loses at most its own share of a relative fall.
+        sum.exposure = add(sum.exposure, value)?;
+        sum.fresh &= collateral.fresh;
+        free = add(free, value)?;
+    }
+
+    sum.withdrawable = sub(free.min(sum.initial_equity), sum.initial_with_orders)?
+        .min(cash)
+        .max(0);
+    Ok(sum)
 }
 
 /// Greatest initial margin of the positions that a subset of fills can reach: they lie between `q − A` and `q + B`, and margin
@@ -154,6 +333,11 @@ fn farthest_initial(
         )?,
     };
     Ok(long.max(short))
+}
+
+/// What so many lots of an option are worth at its mark, rounded up.
+fn bought_ceil(market: &MarketView, lots: Lots) -> Result<Cash, MathError> {
+    signed(notional_ceil(lots, market.mark, market.lot_size)?)
 }
 
 /// Whether so many lots (signed) need what they are worth, and nothing else.
@@ -316,6 +500,7 @@ pub fn collateral_value(view: &CollateralView, amount: u128) -> Result<Cash, Mat
 /// within one block. Nor is one that falls by long options and rises by anything else.
 pub fn passes_check(before: &Assessment, after: &Assessment) -> bool {
     let is_safer = || {
+        let after = after.since(before);
         let (old, new) = (
             before.net_maintenance().ok()?,
             after.net_maintenance().ok()?,

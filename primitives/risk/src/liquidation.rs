@@ -18,11 +18,18 @@
 //!   With `E′ ≥ 0` it has `E′·(1 − f) + f·(V − S)` against `M′·(1 − f)`: no lower a ratio. With `E′ < 0 ≤ E` that is `E′ + f·(V − S)`, and no lower than
 //!   `E′·(1 − f)` as `E′ + V − S = E − S ≥ 0`; a lot more or less than `f` of something changes nothing of `B/M′`, which does not fall either.
 //!   It reaches `T = M′·(1 + b)` where `E′·(1 − f) + f·paid ≥ T·(1 − f)` ([`crate::largest_fraction_ceil`]).
-//! - *Closing out* an account (vault, deleveraging) takes all else, and of long options only what pays for `E′` below zero ([`closing_lots`]).
+//! - *By scan* an underlying needs `M`, less than its parts `V + P`, `P` being what all but long options need. What of its long options stands by itself
+//!   is `V = M − min(P, M)` then: none where they are all hedge, all where they hedge nothing, with no jump between. The above holds of this `V`: all
+//!   of it scales with a fraction, the scan exactly. What one trade does is not a difference of parts: `M` is assessed before and after. If `V` grows by
+//!   it, as what was a hedge stands alone now, what it grows by is needed like all else ([`Assessment::since`]), and `ΔM` is the fall of all margin.
+//!   Closing a leg that hedges frees nothing: it has no such price, and goes with the rest.
+//! - *Closing out* an account (vault, deleveraging) takes all else, and of long options only what pays for `E′` below zero ([`closing_lots`]). No hedge is left by
+//!   it: it is reckoned by parts, with [`crate::Linear`], whatever margins the account.
 
 use crate::{
-    linear::{is_long_option, maintenance_ceil, Linear, MIN_MAINTENANCE},
+    linear::{is_long_option, maintenance_ceil, MIN_MAINTENANCE},
     options::sizing_price,
+    portfolio::holds_option,
 };
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
@@ -79,7 +86,7 @@ pub struct LiquidationParams {
 ///
 /// Errors: [`RiskError::Underflow`] if the change would raise maintenance margin, or pass from a short option to a long one; there is no
 /// such price then.
-pub fn bankruptcy_value(
+pub fn bankruptcy_value<Risk: RiskModel>(
     account: &MarginAccount,
     view: &RiskView,
     market: MarketId,
@@ -88,25 +95,28 @@ pub fn bankruptcy_value(
     if lots == 0 {
         return Ok(0);
     }
-    let before = Linear::assess(account, view)?;
+    let before = Risk::assess_held(account, view)?;
     let market = view.market(market)?;
     let held = account.lots(market.id);
     let left = held.checked_add(lots).ok_or(MathError::Overflow)?;
-    let long_option = |lots| {
-        if is_long_option(market, lots) {
-            position_value_floor(lots, market.mark, market.lot_size)
-        } else {
-            Ok(0)
+    let (freed, passed) = if is_netted(account, view, market) {
+        if left.signum().checked_mul(held.signum()) == Some(-1) && market.contract.kind.is_option()
+        {
+            return Err(RiskError::Underflow);
         }
+        changed::<Risk>(&before, account, view, market, left)?
+    } else {
+        let long_option = |lots| {
+            if is_long_option(market, lots) {
+                position_value_floor(lots, market.mark, market.lot_size)
+            } else {
+                Ok(0)
+            }
+        };
+        let passed = sub(long_option(held)?, long_option(left)?)?;
+        let needed = |lots| maintenance_ceil(market, lots);
+        (sub(sub(needed(held)?, needed(left)?)?, passed)?, passed)
     };
-    let passed = sub(long_option(held)?, long_option(left)?)?;
-    let freed = sub(
-        sub(
-            maintenance_ceil(market, held)?,
-            maintenance_ceil(market, left)?,
-        )?,
-        passed,
-    )?;
     if passed < 0 || freed < 0 {
         return Err(RiskError::Underflow);
     }
@@ -126,6 +136,32 @@ pub fn bankruptcy_value(
     Ok(add(value, given)?)
 }
 
+/// Whether what a position in the market needs may depend on the account's others.
+fn is_netted(account: &MarginAccount, view: &RiskView, market: &MarketView) -> bool {
+    holds_option(account, view, |underlying| underlying == market.underlying)
+}
+
+/// What an account assessed as `before` needs less once it has `left` lots in a market: without long options, and of these.
+fn changed<Risk: RiskModel>(
+    before: &Assessment,
+    account: &MarginAccount,
+    view: &RiskView,
+    market: &MarketView,
+    left: SignedLots,
+) -> Result<(Cash, Cash), RiskError> {
+    let mut changed = account.clone();
+    changed.orders = Default::default();
+    match changed.positions.iter_mut().find(|p| p.market == market.id) {
+        Some(position) => position.lots = left,
+        None => return Err(RiskError::Underflow),
+    }
+    changed.positions.retain(|position| position.lots != 0);
+    let after = Risk::assess(&changed, view)?.since(before);
+    let freed = sub(before.net_maintenance()?, after.net_maintenance()?)?;
+    let passed = sub(before.long_options, after.long_options)?;
+    Ok((freed, passed))
+}
+
 /// What an account may give up at most of so much worth of its long options, in quantums, rounded down.
 pub fn long_option_spread_floor(assessment: &Assessment, value: Cash) -> Result<Cash, MathError> {
     let all = assessment.long_options.max(0).unsigned_abs();
@@ -136,7 +172,7 @@ pub fn long_option_spread_floor(assessment: &Assessment, value: Cash) -> Result<
     let most = signed(ppm_floor(all, LONG_OPTION_SPREAD)?)?.min(beyond);
     signed(mul_div_floor(
         most.max(0).unsigned_abs(),
-        value.unsigned_abs(),
+        value.unsigned_abs().min(all),
         all,
     )?)
 }
@@ -206,7 +242,7 @@ pub fn bankruptcy_value_of(
 ///
 /// A purchase for which no price would be low enough has limit zero, where nothing trades; a sale for which any price is high
 /// enough has limit zero too, which every price meets. Zero `lots` give zero.
-pub fn bankruptcy_ticks(
+pub fn bankruptcy_ticks<Risk: RiskModel>(
     account: &MarginAccount,
     view: &RiskView,
     market: MarketId,
@@ -215,7 +251,7 @@ pub fn bankruptcy_ticks(
     if lots == 0 {
         return Ok(0);
     }
-    let value = bankruptcy_value(account, view, market, lots)?;
+    let value = bankruptcy_value::<Risk>(account, view, market, lots)?;
     limit_for_value(view.market(market)?, lots, value)
 }
 
@@ -291,7 +327,7 @@ pub fn fillable_spread_floor(
 /// Limit of a liquidation order that closes `lots` of the position in `market`: the fillable price, never worse than bankruptcy.
 ///
 /// Errors: [`RiskError::Underflow`] if `lots` exceeds the position.
-pub fn liquidation_limit(
+pub fn liquidation_limit<Risk: RiskModel>(
     assessment: &Assessment,
     account: &MarginAccount,
     view: &RiskView,
@@ -310,7 +346,7 @@ pub fn liquidation_limit(
         lots
     };
     let fillable = fillable_ticks(assessment, account, view, market, p)?;
-    let bankruptcy = bankruptcy_ticks(account, view, market, closing)?;
+    let bankruptcy = bankruptcy_ticks::<Risk>(account, view, market, closing)?;
     Ok(if held > 0 {
         fillable.max(bankruptcy)
     } else {
@@ -322,8 +358,11 @@ pub fn liquidation_limit(
 /// `(MM·(1 + b) − equity) / (P·(m·(1 + b) − fee − concession))`, rounded up; of a short option `P·m` is its own maintenance margin for each lot, and a long one
 /// brings `P·(1 − fee − concession)`. What would be left at the least maintenance margin is closed too. Zero at target already.
 ///
+/// Where positions net, what closing frees is assessed instead: of all of the position, or of a half, a quarter or an eighth of it if more frees
+/// nothing, and of fewer lots in proportion, as the scan is convex along one position.
+///
 /// `None`: closing here costs more equity than it frees, or there is nothing to close; go to the next remedy.
-pub fn liquidation_lots(
+pub fn liquidation_lots<Risk: RiskModel>(
     assessment: &Assessment,
     account: &MarginAccount,
     view: &RiskView,
@@ -347,6 +386,31 @@ pub fn liquidation_lots(
     }
 
     let spent = p.fee.checked_add(p.concession).ok_or(MathError::Overflow)?;
+    if is_netted(account, view, market) {
+        for part in [1, 2, 4, 8] {
+            let Some(closed) = size.checked_div(part).filter(|lots| *lots > 0) else {
+                break;
+            };
+            let left = left_of(held, closed)?;
+            let (freed, passed) = changed::<Risk>(assessment, account, view, market, left)?;
+            let value = notional_ceil(closed, market.mark, market.lot_size)?;
+            let cost = signed(ppm_ceil(value, spent)?)?;
+            let gain = add(sub(ppm_signed(freed, target)?, cost)?, passed)?;
+            if freed < 0 || gain <= 0 {
+                continue;
+            }
+            let lots = mul_div_ceil(
+                shortage.unsigned_abs(),
+                u128::from(closed),
+                gain.unsigned_abs(),
+            )?;
+            let lots = Lots::try_from(lots).map_or(closed, |lots| lots.min(closed));
+            let left = maintenance_ceil(market, left_of(held, lots)?)?;
+            let is_dust = closed == size && left <= MIN_MAINTENANCE;
+            return Ok(Some(if is_dust { size } else { lots }));
+        }
+        return Ok(None);
+    }
     let gain = if market.contract.kind.is_option() {
         let margin = maintenance_ceil(market, held)?.unsigned_abs();
         let freed = if held > 0 {
@@ -371,20 +435,30 @@ pub fn liquidation_lots(
         .ok()
         .and_then(|lots| Lots::try_from(lots).ok())
         .map_or(size, |lots| lots.min(size));
-    let left = if held > 0 {
-        held.checked_sub_unsigned(lots)
-    } else {
-        held.checked_add_unsigned(lots)
-    };
-    let dust = maintenance_ceil(market, left.ok_or(MathError::Overflow)?)? <= MIN_MAINTENANCE;
+    let dust = maintenance_ceil(market, left_of(held, lots)?)? <= MIN_MAINTENANCE;
     Ok(Some(if dust { size } else { lots }))
+}
+
+/// What is left of a position once so many of its lots are closed.
+fn left_of(held: SignedLots, closed: Lots) -> Result<SignedLots, MathError> {
+    let left = if held > 0 {
+        held.checked_sub_unsigned(closed)
+    } else {
+        held.checked_add_unsigned(closed)
+    };
+    left.ok_or(MathError::Overflow)
+}
+
+/// A part in ppm of what may be below zero, rounded towards less.
+fn ppm_signed(x: Cash, ppm: Ppm) -> Result<Cash, MathError> {
+    signed_mul_div_floor(x, ppm.into(), MILLION.into())
 }
 
 /// The mark of `market` at which equity would meet maintenance margin, all else as it is: `P·(1 ∓ s/(|value|·(1 ∓ MMF)))` with
 /// `s = equity − MM`, minus for a long. For display: the least maintenance margin is left out, and rounding is towards the
 /// mark. The mark itself for an account that is below already.
 ///
-/// `None` without a position there, in an option, or for a long that stays above maintenance margin at any price.
+/// `None` without a position there, in an option, where it is margined by scan, or for a long that stays above maintenance margin at any price.
 pub fn liquidation_price(
     assessment: &Assessment,
     account: &MarginAccount,
@@ -393,7 +467,9 @@ pub fn liquidation_price(
 ) -> Result<Option<Price>, RiskError> {
     let market = view.market(market)?;
     let held = account.lots(market.id);
-    if held == 0 || market.contract.kind.is_option() || market.contract.settled {
+    let place = account.positions.iter().position(|p| p.market == market.id);
+    let is_scanned = place.is_some_and(|place| assessment.is_scanned(place));
+    if held == 0 || is_scanned || market.contract.kind.is_option() || market.contract.settled {
         return Ok(None);
     }
     let slack = sub(assessment.equity, assessment.maintenance)?

@@ -4,11 +4,12 @@
 //! it when its cash changes: one without a loan is never looked at. Between two settlements interest is simple, so what all accounts
 //! owe grows in a block by exactly what is borrowed times the step of the index, and nothing rounds until somebody pays: debtors round up.
 
+use crate::linear::{collateral_value, is_long_option};
 use codec::{Decode, Encode, MaxEncodedLen};
 use novate_types::{
     math::{add, mul_div_ceil, mul_div_floor, ppm_ceil, ppm_floor, signed, sub},
     BlockNumber, Cash, LoanParams, LoanTotals, LoanView, MarginAccount, MathError, Millis, Ppm,
-    RiskView, ShareValue, INTEREST_FRACTION_BITS, MILLION, YEAR,
+    RiskError, RiskView, ShareValue, INTEREST_FRACTION_BITS, MILLION, YEAR,
 };
 use scale_info::TypeInfo;
 
@@ -63,6 +64,46 @@ pub fn cash_after_interest(account: &MarginAccount, view: &RiskView) -> Result<C
 /// What an account owes, interest due included, in quantums.
 pub fn debt_ceil(account: &MarginAccount, view: &RiskView) -> Result<Cash, MathError> {
     sub(0, cash_after_interest(account, view)?.min(0))
+}
+
+/// What an account's collateral counts for, in quantums, rounded down.
+pub fn all_collateral_value(account: &MarginAccount, view: &RiskView) -> Result<Cash, RiskError> {
+    let mut held = account.collateral.iter();
+    held.try_fold(0, |sum, (asset, amount)| {
+        let value = collateral_value(view.collateral(*asset)?, *amount)?;
+        Ok(add(sum, value)?)
+    })
+}
+
+/// Whether the account holds an option that it did not write, and that has not settled.
+pub fn holds_long_option(account: &MarginAccount, view: &RiskView) -> bool {
+    account.positions.iter().any(|position| {
+        let market = view.market(position.market);
+        market.is_ok_and(|m| !m.contract.settled && is_long_option(m, position.lots))
+    })
+}
+
+/// Whether a trade has an account borrow on what its long options are worth: it owes more than it did, more than is lent to it without being asked
+/// for, and more than its collateral counts for.
+///
+/// Whoever covers initial margin owes no more than collateral and profit credits. A trade that is allowed for lowering maintenance margin alone asks
+/// for no such thing: where long options are hedges it may realise any loss of what they hedge, and give up what they are worth beyond the scan,
+/// and nobody could call the debt that it leaves, as an auction is of collateral. A loss of what is liquidated is realised all the same.
+pub fn borrows_on_options(
+    before: &MarginAccount,
+    after: &MarginAccount,
+    view: &RiskView,
+) -> Result<bool, RiskError> {
+    let debt = debt_ceil(after, view)?;
+    let lent = match view.loans.is_short {
+        true => 0,
+        false => view.loans.account_cap,
+    };
+    if debt <= lent.max(debt_ceil(before, view)?) {
+        return Ok(false);
+    }
+    let on_options = holds_long_option(before, view) || holds_long_option(after, view);
+    Ok(on_options && debt > all_collateral_value(after, view)?)
 }
 
 /// Most that an account may take out, in quantums, rounded down: `v + buffer·max(0, v − own) ≤ free`, with [`BORROW_BUFFER`]; `free` is what

@@ -41,6 +41,9 @@ pub const SETTLEMENT_MILLIS: Millis = 1_800_000;
 const WITHOUT_VARIANCE: Millis = 1_200_000;
 /// Of an [`Unsigned`], one of the parts that [`novate_types::Contract::variance`] is counted in.
 pub const VARIANCE_UNIT: u128 = 1_000_000;
+/// An option's mark is at least this part of a tick: a price that is too small for its band to reach a tick would close the market to whoever wants
+/// to buy back.
+pub const LEAST_MARK_PARTS: u128 = 1_000;
 /// 10¹⁸ in parts per million: an [`Unsigned`] of one ppm.
 const PPM: u128 = 1_000_000_000_000;
 

@@ -14,19 +14,35 @@
 //!   however often that happens it is at most `principal·(e^Δ − 1)`;
 //! - [`ROUNDING_PER_LOAN`], [`ROUNDING_PER_POSITION`] and [`ROUNDING_PER_COLLATERAL`] quantums.
 //!
-//! The first three lines add up to `exposure·δ`. Distances are chosen so that all of it together is at most `s`. An account
+//! Where an underlying is margined by scan ([`crate::portfolio`]) its positions are hedges of each other, and each may be hurt by a rise and by a
+//! fall. Of them `s` loses at most `price·δ + deviation·ρ` ([`crate::portfolio::Exposure`]) while every forward and linear mark moves by at most `δ` of
+//! itself, and every deviation, shocked or not, by at most `ρ`; by parts it needs no less, so it does not matter which rule asks for less afterwards.
+//! A deviation is `√(variance·share)` of the open part, `share` being the mean's ([`crate::options`]), which falls by at most twice as much of itself as
+//! time does while the mean has not begun; a shocked one may follow time by half as much again. Let a variance move by `v ≤ ½` of itself and time
+//! fall by `t ≤ ½`: logarithms move by at most `2v` and `2t`, that of a deviation by at most `v + 3t`, and so
+//! `ρ ≤ exp(v + 3t) − 1 ≤ 2·(v + 3t)` while that sum is at most one. With [`DEVIATION_SHARE`] of the slack, `D` = that over `2·deviation` and at
+//! most `½`, distances are `v = D/2` and `t = D/6`. From when the mean begins time's distance is zero: what is fixed of a forward grows in every
+//! block, and the account is looked at in each.
+//!
+//! As it needs no more than by parts, `s` is never less than equity less what that asks for, and an account that is above it by parts may have the
+//! distances of the lines before instead, as one that no scan margins. It has them where its prices reach as far that way: long options alone
+//! then have no axis of a price, a volatility or time, whatever a scan says that they may lose.
+//!
+//! All lines with `δ` add up to `exposure·δ`. Distances are chosen so that all of it together is at most `s`. An account
 //! whose `s` does not even cover the rounding has distance zero everywhere: then nothing that moves in its favour lowers `s`.
 
 use crate::{
     ledger::FUNDING_UNIT,
+    linear::Linear,
     loans::{debt_ceil, INTEREST_UNIT},
-    options::size_ceil,
+    options::{size_ceil, LEAST_MARK_PARTS, SETTLEMENT_MILLIS},
+    portfolio::ROUNDING_PER_LEG,
 };
 use alloc::vec::Vec;
 use novate_types::{
-    math::{mul_div_floor, position_value_floor, signed, sub},
-    Assessment, Cash, Direction, FundingIndex, MarginAccount, MathError, RiskAxis, RiskError,
-    RiskView,
+    math::{add, mul_div_floor, notional_ceil, position_value_floor, signed, sub},
+    Assessment, Cash, Direction, FeedId, FundingIndex, MarginAccount, MarketId, MarketView,
+    MathError, Millis, Price, RiskAxis, RiskError, RiskModel, RiskView, MAX_POSITIONS,
 };
 
 /// One whole in [`Move::Relative`].
@@ -42,9 +58,42 @@ pub const ROUNDING_PER_COLLATERAL: Cash = 3;
 pub const ROUNDING_PER_LOAN: Cash = 1;
 /// Part of the slack kept for interest, one in this many, of an account that owes something.
 const INTEREST_SHARE: Cash = 16;
+/// Part of the slack kept for deviations, one in this many, of an account that a scan margins.
+pub const DEVIATION_SHARE: Cash = 4;
 /// Part of the slack kept for funding, one in this many. Funding is slow: a sixteenth of a slack worth ten percent of the
 /// notional lasts for weeks at usual rates, and prices keep nearly all of theirs.
 const FUNDING_SHARE: Cash = 16;
+
+/// Thresholds that a scan gives a position beyond the two that any has: of an option index and variance either way, the expiry, and funding.
+pub const MORE_PER_POSITION: u32 = 4;
+/// What [`more_thresholds`] comes to at most.
+pub const MOST_MORE_THRESHOLDS: u32 = MORE_PER_POSITION * MAX_POSITIONS;
+
+/// Thresholds that an account can have beyond two for each of its holdings, at most: if it holds an option, a scan may margin all of its positions.
+pub fn more_thresholds(account: &MarginAccount, view: &RiskView) -> u32 {
+    more_thresholds_in(account.positions.iter().map(|p| p.market), view)
+}
+
+/// The same of an account that holds something in these markets, or in their legs.
+pub fn more_thresholds_in(markets: impl Iterator<Item = MarketId>, view: &RiskView) -> u32 {
+    let (mut positions, mut has_option) = (0u32, false);
+    for market in markets {
+        let mut legs = 1;
+        if let Ok(market) = view.market(market) {
+            // Of a combination any leg may be an option.
+            has_option |= !market.contract.kind.is_linear();
+            legs = market.contract.legs.count().max(1);
+        }
+        positions = positions.saturating_add(legs);
+    }
+    if has_option {
+        positions
+            .min(MAX_POSITIONS)
+            .saturating_mul(MORE_PER_POSITION)
+    } else {
+        0
+    }
+}
 
 /// A distance along one axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,38 +119,89 @@ pub struct SafeMove {
 
 /// Distances such that the account cannot come below maintenance margin while no axis has moved by more than its own.
 ///
-/// A mark and a funding entry per position (of a long option the latter alone), one per collateral that counts for something, and one for a debt, by
-/// axis. That one is also no farther than where the debt is at its cap, if there is collateral to be auctioned for it. `assessment` is the
+/// A mark and a funding entry per position (of a long option the latter alone; of what a scan margins marks, forwards and variances either way, and
+/// expiries, unless by parts prices may move as far), one per collateral that counts for something, and one for a debt, by axis. That one is also no farther than where the debt is at its cap, if there is collateral to be auctioned for it. `assessment` is the
 /// account's against the same view. Rounded down.
 pub fn safe_moves(
     account: &MarginAccount,
     view: &RiskView,
     assessment: &Assessment,
 ) -> Result<Vec<SafeMove>, RiskError> {
-    let slack = spendable(account, assessment)?;
-    let for_funding = if account.positions.is_empty() {
-        0
+    let by_rule = Budget::of(account, view, assessment)?;
+    if assessment.scanned == 0 {
+        return moves_within(account, view, assessment, &by_rule);
+    }
+    // Whatever a scan says, it asks for no more than by parts.
+    let parts = Linear::assess(account, view)?;
+    let by_parts = Budget::of(account, view, &parts)?;
+    if parts.is_below_maintenance() || by_parts.rise < by_rule.rise {
+        moves_within(account, view, assessment, &by_rule)
     } else {
-        slack
-            .checked_div(FUNDING_SHARE)
-            .ok_or(MathError::DivisionByZero)?
+        moves_within(account, view, &parts, &by_parts)
+    }
+}
+
+/// What the slack of an account by some rule pays for.
+struct Budget {
+    funding: Cash,
+    interest: Cash,
+    deviations: Cash,
+    /// How far prices may fall, and rise, in parts of [`RELATIVE_ONE`].
+    fall: u64,
+    rise: u64,
+}
+
+impl Budget {
+    fn of(
+        account: &MarginAccount,
+        view: &RiskView,
+        assessment: &Assessment,
+    ) -> Result<Self, RiskError> {
+        let slack = spendable(account, view, assessment)?;
+        let part = |is_needed: bool, share: Cash| match is_needed {
+            false => Ok(0),
+            true => slack.checked_div(share).ok_or(MathError::DivisionByZero),
+        };
+        let funding = part(!account.positions.is_empty(), FUNDING_SHARE)?;
+        let interest = part(account.loan.is_some(), INTEREST_SHARE)?;
+        let deviations = part(assessment.scanned != 0, DEVIATION_SHARE)?;
+        let prices = sub(sub(sub(slack, funding)?, interest)?, deviations)?;
+        Ok(Self {
+            funding,
+            interest,
+            deviations,
+            fall: relative(prices, assessment.exposure, RELATIVE_ONE),
+            rise: relative(prices, assessment.exposure, LARGEST_RISE),
+        })
+    }
+}
+
+/// The moves that a rule's budget pays for; `assessment` is by that rule.
+fn moves_within(
+    account: &MarginAccount,
+    view: &RiskView,
+    assessment: &Assessment,
+    budget: &Budget,
+) -> Result<Vec<SafeMove>, RiskError> {
+    let (fall, rise) = (budget.fall, budget.rise);
+    let scanned = Distances {
+        fall,
+        rise,
+        deviation: relative(budget.deviations, assessment.deviation, RELATIVE_ONE)
+            .checked_div(2)
+            .unwrap_or(0)
+            .min(RELATIVE_ONE / 2),
     };
-    let for_interest = match &account.loan {
-        None => 0,
-        Some(_) => slack
-            .checked_div(INTEREST_SHARE)
-            .ok_or(MathError::DivisionByZero)?,
-    };
-    let for_prices = slack
-        .checked_sub(for_funding)
-        .and_then(|left| left.checked_sub(for_interest))
-        .ok_or(MathError::Overflow)?;
-    let fall = relative(for_prices, assessment.exposure, RELATIVE_ONE);
-    let rise = relative(for_prices, assessment.exposure, LARGEST_RISE);
 
     let mut moves = Vec::new();
-    for position in &account.positions {
-        let contract = view.market(position.market)?.contract;
+    let mut expiries = Vec::new();
+    for (place, position) in account.positions.iter().enumerate() {
+        let market = view.market(position.market)?;
+        let contract = market.contract;
+        if assessment.is_scanned(place) {
+            scanned.of(market, view.now, &mut expiries, &mut moves);
+            continue;
+        }
         if contract.settled || (contract.kind.is_option() && position.lots > 0) {
             continue;
         }
@@ -127,7 +227,7 @@ pub fn safe_moves(
         } else {
             position_value_floor(position.lots, market.mark, market.lot_size)?.unsigned_abs()
         };
-        let delta = funding_delta(for_funding, notional, assessment.notional, size)?;
+        let delta = funding_delta(budget.funding, notional, assessment.notional, size)?;
         moves.push(SafeMove {
             axis: RiskAxis::Funding(position.market),
             direction: if position.lots > 0 {
@@ -148,7 +248,7 @@ pub fn safe_moves(
         }
     }
     if let Some(loan) = &account.loan {
-        let mut delta = interest_delta(for_interest, loan.principal)?
+        let mut delta = interest_delta(budget.interest, loan.principal)?
             .checked_div(2)
             .unwrap_or(0)
             .min(INTEREST_UNIT);
@@ -165,6 +265,62 @@ pub fn safe_moves(
     Ok(moves)
 }
 
+/// How far what a scan margins may move, in parts of [`RELATIVE_ONE`].
+struct Distances {
+    fall: u64,
+    rise: u64,
+    /// `D`.
+    deviation: u64,
+}
+
+impl Distances {
+    /// Adds those of a market's axes. One expiry has one time, and one forward, which the first of its options stands for.
+    fn of(
+        &self,
+        market: &MarketView,
+        now: Millis,
+        expiries: &mut Vec<Expiring>,
+        moves: &mut Vec<SafeMove>,
+    ) {
+        let contract = &market.contract;
+        let both = |axis, fall, rise| {
+            [(Direction::Down, fall), (Direction::Up, rise)].map(|(direction, distance)| SafeMove {
+                axis,
+                direction,
+                move_: Move::Relative(distance),
+            })
+        };
+        if contract.kind.is_option() {
+            let expiring = (market.underlying, contract.expiry, Some(market.index));
+            if !expiries.contains(&expiring) {
+                expiries.push(expiring);
+                moves.extend(both(RiskAxis::Index(market.id), self.fall, self.rise));
+            }
+            let half = self.deviation / 2;
+            moves.extend(both(RiskAxis::Variance(market.id), half, half));
+        } else {
+            moves.extend(both(RiskAxis::Mark(market.id), self.fall, self.rise));
+        }
+        let expiring = (market.underlying, contract.expiry, None);
+        if contract.expiry == 0 || expiries.contains(&expiring) {
+            return;
+        }
+        expiries.push(expiring);
+        let left = contract.expiry.saturating_sub(now);
+        // Until the mean begins at the latest.
+        let open = left.saturating_sub(SETTLEMENT_MILLIS);
+        let part = relative(Cash::from(open), Cash::from(left), RELATIVE_ONE);
+        moves.push(SafeMove {
+            axis: RiskAxis::Expiry(market.id),
+            direction: Direction::Down,
+            move_: Move::Relative((self.deviation / 6).min(part)),
+        });
+    }
+}
+
+/// An expiry of an underlying, and a forward of it.
+type Expiring = (FeedId, Millis, Option<Price>);
+
 /// How far the index moves until a principal has borne so much interest; far for none.
 fn interest_delta(interest: Cash, principal: Cash) -> Result<u128, MathError> {
     match mul_div_floor(
@@ -178,17 +334,51 @@ fn interest_delta(interest: Cash, principal: Cash) -> Result<u128, MathError> {
 }
 
 /// `equity − MM` less what rounding may take, at least zero.
-fn spendable(account: &MarginAccount, assessment: &Assessment) -> Result<Cash, MathError> {
+fn spendable(
+    account: &MarginAccount,
+    view: &RiskView,
+    assessment: &Assessment,
+) -> Result<Cash, RiskError> {
     let count = |length: usize| Cash::try_from(length).map_err(|_| MathError::Overflow);
     let positions = ROUNDING_PER_POSITION.checked_mul(count(account.positions.len())?);
     let collaterals = ROUNDING_PER_COLLATERAL.checked_mul(count(account.collateral.len())?);
     let slack = assessment.slack().ok_or(MathError::Overflow)?;
     let loan = account.loan.map_or(0, |_| ROUNDING_PER_LOAN);
+    let slack = slack
+        .checked_sub(scan_rounding(account, view, assessment)?)
+        .ok_or(MathError::Overflow)?;
     Ok(positions
         .zip(collaterals)
         .and_then(|(p, c)| slack.checked_sub(p)?.checked_sub(c)?.checked_sub(loan))
         .ok_or(MathError::Overflow)?
         .max(0))
+}
+
+/// What of it may round where a scan margins: each leg's worth, and an option's mark, which is a part of a tick at least.
+fn scan_rounding(
+    account: &MarginAccount,
+    view: &RiskView,
+    assessment: &Assessment,
+) -> Result<Cash, RiskError> {
+    let mut sum = 0;
+    for (place, position) in account.positions.iter().enumerate() {
+        if !assessment.is_scanned(place) {
+            continue;
+        }
+        let market = view.market(position.market)?;
+        sum = add(sum, ROUNDING_PER_LEG)?;
+        if market.contract.kind.is_option() {
+            let least = market.tick_size.into_inner() / LEAST_MARK_PARTS;
+            let least = Price::from_inner(least.max(1));
+            let size = position.lots.unsigned_abs();
+            sum = add(sum, signed(notional_ceil(size, least, market.lot_size)?)?)?;
+        }
+    }
+    Ok(if sum == 0 {
+        0
+    } else {
+        add(sum, ROUNDING_PER_LEG)?
+    })
 }
 
 /// `slack / exposure` in parts of [`RELATIVE_ONE`], at most `most`; that much too where nothing is exposed.

@@ -286,7 +286,7 @@ fn liquidation_agrees_with_dydx() {
                     // A fill through zero has a quote here; a liquidation order beyond the position has none.
                     let assessment = Linear::assess(&account, &view).unwrap();
                     let p = params(&input);
-                    let limit = liquidation_limit(
+                    let limit = liquidation_limit::<Linear>(
                         &assessment,
                         &account,
                         &view,
@@ -296,7 +296,7 @@ fn liquidation_agrees_with_dydx() {
                     );
                     assert_eq!(limit, Err(RiskError::Underflow), "{id}");
                 } else {
-                    let paid = bankruptcy_value(&account, &view, perp(), delta).unwrap();
+                    let paid = bankruptcy_value::<Linear>(&account, &view, perp(), delta).unwrap();
                     assert_eq!(-paid, int(&out, "bankruptcy_quote"), "{id}");
                     let assessment = Linear::assess(&account, &view).unwrap();
                     assert_eq!(assessment.equity, int(&out, "tnc"), "{id}");
@@ -332,7 +332,7 @@ fn liquidation_agrees_with_dydx() {
                 let delta = int(&input, "delta") as SignedLots;
                 let mut closed = account(&input["deleveraged"], 0);
                 let mut other = account(&input["offsetting"], 0);
-                let value = bankruptcy_value(&closed, &view, perp(), delta).unwrap();
+                let value = bankruptcy_value::<Linear>(&closed, &view, perp(), delta).unwrap();
                 assert_eq!(-value, int(&out, "bankruptcy_quote"), "{id}");
                 apply_trade(&mut closed, market, delta, value).unwrap();
                 apply_trade(&mut other, market, -delta, -value).unwrap();
@@ -526,7 +526,7 @@ fn liquidation_size_agrees_with_drift() {
             fee: (int("liquidation_fee") + int("if_fee")) as Ppm,
             ..params(&input)
         };
-        let ours = liquidation_lots(&assessment, &account, &view, 1, &p).unwrap();
+        let ours = liquidation_lots::<Linear>(&assessment, &account, &view, 1, &p).unwrap();
         let theirs: u64 = out["base"].as_str().unwrap().parse().unwrap();
         let theirs = (theirs != u64::MAX).then(|| theirs.div_ceil(1_000));
         assert!(

@@ -239,7 +239,7 @@ pub struct PortfolioInfo {
     pub greeks: Option<Greeks>,
     /// Each position by itself, with the margin fractions in force.
     pub by_parts: MarginsInfo,
-    /// All of it under the standard grid; none where a price is missing.
+    /// All of it under the standard grid; none without an option, or where a price is missing.
     pub by_scan: Option<ScanInfo>,
 }
 

@@ -224,6 +224,12 @@ pub enum RiskAxis {
     Parameters,
     /// The borrow index.
     Interest,
+    /// The index of a market: of an option, the forward of its expiry. For those whom a scan margins, whom a price hurts either way.
+    Index(MarketId),
+    /// The variance that an option is marked with.
+    Variance(MarketId),
+    /// The time until a market's contract expires.
+    Expiry(MarketId),
 }
 
 /// A fall or a rise: in which direction an axis hurts an account, or a trigger's level is reached.

@@ -267,6 +267,11 @@ pub struct Contract {
     pub variance: u64,
     /// A combination's legs; others have none.
     pub legs: CombinationLegs,
+    /// Of what it settles at, the part that no price can move any more: of a market's mark and index as much stands still. Zero before the
+    /// mean begins.
+    pub fixed: Price,
+    /// What open interest, confidence and depeg add to the tier's initial margin fraction, in ppm.
+    pub initial_added: Ppm,
 }
 
 impl Contract {

@@ -105,6 +105,6 @@ pub const MAX_TRIGGERS: u32 = 32;
 pub const MAX_ARRANGEMENTS: u32 = 32;
 /// Operations in one order extrinsic.
 pub const MAX_OPERATIONS: u32 = 64;
-/// Entries of the threshold index one account can have: a mark and a funding entry per position, one per collateral, one
-/// for parameters, one for interest.
-pub const MAX_RISK_SLOTS: u32 = 2 * MAX_POSITIONS + MAX_COLLATERALS + 2;
+/// Entries of the threshold index one account can have: a funding entry per position and a mark each way, or of an option that a scan margins
+/// index and variance each way and the expiry; one per collateral, one for parameters, one for interest.
+pub const MAX_RISK_SLOTS: u32 = 6 * MAX_POSITIONS + MAX_COLLATERALS + 2;

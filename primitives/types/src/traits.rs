@@ -182,6 +182,8 @@ impl From<crate::MathError> for LedgerError {
 pub struct Indexed {
     /// Positions and collaterals it has.
     pub holdings: u32,
+    /// Thresholds that it can have beyond two for each of them.
+    pub thresholds: u32,
     /// Entries that were appended for it.
     pub entries: u32,
 }

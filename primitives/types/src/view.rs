@@ -261,7 +261,8 @@ impl RiskView {
 pub struct Assessment {
     /// Cash less interest due, position values, accrued funding and haircut collateral.
     pub equity: Cash,
-    /// Equity with each market's unrealised profit limited to what may support initial margin.
+    /// Equity with each market's unrealised profit limited to what may support initial margin; of an underlying that a scan margins, with their
+    /// net sum limited so.
     pub initial_equity: Cash,
     /// Initial margin of the positions alone.
     pub initial: Cash,
@@ -269,15 +270,20 @@ pub struct Assessment {
     pub initial_with_orders: Cash,
     /// Maintenance margin of the positions.
     pub maintenance: Cash,
-    /// What long options are worth that need their own value: as much of `equity`, of `initial` and of `maintenance` cancels out. At least
-    /// zero, at most `maintenance`; zero of options that a model margins otherwise.
+    /// What long options are worth that need their own value: as much of `equity` and of `maintenance` cancels out. At least zero, at most
+    /// `maintenance`; of an underlying that is margined by scan, what that asks for beyond the need of all else by itself, so none where long
+    /// options are all hedge.
     pub long_options: Cash,
     /// Cash that may leave: no unrealised profit, and initial margin with orders stays covered.
     pub withdrawable: Cash,
     /// Notional of all positions at their marks.
     pub notional: Cash,
-    /// `Σ |exposure| · price · (1 + m)`: what `equity − maintenance` can lose, at most, per unit of relative price move.
+    /// What `equity − maintenance` can lose, at most, per unit of relative price move.
     pub exposure: Cash,
+    /// The same per unit of relative move of the deviation that options are marked with; zero where nothing is margined by scan.
+    pub deviation: Cash,
+    /// Positions that are margined by scan, by place: the first is the lowest bit.
+    pub scanned: u32,
     /// Everything it holds has a fresh price.
     pub fresh: bool,
 }
@@ -300,6 +306,19 @@ impl Assessment {
     pub fn bankruptcy_equity(&self) -> Result<Cash, MathError> {
         Ok(self.net_equity()?.max(self.equity.min(0)))
     }
+    /// As it is against what it was before a trade: of long options only what needed its own value then too. What needs it since is needed like all
+    /// else.
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            long_options: self.long_options.min(before.long_options),
+            ..*self
+        }
+    }
+    /// Whether the position in this place is margined by scan.
+    pub fn is_scanned(&self, place: usize) -> bool {
+        u32::try_from(place)
+            .is_ok_and(|place| self.scanned.checked_shr(place).unwrap_or(0) & 1 == 1)
+    }
     /// Whether it may be liquidated.
     pub const fn is_below_maintenance(&self) -> bool {
         self.equity < self.maintenance
@@ -318,6 +337,18 @@ impl Assessment {
 pub trait RiskModel {
     /// What `account` is worth and needs against `view`.
     fn assess(account: &MarginAccount, view: &RiskView) -> Result<Assessment, RiskError>;
+
+    /// The same as if it had no orders, of which only `initial_with_orders` and `withdrawable` tell: for who asks for maintenance margin.
+    fn assess_held(account: &MarginAccount, view: &RiskView) -> Result<Assessment, RiskError> {
+        if account.orders.is_empty() {
+            return Self::assess(account, view);
+        }
+        let held = MarginAccount {
+            orders: Default::default(),
+            ..account.clone()
+        };
+        Self::assess(&held, view)
+    }
 }
 
 #[cfg(test)]

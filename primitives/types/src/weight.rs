@@ -24,6 +24,18 @@ impl Part {
         db.reads(self.reads).ref_time().saturating_add(self.time)
     }
 
+    /// This, and so many times another.
+    pub fn with(self, other: Self, times: u32) -> Self {
+        let times = u64::from(times);
+        Self {
+            time: self.time.saturating_add(other.time.saturating_mul(times)),
+            reads: self.reads.saturating_add(other.reads.saturating_mul(times)),
+            writes: self
+                .writes
+                .saturating_add(other.writes.saturating_mul(times)),
+        }
+    }
+
     /// So many steps of `of` on the way from this to `full`, or all the way; rounded up.
     pub fn towards(self, full: Self, steps: u32, of: u32) -> Self {
         let of = u64::from(of.max(1));

@@ -9,7 +9,9 @@ use frame_support::{
     PalletId,
 };
 use frame_system::EnsureRoot;
-use novate_risk::{Linear, LiquidationParams, QuoteParams, StressParams, VolatilityParams};
+use novate_risk::{
+    portfolio::Lesser, LiquidationParams, QuoteParams, StressParams, VolatilityParams,
+};
 use novate_types::{
     math, AccountRef, AssetId, Cash, CollateralParams, FeedId, MarketId, ParametersAhead, Ppm,
     Price, MAX_MARKETS, QUANTUMS,
@@ -111,7 +113,7 @@ parameter_types! {
     pub const MostFollowed: Ppm = 3_000_000;
     pub const MinShareDeposit: Cash = 10 * QUANTUMS;
     pub const PartiesWeight: Weight = Weight::from_parts(120_000_000_000, 10_000_000);
-    pub const PressedPartiesWeight: Weight = Weight::from_parts(30_000_000_000, 10_000_000);
+    pub const PressedPartiesWeight: Weight = Weight::from_parts(40_000_000_000, 10_000_000);
     pub const BacklogShare: Ppm = 100_000;
     pub const LossCap: Cash = 250_000 * QUANTUMS;
     pub const MaxLossCapStep: LossCapStep = LossCapStep {
@@ -119,8 +121,8 @@ parameter_types! {
         cash: 1_000 * QUANTUMS.unsigned_abs(),
     };
     pub const Calm: Work = Work {
-        pops: 64,
-        looks: 128,
+        pops: 256,
+        looks: 480,
         liquidations: 128,
         deleveraged: 128,
         ranks: 128,
@@ -231,9 +233,9 @@ impl pallet_order_book::Novating for Novating {
         use pallet_clearing::{Config, WeightInfo};
         <Runtime as Config>::WeightInfo::fill()
     }
-    fn party(holdings: u32) -> Weight {
+    fn party(holdings: u32, thresholds: u32) -> Weight {
         use pallet_clearing::{Config, WeightInfo};
-        <Runtime as Config>::WeightInfo::party(holdings)
+        <Runtime as Config>::WeightInfo::party(holdings, thresholds)
             .weight(<Runtime as frame_system::Config>::DbWeight::get())
     }
     fn least_for_triggers() -> u64 {
@@ -243,7 +245,7 @@ impl pallet_order_book::Novating for Novating {
 
 impl pallet_order_book::Config for Runtime {
     type Ledger = Margin;
-    type Risk = Linear;
+    type Risk = RiskRules;
     type View = Clearing;
     type IntakeQuota = ConstU32<256>;
     type MaxExpiry = ConstU32<{ 30 * DAYS }>;
@@ -273,6 +275,9 @@ impl pallet_margin::Config for Runtime {
     type MaxLoanStep = MaxLoanStep;
     type WeightInfo = pallet_margin::weights::SubstrateWeight<Runtime>;
 }
+
+/// The margin model of all pallets: of each underlying the lesser of by parts and by scan, options valued as the close priced them.
+pub type RiskRules = Lesser<Clearing>;
 
 /// What the pallets around clearing need of a close. The oracle's part is reserved by the oracle.
 pub struct OthersClose;
@@ -374,7 +379,7 @@ impl pallet_clearing::Config for Runtime {
     type Book = OrderBook;
     type Liquidations = Liquidation;
     type Volatility = Oracle;
-    type Risk = Linear;
+    type Risk = RiskRules;
     type Time = Timestamp;
     type InsuranceFund = InsuranceFund;
     type Vault = Vault;
@@ -402,7 +407,7 @@ impl pallet_clearing::Config for Runtime {
 impl pallet_liquidation::Config for Runtime {
     type Ledger = Margin;
     type Book = OrderBook;
-    type Risk = Linear;
+    type Risk = RiskRules;
     type View = Clearing;
     type Ahead = Ahead;
     type GovernanceOrigin = EnsureRoot<AccountId>;

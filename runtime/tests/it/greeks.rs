@@ -1,19 +1,20 @@
 //! Options in the runtime API: quotes with Greeks, and accounts with what their portfolios need by either rule.
 
-use crate::common::*;
+use crate::common::{account as account_of, *};
 use novate_risk::{
-    portfolio::{Signed, Worst},
+    portfolio::{AtOnce, Lesser, Signed, Worst},
     surface::{Slice, Smile, Surface, GRID},
+    Linear,
 };
 use novate_runtime::{
-    configs::exchange::BTC_FEED,
+    configs::exchange::{RiskRules, BTC_FEED},
     queries::{account, quotes, simulate},
     Runtime,
 };
 use novate_runtime_api::{HypotheticalTrade, QueryError, MAX_TRADES};
 use novate_types::{
     symbol::symbol_of, ContractKind, InstrumentKind, MarketId, MarketParams, Millis, OptionRight,
-    Price, SignedLots, QUANTUMS,
+    Position, Price, RiskModel, SignedLots, QUANTUMS,
 };
 
 const DAY: Millis = 86_400_000;
@@ -107,11 +108,9 @@ fn quotes_have_greeks_and_portfolios_both_rules() {
         let [portfolio] = covered.portfolios[..] else {
             panic!("{:?}", covered.portfolios)
         };
-        assert_eq!(portfolio.by_parts.initial, covered.assessment.initial);
-        assert_eq!(
-            portfolio.by_parts.maintenance,
-            covered.assessment.maintenance
-        );
+        let required = portfolio.required();
+        assert_eq!(required.initial, covered.assessment.initial);
+        assert_eq!(required.maintenance, covered.assessment.maintenance);
         let scan = portfolio.by_scan.unwrap();
         assert!(scan.margins.maintenance <= scan.margins.initial && scan.loss > 0);
         let Worst::Scenario(worst) = scan.worst else {
@@ -125,6 +124,46 @@ fn quotes_have_greeks_and_portfolios_both_rules() {
         let many = vec![trades[0]; MAX_TRADES + 1];
         assert_eq!(simulate(&bob, &many).unwrap_err(), QueryError::OutOfRange);
         assert!(simulate(&bob, &many[1..]).is_ok());
+    });
+}
+
+#[test]
+fn the_chain_margins_a_hedge_as_whoever_prices_it_from_the_view() {
+    opened_at(usd(20_000)).execute_with(|| {
+        let expiry = (now() / DAY + 8) * DAY;
+        block(usd(20_000), || {
+            deposit(Bob, 100_000);
+            list(expiry);
+        });
+        blocks(2, usd(20_000));
+        let priced = pallet_clearing::Scenarios::<Runtime>::get((BTC_FEED, expiry));
+        assert_eq!(priced.map(|rows| rows.len()), Some(2));
+        let view = view();
+        for held in [
+            [
+                (ContractKind::Call, -10_000),
+                (ContractKind::Perpetual, 10_000),
+            ],
+            [(ContractKind::Call, -10_000), (ContractKind::Put, 10_000)],
+            [(ContractKind::Put, -10_000), (ContractKind::Future, -5_000)],
+        ] {
+            let mut holder = account_of(&main_account(Bob));
+            let mut positions: Vec<_> = held
+                .map(|(kind, lots)| Position {
+                    market: listed(kind),
+                    lots,
+                    cost: 0,
+                    funding_index: 0,
+                    rank: Default::default(),
+                })
+                .into();
+            positions.sort_by_key(|position| position.market);
+            holder.positions = positions.try_into().unwrap();
+            let found = RiskRules::assess(&holder, &view);
+            assert_eq!(found, Lesser::<AtOnce>::assess(&holder, &view));
+            let parts = Linear::assess(&holder, &view).unwrap();
+            assert!(found.unwrap().maintenance <= parts.maintenance, "{held:?}");
+        }
     });
 }
 

@@ -86,6 +86,7 @@ const STORAGE: &[(&str, &[&str])] = &[
             "PremiumHistory",
             "Requests",
             "Reserved",
+            "Scenarios",
             "Settlements",
             "States",
             "View",

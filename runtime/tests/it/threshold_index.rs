@@ -5,7 +5,7 @@
 //! `PROPTEST_CASES` runs of each kind, `NOVATE_BLOCKS` blocks each, or one run of `NOVATE_SEED`.
 
 use crate::common::{crowd::*, *};
-use novate_risk::Linear;
+use novate_runtime::configs::exchange::RiskRules;
 use novate_runtime::{Runtime, System};
 use novate_types::{Operation, RiskModel, RiskTier};
 
@@ -14,7 +14,7 @@ fn scan(late: &[Account]) -> Vec<Account> {
     let view = view();
     let mut missed = Vec::new();
     for (of, account) in accounts() {
-        let assessed = Linear::assess(&account, &view).expect("every account can be assessed");
+        let assessed = RiskRules::assess(&account, &view).expect("every account can be assessed");
         let is_queued = pallet_liquidation::Queue::<Runtime>::contains_key(&of);
         if is_queued || !assessed.fresh || !assessed.is_below_maintenance() {
             continue;

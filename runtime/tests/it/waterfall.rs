@@ -1,7 +1,7 @@
 //! The default waterfall through whole blocks: a competition that bidders share, and a gap after which every quantum of loss is somebody's.
 
 use crate::common::*;
-use novate_risk::Linear;
+use novate_runtime::configs::exchange::RiskRules;
 use novate_runtime::{configs::exchange::USDC, Runtime};
 use novate_types::{Cash, MarginAccount, Ppm, RiskModel, Side, SignedLots, Standing};
 use pallet_liquidation::{Event as Liquidated, Refusal};
@@ -68,7 +68,7 @@ fn bidders_share_an_account_in_competition_and_it_ends_at_its_target_when_the_ma
             bid_for(Ferdie, Charlie, 1_000_000);
         });
         // In the first close nothing is given away, so what is left of 579 USD, 1.25 times maintenance margin, is sold of 579.
-        let found = Linear::assess(&before, &view()).unwrap();
+        let found = RiskRules::assess(&before, &view()).unwrap();
         assert_eq!(found.maintenance, 463_200_000);
         let target = 579 * USD;
         let available = ceil_div((target - found.equity) * 1_000_000, target) as Ppm;
@@ -184,12 +184,12 @@ fn hundred_shorts(vault_dollars: u128) {
 
 /// What an account lacks at the view of the last close.
 fn deficit(account: &MarginAccount) -> Cash {
-    let assessed = Linear::assess(account, &view()).unwrap();
+    let assessed = RiskRules::assess(account, &view()).unwrap();
     (-assessed.equity).max(0)
 }
 
 fn equity(account: &MarginAccount) -> Cash {
-    Linear::assess(account, &view()).unwrap().equity
+    RiskRules::assess(account, &view()).unwrap().equity
 }
 
 /// What the remedies came to, over all blocks.

@@ -183,7 +183,7 @@ fn remedies_have_what_the_matches_leave_of_their_reserve() {
         run(1);
         place(ALICE, Side::Bid, ticks(20_000), 10);
         // Bob had no position yet.
-        let fill = <() as crate::WeightInfo>::fill().saturating_add(Clearing::party(1));
+        let fill = <() as crate::WeightInfo>::fill().saturating_add(Clearing::party(1, 0));
         assert_eq!(left(), all(false) - fill.ref_time() + unmatched(2));
     });
 }

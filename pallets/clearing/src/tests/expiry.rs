@@ -4,14 +4,17 @@ use crate::{
     expiry::{Settlement, GRACE_CLOSES, LEAST_COVERED, MOST_GRACE_CLOSES},
     mock::*,
     novation::pays_premiums,
-    CallReason, Error, Event, Settlements, View,
+    CallReason, Error, Event, Scenarios, Settlements, View,
 };
 use frame_support::{assert_noop, assert_ok};
-use novate_risk::SETTLEMENT_MILLIS;
+use novate_risk::{
+    portfolio::{AtOnce, Lesser, PortfolioParams},
+    Linear, SETTLEMENT_MILLIS,
+};
 use novate_types::{
     math, Cash, FeedId, InstrumentKind, Ledger, Lots, MarginAccount, MarketId, MarketStatus,
-    MarketView, Millis, OpenOrder, OptionRight, Pot, Price, RestedQuotes, Side, SignedLots, Ticks,
-    TimeInForce,
+    MarketView, Millis, OpenOrder, OptionRight, Pot, Price, RestedQuotes, RiskModel, RiskView,
+    Side, SignedLots, Ticks, TimeInForce,
 };
 use proptest::prelude::*;
 use sp_runtime::FixedPointNumber;
@@ -526,6 +529,43 @@ fn a_view_tells_the_variance_of_an_options_mark_and_of_nothing_else() {
 }
 
 #[test]
+fn options_are_priced_under_all_scenarios_once_a_close_and_forgotten_with_their_expiry() {
+    new_test_ext().execute_with(|| {
+        list_options();
+        for owner in [ALICE, BOB] {
+            deposit(owner, 10_000);
+        }
+        // A perpetual bought against a call sold: each alone would lose by what the other gains.
+        trade(CALL, ALICE, BOB, 1_000, ticks(66));
+        trade(BTC, BOB, ALICE, 1_000, ticks(20_000));
+        let rows =
+            |view: &RiskView| novate_risk::portfolio::rows(view, &PortfolioParams::standard());
+        let stored = || Scenarios::<Test>::iter().collect::<std::collections::BTreeMap<_, _>>();
+        for moment in [START + MINUTE, EXPIRY - 10 * MINUTE] {
+            until(moment, usd(20_100));
+            let view = View::<Test>::get();
+            assert_eq!(stored(), rows(&view));
+            assert_eq!(stored().keys().collect::<Vec<_>>(), [&(BTC_FEED, EXPIRY)]);
+            let holder = Accounts::get(of(BOB)).unwrap();
+            let found = assess(BOB);
+            assert_eq!(Lesser::<AtOnce>::assess(&holder, &view), Ok(found));
+            let parts = Linear::assess(&holder, &view).unwrap();
+            assert!(found.initial <= parts.initial && found.maintenance <= parts.maintenance);
+            // What stands of the mean no price moves any more.
+            let is_fixed = moment > EXPIRY - SETTLEMENT_MILLIS;
+            assert_eq!(market(CALL).contract.fixed > usd(0), is_fixed);
+            assert_eq!(market(BTC).contract.fixed, usd(0));
+        }
+        until_settled(usd(20_150));
+        for owner in [ALICE, BOB] {
+            MockLedger::settle_expired(&of(owner), &View::<Test>::get()).unwrap();
+        }
+        run(4);
+        assert!(!is_listed(CALL) && stored().is_empty());
+    });
+}
+
+#[test]
 fn a_market_that_expires_while_it_is_called_executes_nothing_and_settles() {
     new_test_ext().execute_with(|| {
         for owner in [ALICE, BOB] {
@@ -571,8 +611,10 @@ fn a_premium_is_paid_out_of_cash_and_never_borrowed() {
         assert_eq!(cash_of(ALICE), cash(10) - fee);
         assert_eq!(cash_of(BOB), cash(100_070) - fee);
         assert!(Accounts::get(of(ALICE)).unwrap().positions[0].cost == 0);
-        let assessed = assess(ALICE);
-        assert_eq!(assessed.slack(), Some(cash(10) - fee));
+        let holder = Accounts::get(of(ALICE)).unwrap();
+        let parts = Linear::assess(&holder, &View::<Test>::get()).unwrap();
+        assert_eq!(parts.slack(), Some(cash(10) - fee));
+        assert!(assess(ALICE).slack() >= parts.slack());
         // Gold would cover another initially, and does not pay for it.
         let amount = 10_000_000;
         Wallets::insert((ALICE, GOLD), amount);

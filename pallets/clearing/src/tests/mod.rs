@@ -10,4 +10,5 @@ mod funding;
 mod loans;
 mod marks;
 mod novation;
+mod portfolio;
 mod requests;

@@ -38,7 +38,7 @@ fn cleared() -> Vec<(Ticks, Lots, u32, usize)> {
         .collect()
 }
 
-fn liquidate(owner: u64, side: Side, lots: Lots, limit: Ticks) {
+pub(super) fn liquidate(owner: u64, side: Side, lots: Lots, limit: Ticks) {
     let order = LiquidationOrder {
         account: of(owner),
         market: BTC,
@@ -557,9 +557,12 @@ fn funding_is_settled_into_the_pot_when_a_position_trades() {
 fn fewer_orders_execute_when_the_accounts_behind_them_are_more_than_a_close_has_room_for() {
     use crate::BenchmarkHelper;
     new_test_ext().execute_with(|| {
-        let room = Clearing::party(novate_types::MAX_HOLDINGS);
+        let room = Clearing::party(
+            novate_types::MAX_HOLDINGS,
+            novate_risk::MOST_MORE_THRESHOLDS,
+        );
         PartiesWeight::set(room);
-        let fit = (room.ref_time() / Clearing::party(1).ref_time()) as u32;
+        let fit = (room.ref_time() / Clearing::party(1, 0).ref_time()) as u32;
         let view = Helper::cross(20, 1, 1);
         assert!(0 < fit && fit < 20);
         let (mut budget, mut traded) = (Budget::full::<Test>(false), Default::default());
@@ -585,9 +588,12 @@ fn fewer_orders_execute_when_the_accounts_behind_them_are_more_than_a_close_has_
 fn triggers_take_half_of_what_there_is_for_accounts_at_most() {
     use crate::BenchmarkHelper;
     new_test_ext().execute_with(|| {
-        let room = Clearing::party(novate_types::MAX_HOLDINGS);
+        let room = Clearing::party(
+            novate_types::MAX_HOLDINGS,
+            novate_risk::MOST_MORE_THRESHOLDS,
+        );
         PartiesWeight::set(room * 2);
-        let fit = (room.ref_time() / Clearing::party(1).ref_time()) as u32;
+        let fit = (room.ref_time() / Clearing::party(1, 0).ref_time()) as u32;
         let view = Helper::cross(20, 1, 1);
         let (mut budget, mut traded) = (Budget::full::<Test>(false), Default::default());
         assert_eq!(budget.for_triggers(), room.ref_time());
@@ -638,7 +644,7 @@ fn block_weighs_the_keys_that_accounts_who_traded_changed() {
             place(ALICE, Side::Bid, ticks(20_000), 20);
             Entries::set(entries);
             // What Alice's order prepaid.
-            let prepaid = Clearing::party(1);
+            let prepaid = Clearing::party(1, 0);
             System::register_extra_weight_unchecked(prepaid, DispatchClass::Normal);
             let reserve = Clearing::on_initialize(1);
             System::register_extra_weight_unchecked(reserve, DispatchClass::Mandatory);

@@ -136,7 +136,7 @@ impl<T: Config> Pallet<T> {
         if !Self::owes_too_much(of, &account, view)? {
             return Ok(None);
         }
-        let assessment = T::Risk::assess(&account, view)?;
+        let assessment = T::Risk::assess_held(&account, view)?;
         if !matches!(account.standing, Standing::Called { .. }) {
             Self::say_ended(of, &account, None, &assessment);
             Self::start_call(of, &account, view)?;

@@ -18,7 +18,7 @@
 
 use super::{call::CALL_CLOSES, Outcome, Waterfall, MARKET_CLOSES};
 use crate::{
-    meter::Meter,
+    meter::{Meter, Size},
     types::{Bid, Terms},
     Bids, Config, Error, Escalation, Event, Pallet, Refusal, WeightInfo, MOST_CANDIDATES,
 };
@@ -27,11 +27,11 @@ use codec::Encode;
 use frame_support::{ensure, storage::with_storage_layer, traits::Get, weights::Weight};
 use novate_matching::share::{share, Offer};
 use novate_risk::{
-    collateral_terms, collateral_value, competition_discount, for_sale, largest_fraction_ceil,
-    sell, worth, Portion, Sale,
+    all_collateral_value, collateral_terms, competition_discount, for_sale, largest_fraction_ceil,
+    more_thresholds_in, sell, worth, Portion, Sale,
 };
 use novate_types::{
-    math::{add, ppm_floor, signed, sub},
+    math::{ppm_floor, signed, sub},
     AccountRef, Assessment, Cash, CurrentView, Ledger, MarginAccount, MathError, Pot, Ppm,
     RiskError, RiskModel, RiskView, Standing, MAX_HOLDINGS, MILLION,
 };
@@ -87,6 +87,24 @@ fn discount_of(account: &MarginAccount) -> Ppm {
     competition_discount(closes, of)
 }
 
+/// What a taker can come to be once it has part of an account: what both hold, and thresholds as if its own orders had filled.
+fn size_of_both(account: &MarginAccount, taker: &MarginAccount, view: &RiskView) -> Size {
+    let held = account.positions.iter().chain(&taker.positions);
+    let ordered = taker.orders.iter().map(|orders| orders.market);
+    Size {
+        holdings: account.holdings().saturating_add(taker.holdings()),
+        more: more_thresholds_in(held.map(|p| p.market).chain(ordered), view),
+    }
+}
+
+/// What no account exceeds.
+fn at_most(size: Size) -> Size {
+    Size {
+        holdings: size.holdings.min(MAX_HOLDINGS),
+        ..size
+    }
+}
+
 /// Initial margin of a fraction of an account, or the haircut value of one of its collateral, and what a taker has free, in quantums at the last
 /// close's prices. Of the account only what no extrinsic changes counts, and all the rest is the taker's own.
 fn asked_and_free<T: Config>(
@@ -98,13 +116,7 @@ fn asked_and_free<T: Config>(
     let whole = if competes(account) {
         T::Risk::assess(account, &view)?.initial.max(0)
     } else {
-        account
-            .collateral
-            .iter()
-            .try_fold(0, |sum, (asset, amount)| {
-                let value = collateral_value(view.collateral(*asset)?, *amount)?;
-                Ok::<_, RiskError>(add(sum, value)?)
-            })?
+        all_collateral_value(account, &view)?
     };
     let asked = signed(ppm_floor(whole.unsigned_abs(), fraction)?)?;
     let found = T::Risk::assess(taker, &view)?;
@@ -154,9 +166,9 @@ impl Lot<'_> {
 }
 
 impl<T: Config> Pallet<T> {
-    /// Weight of a bid for an account that holds as much as it and the taker together: its extrinsic and its part of the close.
-    pub(crate) fn bid_weight(holdings: u32) -> Weight {
-        let in_close = Meter::<T>::of(0).worst_bid(holdings.min(MAX_HOLDINGS));
+    /// Weight of a bid for an account that is as large as it and the taker together: its extrinsic and its part of the close.
+    pub(crate) fn bid_weight(size: Size) -> Weight {
+        let in_close = Meter::<T>::of(0).worst_bid(at_most(size));
         T::WeightInfo::bid().saturating_add(Weight::from_parts(in_close, 0))
     }
 
@@ -166,7 +178,7 @@ impl<T: Config> Pallet<T> {
         of: AccountRef<T::AccountId>,
         fraction: Ppm,
         least_discount: Ppm,
-    ) -> Result<u32, Error<T>> {
+    ) -> Result<Size, Error<T>> {
         ensure!(
             (1..=MILLION).contains(&fraction) && least_discount <= MILLION,
             Error::<T>::BadFraction
@@ -181,10 +193,11 @@ impl<T: Config> Pallet<T> {
         let account = account.ok_or(Error::<T>::NotCompeting)?;
         // It may come to hold positions in the markets of its orders, too.
         let ordered = u32::try_from(taker.orders.len()).unwrap_or(u32::MAX);
-        let holdings = account
-            .holdings()
-            .saturating_add(taker.holdings())
-            .saturating_add(ordered);
+        let both = size_of_both(&account, &taker, &T::View::view());
+        let size = Size {
+            holdings: both.holdings.saturating_add(ordered),
+            ..both
+        };
         let reached = least_discount <= discount_of(&account);
         let (asked, free) = if reached {
             asked_and_free::<T>(&taker, &account, fraction).unwrap_or((0, 0))
@@ -200,10 +213,11 @@ impl<T: Config> Pallet<T> {
             least_discount,
             carries: asked,
             tie,
-            holdings,
+            holdings: size.holdings,
+            thresholds: size.more,
         };
         Self::enter_bid(bid, free)?;
-        Ok(holdings)
+        Ok(size)
     }
 
     /// Puts a bid among this block's, in the place of its owner's for the same account, or of one that carries less if there is no room: of
@@ -364,7 +378,7 @@ impl<T: Config> Pallet<T> {
         close: &mut Waterfall<'_, T>,
     ) -> Result<Assessment, Refusal> {
         let bids = close.bids.remove(of).unwrap_or_default();
-        let bids = Self::paid_for(bids, account, &mut close.meter);
+        let bids = Self::paid_for(bids, account, close.view, &mut close.meter);
         if bids.is_empty() {
             return Ok(assessment);
         }
@@ -382,14 +396,19 @@ impl<T: Config> Pallet<T> {
     fn paid_for(
         mut bids: Vec<Bid<T::AccountId>>,
         account: &MarginAccount,
+        view: &RiskView,
         meter: &mut Meter<T>,
     ) -> Vec<Bid<T::AccountId>> {
         bids.sort_unstable_by_key(|bid| bid.tie);
         let (paid, unpaid): (Vec<_>, Vec<_>) = bids.into_iter().partition(|bid| {
-            let taker = T::Ledger::account(&bid.taker).map_or(0, |taker| taker.holdings());
-            let now = account.holdings().saturating_add(taker);
-            let cost = |holdings: u32| meter.worst_bid(holdings.min(MAX_HOLDINGS));
-            let more = cost(now).saturating_sub(cost(bid.holdings));
+            let taker = T::Ledger::account(&bid.taker).unwrap_or_default();
+            let cost = |size| meter.worst_bid(at_most(size));
+            let prepaid = Size {
+                holdings: bid.holdings,
+                more: bid.thresholds,
+            };
+            let now = size_of_both(account, &taker, view);
+            let more = cost(now).saturating_sub(cost(prepaid));
             let affords = meter.affords(more);
             if affords {
                 meter.spend(more);

@@ -16,7 +16,7 @@
 
 use crate::{
     index::{entry_bucket, side_of},
-    meter::Meter,
+    meter::{Meter, Size},
     pages::{Entry, Shelf, PAGE},
     types::steps,
     Config, Event, Pallet, Refusal, RiskDirectory,
@@ -27,7 +27,7 @@ use alloc::{
 };
 use codec::Encode;
 use frame_support::{ensure, traits::Get};
-use novate_risk::{apply_trade, bankruptcy_value, closing_lots};
+use novate_risk::{apply_trade, bankruptcy_value, closing_lots, Linear};
 use novate_types::{
     math::{neg, signed_mul_div_floor, sub},
     AccountRef, Assessment, BlockNumber, Cash, Ledger, Lots, MarginAccount, MarketId, MathError,
@@ -208,12 +208,13 @@ impl<T: Config> Pallet<T> {
         meter: &mut Meter<T>,
     ) -> Result<(), Refusal> {
         across.is_deferred = false;
-        let assessment = T::Risk::assess(&closing.account, view)?;
+        // No hedge is left of what is closed out: it is reckoned by parts.
+        let assessment = Linear::assess(&closing.account, view)?;
         for (market, held) in closing_lots(&closing.account, view, &assessment)? {
             let change = held.checked_neg().ok_or(MathError::Overflow)?;
             let mut rest = Remainder {
                 lots: held.unsigned_abs(),
-                value: bankruptcy_value(&closing.account, view, market, change)?,
+                value: bankruptcy_value::<Linear>(&closing.account, view, market, change)?,
             };
             let side = if held > 0 { Side::Ask } else { Side::Bid };
             while rest.lots > 0 {
@@ -225,12 +226,12 @@ impl<T: Config> Pallet<T> {
                 };
                 let is_new = !drafts.contains_key(&of) && !across.changed.contains_key(&of);
                 let takes = if is_new { steps(&counterparty) } else { 0 };
-                let holdings = counterparty.holdings();
-                if takes > across.steps || !meter.affords(meter.worst_slice(holdings)) {
+                let size = Size::of(&counterparty, view);
+                if takes > across.steps || !meter.affords(meter.worst_slice(size)) {
                     closing.is_exhausted = false;
                     break;
                 }
-                meter.spend(meter.slice(holdings));
+                meter.spend(meter.slice(size));
                 match Self::slice(&closing.account, counterparty, view, market, &rest) {
                     Ok(sliced) => {
                         across.steps = across.steps.saturating_sub(takes);
@@ -432,17 +433,18 @@ impl<T: Config> Pallet<T> {
             }
             // It stands better than its entry price deserves: it gets another entry.
             let takes = steps(&account);
-            let holdings = account.holdings();
-            if takes > across.steps || !meter.affords(meter.worst_look(holdings)) {
+            let size = Size::of(&account, view);
+            if takes > across.steps || !meter.affords(meter.worst_look(size)) {
                 return Ok(None);
             }
             across.steps = across.steps.saturating_sub(takes);
             for position in account.positions.iter_mut().filter(|p| p.market == market) {
                 position.rank = RankSlot::default();
             }
-            let entries = Self::unsettled(&of, &account, view, &T::Risk::assess(&account, view)?)?;
+            let entries =
+                Self::unsettled(&of, &account, view, &T::Risk::assess_held(&account, view)?)?;
             let changed = meter.keys(1).saturating_add(meter.appended(entries));
-            meter.spend(meter.look(holdings).saturating_add(changed));
+            meter.spend(meter.look(size).saturating_add(changed));
             Self::write(&of, account, view)?;
             across.changed.remove(&of);
             across.line(market, side).next.pop_front();
@@ -510,7 +512,7 @@ impl<T: Config> Pallet<T> {
         let mut account = account.clone();
         let ours = apply_trade(&mut account, priced, change, value)?;
         let theirs = apply_trade(&mut counterparty, priced, back, neg(value)?)?;
-        let after = T::Risk::assess(&counterparty, view)?;
+        let after = T::Risk::assess_held(&counterparty, view)?;
         ensure!(!after.is_below_maintenance(), Refusal::CounterpartyMargin);
         Ok(Sliced {
             account,

@@ -1,6 +1,6 @@
 //! Remedies 1 and 2: open orders are cancelled, and reduce-only orders go into the next match.
 //!
-//! One order an account and close, in the market of its largest notional in which closing frees margin. Orders of one
+//! One order an account and close, in the market of its largest notional in which closing frees margin; a short option's notional is at the forward. Orders of one
 //! market and side share the depth that one close may take, the largest account first: a hundred liquidations
 //! take no more of a book than one. Nothing is offered in a halted market, nor less than a market's least notional unless the
 //! position is smaller. A call auction's orders include them; while it is called nothing is offered, and the account waits for it, for [`CALL_WAIT`]
@@ -15,17 +15,18 @@ use alloc::{
 };
 use core::cmp::Reverse;
 use frame_support::{storage::with_storage_layer, traits::Get};
-use novate_risk::{least_slice, liquidation_limit, liquidation_lots, slice_to_depth};
+use novate_risk::{least_slice, liquidation_limit, liquidation_lots, size_ceil, slice_to_depth};
 use novate_types::{
     math::{
         position_value_floor, ppm_ceil, price_of, shift_ceil, shift_floor, ticks_ceil, ticks_floor,
     },
     AccountRef, Assessment, BlockNumber, CancelReason, Ledger, LiquidationOrder, Liquidations,
     Lots, MarginAccount, MarketId, MarketView, MathError, OrderBook, Ppm, RiskError, RiskView,
-    Side, Standing, Ticks, MAX_OPEN_ORDERS, MILLION,
+    Side, SignedLots, Standing, Ticks, MAX_OPEN_ORDERS, MILLION,
 };
 
-/// Positions of one account, the largest first, that are tried in one close.
+/// Positions of one account, the largest first, that are tried in one close. Half of them are short options and half are not, if it has so many of
+/// either: neither kind hides the other, whichever is hedged.
 const POSITIONS_TRIED: usize = 4;
 /// Blocks from its remedies' first for which an account waits for a call without spending its closes: twice what a call of the presets lasts. By
 /// a constant, as a tier may have markets called for hours, and who is below maintenance margin cannot wait for that.
@@ -77,6 +78,13 @@ impl Slices {
         let lots = lots.min(*left);
         *left = left.checked_sub(lots).ok_or(MathError::Overflow)?;
         Ok(lots)
+    }
+
+    /// Lots that were claimed and are not offered: another account's may be.
+    fn give_back(&mut self, market: MarketId, side: Side, lots: Lots) {
+        if let Some(left) = self.left.get_mut(&(market, side)) {
+            *left = left.saturating_add(lots);
+        }
     }
 }
 
@@ -285,17 +293,19 @@ impl<T: Config> Pallet<T> {
                 }
                 continue;
             }
-            let value = position_value_floor(position.lots, market.mark, market.lot_size)?;
-            positions.push((
-                Reverse(value.unsigned_abs()),
-                position.market,
-                position.lots,
-            ));
+            // A short option's mark does not say how much it makes the account need.
+            let is_short = market.contract.kind.is_option() && position.lots < 0;
+            let size = if is_short {
+                size_ceil(market, position.lots.unsigned_abs())?
+            } else {
+                position_value_floor(position.lots, market.mark, market.lot_size)?.unsigned_abs()
+            };
+            positions.push((Reverse(size), position.market, position.lots, is_short));
         }
         positions.sort_unstable();
 
-        for (_, id, held) in positions.into_iter().take(POSITIONS_TRIED) {
-            let wanted = liquidation_lots(assessment, account, now, id, &params)?;
+        for (id, held) in tried(positions) {
+            let wanted = liquidation_lots::<T::Risk>(assessment, account, now, id, &params)?;
             let Some(wanted) = wanted.filter(|lots| *lots > 0) else {
                 continue;
             };
@@ -305,7 +315,16 @@ impl<T: Config> Pallet<T> {
             let side = reducing_side(held);
             let lots = slices.claim::<T>(market, side, wanted)?;
             if lots > 0 {
-                let limit = liquidation_limit(assessment, account, now, id, lots, &params)?;
+                let limit =
+                    match liquidation_limit::<T::Risk>(assessment, account, now, id, lots, &params)
+                    {
+                        // So few lots free nothing.
+                        Err(RiskError::Underflow) => {
+                            slices.give_back(id, side, lots);
+                            continue;
+                        }
+                        limit => limit?,
+                    };
                 return Ok(Offer::Order(LiquidationOrder {
                     account: of.clone(),
                     market: id,
@@ -356,6 +375,22 @@ impl<T: Config> Pallet<T> {
     }
 }
 
+/// Which of an account's positions are tried, sorted as they are: so many of either kind first.
+fn tried(
+    sorted: Vec<(Reverse<u128>, MarketId, SignedLots, bool)>,
+) -> impl Iterator<Item = (MarketId, SignedLots)> {
+    let (mut short, mut other) = (0usize, 0usize);
+    let ranked = sorted.into_iter().map(|(_, market, lots, is_short)| {
+        let rank = if is_short { &mut short } else { &mut other };
+        *rank = rank.saturating_add(1);
+        (*rank > POSITIONS_TRIED / 2, market, lots)
+    });
+    let mut ranked: Vec<_> = ranked.collect();
+    ranked.sort_by_key(|(is_later, ..)| *is_later);
+    let all = ranked.into_iter().take(POSITIONS_TRIED);
+    all.map(|(_, market, lots)| (market, lots))
+}
+
 /// The farthest from the mark that a liquidation order executes, in ppm: the concession, or the fillable price of an account
 /// without equity.
 fn reach<T: Config>(market: &MarketView) -> Result<Ppm, MathError> {
@@ -378,5 +413,37 @@ fn limit_at(market: &MarketView, side: Side, distance: Ppm) -> Result<Ticks, Mat
             // A limit whose price is out of range would be refused by whoever values it.
             price_of(ticks, market.tick_size).map(|_| ticks)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mock::{a_market, Test};
+
+    #[test]
+    fn neither_kind_of_position_hides_the_other() {
+        let of = |size, market, is_short| (Reverse(size), market, -1, is_short);
+        let tried = |sorted| -> Vec<_> { tried(sorted).map(|(market, _)| market).collect() };
+        let mut all: Vec<_> = (0..6).map(|m| of(100 - u128::from(m), m, false)).collect();
+        assert_eq!(tried(all.clone()), [0, 1, 2, 3]);
+        all.push(of(50, 6, true));
+        assert_eq!(tried(all.clone()), [0, 1, 6, 2]);
+        all.extend((7..10).map(|m| of(40 - u128::from(m), m, true)));
+        assert_eq!(tried(all), [0, 1, 6, 7]);
+    }
+
+    #[test]
+    fn lots_that_are_given_back_are_anothers() {
+        let market = a_market(0);
+        let mut slices = Slices {
+            left: BTreeMap::from([((0, Side::Ask), 100)]),
+            reads: 0,
+        };
+        let claim = |slices: &mut Slices| slices.claim::<Test>(&market, Side::Ask, 80);
+        assert_eq!(claim(&mut slices), Ok(80));
+        slices.give_back(0, Side::Ask, 80);
+        assert_eq!(claim(&mut slices), Ok(80));
+        assert!(claim(&mut slices).is_ok_and(|lots| lots < 80));
     }
 }

@@ -18,10 +18,9 @@ pub mod vault;
 
 use crate::{
     index::{is_waiting, missing_axis},
-    meter::Meter,
+    meter::{Meter, Size},
     queue::Case,
     types::{opened, HalfClose},
-    weights::SMALL_POSITIONS,
     Config, Escalation, Event, Pallet, Queue, Refusal, Working,
 };
 use alloc::{collections::BTreeSet, vec::Vec};
@@ -203,7 +202,7 @@ impl<T: Config> Pallet<T> {
                 if done.insert(case.of.clone()) && Self::is_beyond_the_market(&case, close)? {
                     Self::work_on(case, close)?;
                 } else {
-                    close.meter.spend(close.meter.look(case.holdings()));
+                    close.meter.spend(close.meter.look(case.size(view)));
                     aside.push(case.of);
                 }
             }
@@ -261,7 +260,7 @@ impl<T: Config> Pallet<T> {
     ) -> Result<(), Refusal> {
         let view = close.view;
         let of = case.of.clone();
-        let cost = close.meter.liquidation(case.holdings(), found_now);
+        let cost = close.meter.liquidation(case.size(view), found_now);
         if !close.meter.affords(cost) {
             return Ok(Self::put_back_queued(&of)?);
         }
@@ -296,12 +295,12 @@ impl<T: Config> Pallet<T> {
         let Some(account) = refused else {
             return Ok(());
         };
-        let slice = close.meter.worst_slice(SMALL_POSITIONS);
+        let slice = close.meter.worst_slice(Size::SMALL);
         if close.meter.affords(slice) {
             return Self::close_out(&of, account, close);
         }
         // The next close begins with it.
-        let assessment = T::Risk::assess(&account, view)?;
+        let assessment = T::Risk::assess_held(&account, view)?;
         Ok(Self::requeue(&of, &assessment, false)?)
     }
 
@@ -352,7 +351,7 @@ impl<T: Config> Pallet<T> {
     ) -> Result<(), Refusal> {
         let view = close.view;
         let account = &closing.account;
-        let assessment = T::Risk::assess(account, view)?;
+        let assessment = T::Risk::assess_held(account, view)?;
         let is_frozen = assessment.is_below_maintenance();
         if is_frozen || Self::owes_too_much(of, account, view)? {
             Self::write_slices(of, view, closing)?;
@@ -367,6 +366,7 @@ impl<T: Config> Pallet<T> {
             };
         }
         // Nothing is left to do for it: it leaves the queue and is written once.
+        Self::pay_thresholds(account, close);
         Self::write_others(of, view, closing)?;
         Self::dequeue(of)?;
         T::Ledger::settle(of, view, false, |stored| {
@@ -395,12 +395,19 @@ impl<T: Config> Pallet<T> {
         }
     }
 
+    /// Pays for the thresholds of options that an account is given again as it leaves the queue.
+    fn pay_thresholds(account: &MarginAccount, close: &mut Waterfall<'_, T>) {
+        let more = Size::of(account, close.view).more;
+        close.meter.spend(close.meter.more(more));
+    }
+
     /// Pays for writing the vault, if that is due.
     fn pay_desk(close: &mut Waterfall<'_, T>) -> Result<(), Refusal> {
         if let Some((vault, assessment)) = close.desk.due() {
             let entries = Self::unsettled(&T::Vault::get(), vault, close.view, assessment)?;
             let meter = &close.meter;
-            let cost = meter.look(vault.holdings()).saturating_add(meter.keys(1));
+            let size = Size::of(vault, close.view);
+            let cost = meter.look(size).saturating_add(meter.keys(1));
             close
                 .meter
                 .spend(cost.saturating_add(meter.appended(entries)));
@@ -533,12 +540,18 @@ impl<T: Config> Pallet<T> {
 
         if assessment.equity < 0 && Self::top_up(of, view, sub(0, assessment.equity)?)? {
             account = opened(T::Ledger::account(of))?;
-            assessment = T::Risk::assess(&account, view)?;
+            assessment = T::Risk::assess_held(&account, view)?;
             if !assessment.is_below_maintenance() && !was_offered {
                 return Self::let_go(of, close);
             }
         }
-        match Self::take_over(of, &account, view, why, &assessment, &mut close.desk) {
+        let taken = Self::take_over(of, &account, view, why, &assessment, &mut close.desk);
+        if let Some(vault) = close.desk.vault() {
+            // All that it holds is priced with each estate that it is offered.
+            let once = close.meter.scans(Size::of(vault, view), 1);
+            close.meter.spend(once);
+        }
+        match taken {
             Ok(()) => Ok(Outcome::Left),
             Err(refusal) => {
                 close.desk.withdraw();
@@ -565,7 +578,8 @@ impl<T: Config> Pallet<T> {
         }
         let view = close.view;
         let account = opened(T::Ledger::account(of))?;
-        let assessment = T::Risk::assess(&account, view)?;
+        let assessment = T::Risk::assess_held(&account, view)?;
+        Self::pay_thresholds(&account, close);
         Self::dequeue(of)?;
         T::Ledger::settle(of, view, false, |account| {
             account.standing = Standing::Good;

@@ -18,7 +18,7 @@
 //! Longs and shorts have an index each (`MarketView::funding_index_of`): were it one, what shorts are charged would be paid to all longs, who lost
 //! nothing with the account.
 
-use crate::{types::opened, Config, Event, LossCharge, Pallet, Refusal};
+use crate::{meter::Size, types::opened, Config, Event, LossCharge, Pallet, Refusal};
 use alloc::vec::Vec;
 use frame_support::{storage::with_storage_layer, traits::Get};
 use novate_types::{
@@ -53,9 +53,10 @@ impl<T: Config> Pallet<T> {
         let before = view.clone();
         let mut meter = crate::meter::Meter::<T>::of(left);
         for of in unpaid {
-            let holdings = T::Ledger::account(&of).map_or(0, |account| account.holdings());
+            let account = T::Ledger::account(&of).unwrap_or_default();
             // Pots are among the keys that all accounts of a close share.
-            let cost = meter.look(holdings).saturating_add(meter.keys(2));
+            let size = Size::of(&account, view);
+            let cost = meter.look(size).saturating_add(meter.keys(2));
             let shared = if meter.affords(cost) {
                 meter.spend(cost);
                 with_storage_layer(|| Self::share_loss(&of, view))
@@ -86,7 +87,7 @@ impl<T: Config> Pallet<T> {
         view: &RiskView,
     ) -> Result<Option<RiskView>, Refusal> {
         let account = opened(T::Ledger::account(of))?;
-        let loss = neg(T::Risk::assess(&account, view)?.equity)?;
+        let loss = neg(T::Risk::assess_held(&account, view)?.equity)?;
         if loss <= 0 {
             return Ok(None);
         }
@@ -173,7 +174,7 @@ impl<T: Config> Pallet<T> {
     }
 
     fn say_uncovered(of: &AccountRef<T::AccountId>, view: &RiskView) {
-        let assessed = T::Ledger::account(of).map(|account| T::Risk::assess(&account, view));
+        let assessed = T::Ledger::account(of).map(|account| T::Risk::assess_held(&account, view));
         let Some(Ok(assessment)) = assessed.filter(|a| a.as_ref().is_ok_and(|a| a.equity < 0))
         else {
             return;

@@ -21,7 +21,7 @@ use alloc::vec::Vec;
 use frame_support::{ensure, storage::with_storage_layer, traits::Get};
 use novate_risk::{
     add_collateral, apply_trade, closing_lots, collateral_value, funding_owed_ceil,
-    interest_due_ceil, passes_check, settle_funding,
+    interest_due_ceil, passes_check, settle_funding, Linear,
 };
 use novate_types::{
     math::{add, neg, position_value_floor, sub},
@@ -48,6 +48,12 @@ impl Desk {
             self.signed = Some(drafted);
             self.changed = true;
         }
+    }
+
+    /// The vault as it stands, if it was asked for anything in this close.
+    pub fn vault(&self) -> Option<&MarginAccount> {
+        let desk = self.drafted.as_ref().or(self.signed.as_ref());
+        desk.map(|(vault, _)| vault)
     }
 
     /// What has to be written.
@@ -162,7 +168,8 @@ impl<T: Config> Pallet<T> {
     ) -> Result<(), Refusal> {
         ensure!(*of != T::Vault::get(), Refusal::OwnAccount);
         ensure!(assessment.equity >= 0, Refusal::Deficit);
-        let closing = closing_lots(account, view, assessment)?;
+        // No hedge is left of what is closed out.
+        let closing = closing_lots(account, view, &Linear::assess(account, view)?)?;
         for (market, _) in &closing {
             let lost = Self::vault_loss(*market, view.block);
             let cap = Self::loss_cap(*market, view.block);
@@ -203,13 +210,13 @@ impl<T: Config> Pallet<T> {
     ) -> Result<(), Refusal> {
         if desk.signed.is_none() {
             let vault = opened(T::Ledger::account(&T::Vault::get()))?;
-            let assessment = T::Risk::assess(&vault, view)?;
+            let assessment = T::Risk::assess_held(&vault, view)?;
             desk.signed = Some((vault, assessment));
         }
         let (signed, before) = desk.signed.as_ref().ok_or(Refusal::Margin)?;
         let mut vault = signed.clone();
         estate.give(&mut vault, view, pots)?;
-        let after = T::Risk::assess(&vault, view)?;
+        let after = T::Risk::assess_held(&vault, view)?;
         ensure!(passes_check(before, &after), Refusal::Margin);
         ensure!(vault.cash >= signed.cash.min(0), Refusal::Cash);
         desk.drafted = Some((vault, after));
@@ -275,9 +282,9 @@ impl<T: Config> Pallet<T> {
         view: &RiskView,
         change: impl FnOnce(&mut MarginAccount) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
-        let (before, cash) = (T::Risk::assess(vault, view)?, vault.cash);
+        let (before, cash) = (T::Risk::assess_held(vault, view)?, vault.cash);
         change(vault)?;
-        let after = T::Risk::assess(vault, view)?;
+        let after = T::Risk::assess_held(vault, view)?;
         ensure!(passes_check(&before, &after), Refusal::Margin);
         ensure!(vault.cash >= cash.min(0), Refusal::Cash);
         Ok(())

@@ -281,7 +281,11 @@ fn a_small_account_begins_when_large_ones_wait_for_bids_and_time_is_short() {
         assert!(is_queued(LONG));
         for closes in 1..=3 {
             // Enough to close three of them against others, which none of them asks for.
-            let three = crate::meter::Meter::<Test>::of(0).expected(1) * 3;
+            let one = crate::meter::Size {
+                holdings: 1,
+                more: 0,
+            };
+            let three = crate::meter::Meter::<Test>::of(0).expected(one) * 3;
             Allowance::<Test>::put(three);
             close_at(94);
             assert_eq!(standing(LONG), Standing::Liquidating { since: 7, closes });
@@ -820,7 +824,8 @@ fn a_close_counts_what_a_bid_takes_when_its_taker_holds_more_than_it_paid_for() 
     };
     let meter = crate::meter::Meter::<Test>::of(0);
     // One position of the account, and three holdings of the taker that the bid knew nothing of.
-    let more = meter.worst_bid(4) - meter.worst_bid(1);
+    let size = |holdings| crate::meter::Size { holdings, more: 0 };
+    let more = meter.worst_bid(size(4)) - meter.worst_bid(size(1));
     assert!(more > 0);
     let (paid, unpaid) = (run(u64::MAX, true), run(u64::MAX, false));
     assert!(!paid.1 && !unpaid.1);
@@ -842,7 +847,8 @@ fn a_close_counts_what_a_bid_takes_when_its_taker_holds_more_than_it_paid_for() 
 fn a_bid_prepays_for_what_it_and_its_account_hold() {
     new_test_ext().execute_with(|| {
         the_competition(0);
-        let weight = |holdings| Pallet::<Test>::bid_weight(holdings);
+        let weight =
+            |holdings| Pallet::<Test>::bid_weight(crate::meter::Size { holdings, more: 0 });
         let signed = RuntimeOrigin::signed(40);
         let paid = Liquidation::bid(signed, 0, of(LONG), 1, 0).unwrap();
         assert_eq!(paid.actual_weight, Some(weight(1)));
@@ -853,6 +859,29 @@ fn a_bid_prepays_for_what_it_and_its_account_hold() {
         let signed = RuntimeOrigin::signed(40);
         let paid = Liquidation::bid(signed, 0, of(LONG), 1, 0).unwrap();
         assert_eq!(paid.actual_weight, Some(weight(3)));
+    });
+}
+
+#[test]
+fn a_bid_prepays_for_the_thresholds_of_options() {
+    new_test_ext().execute_with(|| {
+        the_competition(0);
+        let weight = |more| Pallet::<Test>::bid_weight(crate::meter::Size { holdings: 1, more });
+        let bid = || {
+            let signed = RuntimeOrigin::signed(40);
+            let paid = Liquidation::bid(signed, 0, of(LONG), 1, 0).unwrap();
+            paid.actual_weight.unwrap()
+        };
+        assert_eq!(bid(), weight(0));
+        let mut view = StoredView::view();
+        for market in view.markets.iter_mut() {
+            market.contract.kind = ContractKind::Call;
+        }
+        View::put(view);
+        // The account's one position, as the taker would hold it.
+        assert_eq!(bid(), weight(4));
+        assert!(weight(4).any_gt(weight(0)));
+        assert!(weight(4).all_lte(Pallet::<Test>::bid_weight(crate::meter::Size::MOST)));
     });
 }
 

@@ -191,6 +191,7 @@ fn a_bid_is_noticed_when_it_is_none_that_intake_takes() {
         carries: 0,
         tie: [0; 16],
         holdings: 0,
+        thresholds: 0,
     };
     // LONG in competition, and these bids.
     let found = |bids: Vec<Bid<u64>>| {

@@ -9,6 +9,7 @@ mod drift;
 mod ending;
 mod index;
 mod long_options;
+mod portfolio;
 mod quoting;
 mod remedies;
 mod shared_loss;

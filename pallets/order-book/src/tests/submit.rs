@@ -1,7 +1,7 @@
 //! Taking in new orders.
 
 use crate::{mock::*, types::*, Error, Intake, Pallet};
-use frame_support::{assert_noop, assert_ok, BoundedVec};
+use frame_support::{assert_noop, assert_ok, weights::Weight, BoundedVec};
 use novate_types::*;
 use sp_runtime::DispatchError;
 
@@ -226,6 +226,76 @@ fn fill_or_kill_order_pays_for_further_runs_when_it_is_taken_in() {
         };
         place(1, order).unwrap();
         assert_eq!(open(1)[0].time_in_force, TimeInForce::FillOrKill);
+    });
+}
+
+#[test]
+fn orders_pay_for_the_options_that_are_scanned_for_them() {
+    new_test_ext().execute_with(|| {
+        type Weights = ();
+        let scanned = <Weights as crate::WeightInfo>::scanned;
+        let most = <Weights as crate::WeightInfo>::most_scanned;
+        assert_eq!(scanned(0, MAX_POSITIONS), Weight::zero());
+        assert!(scanned(2, 1).ref_time() > scanned(1, 1).ref_time());
+        assert!(scanned(1, 2).ref_time() > scanned(1, 1).ref_time());
+        assert!(most(2).ref_time() > most(1).ref_time());
+        assert_eq!(most(MAX_OPERATIONS), most(1) * 4);
+
+        // The same order of the same account, which holds a perpetual, and then an option.
+        let taken = |client| {
+            let operations = vec![Operation::Place(limit(client, Side::Bid, 10, MARK))];
+            let prepaid = Pallet::<Test>::weight_of(&operations);
+            let origin = RuntimeOrigin::signed(1);
+            let done = Pallet::<Test>::submit(origin, 0, operations.try_into().unwrap()).unwrap();
+            let actual = done.actual_weight.unwrap();
+            assert!(actual.all_lte(prepaid), "{actual:?} {prepaid:?}");
+            operate(1, Operation::CancelAll { market: None }).unwrap();
+            actual
+        };
+        let mut holder = MockLedger::account(&account(1)).unwrap();
+        novate_risk::apply_trade(&mut holder, &market(ETH), 1, 0).unwrap();
+        MockLedger::put(&account(1), &holder);
+        let without = taken(1);
+        let was = MockView::view().market(ETH).unwrap().contract.clone();
+        MockView::change(ETH, |market| {
+            market.contract = InstrumentKind::Option {
+                expiry: 10,
+                strike: MARK,
+                right: OptionRight::Call,
+            }
+            .into();
+        });
+        assert_eq!(taken(2), without + scanned(1, 1));
+        MockView::change(ETH, |market| market.contract = was.clone());
+        assert_eq!(taken(3), without);
+    });
+}
+
+#[test]
+fn operations_are_refused_when_their_scans_take_more_than_an_extrinsic_may() {
+    new_test_ext().execute_with(|| {
+        let most = <() as crate::WeightInfo>::most_scanned(MAX_OPERATIONS);
+        let each = <() as crate::WeightInfo>::scanned(1, 0);
+        let mut holder = MockLedger::account(&account(1)).unwrap();
+        novate_risk::apply_trade(&mut holder, &market(ETH), 1, 0).unwrap();
+        let assess = |spent: Weight| {
+            let mut spent = spent;
+            let assessed = crate::intake::assess::<Test>(&holder, &MockView::view(), &mut spent);
+            assessed.map(|_| spent)
+        };
+        // Without an option nothing is scanned.
+        assert_eq!(assess(most), Ok(most));
+        MockView::change(ETH, |market| {
+            market.contract = InstrumentKind::Option {
+                expiry: 10,
+                strike: MARK,
+                right: OptionRight::Call,
+            }
+            .into();
+        });
+        assert_eq!(assess(Weight::zero()), Ok(each));
+        assert_eq!(assess(most - each), Ok(most));
+        assert_eq!(assess(most), Err(OrderError::TooManyScans));
     });
 }
 

@@ -45,7 +45,7 @@ use super::{
 };
 use crate::ModelError;
 use novate_math::{normal_pdf, Scaled};
-use novate_types::{math::add, Cash};
+use novate_types::{math::add, Cash, Price};
 use sp_arithmetic::traits::Zero;
 
 type Result<T> = core::result::Result<T, ModelError>;
@@ -72,7 +72,7 @@ impl Exposure {
             let lots = i128::from(leg.lots.unsigned_abs());
             let lot = match leg.contract {
                 Contract::Option { series, .. } => prices.slopes(series)?,
-                _ => linear(&leg.contract, prices)?,
+                _ => linear(&leg.contract, prices.market().index, prices)?,
             };
             // By parts a long option's value is its requirement: nothing moves.
             if leg.lots < 0 || !matches!(leg.contract, Contract::Option { .. }) {
@@ -110,6 +110,37 @@ impl Axes {
 pub(super) struct PerLot {
     parts: Axes,
     scan: Axes,
+}
+
+impl PerLot {
+    /// By scan alone: by price and by deviation.
+    pub(super) const fn of_scan(price: Fine, deviation: Fine) -> Self {
+        let scan = Axes {
+            price,
+            deviation,
+            carry: 0,
+        };
+        Self { parts: scan, scan }
+    }
+
+    /// By scan, by price and by deviation.
+    pub(super) const fn scan(&self) -> (Fine, Fine) {
+        (self.scan.price, self.scan.deviation)
+    }
+}
+
+/// Of a portfolio by scan, without what discount factors take, and the contingencies of linear contracts at their marks.
+pub(super) fn by_scan(legs: &[Leg], prices: &mut Prices) -> Result<(Cash, Cash)> {
+    let mut sum = Axes::default();
+    for leg in legs {
+        let lot = match leg.contract {
+            Contract::Option { series, .. } => prices.slopes(series)?,
+            Contract::Linear { mark, .. } => linear(&leg.contract, mark, prices)?,
+            Contract::Collateral { price, .. } => linear(&leg.contract, price, prices)?,
+        };
+        sum.add(i128::from(leg.lots.unsigned_abs()), &lot.scan)?;
+    }
+    Ok((cash_ceil(sum.price)?, cash_ceil(sum.deviation)?))
 }
 
 /// Of a unit, USD.
@@ -203,8 +234,8 @@ fn cells<'a>(
     }))
 }
 
-/// Of a linear contract or collateral.
-fn linear(contract: &Contract, prices: &Prices) -> Result<PerLot> {
+/// Of a linear contract or collateral, contingencies being rates of a price `at`.
+fn linear(contract: &Contract, at: Price, prices: &Prices) -> Result<PerLot> {
     let (price, lot_size, term, alone, moves) = match contract {
         Contract::Linear {
             mark,
@@ -237,7 +268,7 @@ fn linear(contract: &Contract, prices: &Prices) -> Result<PerLot> {
         Contract::Linear { .. } => prices.params().contingencies.linear.maintenance,
         _ => super::Unsigned::zero(),
     };
-    let contingency = number(prices.market().index)?.times(number(rate)?)?;
+    let contingency = number(at)?.times(number(rate)?)?;
     let unit = Unit::of(*lot_size)?;
     Ok(PerLot {
         parts: Slopes::of_price(price.times(Scaled::ONE.plus(alone)?)?).of_lot(unit)?,

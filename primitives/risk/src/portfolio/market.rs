@@ -32,6 +32,18 @@ pub struct Term {
 }
 
 impl Term {
+    /// An expiry with so many seconds left whose options are not discounted and of which nothing is settled.
+    pub fn undiscounted(seconds: u64, forward: Price) -> Result<Self, ModelError> {
+        Ok(Self {
+            years: years(seconds)?,
+            forward,
+            settled: Price::zero(),
+            rate: Scaled::ZERO,
+            discount: Scaled::ONE,
+            confidence: Unsigned::from_inner(Unsigned::DIV),
+        })
+    }
+
     /// An expiry with so many seconds left; none after expiry.
     ///
     /// Within the last [`SETTLEMENT_SECONDS`], if `settled` is zero, the part of the mean that has happened counts at the forward:

@@ -10,6 +10,7 @@
 //! | [`scan`](Scan) | losses by scenario; the closed form without options |
 //! | [`requirement`](PortfolioMargin) | by parts, by scan, the lesser |
 //! | [`of_view`](Portfolio) | an account and the view of the markets as the model takes them |
+//! | [`model`](Lesser) | the margin model of the chain: the lesser of by parts and by scan; rows that a close prices for all accounts |
 //! | [`exposure`](Exposure) | how far prices, volatilities and time can go before an account has to be looked at again |
 //!
 //! A lot's value is held in quantums with [`FINE_BITS`] fractional bits, rounded to the nearest; lots times that are summed exactly, so that
@@ -54,6 +55,7 @@ mod exposure;
 mod fine;
 mod holdings;
 mod market;
+mod model;
 mod of_view;
 mod params;
 mod prices;
@@ -63,6 +65,8 @@ mod scan;
 pub use exposure::{Exposure, ROUNDING_PER_LEG};
 pub use fine::{cash_ceil, Fine, FINE_BITS};
 pub use market::*;
+pub(crate) use model::holds_option;
+pub use model::*;
 pub use of_view::*;
 pub use params::*;
 pub use prices::{Pair, Prices};

@@ -1,21 +1,28 @@
 //! What an account holds in each underlying, as the model takes it, from the view of the markets.
 //!
 //! - *Forwards* are those that the chain marks with: of an option's expiry the one that the market's `index` holds, of an expiry with futures alone what they
-//!   settle at if the index stays where it is. The index is that of the underlying's perpetual, or else of what expires first.
+//!   settle at if the index stays where it is.
 //! - *Volatilities* are such that `σ·√T` is what marks are reckoned with: they have the variance of the settlement mean, which is less than the index's. In
 //!   the last half hour the deviation is of what is open of the forward; of the whole it is that times the open share.
-//! - *By parts* is the linear model's own sum, with the fractions in force: open interest, confidence and depeg add to them there. The scan adds nothing for
-//!   these, as the view tells neither open notional nor confidence nor the settlement currency's price.
+//! - *By parts* is the linear model's own sum, with the fractions in force.
+//! - *By scan* contingencies are rates of notional, of a linear contract at its mark and of an option at its forward. What open interest, confidence and
+//!   depeg add to the linear rule's initial margin they add here too, to the same notional: a hedge is no way around a market that is full. Of each
+//!   position that is not a long option maintenance margin is a dollar at least, as everywhere.
 //! - *Collateral* is not in it: equity counts it after its haircut.
 //! - What has settled is cash.
 
 use super::{
-    cash_ceil, fine::number, Contract, Leg, Margins, PortfolioMargin, PortfolioParams, Prices,
-    Scan, Scenario, Series, Signed, Term, Underlying, Unsigned,
+    cash_ceil,
+    fine::{number, scale_ceil, times, Fine, Unit},
+    holdings::Holdings,
+    scan, Contract, Leg, Margins, PortfolioParams, Prices, Rates, Scan, Scenario, Series, Term,
+    Underlying, Unsigned,
 };
 use crate::{
     greeks::{open_share, variance_of},
-    initial_ceil, maintenance_ceil,
+    initial_ceil,
+    linear::MIN_MAINTENANCE,
+    maintenance_ceil,
     options::{kind_of, mean_share},
     Forward, ModelError,
 };
@@ -23,8 +30,8 @@ use alloc::vec::Vec;
 use codec::{Decode, Encode};
 use novate_math::Scaled;
 use novate_types::{
-    math::{add, price_of},
-    Cash, FeedId, MarginAccount, MarketView, MathError, Millis, Price, RiskView, SignedLots,
+    math::{add, ppm_ceil, price_of, signed},
+    Cash, FeedId, MarginAccount, MarketView, MathError, Millis, Ppm, Price, RiskView, SignedLots,
 };
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
@@ -45,15 +52,13 @@ pub struct Portfolio {
     pub by_parts: Margins,
     /// When each of the terms ends.
     expiries: Vec<Millis>,
+    /// Of each leg, what is added to its initial margin fraction.
+    added: Vec<Ppm>,
 }
 
 impl Portfolio {
-    /// By underlying, in the order in which the account holds them. `settled` is what of a contract's settlement no price can move any more.
-    pub fn of(
-        account: &MarginAccount,
-        view: &RiskView,
-        settled: impl Fn(&MarketView) -> Price,
-    ) -> Result<Vec<Self>> {
+    /// By underlying, in the order in which the account holds them.
+    pub fn of(account: &MarginAccount, view: &RiskView) -> Result<Vec<Self>> {
         let mut all = Vec::<Self>::new();
         for position in &account.positions {
             let market = view.market(position.market)?;
@@ -63,33 +68,23 @@ impl Portfolio {
             let known = all.iter().position(|p| p.underlying == market.underlying);
             let at = known.unwrap_or(all.len());
             if known.is_none() {
-                all.push(Self::empty(view, market));
+                all.push(Self::empty(market.underlying, market.index));
             }
             let portfolio = all.get_mut(at).ok_or(ModelError::Missing)?;
-            let forward = Forward {
-                price: market.index,
-                settled: settled(market).min(market.index),
-                left: market.contract.expiry.saturating_sub(view.now),
-            };
-            portfolio.hold(market, position.lots, &forward)?;
+            portfolio.hold(market, position.lots, view.now, None)?;
+            let parts = &mut portfolio.by_parts;
+            parts.maintenance = add(parts.maintenance, maintenance_ceil(market, position.lots)?)?;
+            parts.initial = add(parts.initial, initial_ceil(market, position.lots)?)?;
         }
         Ok(all)
     }
 
-    fn empty(view: &RiskView, market: &MarketView) -> Self {
+    pub(super) const fn empty(underlying: FeedId, index: Price) -> Self {
         let one = Unsigned::from_inner(Unsigned::DIV);
-        // A perpetual's expiry is zero: it is the first.
-        let nearest = view
-            .markets
-            .iter()
-            .filter(|m| m.underlying == market.underlying && !m.contract.settled)
-            .filter(|m| !m.contract.kind.is_combination())
-            .min_by_key(|m| m.contract.expiry)
-            .unwrap_or(market);
         Self {
-            underlying: market.underlying,
+            underlying,
             market: Underlying {
-                index: nearest.index,
+                index,
                 confidence: one,
                 settlement: one,
                 open_interest: 0,
@@ -97,32 +92,49 @@ impl Portfolio {
                 series: Vec::new(),
             },
             legs: Vec::new(),
-            by_parts: Margins::default(),
+            by_parts: Margins {
+                maintenance: 0,
+                initial: 0,
+            },
             expiries: Vec::new(),
+            added: Vec::new(),
         }
     }
 
-    fn hold(&mut self, market: &MarketView, lots: SignedLots, forward: &Forward) -> Result<()> {
-        let parts = &mut self.by_parts;
-        parts.maintenance = add(parts.maintenance, maintenance_ceil(market, lots)?)?;
-        parts.initial = add(parts.initial, initial_ceil(market, lots)?)?;
+    /// Adds a position. Of an option whose volatility is not known it is reckoned.
+    pub(super) fn hold(
+        &mut self,
+        market: &MarketView,
+        lots: SignedLots,
+        now: Millis,
+        known: Option<Unsigned>,
+    ) -> Result<()> {
+        let forward = Forward {
+            price: market.index,
+            settled: market.contract.fixed.min(market.index),
+            left: market.contract.expiry.saturating_sub(now),
+        };
         let contract = match market.contract.kind.right() {
             None => Contract::Linear {
                 mark: market.mark,
                 lot_size: market.lot_size,
                 term: match market.contract.expiry {
                     0 => None,
-                    _ => Some(self.term(market, forward)?),
+                    _ => Some(self.term(market, &forward)?),
                 },
                 mmf: market.mmf,
                 imf: market.imf,
             },
             Some(right) => {
-                let term = self.term(market, forward)?;
+                let term = self.term(market, &forward)?;
+                let volatility = match known {
+                    Some(volatility) => volatility,
+                    None => volatility(market, &forward, self.market.term(term)?.years)?,
+                };
                 let series = Series {
                     term,
                     strike: price_of(market.contract.strike, market.tick_size)?,
-                    volatility: volatility(market, forward, self.market.term(term)?.years)?,
+                    volatility,
                     lot_size: market.lot_size,
                 };
                 let kind = kind_of(right);
@@ -131,7 +143,62 @@ impl Portfolio {
             }
         };
         self.legs.push(Leg { contract, lots });
+        self.added.push(market.contract.initial_added);
         Ok(())
+    }
+
+    /// Whether there is an option in it.
+    pub fn has_option(&self) -> bool {
+        let is_option = |leg: &Leg| matches!(leg.contract, Contract::Option { .. });
+        self.legs.iter().any(is_option)
+    }
+
+    /// What it needs by scan.
+    pub fn required_by_scan(&self, prices: &mut Prices) -> Result<Margins> {
+        let holdings = Holdings::of(&self.legs, &self.market)?;
+        let risk = scan::risk(&holdings, prices)?;
+        let params = prices.params();
+        let rules = &params.contingencies;
+        let mut maintenance = scale_ceil(risk, params.factors.maintenance)?;
+        let mut initial = scale_ceil(risk, params.factors.initial)?;
+        let mut rates = |notional: Fine, rates: &Rates| -> Result<()> {
+            let base = scale_ceil(notional, rates.maintenance)?;
+            let extra = scale_ceil(notional, rates.initial_extra)?;
+            maintenance = add(maintenance, base)?;
+            initial = add(add(initial, base)?, extra)?;
+            Ok(())
+        };
+        let mut least: Cash = 0;
+        let mut added: Fine = 0;
+        for (leg, ppm) in self.legs.iter().zip(&self.added) {
+            let many = i128::from(leg.lots.unsigned_abs());
+            let notional = match leg.contract {
+                Contract::Linear { mark, lot_size, .. } => {
+                    let notional = times(many, Unit::of(lot_size)?.at(mark)?)?;
+                    rates(notional, &rules.linear)?;
+                    notional
+                }
+                Contract::Option { series, .. } if leg.lots < 0 => {
+                    let series = self.market.series(series)?;
+                    let forward = self.market.term(series.term)?.forward;
+                    times(many, Unit::of(series.lot_size)?.at(forward)?)?
+                }
+                _ => continue,
+            };
+            least = add(least, MIN_MAINTENANCE)?;
+            added = add(added, ppm_of(notional, *ppm)?)?;
+        }
+        for ((term, series), held) in &holdings.options {
+            let unit = Unit::of(self.market.series(*series)?.lot_size)?;
+            let forward = self.market.term(*term)?.forward;
+            let notional = times(held.net_short()?, unit.at(forward)?)?;
+            rates(notional, &rules.short_option)?;
+        }
+        let maintenance = cash_ceil(maintenance)?.max(least);
+        Ok(Margins {
+            maintenance,
+            initial: cash_ceil(add(initial, added)?)?.max(maintenance),
+        })
     }
 
     /// The place of the market's expiry.
@@ -139,7 +206,7 @@ impl Portfolio {
         let expiry = market.contract.expiry;
         // Whole seconds, of which there is one as long as there is time.
         let seconds = forward.left.div_ceil(1_000);
-        let mut term = Term::new(seconds, forward.price, forward.settled, Signed::zero())?;
+        let mut term = Term::undiscounted(seconds, forward.price)?;
         // What is known of the mean, instead of what time alone says.
         term.settled = forward.settled;
         let known = self.expiries.iter().position(|known| *known == expiry);
@@ -166,7 +233,7 @@ impl Portfolio {
     /// What it needs under a grid, and where it loses most.
     pub fn scan(&self, params: &PortfolioParams) -> Result<Scanned> {
         let mut prices = Prices::new(&self.market, params)?;
-        let margins = PortfolioMargin::of(&self.legs, &mut prices)?.by_scan;
+        let margins = self.required_by_scan(&mut prices)?;
         let scan = Scan::of(&self.legs, &mut prices)?;
         let loss = scan.risk();
         let worst = scan.worst().and_then(|at| {
@@ -217,6 +284,11 @@ fn volatility(market: &MarketView, forward: &Forward, years: Scaled) -> Result<U
     let annual = variance.over(years)?.sqrt_floor()?;
     let volatility = annual.times(open_share(forward)?)?;
     Ok(Unsigned::from_inner(volatility.to_18_decimals_nearest()?))
+}
+
+/// `⌈notional · ppm⌉`.
+fn ppm_of(notional: Fine, ppm: Ppm) -> Result<Fine> {
+    Ok(signed(ppm_ceil(notional.unsigned_abs(), ppm)?)?)
 }
 
 /// The place of an equal series, added if there is none.

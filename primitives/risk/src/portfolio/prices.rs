@@ -7,7 +7,7 @@ use super::{
     Underlying, Unsigned, VolatilityRange, VolatilityShock,
 };
 use crate::ModelError;
-use alloc::vec::Vec;
+use alloc::{rc::Rc, vec::Vec};
 use novate_math::{
     black76::{self, Deviation, Kind, Level},
     exp, ln, pow, Scaled,
@@ -52,47 +52,43 @@ impl Pair {
     }
 }
 
-/// An expiry with everything that its series share.
+/// An expiry: factors on its values.
 struct TermPrices {
+    /// What its series share to be priced, once one is.
+    shape: Option<Shape>,
+    long: Unsigned,
+    short: Unsigned,
+    basis: Unsigned,
+}
+
+/// What the series of an expiry share.
+struct Shape {
     /// `√T`.
     root: Scaled,
     /// The shocked forward at every point; none where it is zero.
     forwards: Vec<Option<Level>>,
     /// `m` of [`VolatilityRange::Relative`].
     multiple: Scaled,
-    long: Unsigned,
-    short: Unsigned,
-    basis: Unsigned,
 }
 
-/// Values of every listed series at every distinct point of a grid, computed when first asked for.
-///
-/// For one block: it holds what [`Underlying`] and parameters said when it was made.
-pub struct Prices<'a> {
-    market: &'a Underlying,
-    params: &'a PortfolioParams,
-    /// Distinct; the first is [`STILL`].
-    points: Vec<Point>,
+/// The distinct points of a grid, which whatever is valued under it shares.
+pub(super) struct Points {
+    /// The first is [`STILL`].
+    distinct: Vec<Point>,
     /// The point of every scenario.
     cells: Vec<usize>,
     /// The points of the basis moves, up and down.
     basis: (usize, usize),
-    terms: Vec<TermPrices>,
-    rows: Vec<Option<Vec<Pair>>>,
-    slopes: Vec<Option<PerLot>>,
-    priced: u64,
 }
 
-impl<'a> Prices<'a> {
-    /// Prepares every expiry. An error if a price or time is not one.
-    pub fn new(market: &'a Underlying, params: &'a PortfolioParams) -> Result<Self> {
-        let grid = &params.grid;
-        let mut points = Vec::from([STILL]);
-        let mut place = |point: Point| match points.iter().position(|p| *p == point) {
+impl Points {
+    pub(super) fn of(grid: &Grid) -> Self {
+        let mut distinct = Vec::from([STILL]);
+        let mut place = |point: Point| match distinct.iter().position(|p| *p == point) {
             Some(at) => at,
             None => {
-                points.push(point);
-                points.len().saturating_sub(1)
+                distinct.push(point);
+                distinct.len().saturating_sub(1)
             }
         };
         let cells = grid
@@ -111,17 +107,48 @@ impl<'a> Prices<'a> {
         } else {
             (moved(grid.basis.up), moved(grid.basis.down))
         };
+        Self {
+            distinct,
+            cells,
+            basis,
+        }
+    }
+}
+
+/// Values of every listed series at every distinct point of a grid, computed when first asked for.
+///
+/// For one block: it holds what [`Underlying`] and parameters said when it was made.
+pub struct Prices<'a> {
+    market: &'a Underlying,
+    params: &'a PortfolioParams,
+    points: Rc<Points>,
+    terms: Vec<TermPrices>,
+    rows: Vec<Option<Vec<Pair>>>,
+    slopes: Vec<Option<PerLot>>,
+    priced: u64,
+}
+
+impl<'a> Prices<'a> {
+    /// Prepares every expiry. An error if a price or time is not one.
+    pub fn new(market: &'a Underlying, params: &'a PortfolioParams) -> Result<Self> {
+        Self::on(Rc::new(Points::of(&params.grid)), market, params)
+    }
+
+    /// The same, on the points of these parameters' grid.
+    pub(super) fn on(
+        points: Rc<Points>,
+        market: &'a Underlying,
+        params: &'a PortfolioParams,
+    ) -> Result<Self> {
         let terms = market
             .terms
             .iter()
-            .map(|term| TermPrices::new(term, grid, &points))
+            .map(|term| TermPrices::new(term, &params.grid))
             .collect::<Result<_>>()?;
         Ok(Self {
             market,
             params,
             points,
-            cells,
-            basis,
             terms,
             rows: market.series.iter().map(|_| None).collect(),
             slopes: market.series.iter().map(|_| None).collect(),
@@ -153,16 +180,16 @@ impl<'a> Prices<'a> {
     }
 
     pub(super) fn points(&self) -> &[Point] {
-        &self.points
+        &self.points.distinct
     }
 
     /// The point of every scenario, in the grid's order.
     pub(super) fn cells(&self) -> &[usize] {
-        &self.cells
+        &self.points.cells
     }
 
-    pub(super) const fn basis_points(&self) -> (usize, usize) {
-        self.basis
+    pub(super) fn basis_points(&self) -> (usize, usize) {
+        self.points.basis
     }
 
     /// Factors on an expiry's value above and below zero, and on its basis loss.
@@ -174,23 +201,65 @@ impl<'a> Prices<'a> {
     /// The volatility of a series at a point.
     pub(super) fn volatility(&self, series: &Series, shock: VolatilityShock) -> Result<Scaled> {
         let market = self.market.term(series.term)?;
-        self.term(series.term)?
+        self.shape(series.term)?
             .volatility(series, market, shock, &self.params.grid)
     }
 
     /// `√T`.
     pub(super) fn root(&self, term: u16) -> Result<Scaled> {
-        Ok(self.term(term)?.root)
+        Ok(self.shape(term)?.root)
     }
 
     fn term(&self, term: u16) -> Result<&TermPrices> {
         self.terms.get(usize::from(term)).ok_or(ModelError::Missing)
     }
 
+    fn shape(&self, term: u16) -> Result<&Shape> {
+        self.term(term)?.shape.as_ref().ok_or(ModelError::Missing)
+    }
+
+    /// Prepares the expiry of a series, unless that is done.
+    fn prepare(&mut self, series: u16) -> Result<()> {
+        let at = self.market.series(series)?.term;
+        let term = self.market.term(at)?;
+        let known = self.terms.get_mut(usize::from(at));
+        let known = known.ok_or(ModelError::Missing)?;
+        if known.shape.is_none() {
+            known.shape = Some(Shape::new(term, &self.params.grid, &self.points.distinct)?);
+        }
+        Ok(())
+    }
+
+    /// Takes the values of a lot at all points as they are known, in the order of [`Prices::values`], and what it can lose along each axis.
+    pub(super) fn know(&mut self, series: u16, kind: Kind, values: &[Fine], slopes: PerLot) {
+        let at = usize::from(series);
+        if let Some(row) = self.rows.get_mut(at) {
+            let row = row.get_or_insert_with(|| {
+                let none = Pair { call: 0, put: 0 };
+                values.iter().map(|_| none).collect()
+            });
+            for (pair, value) in row.iter_mut().zip(values) {
+                match kind {
+                    Kind::Call => pair.call = *value,
+                    Kind::Put => pair.put = *value,
+                }
+            }
+        }
+        if let Some(place) = self.slopes.get_mut(at) {
+            *place = Some(slopes);
+        }
+    }
+
+    /// The values of a lot of an option at every point.
+    pub(super) fn values(&mut self, series: u16, kind: Kind) -> Result<Vec<Fine>> {
+        Ok(self.row(series)?.iter().map(|pair| pair.of(kind)).collect())
+    }
+
     /// The values of a series at all points.
     pub(super) fn row(&mut self, series: u16) -> Result<&[Pair]> {
         let at = usize::from(series);
         if self.rows.get(at).is_some_and(Option::is_none) {
+            self.prepare(series)?;
             let row = self.compute(series)?;
             self.priced = self.priced.saturating_add(row.len() as u64);
             if let Some(place) = self.rows.get_mut(at) {
@@ -209,6 +278,7 @@ impl<'a> Prices<'a> {
         if let Some(Some(known)) = self.slopes.get(at) {
             return Ok(*known);
         }
+        self.prepare(series)?;
         let slopes = exposure::option(series, self)?;
         if let Some(place) = self.slopes.get_mut(at) {
             *place = Some(slopes);
@@ -219,13 +289,13 @@ impl<'a> Prices<'a> {
     fn compute(&self, series: u16) -> Result<Vec<Pair>> {
         let series = self.market.series(series)?;
         let market = self.market.term(series.term)?;
-        let term = self.term(series.term)?;
+        let term = self.shape(series.term)?;
         let strike = Level::new(number(series.strike)?)?;
         let unit = Unit::of(series.lot_size)?;
         // Few shocks, each for many points.
         let mut deviations = Vec::<(VolatilityShock, Deviation)>::new();
-        let mut row = Vec::with_capacity(self.points.len());
-        for (point, forward) in self.points.iter().zip(&term.forwards) {
+        let mut row = Vec::with_capacity(self.points().len());
+        for (point, forward) in self.points().iter().zip(&term.forwards) {
             let shock = point.volatility;
             let known = deviations.iter().find(|(known, _)| *known == shock);
             let deviation = match known {
@@ -254,6 +324,29 @@ impl<'a> Prices<'a> {
 }
 
 impl TermPrices {
+    fn new(term: &Term, grid: &Grid) -> Result<Self> {
+        // Most grids have none, and an exponential costs.
+        let factor = |discount: &StaticDiscount, down| {
+            if *discount == StaticDiscount::NONE {
+                return Ok(Scaled::ONE);
+            }
+            growth(discount, term, down)
+        };
+        let (long, short) = (factor(&grid.long, true)?, factor(&grid.short, false)?);
+        Ok(Self {
+            shape: None,
+            long: Unsigned::from_inner(long.to_18_decimals_floor()?),
+            short: Unsigned::from_inner(
+                short
+                    .min(Scaled::ONE.over(term.discount)?)
+                    .to_18_decimals_ceil()?,
+            ),
+            basis: basis_factor(&grid.basis, term)?,
+        })
+    }
+}
+
+impl Shape {
     fn new(term: &Term, grid: &Grid, points: &[Point]) -> Result<Self> {
         let mut forwards = Vec::<Option<Level>>::with_capacity(points.len());
         for (at, point) in points.iter().enumerate() {
@@ -272,18 +365,10 @@ impl TermPrices {
             };
             forwards.push(level);
         }
-        let short = growth(&grid.short, term, false)?;
         Ok(Self {
             root: term.years.sqrt_floor()?,
             forwards,
             multiple: multiple(&grid.volatility, term.years)?,
-            long: Unsigned::from_inner(growth(&grid.long, term, true)?.to_18_decimals_floor()?),
-            short: Unsigned::from_inner(
-                short
-                    .min(Scaled::ONE.over(term.discount)?)
-                    .to_18_decimals_ceil()?,
-            ),
-            basis: basis_factor(&grid.basis, term)?,
         })
     }
 

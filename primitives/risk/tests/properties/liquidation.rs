@@ -64,7 +64,8 @@ fn limit_of_an_order_is_never_beyond_bankruptcy() {
     ] {
         let holder = account(equity, vec![position(1, 10_000, usd(50_000), 0)]);
         let assessment = assess(&holder, &view);
-        let limit = |lots| liquidation_limit(&assessment, &holder, &view, 1, lots, &PARAMS);
+        let limit =
+            |lots| liquidation_limit::<Linear>(&assessment, &holder, &view, 1, lots, &PARAMS);
         assert_eq!(limit(10_000), Ok(ticks));
         assert_eq!(limit(10_001), Err(RiskError::Underflow));
     }
@@ -74,21 +75,33 @@ fn limit_of_an_order_is_never_beyond_bankruptcy() {
 fn bankruptcy_price_closes_a_whole_account_at_zero_on_worked_numbers() {
     let view = view(vec![bitcoin(Price::from_u32(50_000))], vec![]);
     let long = account(usd(600), vec![position(1, 10_000, usd(50_000), 0)]);
-    assert_eq!(bankruptcy_value(&long, &view, 1, -10_000), Ok(usd(-49_400)));
-    assert_eq!(bankruptcy_ticks(&long, &view, 1, -10_000), Ok(98_800));
+    assert_eq!(
+        bankruptcy_value::<Linear>(&long, &view, 1, -10_000),
+        Ok(usd(-49_400))
+    );
+    assert_eq!(
+        bankruptcy_ticks::<Linear>(&long, &view, 1, -10_000),
+        Ok(98_800)
+    );
     let short = account(usd(600), vec![position(1, -10_000, usd(-50_000), 0)]);
-    assert_eq!(bankruptcy_value(&short, &view, 1, 5_000), Ok(usd(25_300)));
-    assert_eq!(bankruptcy_ticks(&short, &view, 1, 5_000), Ok(101_200));
+    assert_eq!(
+        bankruptcy_value::<Linear>(&short, &view, 1, 5_000),
+        Ok(usd(25_300))
+    );
+    assert_eq!(
+        bankruptcy_ticks::<Linear>(&short, &view, 1, 5_000),
+        Ok(101_200)
+    );
 }
 
 #[test]
 fn bankruptcy_limit_is_zero_when_no_price_or_any_price_will_do() {
     let view = view(vec![bitcoin(Price::from_u32(50_000))], vec![]);
     let lost = account(usd(-60_000), vec![position(1, -10_000, usd(-50_000), 0)]);
-    assert_eq!(bankruptcy_ticks(&lost, &view, 1, 10_000), Ok(0));
+    assert_eq!(bankruptcy_ticks::<Linear>(&lost, &view, 1, 10_000), Ok(0));
     let rich = account(usd(60_000), vec![position(1, 10_000, usd(50_000), 0)]);
-    assert_eq!(bankruptcy_ticks(&rich, &view, 1, -10_000), Ok(0));
-    assert_eq!(bankruptcy_ticks(&rich, &view, 1, 0), Ok(0));
+    assert_eq!(bankruptcy_ticks::<Linear>(&rich, &view, 1, -10_000), Ok(0));
+    assert_eq!(bankruptcy_ticks::<Linear>(&rich, &view, 1, 0), Ok(0));
 }
 
 #[test]
@@ -96,19 +109,19 @@ fn bankruptcy_price_is_refused_when_the_change_raises_margin() {
     let view = view(vec![bitcoin(Price::from_u32(50_000))], vec![]);
     let long = account(0, vec![position(1, 10, 0, 0)]);
     assert_eq!(
-        bankruptcy_value(&account(0, vec![]), &view, 1, 1),
+        bankruptcy_value::<Linear>(&account(0, vec![]), &view, 1, 1),
         Err(RiskError::Underflow)
     );
     assert_eq!(
-        bankruptcy_value(&long, &view, 1, 10),
+        bankruptcy_value::<Linear>(&long, &view, 1, 10),
         Err(RiskError::Underflow)
     );
     assert_eq!(
-        bankruptcy_value(&long, &view, 1, -100),
+        bankruptcy_value::<Linear>(&long, &view, 1, -100),
         Err(RiskError::Underflow)
     );
     assert_eq!(
-        bankruptcy_value(&long, &view, 2, -1),
+        bankruptcy_value::<Linear>(&long, &view, 2, -1),
         Err(RiskError::UnknownMarket(2))
     );
 }
@@ -119,7 +132,7 @@ fn liquidation_closes_what_brings_the_account_to_target_on_worked_numbers() {
     let view = view(vec![bitcoin(Price::from_u32(50_000))], vec![]);
     let lots = |equity: Cash, p: &LiquidationParams| {
         let holder = account(equity, vec![position(1, 100_000, usd(500_000), 0)]);
-        liquidation_lots(&assess(&holder, &view), &holder, &view, 1, p)
+        liquidation_lots::<Linear>(&assess(&holder, &view), &holder, &view, 1, p)
     };
     assert_eq!(lots(usd(14_500), &PARAMS), Ok(Some(13_115)));
     assert_eq!(lots(usd(16_500), &PARAMS), Ok(Some(0)));
@@ -132,7 +145,7 @@ fn liquidation_closes_what_brings_the_account_to_target_on_worked_numbers() {
     assert_eq!(lots(usd(14_500), &dear), Ok(None));
     let empty = account(0, vec![]);
     assert_eq!(
-        liquidation_lots(&assess(&empty, &view), &empty, &view, 1, &PARAMS),
+        liquidation_lots::<Linear>(&assess(&empty, &view), &empty, &view, 1, &PARAMS),
         Ok(None)
     );
 }
@@ -143,7 +156,7 @@ fn liquidation_leaves_no_dust() {
     // 8 lots are 40 USD: 1.20 of margin; 6 would be at the least margin.
     let holder = account(usd(1), vec![position(1, 8, usd(40), 0)]);
     assert_eq!(
-        liquidation_lots(&assess(&holder, &view), &holder, &view, 1, &PARAMS),
+        liquidation_lots::<Linear>(&assess(&holder, &view), &holder, &view, 1, &PARAMS),
         Ok(Some(8))
     );
 }
@@ -205,7 +218,7 @@ proptest! {
         let Some((id, lots)) = reduction(&account, part) else { return Ok(()) };
         let market = view.market(id).unwrap();
         let before = assess(&account, &view);
-        let value = bankruptcy_value(&account, &view, id, lots).unwrap();
+        let value = bankruptcy_value::<Linear>(&account, &view, id, lots).unwrap();
         let at = |value| {
             let mut traded = account.clone();
             apply_trade(&mut traded, market, lots, value).unwrap();
@@ -230,9 +243,9 @@ proptest! {
     ) {
         let Some((id, lots)) = reduction(&account, part) else { return Ok(()) };
         let market = view.market(id).unwrap();
-        let value = bankruptcy_value(&account, &view, id, lots).unwrap();
+        let value = bankruptcy_value::<Linear>(&account, &view, id, lots).unwrap();
         let paid = |ticks| math::trade_value(lots, ticks, market.tick_value).unwrap();
-        let limit = bankruptcy_ticks(&account, &view, id, lots).unwrap();
+        let limit = bankruptcy_ticks::<Linear>(&account, &view, id, lots).unwrap();
         if limit > 0 {
             prop_assert!(paid(limit) <= value);
         }
@@ -278,7 +291,7 @@ proptest! {
         let p = LiquidationParams { fee: fee_ppm, concession, target_buffer: buffer, ..PARAMS };
         let market = view.market(held.market).unwrap();
         let before = assess(&account, &view);
-        let Some(lots) = liquidation_lots(&before, &account, &view, held.market, &p).unwrap() else {
+        let Some(lots) = liquidation_lots::<Linear>(&before, &account, &view, held.market, &p).unwrap() else {
             let net = u64::from(market.mmf) * u64::from(MILLION + buffer) / 1_000_000;
             let notional = math::notional_floor(held.lots.unsigned_abs(), market.mark, market.lot_size);
             let gain = net.saturating_sub(u64::from(fee_ppm + concession));

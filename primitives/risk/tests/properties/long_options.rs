@@ -68,7 +68,7 @@ fn options_that_are_worth_much_stay_when_the_rest_is_short_of_little() {
     );
     assert_eq!(found.long_options, usd(100_000));
     // 125 % of 1,500 less 1,400 are lacking, of which each lot of the calls brings 9.975 cents.
-    let lots = liquidation_lots(&found, &holder, &view, LONG, &PARAMS);
+    let lots = liquidation_lots::<Linear>(&found, &holder, &view, LONG, &PARAMS);
     assert_eq!(lots, Ok(Some(4_762)));
     // 475 of 101,875, and of 90,475 when all of the 1,400 and a tenth of the calls may be given up.
     let worth = worth(&holder, &view).unwrap();
@@ -91,7 +91,7 @@ fn options_that_are_worth_much_stay_when_the_rest_is_short_of_little() {
 fn an_option_passes_for_nothing_only_when_the_rest_stands_without_it() {
     let sold = |net| {
         let (view, holder) = holder(net);
-        bankruptcy_value(&holder, &view, LONG, -1_000_000).unwrap()
+        bankruptcy_value::<Linear>(&holder, &view, LONG, -1_000_000).unwrap()
     };
     assert_eq!(sold(usd(1_500)), 0);
     assert_eq!(sold(usd(1_500) - 1), usd(-90_000));
@@ -106,7 +106,7 @@ fn a_deficit_is_the_perpetuals_when_a_perpetual_made_it() {
     let (view, holder) = holder(usd(-110_000));
     assert_eq!(assess(&holder, &view).equity, usd(-10_000));
     // Bought by its writers at what it is worth, and the perpetual sold for 10,000 more than that.
-    let paid = |market, lots| bankruptcy_value(&holder, &view, market, lots).unwrap();
+    let paid = |market, lots| bankruptcy_value::<Linear>(&holder, &view, market, lots).unwrap();
     assert_eq!(paid(LONG, -1_000_000), usd(-100_000));
     assert_eq!(paid(PERPETUAL, -10_000), usd(-60_000));
     let closing = closing_lots(&holder, &view, &assess(&holder, &view)).unwrap();
@@ -121,7 +121,7 @@ fn options_pay_for_what_the_rest_lacks_and_no_more_when_an_account_is_closed_out
     let closing = closing_lots(&holder, &view, &found).unwrap();
     assert_eq!(closing, [(PERPETUAL, 10_000), (LONG, 500_001)]);
     assert_eq!(
-        bankruptcy_value(&holder, &view, PERPETUAL, -10_000),
+        bankruptcy_value::<Linear>(&holder, &view, PERPETUAL, -10_000),
         Ok(usd(-50_000))
     );
 }
@@ -234,7 +234,7 @@ proptest! {
         let held = *which.get(&holder.positions);
         let size = (held.lots.abs() * part / 1_000).max(1);
         let change = -held.lots.signum() * size;
-        let value = bankruptcy_value(&holder, &view, held.market, change).unwrap();
+        let value = bankruptcy_value::<Linear>(&holder, &view, held.market, change).unwrap();
         let mut traded = holder.clone();
         apply_trade(&mut traded, view.market(held.market).unwrap(), change, value).unwrap();
         let after = assess(&traded, &view);
@@ -310,7 +310,7 @@ proptest! {
         prop_assume!(before.equity >= 0);
         let mut closed = holder.clone();
         for (market, lots) in closing_lots(&holder, &view, &before).unwrap() {
-            let value = bankruptcy_value(&closed, &view, market, -lots).unwrap();
+            let value = bankruptcy_value::<Linear>(&closed, &view, market, -lots).unwrap();
             apply_trade(&mut closed, view.market(market).unwrap(), -lots, value).unwrap();
         }
         let after = assess(&closed, &view);

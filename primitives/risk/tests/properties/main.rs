@@ -7,6 +7,7 @@ mod fees;
 mod funding;
 mod greeks;
 mod ledger;
+mod lesser;
 mod liquidation;
 mod long_options;
 mod margin;

@@ -49,6 +49,8 @@ fn assessment_is_exact_on_worked_numbers() {
             notional: usd(100_000),
             // 103,000 of the position and 810; and one quantum of value dropped, with its margin
             exposure: usd(103_810) + 2,
+            deviation: 0,
+            scanned: 0,
             fresh: true,
             long_options: 0,
         }

@@ -178,13 +178,15 @@ fn liquidation_closes_as_much_of_a_short_option_as_is_short() {
     );
     let assessed = Linear::assess(&short, &view).unwrap();
     assert_eq!(assessed.slack(), Some(-usd(1_199) / 2));
-    let lots = liquidation_lots(&assessed, &short, &view, 1, &params)
+    let lots = liquidation_lots::<Linear>(&assessed, &short, &view, 1, &params)
         .unwrap()
         .unwrap();
     assert_eq!(lots, 1_000);
     // Never worse than bankruptcy.
-    let limit = liquidation_limit(&assessed, &short, &view, 1, lots, &params).unwrap();
-    assert!(limit >= 2_000 && limit <= bankruptcy_ticks(&short, &view, 1, 1_000).unwrap());
+    let limit = liquidation_limit::<Linear>(&assessed, &short, &view, 1, lots, &params).unwrap();
+    assert!(
+        limit >= 2_000 && limit <= bankruptcy_ticks::<Linear>(&short, &view, 1, 1_000).unwrap()
+    );
 }
 
 proptest! {

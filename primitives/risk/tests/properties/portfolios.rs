@@ -8,15 +8,15 @@ use novate_risk::{
 use novate_types::*;
 use proptest::prelude::*;
 
-const NOW: Millis = 1_700_000_000_000;
-const DAY: Millis = 86_400_000;
+pub const NOW: Millis = 1_700_000_000_000;
+pub const DAY: Millis = 86_400_000;
 
-fn dollars(n: u64) -> Price {
+pub fn dollars(n: u64) -> Price {
     Price::from_inner(u128::from(n) * 10u128.pow(18))
 }
 
 /// What of a mean stands if the index stood still since it began.
-fn standing(market: &MarketView) -> Price {
+pub fn standing(market: &MarketView) -> Price {
     let left = market.contract.expiry.saturating_sub(NOW);
     if market.contract.expiry == 0 || left >= SETTLEMENT_MILLIS {
         return Price::default();
@@ -26,7 +26,7 @@ fn standing(market: &MarketView) -> Price {
 }
 
 /// A perpetual (0), a future (1), and options of a near and a far expiry, marked at 60 % a year.
-fn listed(id: MarketId, index: u64, strike: u64, left: Millis) -> MarketView {
+pub fn listed(id: MarketId, index: u64, strike: u64, left: Millis) -> MarketView {
     let expiry = NOW + if id % 2 == 0 { left } else { left + 30 * DAY };
     let right = if id % 4 < 2 {
         OptionRight::Call
@@ -54,6 +54,7 @@ fn listed(id: MarketId, index: u64, strike: u64, left: Millis) -> MarketView {
         },
         ..bitcoin(dollars(index))
     };
+    market.contract.fixed = standing(&market);
     if id > 1 {
         let forward = Forward {
             price: market.index,
@@ -66,7 +67,7 @@ fn listed(id: MarketId, index: u64, strike: u64, left: Millis) -> MarketView {
     market
 }
 
-fn any_holder(least: Millis) -> impl Strategy<Value = (RiskView, MarginAccount)> {
+pub fn any_holder(least: Millis) -> impl Strategy<Value = (RiskView, MarginAccount)> {
     let of = (-50_000i64..50_000, 40_000u64..90_000);
     (
         prop::collection::vec(of, 8),
@@ -89,7 +90,7 @@ proptest! {
 
     #[test]
     fn parts_are_what_the_linear_model_asks_for((view, account) in any_holder(60_000)) {
-        let portfolios = Portfolio::of(&account, &view, standing).unwrap();
+        let portfolios = Portfolio::of(&account, &view).unwrap();
         prop_assert!(portfolios.len() <= 1);
         let assessed = Linear::assess(&account, &view).unwrap();
         let parts = portfolios.first().map_or_else(Default::default, |p| p.by_parts);
@@ -99,7 +100,7 @@ proptest! {
     #[test]
     fn the_model_marks_options_as_the_chain_does((view, account) in any_holder(SETTLEMENT_MILLIS)) {
         let params = PortfolioParams::standard();
-        for portfolio in Portfolio::of(&account, &view, standing).unwrap() {
+        for portfolio in Portfolio::of(&account, &view).unwrap() {
             let mut prices = Prices::new(&portfolio.market, &params).unwrap();
             for (leg, position) in portfolio.legs.iter().zip(&account.positions) {
                 let market = view.market(position.market).unwrap();
@@ -124,7 +125,7 @@ proptest! {
             position.lots = -position.lots;
         }
         let scan = |account| -> Cash {
-            let portfolios = Portfolio::of(account, &view, standing).unwrap();
+            let portfolios = Portfolio::of(account, &view).unwrap();
             portfolios.iter().map(|p| p.scan(&params).unwrap().loss).sum()
         };
         // What one gains in a scenario the other loses.
@@ -135,7 +136,7 @@ proptest! {
 fn held(view: &RiskView, lots: &[(MarketId, SignedLots)]) -> portfolio::Scanned {
     let positions = lots.iter().map(|(id, lots)| position(*id, *lots, 0, 0));
     let account = account(0, positions.collect());
-    let portfolios = Portfolio::of(&account, view, standing).unwrap();
+    let portfolios = Portfolio::of(&account, view).unwrap();
     let [portfolio] = &portfolios[..] else {
         panic!("one underlying")
     };
@@ -178,5 +179,5 @@ fn what_has_settled_is_in_no_portfolio() {
     let mut view = view(vec![market], vec![]);
     view.now = NOW + 2 * DAY;
     let account = account(0, vec![position(4, -10_000, 0, 0)]);
-    assert_eq!(Portfolio::of(&account, &view, standing), Ok(vec![]));
+    assert_eq!(Portfolio::of(&account, &view), Ok(vec![]));
 }

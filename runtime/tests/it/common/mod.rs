@@ -4,7 +4,6 @@
 pub mod crowd;
 
 use codec::Encode;
-use novate_risk::Linear;
 use novate_runtime::{
     configs::exchange::{InsuranceFund, Vault, BTC_FEED, USDC, USDC_FEED, USDT_FEED},
     genesis_presets::{get_preset, DEVELOPMENT_PRESET},
@@ -596,7 +595,8 @@ pub fn held(who: Sr25519Keyring) -> MarginAccount {
 
 /// What it is worth and needs.
 pub fn assess(of: &Account) -> Assessment {
-    Linear::assess(&account(of), &view()).expect("the account can be assessed")
+    novate_runtime::configs::exchange::RiskRules::assess(&account(of), &view())
+        .expect("the account can be assessed")
 }
 
 /// The insurance fund's cash.

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::common::*;
 use codec::Encode;
-use novate_risk::{borrowable_floor, cash_after_interest, collateral_value, debt_ceil, Linear};
+use novate_risk::{borrowable_floor, cash_after_interest, collateral_value, debt_ceil};
 use novate_runtime::{
     configs::exchange::USDC, Assets, Margin, OrderBook, Runtime, RuntimeCall, SessionKeys, System,
 };
@@ -192,7 +192,7 @@ impl World {
             }
             Size::Covered(more) => {
                 let assessed = Margin::account(of)
-                    .and_then(|account| Linear::assess(&account, &self.view).ok())
+                    .and_then(|account| super::world::Rules::assess(&account, &self.view).ok())
                     .unwrap_or_default();
                 let free = assessed.initial_equity - assessed.initial_with_orders;
                 // Initial margin and a taker's fee; a short option's margin is of the forward, a combination's of all its legs.
@@ -349,7 +349,7 @@ impl World {
 
     /// How much of an asset may leave an account, about: collateral down to where its haircut value is all that is free.
     fn free(&self, account: &MarginAccount, asset: AssetId, held: Cash) -> Cash {
-        let assessed = Linear::assess(account, &self.view).unwrap_or_default();
+        let assessed = super::world::Rules::assess(account, &self.view).unwrap_or_default();
         if asset == USDC {
             return assessed.withdrawable;
         }
@@ -370,7 +370,9 @@ impl World {
             let terms = self.view.collateral(asset).ok()?;
             sold.cash += collateral_value(terms, held).ok()?;
         }
-        let free = Linear::assess(&sold, &self.view).ok()?.withdrawable;
+        let free = super::world::Rules::assess(&sold, &self.view)
+            .ok()?
+            .withdrawable;
         let covered = borrowable_floor(free, own).ok()?;
         Some(covered.min(own + self.view.loans.account_cap))
     }

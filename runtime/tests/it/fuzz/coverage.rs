@@ -117,6 +117,8 @@ pub fn unseen(tally: &Tally) -> Vec<String> {
         "slice refused",
         "TWAP ended",
         "position settled",
+        "margined by scan",
+        "liquidated by scan",
     ];
     events
         .chain(calls)

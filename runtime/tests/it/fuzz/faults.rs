@@ -432,6 +432,7 @@ pub const FAULTS: &[Fault] = &[
                 carries: 0,
                 tie: [0; 16],
                 holdings: 0,
+                thresholds: 0,
             };
             pallet_liquidation::Bids::<Runtime>::put(frame_support::BoundedVec::truncate_from(
                 vec![bid],

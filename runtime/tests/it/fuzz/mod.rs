@@ -264,6 +264,8 @@ const EXPECTED: &[&str] = &[
     "fills",
     "iceberg showed more",
     "left OtherExecuted",
+    "margined by scan",
+    "liquidated by scan",
     "slice came in",
     "trigger fired",
     "TWAP ended",

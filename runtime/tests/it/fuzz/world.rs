@@ -10,15 +10,21 @@ use super::{
     step::{Moment, Move, Scene, Step, Who, ACTORS, DATED, FUND, NOBODY, VAULT},
 };
 use crate::common::*;
-use novate_risk::{Linear, SETTLEMENT_MILLIS};
+use novate_risk::{
+    portfolio::{AtOnce, Lesser},
+    SETTLEMENT_MILLIS,
+};
 use novate_runtime::{
-    configs::exchange::{InsuranceFund, Vault, BTC, BTC_FEED, USDC, USDC_FEED, USDT, USDT_FEED},
+    configs::exchange::{
+        InsuranceFund, RiskRules, Vault, BTC, BTC_FEED, USDC, USDC_FEED, USDT, USDT_FEED,
+    },
     Clearing, Executive, Margin, Runtime, RuntimeCall, RuntimeEvent, System, DAYS, HOURS,
     SLOT_MILLIS,
 };
 use novate_types::{
-    symbol::symbol_of, BlockNumber, CombinationLegs, CurrentView, InstrumentKind, Ledger, MarketId,
-    MarketParams, Millis, NewOrder, OptionRight, Price, RiskModel, RiskView, Side,
+    symbol::symbol_of, BlockNumber, CombinationLegs, CurrentView, InstrumentKind, Ledger,
+    MarginAccount, MarketId, MarketParams, Millis, NewOrder, OptionRight, Price, RiskModel,
+    RiskView, Side,
 };
 use pallet_liquidation::Event as Liquidated;
 use pallet_price_oracle::LEAST_CHAINS;
@@ -38,6 +44,9 @@ const BTC_MINI: MarketId = 1;
 const CENT: u128 = 10_000_000_000_000_000;
 /// Where bitcoin begins, in cents.
 const HOME: i64 = 2_000_000;
+
+/// The chain's margin model, options priced from the view alone.
+pub type Rules = Lesser<AtOnce>;
 
 /// What a case did, so that cases that try nothing fail.
 pub type Tally = BTreeMap<String, u64>;
@@ -408,7 +417,14 @@ impl World {
             self.count(what);
         }
         match self.closes % every {
-            0 => sound(),
+            0 => {
+                let accounts = pallet_margin::Accounts::<Runtime>::iter_values();
+                let scanned = accounts.filter(is_scanned).count() as u64;
+                if scanned > 0 {
+                    *self.tally.entry("margined by scan".into()).or_default() += scanned;
+                }
+                sound()
+            }
             _ => Ok(()),
         }
     }
@@ -448,6 +464,20 @@ impl World {
                 return Err(format!(
                     "the sweep found {account:?}, whom the index missed"
                 ));
+            }
+            RuntimeEvent::Liquidation(Liquidated::LiquidationStarted { account, .. }) => {
+                if Margin::account(account).is_some_and(|account| is_scanned(&account)) {
+                    self.count("liquidated by scan");
+                }
+            }
+            RuntimeEvent::Liquidation(Liquidated::LiquidationOrderPlaced { market, .. }) => {
+                let view = Clearing::view();
+                if view
+                    .market(*market)
+                    .is_ok_and(|m| m.contract.kind.is_option())
+                {
+                    self.count("option offered by liquidation");
+                }
             }
             RuntimeEvent::Liquidation(Liquidated::BidDropped { refusal, .. }) => {
                 self.count(format!("bid dropped {}", word(refusal)));
@@ -525,7 +555,7 @@ impl World {
     /// kept at what they are worth now, which without options is near enough for cents around it to be on both sides.
     fn price_at(&self, who: Who, at_maintenance: bool) -> Option<i64> {
         let account = Margin::account(&account_of(who))?;
-        let assessed = Linear::assess(&account, &self.view).ok()?;
+        let assessed = Rules::assess(&account, &self.view).ok()?;
         let (mut net, mut needs) = (0.0, 0.0);
         let mut mark = None;
         for position in &account.positions {
@@ -580,6 +610,11 @@ impl World {
             Err(_) => self.count("left out"),
         }
     }
+}
+
+/// Whether a scan margins some of what the account holds, as the chain has priced it.
+fn is_scanned(account: &MarginAccount) -> bool {
+    RiskRules::assess_held(account, &Clearing::view()).is_ok_and(|found| found.scanned != 0)
 }
 
 /// Milliseconds from now to so many after the next such moment of a contract, a slot at the least.

@@ -1,0 +1,352 @@
+//! The margin model of the chain: of each underlying the lesser of by parts and by scan (section 11), nobody having to choose.
+//!
+//! Where an account holds an option, its positions in that underlying are valued under the grid, from rows that every close prices once for
+//! all accounts ([`rows`]). Others are margined by parts and read nothing: a perpetual costs what it costs anywhere. So is an account that
+//! holds an option of which there is no row: that has no mark which its volatility explains, and by parts is the larger bound.
+//!
+//! **Orders.** With a subset of fills `x` the requirement of the rest is by parts at most that of the farthest reach, and by scan
+//! `scan(P + x) ≤ scan(P) + Σ scan(x)` over markets, as both losses and contingencies are subadditive; in one market `scan(x)` is at most that of
+//! all bids or of all asks, whichever is more, as it is convex and grows with size. So the lesser of both covers every subset, and no order
+//! lowers it. If fills leave no option the linear rule alone counts: the second is at least the reach of what is linear.
+//!
+//! **A hedge** never raises the requirement above by parts; breaking one may raise it, by scan.
+
+use super::{
+    exposure, fine::Fine, prices::Points, Portfolio, PortfolioParams, Prices, Unsigned,
+    MAX_SCENARIOS,
+};
+use crate::{
+    linear::{assess, ByScan},
+    ModelError, LEAST_MARK_PARTS, SETTLEMENT_MILLIS,
+};
+use alloc::{collections::BTreeMap, rc::Rc, vec::Vec};
+use codec::{Decode, Encode, MaxEncodedLen};
+use core::marker::PhantomData;
+use novate_types::{
+    math::add, Assessment, Cash, FeedId, MarginAccount, MarketId, MarketView, Millis,
+    OrderAggregate, Price, RiskError, RiskModel, RiskView, SignedLots, MAX_MARKETS,
+};
+use scale_info::TypeInfo;
+use sp_core::{bounded::BoundedVec, ConstU32};
+
+/// Distinct points of a grid at most: its scenarios, where nothing moved, and the two basis moves.
+pub const MAX_POINTS: u32 = MAX_SCENARIOS + 3;
+
+/// What a lot of an option is worth under every scenario, and what it can lose, in [`Fine`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct OptionRow {
+    /// The option.
+    pub market: MarketId,
+    /// The volatility that its mark has, 1.00 being 100 % a year.
+    pub volatility: Unsigned,
+    /// What value less maintenance margin by scan can lose per unit of relative move of prices, at most.
+    pub price: Fine,
+    /// The same of the deviation `σ√T`.
+    pub deviation: Fine,
+    /// The values at every point of the grid, the first being where nothing moved.
+    pub values: BoundedVec<Fine, ConstU32<MAX_POINTS>>,
+}
+
+/// The options of an expiry.
+pub type OptionRows = BoundedVec<OptionRow, ConstU32<MAX_MARKETS>>;
+
+/// Where the model finds its rows.
+pub trait PricedOptions {
+    /// Those of an underlying's expiry, as the close that wrote `view` priced them.
+    fn rows(view: &RiskView, underlying: FeedId, expiry: Millis) -> Vec<OptionRow>;
+}
+
+/// Prices what it is asked for: for whoever has a view and no chain.
+pub struct AtOnce;
+
+impl PricedOptions for AtOnce {
+    fn rows(view: &RiskView, underlying: FeedId, expiry: Millis) -> Vec<OptionRow> {
+        let of = |m: &&MarketView| (m.underlying, m.contract.expiry) == (underlying, expiry);
+        rows_of(
+            view.markets.iter().filter(of),
+            view.now,
+            &PortfolioParams::standard(),
+        )
+    }
+}
+
+/// The rows of all options in a view, by underlying and expiry.
+pub fn rows(view: &RiskView, params: &PortfolioParams) -> BTreeMap<(FeedId, Millis), OptionRows> {
+    let mut all = BTreeMap::<_, Vec<&MarketView>>::new();
+    for market in view.markets.iter().filter(|m| m.contract.kind.is_option()) {
+        let of = (market.underlying, market.contract.expiry);
+        all.entry(of).or_default().push(market);
+    }
+    let priced = |markets: Vec<&MarketView>| {
+        let rows = rows_of(markets.into_iter(), view.now, params);
+        // One a market of the view.
+        BoundedVec::truncate_from(rows)
+    };
+    all.into_iter()
+        .map(|(of, markets)| (of, priced(markets)))
+        .filter(|(_, rows): &(_, OptionRows)| !rows.is_empty())
+        .collect()
+}
+
+/// Of one expiry. Options that have no price, or another than their volatility explains, have no row.
+fn rows_of<'a>(
+    markets: impl Iterator<Item = &'a MarketView>,
+    now: Millis,
+    params: &PortfolioParams,
+) -> Vec<OptionRow> {
+    let mut portfolio: Option<Portfolio> = None;
+    let mut held = Vec::new();
+    let is_priced = |m: &&MarketView| {
+        let is_option = m.contract.kind.is_option() && !m.contract.settled;
+        let has_mark = m.mark.into_inner() > 0 || m.contract.has_expired(now);
+        is_option && m.index.into_inner() > 0 && has_mark
+    };
+    for market in markets.filter(is_priced) {
+        let portfolio =
+            portfolio.get_or_insert_with(|| Portfolio::empty(market.underlying, market.index));
+        if portfolio.hold(market, 1, now, None).is_ok() {
+            held.push(market);
+        }
+    }
+    let Some(portfolio) = portfolio else {
+        return Vec::new();
+    };
+    let Ok(mut prices) = Prices::new(&portfolio.market, params) else {
+        return Vec::new();
+    };
+    let legs = portfolio.legs.iter().zip(held);
+    legs.filter_map(|(leg, market)| row(leg, market, now, &mut prices).ok().flatten())
+        .collect()
+}
+
+fn row(
+    leg: &super::Leg,
+    market: &MarketView,
+    now: Millis,
+    prices: &mut Prices,
+) -> Result<Option<OptionRow>, ModelError> {
+    let (super::Contract::Option { series, kind }, unit) =
+        (leg.contract, super::fine::Unit::of(market.lot_size)?)
+    else {
+        return Ok(None);
+    };
+    let values = prices.values(series, kind)?;
+    let (mark, priced) = (unit.at(market.mark)?, values.first().copied().unwrap_or(0));
+    // A mark has a least part of a tick, and eighteen digits; a volatility is rounded, which a millionth of the price covers. Once a part of the
+    // forward is fixed the grid moves what is open of it, and marks nearly the same: then every close looks at those who hold it.
+    let is_open = market.contract.expiry.saturating_sub(now) > SETTLEMENT_MILLIS;
+    let least = Price::from_inner(market.tick_size.into_inner() / LEAST_MARK_PARTS);
+    let ticks = unit.at(least)?.saturating_add(1);
+    let millionth = unit.at(market.index)? / 1_000_000;
+    if is_open && mark.abs_diff(priced) > ticks.saturating_add(millionth).unsigned_abs() {
+        return Ok(None);
+    }
+    let (price, deviation) = prices.slopes(series)?.scan();
+    let values = BoundedVec::try_from(values).map_err(|_| ModelError::Missing)?;
+    Ok(Some(OptionRow {
+        market: market.id,
+        volatility: prices.market().series(series)?.volatility,
+        price,
+        deviation,
+        values,
+    }))
+}
+
+/// The lesser of by parts and by scan, with rows from `Rows`.
+pub struct Lesser<Rows>(PhantomData<Rows>);
+
+impl<Rows: PricedOptions> RiskModel for Lesser<Rows> {
+    fn assess(account: &MarginAccount, view: &RiskView) -> Result<Assessment, RiskError> {
+        assess_with::<Rows>(account, &account.orders, view)
+    }
+
+    fn assess_held(account: &MarginAccount, view: &RiskView) -> Result<Assessment, RiskError> {
+        assess_with::<Rows>(account, &[], view)
+    }
+}
+
+/// As if the account had these orders.
+fn assess_with<Rows: PricedOptions>(
+    account: &MarginAccount,
+    orders: &[OrderAggregate],
+    view: &RiskView,
+) -> Result<Assessment, RiskError> {
+    let scans = if holds_option(account, view, |_| true) {
+        scans::<Rows>(account, orders, view)?
+    } else {
+        Vec::new()
+    };
+    assess(account, orders, view, &scans)
+}
+
+/// Whether it holds an option on an underlying that is `wanted`.
+pub(crate) fn holds_option(
+    account: &MarginAccount,
+    view: &RiskView,
+    wanted: impl Fn(FeedId) -> bool,
+) -> bool {
+    account.positions.iter().any(|position| {
+        view.market(position.market).is_ok_and(|m| {
+            m.contract.kind.is_option() && !m.contract.settled && wanted(m.underlying)
+        })
+    })
+}
+
+/// By underlying, where the account holds an option and every one of its options has a row.
+fn scans<Rows: PricedOptions>(
+    account: &MarginAccount,
+    orders: &[OrderAggregate],
+    view: &RiskView,
+) -> Result<Vec<ByScan>, RiskError> {
+    let params = PortfolioParams::standard();
+    let mut known = Known::<Rows> {
+        rows: BTreeMap::new(),
+        view,
+        params: &params,
+        points: Rc::new(Points::of(&params.grid)),
+        source: PhantomData,
+    };
+    let mut all = Vec::new();
+    let mut underlyings = Vec::new();
+    for position in &account.positions {
+        let underlying = view.market(position.market)?.underlying;
+        if !underlyings.contains(&underlying) {
+            underlyings.push(underlying);
+        }
+    }
+    for underlying in underlyings {
+        if holds_option(account, view, |of| of == underlying) {
+            // What has no number by scan is margined by parts.
+            all.extend(scan_of(account, orders, underlying, &mut known).ok());
+        }
+    }
+    Ok(all)
+}
+
+/// What all scans of an account share: rows that were read, and the grid.
+struct Known<'a, Rows> {
+    rows: BTreeMap<(FeedId, Millis), Vec<OptionRow>>,
+    view: &'a RiskView,
+    params: &'a PortfolioParams,
+    points: Rc<Points>,
+    source: PhantomData<Rows>,
+}
+
+impl<'a, Rows: PricedOptions> Known<'a, Rows> {
+    fn row(&mut self, market: &MarketView) -> Result<&OptionRow, ModelError> {
+        let view = self.view;
+        let of = (market.underlying, market.contract.expiry);
+        let rows = self
+            .rows
+            .entry(of)
+            .or_insert_with(|| Rows::rows(view, of.0, of.1));
+        let row = rows.iter().find(|row| row.market == market.id);
+        row.ok_or(ModelError::Missing)
+    }
+
+    /// Some positions in one underlying, of whose options the volatilities are known.
+    fn portfolio(
+        &mut self,
+        underlying: FeedId,
+        positions: &[(MarketId, SignedLots)],
+    ) -> Result<Portfolio, ModelError> {
+        let view = self.view;
+        let mut portfolio = Portfolio::empty(underlying, Price::default());
+        for (market, lots) in positions {
+            let market = view.market(*market)?;
+            let known = if market.contract.kind.is_option() {
+                Some(self.row(market)?.volatility)
+            } else {
+                None
+            };
+            portfolio.hold(market, *lots, view.now, known)?;
+        }
+        Ok(portfolio)
+    }
+
+    /// What those positions' options are worth under the grid, as the rows say.
+    fn prices<'p>(
+        &mut self,
+        portfolio: &'p Portfolio,
+        positions: &[(MarketId, SignedLots)],
+    ) -> Result<Prices<'p>, ModelError>
+    where
+        'a: 'p,
+    {
+        let view = self.view;
+        let mut prices = Prices::on(Rc::clone(&self.points), &portfolio.market, self.params)?;
+        for (leg, (market, _)) in portfolio.legs.iter().zip(positions) {
+            if let super::Contract::Option { series, kind } = leg.contract {
+                let row = self.row(view.market(*market)?)?;
+                if row.values.len() != prices.points().len() {
+                    return Err(ModelError::Missing);
+                }
+                let slopes = exposure::PerLot::of_scan(row.price, row.deviation);
+                prices.know(series, kind, &row.values, slopes);
+            }
+        }
+        Ok(prices)
+    }
+
+    /// What a market's orders need at most alone, if the ends of what can fill are these: its contracts are priced once for both.
+    fn ends(&mut self, market: &MarketView, ends: [SignedLots; 2]) -> Result<Cash, ModelError> {
+        let each = traded(market);
+        let portfolio = self.portfolio(market.underlying, &each)?;
+        let mut prices = self.prices(&portfolio, &each)?;
+        let mut most = 0;
+        for lots in ends.into_iter().filter(|lots| *lots != 0) {
+            let mut end = portfolio.clone();
+            for leg in &mut end.legs {
+                leg.lots = leg.lots.checked_mul(lots).ok_or(ModelError::Missing)?;
+            }
+            most = end.required_by_scan(&mut prices)?.initial.max(most);
+        }
+        Ok(most)
+    }
+}
+
+/// The positions that a lot of a market comes to: in itself, or in a combination's legs.
+fn traded(market: &MarketView) -> Vec<(MarketId, SignedLots)> {
+    if !market.contract.kind.is_combination() {
+        return Vec::from([(market.id, 1)]);
+    }
+    let legs = market.contract.legs.iter();
+    legs.map(|leg| (leg.market, leg.ratio.into())).collect()
+}
+
+fn scan_of<Rows: PricedOptions>(
+    account: &MarginAccount,
+    orders: &[OrderAggregate],
+    underlying: FeedId,
+    known: &mut Known<'_, Rows>,
+) -> Result<ByScan, ModelError> {
+    let view = known.view;
+    let is_of = |market: MarketId| {
+        view.market(market)
+            .is_ok_and(|m| m.underlying == underlying && !m.contract.settled)
+    };
+    let positions = account.positions.iter().filter(|p| is_of(p.market));
+    let positions: Vec<_> = positions.map(|p| (p.market, p.lots)).collect();
+    let portfolio = known.portfolio(underlying, &positions)?;
+    let mut prices = known.prices(&portfolio, &positions)?;
+    let margins = portfolio.required_by_scan(&mut prices)?;
+    let (exposure, deviation) = exposure::by_scan(&portfolio.legs, &mut prices)?;
+    let mut reached = Some(margins.initial);
+    for orders in orders.iter().filter(|o| is_of(o.market)) {
+        let of = |lots| SignedLots::try_from(lots).map_err(|_| ModelError::Missing);
+        let ends = [of(orders.bid_lots)?, of(orders.ask_lots)?.saturating_neg()];
+        let (Some(sum), true) = (reached, ends != [0, 0]) else {
+            continue;
+        };
+        let most = known.ends(view.market(orders.market)?, ends).ok();
+        reached = most.map(|most| add(sum, most)).transpose()?;
+    }
+    Ok(ByScan {
+        underlying,
+        maintenance: margins.maintenance,
+        initial: margins.initial,
+        initial_with_orders: reached,
+        exposure,
+        deviation,
+    })
+}
