@@ -11,16 +11,17 @@ use novate_types::{math, Ledger, Listing};
 use sp_runtime::TryRuntimeError;
 
 impl<T: Config> Pallet<T> {
-    /// Checks the view against the listing and its own order, what options are priced at under scenarios against the view, that every position and order has a market in it, the funding hour's sums, the
-    /// auctions that the view shows, the means of what expires, and the queue's counts.
+    /// Checks the view against the listing and its own order, that every position and order has a market in it, what options are priced at
+    /// under scenarios against the view, the funding hour's sums, the auctions that the view shows, the means of what expires, and the queue's
+    /// counts.
     ///
     /// # Errors
     ///
     /// The first thing that does not hold.
     pub fn do_try_state() -> Result<(), TryRuntimeError> {
         Self::try_view()?;
-        Self::try_scenarios()?;
         Self::try_holdings()?;
+        Self::try_scenarios()?;
         Self::try_states()?;
         Self::try_settlements()?;
         Self::try_queue()

@@ -24,6 +24,11 @@ const EXCEPT: &[(&str, &str)] = &[
         "called Instruments.delist_market",
         "no market is vacant: what does not expire is listed for ever",
     ),
+    (
+        "refused NoPrice",
+        "a market without a price is halted, and refuses as such first",
+    ),
+    ("refused Risk", "a failure of its own"),
     ("Clearing.MatchAbandoned", "a failure of its own"),
     ("Liquidation.FoundBySweep", "a failure of its own"),
     (

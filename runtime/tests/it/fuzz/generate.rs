@@ -1,12 +1,12 @@
 //! Steps from a seed: what is likely, and at which edges.
 
 use super::{
-    govern::{self, WRAPPED},
+    govern::{self, Dated, Rule, Subject, Value, IDLE_FEED, WRAPPED},
     step::*,
 };
 use crate::common::Random;
-use novate_runtime::configs::exchange::{BTC, USDC, USDT};
-use novate_types::{Anchor, AssetId, Direction, MarketId, Millis, Side};
+use novate_runtime::configs::exchange::{BTC, BTC_FEED, USDC, USDT};
+use novate_types::{Anchor, AssetId, Direction, MarketId, Millis, Side, TierId};
 
 /// Steps from a seed.
 pub struct Generator {
@@ -95,6 +95,7 @@ impl Generator {
             174 if self.random.one_in(3) => self.epoch(),
             175 if self.random.one_in(12) => self.week(),
             176 if self.random.one_in(8) => self.flood(),
+            176 if self.random.one_in(8) => self.haggle(),
             177 if self.random.one_in(8) => {
                 let step = Step::Keys(self.random.below(4) as u8);
                 self.push(step);
@@ -104,6 +105,12 @@ impl Generator {
             185 if self.random.one_in(3) => self.indebt(),
             186 if self.random.one_in(20) => self.vigil(),
             187 if self.random.one_in(4) => self.edge(),
+            188 if self.random.one_in(3) => self.retract(),
+            189 if self.random.one_in(5) => self.overtake(),
+            190 if self.random.one_in(6) => self.rush(),
+            191 if self.random.one_in(20) => self.breadth(),
+            192 if self.random.one_in(8) => self.sessions(),
+            193 if self.random.one_in(3) => self.write(),
             _ => {
                 let step = Step::Close(self.pause());
                 self.push(step);
@@ -320,6 +327,258 @@ impl Generator {
             if self.random.one_in(3) {
                 self.push(Step::Orders(who, vec![Op::CancelAll(None)]));
             }
+        }
+    }
+
+    /// An order is amended as often as it can be in a block, and more often.
+    fn haggle(&mut self) {
+        let who = self.who();
+        let terms = Terms {
+            market: 0,
+            side: Side::Bid,
+            size: Size::Least(1),
+            level: Level::Mark(-400),
+            life: Life::GoodTilCancelled,
+            reduce_only: false,
+            oldest: false,
+            client: 60,
+        };
+        self.push(Step::Orders(who, vec![Op::Place(terms)]));
+        for nth in 0..5_i64 {
+            let amend = |op: i64| {
+                let level = Level::Mark(-500 - 64 * nth - op);
+                Op::Amend(Target::Client(60), Some(level), None)
+            };
+            self.push(Step::Orders(who, (0..64).map(amend).collect()));
+        }
+    }
+
+    /// Everybody has as many stops as there can be, the price jumps past them all and comes back, and some are placed where others still
+    /// wait for their turn.
+    fn rush(&mut self) {
+        let direction = *self.random.pick(&[Direction::Down, Direction::Up]);
+        let away = |by: i64| match direction {
+            Direction::Down => -by,
+            Direction::Up => by,
+        };
+        let stop = |client: u8, level: Level, leaning: bool| {
+            let terms = Terms {
+                market: 0,
+                side: if leaning { Side::Bid } else { Side::Ask },
+                size: Size::Least(1),
+                level: Level::Market,
+                life: Life::ImmediateOrCancel,
+                reduce_only: false,
+                oldest: false,
+                client,
+            };
+            let wait = Wait {
+                direction,
+                level,
+                expires: None,
+            };
+            Op::Arm(terms, wait)
+        };
+        for who in 0..ACTORS {
+            let stops = (0..32).map(|client| {
+                let level = Level::Mark(away(20 + self.random.within(0, 300)));
+                stop(client, level, self.random.one_in(2))
+            });
+            let mut ops = vec![Op::CancelAll(None)];
+            ops.extend(stops);
+            self.push(Step::Orders(who, ops));
+            if self.random.one_in(4) {
+                self.push(Step::Close(1_000));
+            }
+        }
+        self.push(Step::Close(1_000));
+        self.push(Step::Price(Move::By(away(30_000))));
+        self.push(Step::Close(1_000));
+        self.push(Step::Price(Move::By(-away(30_000))));
+        for client in 0..3 + self.random.below(4) as u8 {
+            let who = self.who();
+            let level = Level::Mark(away(20 + self.random.within(0, 300)));
+            self.push(Step::Orders(who, vec![stop(40 + client, level, false)]));
+            self.push(Step::Close(1_000));
+        }
+    }
+
+    /// More contracts are listed than an account may trade, and one asks for all of them.
+    fn breadth(&mut self) {
+        let term = 7_200_000 + 60_000 * self.random.below(600);
+        for steps in 0..17 {
+            self.push(Step::Govern(Rule::Dated(Dated::Call(-steps), term)));
+            self.push(Step::Govern(Rule::Dated(Dated::Put(steps), term)));
+        }
+        for _ in 0..3 {
+            self.push(Step::Close(31_000));
+        }
+        // The first of an owner's accounts has cash for the premiums.
+        let (who, other) = self.two();
+        let asked = |nth: MarketId, side| {
+            Op::Place(Terms {
+                market: DATED + nth,
+                side,
+                size: Size::Least(0),
+                level: Level::Mark(0),
+                life: Life::GoodTilCancelled,
+                reduce_only: false,
+                oldest: false,
+                client: 100 + nth as u8,
+            })
+        };
+        for eight in 0..6 {
+            let ops = (8 * eight..8 * eight + 8).map(|nth| asked(nth, Side::Bid));
+            self.push(Step::Orders(who, ops.collect()));
+        }
+        let ops = (4..20).map(|nth| asked(nth, Side::Ask));
+        self.push(Step::Orders(other, ops.collect()));
+        self.call();
+        // It holds options and has orders for more, and is looked at with all of them for each of these.
+        let more = (0..60).map(|nth| {
+            Op::Place(Terms {
+                market: 0,
+                side: Side::Bid,
+                size: Size::Least(1),
+                level: Level::Mark(-400),
+                life: Life::GoodTilCancelled,
+                reduce_only: false,
+                oldest: false,
+                client: 160 + nth,
+            })
+        });
+        self.push(Step::Orders(who, more.collect()));
+    }
+
+    /// Somebody writes options against what he holds, takes out what is free, and the price moves.
+    fn write(&mut self) {
+        let (who, other) = self.two();
+        let steps = self.random.within(-1, 1) as i8;
+        let (kind, held) = *self.random.pick(&[
+            (Dated::Call(steps), Side::Bid),
+            (Dated::Put(steps), Side::Ask),
+        ]);
+        let term = 7_200_000 + 3_600_000 * self.random.below(48);
+        self.push(Step::Govern(Rule::Dated(kind, term)));
+        for _ in 0..3 {
+            self.push(Step::Close(31_000));
+        }
+        let lots = 200 + self.random.below(800);
+        let placed = |market, side| {
+            Op::Place(Terms {
+                market,
+                side,
+                size: Size::Exactly(lots),
+                level: Level::Mark(0),
+                life: Life::GoodTilCancelled,
+                reduce_only: false,
+                oldest: false,
+                client: 70 + market as u8 % 2,
+            })
+        };
+        let both = |side: Side| vec![placed(1, side), placed(NEWEST, Side::Ask)];
+        self.push(Step::Orders(who, both(held)));
+        let met = vec![placed(1, held.opposite()), placed(NEWEST, Side::Bid)];
+        self.push(Step::Orders(other, met));
+        self.call();
+        for asset in [BTC, USDT, USDC] {
+            self.push(Step::Withdraw(who, asset, Amount::Free(0)));
+            self.push(Step::Close(1_000));
+        }
+        let by = self.random.within(5_000, 80_000);
+        let by = if held == Side::Bid { -by } else { by };
+        self.push(Step::Price(Move::By(by)));
+        for _ in 0..2 + self.random.below(10) {
+            self.push(Step::Close(1_000));
+        }
+    }
+
+    /// As long as a call of a market that was listed takes.
+    fn call(&mut self) {
+        for _ in 0..12 {
+            self.push(Step::Close(1_000));
+        }
+    }
+
+    /// The first accounts of two owners: their second ones hold little.
+    fn two(&mut self) -> (Who, Who) {
+        let owners = u64::from(ACTORS / 2);
+        let first = self.random.below(owners);
+        let second = (first + 1 + self.random.below(owners - 1)) % owners;
+        (2 * first as Who, 2 * second as Who)
+    }
+
+    /// A change is scheduled and withdrawn.
+    fn retract(&mut self) {
+        let by = Value::By(*self.random.pick(&[-100_000, 100_000]));
+        let market = self.random.below(2) as MarketId;
+        let source = self.random.below(6) as u8;
+        let (change, subject) = *self.random.pick(&[
+            (Rule::MoveLossCap(market, by), Subject::LossCap(market)),
+            (Rule::Source(source, Some(by)), Subject::Source(source)),
+            (Rule::Feed(BTC_FEED, Some(1)), Subject::Feed(BTC_FEED)),
+            (Rule::Loans(0, by), Subject::Loans),
+            (Rule::Tier(0, 0, by), Subject::Tier(0)),
+            (Rule::Market(market, 1, by), Subject::Market(market)),
+            (Rule::Collateral(BTC, 3, by), Subject::Collateral(BTC)),
+            (Rule::Fees(0, false, by), Subject::Fees),
+        ]);
+        self.push(Step::Govern(change));
+        if self.random.one_in(2) {
+            self.push(Step::Close(1_000));
+        }
+        self.push(Step::Govern(Rule::Cancel(subject)));
+    }
+
+    /// A scheduled change that what comes before it makes impossible.
+    fn overtake(&mut self) {
+        let market = self.random.below(2) as MarketId;
+        let tier = 3 + self.random.below(6) as TierId;
+        let rules = match self.random.below(3) {
+            // The tier that a market leaves becomes cheaper, so that it is more than a step to the other.
+            0 => vec![
+                Rule::AddTier(tier, 0, Value::By(250_000)),
+                Rule::Tier(0, 0, Value::By(-250_000)),
+                Rule::Market(market, 0, Value::Exactly(tier.into())),
+            ],
+            1 => vec![
+                Rule::Collateral(WRAPPED, 2, Value::Plus(0)),
+                Rule::Redenominate(9),
+            ],
+            // A market is listed on a feed that is to go.
+            _ => {
+                self.push(Step::Govern(Rule::Feed(IDLE_FEED, Some(0))));
+                self.push(Step::Due);
+                let symbol = self.random.below(4) as u8;
+                vec![
+                    Rule::Feed(IDLE_FEED, None),
+                    Rule::List(symbol, IDLE_FEED, 0, 0),
+                ]
+            }
+        };
+        for rule in rules {
+            self.push(Step::Govern(rule));
+        }
+        self.push(Step::Close(1_000));
+        let who = self.who();
+        let order = Terms {
+            market: NEWEST,
+            ..self.terms(who)
+        };
+        self.push(Step::Orders(who, vec![Op::Place(order)]));
+        self.push(Step::Due);
+        self.push(Step::Close(1_000));
+        self.push(Step::Govern(Rule::Redenominate(8)));
+    }
+
+    /// As many sessions as an era has, and more.
+    fn sessions(&mut self) {
+        for _ in 0..6 + self.random.below(8) {
+            self.push(Step::Hour);
+            if self.random.one_in(3) {
+                self.orders();
+            }
+            self.push(Step::Close(1_000));
         }
     }
 

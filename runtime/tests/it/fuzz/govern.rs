@@ -19,7 +19,7 @@ use pallet_price_oracle::{Feed, Source, SourceName, Subject as Configured, Text}
 /// Wrapped bitcoin: an asset that is no collateral until governance lists it.
 pub const WRAPPED: AssetId = 4;
 /// A feed that nobody needs.
-const IDLE_FEED: FeedId = 7;
+pub const IDLE_FEED: FeedId = 7;
 
 /// A parameter's new value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +95,8 @@ pub enum Rule {
     Collateral(AssetId, CollateralField, Value),
     /// A fee of that number moves, in a day: the maker's, or the taker's.
     Fees(u8, bool, Value),
+    /// Wrapped bitcoin has so many decimals.
+    Redenominate(u8),
     /// What was scheduled will not come.
     Cancel(Subject),
     /// Another tier like the first, with one parameter that differs.
@@ -357,6 +359,18 @@ fn cancel(of: Subject) -> RuntimeCall {
     }
 }
 
+/// Wrapped bitcoin, of so many decimals.
+pub fn describe_wrapped(decimals: u8) -> RuntimeCall {
+    pallet_assets::Call::force_set_metadata {
+        id: WRAPPED.into(),
+        name: b"Wrapped bitcoin".to_vec(),
+        symbol: b"WBTC".to_vec(),
+        decimals,
+        is_frozen: false,
+    }
+    .into()
+}
+
 fn loans(field: LoanField, value: Value) -> LoanParams {
     let mut params = pallet_margin::Lending::<Runtime>::get().params;
     match field {
@@ -488,6 +502,7 @@ pub fn call(rule: Rule, amount: impl FnOnce(AssetId, Amount) -> u128) -> Runtime
         .into(),
         Rule::Collateral(asset, field, value) => collateral(asset, field, value),
         Rule::Fees(of, makers, value) => fees(of, makers, value),
+        Rule::Redenominate(decimals) => describe_wrapped(decimals),
         Rule::Cancel(subject) => cancel(subject),
         Rule::AddTier(of, field, value) => Instruments::add_tier {
             tier: of,

@@ -518,6 +518,23 @@ fn every_kind_is_asked_for_when_nothing_was_seen() {
     assert_eq!(unseen(&seen), [""; 0]);
 }
 
+/// One account of the chain's life: options, expiries and crashes, ten thousand steps without a new beginning.
+#[test]
+fn books_balance_through_ten_thousand_steps_of_one_case() {
+    let (scene, steps) = Generator::case(10_000, 10_000);
+    let (tally, ended) = run(scene, &steps, EVERY);
+    assert_eq!(ended, Ok(()));
+    assert!(steps.iter().map(Step::count).sum::<u64>() >= 10_000);
+    for what in [
+        "Clearing.Settled",
+        "Liquidation.LiquidationStarted",
+        "Liquidation.InsurancePaid",
+        "Oracle.SurfaceRenewed",
+    ] {
+        assert!(tally.contains_key(what), "never: {what}");
+    }
+}
+
 #[test]
 fn same_things_happen_when_a_case_is_run_again() {
     let (scene, steps) = Generator::case(11, 300);

@@ -15,6 +15,8 @@ pub const VAULT: Who = ACTORS;
 pub const FUND: Who = ACTORS + 1;
 /// An account that nobody opened.
 pub const NOBODY: Who = ACTORS + 2;
+/// The market that was listed last.
+pub const NEWEST: MarketId = 999;
 /// From here on numbers are of markets that expire, in the order of listing and begun again at their end, whichever are listed.
 pub const DATED: MarketId = 1_000;
 

@@ -4,10 +4,10 @@ use super::{
     coverage,
     expiry::Contracts,
     faults::FAULTS,
-    govern::WRAPPED,
+    govern::{describe_wrapped, WRAPPED},
     holds::{accounted, holds, left_alone, sound, Book},
     sights::Sights,
-    step::{Moment, Move, Scene, Step, Who, ACTORS, DATED, FUND, NOBODY, VAULT},
+    step::{Moment, Move, Scene, Step, Who, ACTORS, DATED, FUND, NEWEST, NOBODY, VAULT},
 };
 use crate::common::*;
 use novate_risk::{
@@ -27,6 +27,7 @@ use novate_types::{
     RiskView, Side,
 };
 use pallet_liquidation::Event as Liquidated;
+use pallet_order_book::OrderError;
 use pallet_price_oracle::LEAST_CHAINS;
 use sp_keyring::Sr25519Keyring;
 use sp_runtime::MultiAddress;
@@ -202,14 +203,7 @@ fn wrapped() {
         min_balance: 1,
     };
     govern(create).expect("the number is free");
-    let describe = pallet_assets::Call::force_set_metadata {
-        id: WRAPPED.into(),
-        name: b"Wrapped bitcoin".to_vec(),
-        symbol: b"WBTC".to_vec(),
-        decimals: 8,
-        is_frozen: false,
-    };
-    govern(describe).expect("it is there");
+    govern(describe_wrapped(8)).expect("it is there");
     for who in OWNERS {
         let mint = pallet_assets::Call::mint {
             id: WRAPPED.into(),
@@ -437,13 +431,12 @@ impl World {
         match event {
             RuntimeEvent::OrderBook(Booked::Submitted { outcomes, .. }) => {
                 for refusal in outcomes.iter().filter_map(|outcome| outcome.err()) {
-                    self.count(format!("refused {}", word(&refusal)));
+                    self.refused(refusal)?;
                 }
             }
             RuntimeEvent::OrderBook(Booked::Fired { triggers, .. }) => {
                 for refusal in triggers.iter().filter_map(|fired| fired.outcome.err()) {
-                    // A refusal like any other.
-                    self.count(format!("refused {}", word(&refusal)));
+                    self.refused(refusal)?;
                 }
             }
             RuntimeEvent::OrderBook(Booked::Cancelled { orders, .. }) => {
@@ -484,6 +477,14 @@ impl World {
             }
             _ => (),
         }
+        Ok(())
+    }
+
+    fn refused(&mut self, refusal: OrderError) -> Result<(), String> {
+        if matches!(refusal, OrderError::Risk(_)) {
+            return Err(format!("an account cannot be assessed: {refusal:?}"));
+        }
+        self.count(format!("refused {}", coverage::word(&refusal)));
         Ok(())
     }
 
@@ -632,6 +633,9 @@ fn time_until(moment: Moment, more: i64) -> Millis {
 
 /// The market that a step's number stands for.
 pub fn market_of(id: MarketId) -> MarketId {
+    if id == NEWEST {
+        return pallet_instruments::NextMarket::<Runtime>::get() - 1;
+    }
     let Some(nth) = id.checked_sub(DATED) else {
         return id;
     };
