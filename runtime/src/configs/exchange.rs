@@ -113,7 +113,7 @@ parameter_types! {
     pub const MostFollowed: Ppm = 3_000_000;
     pub const MinShareDeposit: Cash = 10 * QUANTUMS;
     pub const PartiesWeight: Weight = Weight::from_parts(120_000_000_000, 10_000_000);
-    pub const PressedPartiesWeight: Weight = Weight::from_parts(40_000_000_000, 10_000_000);
+    pub const PressedPartiesWeight: Weight = Weight::from_parts(32_000_000_000, 10_000_000);
     pub const BacklogShare: Ppm = 100_000;
     pub const LossCap: Cash = 250_000 * QUANTUMS;
     pub const MaxLossCapStep: LossCapStep = LossCapStep {
