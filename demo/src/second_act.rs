@@ -416,13 +416,22 @@ async fn cover(cast: &Cast, series: &Series, feed: FeedId, story: &Story) -> Res
             cash_floor(parts)
         );
     }
+    // To maintain: what a depeg adds to initial margin it adds to every position, hedges included.
+    let bitcoin = alone.by_parts.maintenance;
     ensure!(
-        alone.by_parts.initial < parts.initial && lesser.initial < alone.by_parts.initial,
-        "covered, {} needs {} by parts and {} at the least; the bitcoin alone needed {}",
+        bitcoin < parts.maintenance && lesser.maintenance < bitcoin,
+        "covered, {} needs {} by parts and {} at the least to maintain; the bitcoin alone needed {}",
         writer.name,
-        cash_floor(parts.initial),
-        cash_floor(lesser.initial),
-        cash_floor(alone.by_parts.initial)
+        cash_floor(parts.maintenance),
+        cash_floor(lesser.maintenance),
+        cash_floor(bitcoin)
+    );
+    ensure!(
+        (held.initial, held.maintenance) == (lesser.initial, lesser.maintenance),
+        "the chain holds {} to {}, and not to the lesser of the two, {}",
+        writer.name,
+        cash_floor(held.initial),
+        cash_floor(lesser.initial)
     );
     let delta = |of: &PortfolioInfo| of.greeks.map(|greeks| greeks.delta.into_inner());
     let (before, after) = delta(alone)
@@ -443,7 +452,7 @@ async fn cover(cast: &Cast, series: &Series, feed: FeedId, story: &Story) -> Res
         rounded(before, 18, 4)
     ));
     story.tell(format!(
-        "{name} needs {} initial margin by parts, {} by scan: {offset} % less; the chain holds the account to {}",
+        "{name} needs {} initial margin by parts, {} by scan: the chain holds the account to {}, {offset} % less",
         cash_floor(parts.initial),
         cash_floor(scan.margins.initial),
         cash_floor(held.initial)

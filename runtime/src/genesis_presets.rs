@@ -13,7 +13,7 @@ use alloc::{vec, vec::Vec};
 use frame_support::build_struct_json_patch;
 use novate_types::{
     math, CollateralParams, FeeTier, FeedId, Instrument, InstrumentKind, LoanParams, MarketParams,
-    MarketStatus, Price, RiskTier, Symbol, QUANTUMS,
+    MarketStatus, Price, RiskTier, Symbol, TierId, QUANTUMS,
 };
 use pallet_instruments::SeriesRule;
 use pallet_price_oracle::{venues, Feed, Source, SourceName, LEAST_CHAINS};
@@ -28,6 +28,8 @@ const DOLLARS: u128 = 10_000_000;
 const BITCOINS: u128 = 100;
 /// USDC in the insurance fund at genesis, in whole units.
 const INSURANCE: u128 = 250_000;
+/// The tier of options.
+const OPTION_TIER: TierId = 1;
 
 fn session_keys(validator: Sr25519Keyring, finality: Ed25519Keyring) -> SessionKeys {
     SessionKeys {
@@ -50,6 +52,15 @@ fn deep_tier() -> RiskTier {
         price_band: 30_000,
         call_blocks: 10,
         edge_blocks: 30,
+    }
+}
+
+/// Parameters of options: the deepest markets', with margin for a short one as where it is usual.
+fn option_tier() -> RiskTier {
+    RiskTier {
+        imf: 150_000,
+        mmf: 100_000,
+        ..deep_tier()
     }
 }
 
@@ -133,7 +144,10 @@ fn btc_series(perpetual: &Instrument) -> Option<SeriesRule> {
         tick_size: perpetual.tick_size,
         lot_size: perpetual.lot_size,
         futures: perpetual.params,
-        options: perpetual.params,
+        options: MarketParams {
+            tier: OPTION_TIER,
+            ..perpetual.params
+        },
         strike_step: 2_000,
         strikes: 2,
     })
@@ -272,7 +286,7 @@ fn genesis(validators: Vec<(Sr25519Keyring, Ed25519Keyring)>, lists: Lists) -> s
             key: Some(governor)
         },
         instruments: InstrumentsConfig {
-            tiers: vec![(0, deep_tier())],
+            tiers: vec![(0, deep_tier()), (OPTION_TIER, option_tier())],
             markets,
             fee_tiers: fee_tiers(),
             series_rules,
