@@ -397,6 +397,8 @@ impl<T: Config> Pallet<T> {
             Self::admitted_at(age(clock.now, feed.observed_at))
         });
         let mut contract = Contract::from(instrument.kind);
+        let factor = T::Listing::factor(instrument.params.tier);
+        contract.scan_added = factor.saturating_sub(MILLION);
         let of_legs = match contract.kind {
             ContractKind::Combination => {
                 Some(around.combine(instrument, &contract, tier.price_band)?)

@@ -191,6 +191,9 @@ impl Listing for MockListing {
     fn tier(id: TierId) -> Option<RiskTier> {
         (id == 0).then(tier)
     }
+    fn factor(_: TierId) -> Ppm {
+        Factor::get()
+    }
     fn fee_tiers() -> Vec<FeeTier> {
         vec![
             FeeTier {
@@ -861,6 +864,7 @@ parameter_types! {
     pub static AtEdge: bool = false;
     pub static Entries: u32 = 0;
     pub static LeftByMatches: u64 = 0;
+    pub static Factor: Ppm = MILLION;
     pub static PressedPartiesWeight: Weight = Weight::from_parts(10_000_000_000, 0);
     pub static PartiesWeight: Weight = Weight::from_parts(400_000_000_000, 0);
     pub static MaxRequestsPerClose: u32 = 16;

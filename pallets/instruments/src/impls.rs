@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use frame_support::{ensure, traits::Get};
 use novate_types::{
     BlockNumber, FeeTier, FeedId, Instrument, Listing, MarketId, MarketStatus, Millis, Ppm, Price,
-    RiskTier, ThresholdSweep, TierId,
+    RiskTier, ThresholdSweep, TierId, MILLION,
 };
 use sp_runtime::{DispatchError, DispatchResult, SaturatedConversion};
 
@@ -205,6 +205,10 @@ impl<T: Config> Listing for Pallet<T> {
 
     fn tier(id: TierId) -> Option<RiskTier> {
         Tiers::<T>::get(id)
+    }
+
+    fn factor(id: TierId) -> Ppm {
+        Self::followed(id).map_or(MILLION, |followed| followed.factor)
     }
 
     fn fee_tiers() -> Vec<FeeTier> {

@@ -12,8 +12,8 @@ use frame_support::{
 };
 use novate_types::{
     math::{is_within_step, price_of, tick_value},
-    BlockNumber, Cash, CombinationLeg, CombinationLegs, FeedId, Instrument, InstrumentKind, Lots,
-    MarketId, MarketParams, Millis, Ppm, RiskTier, SignedLots, MAX_RATIO, MILLION,
+    BlockNumber, Cash, CombinationLeg, CombinationLegs, FeedId, Instrument, InstrumentKind,
+    Listing, Lots, MarketId, MarketParams, Millis, Ppm, RiskTier, SignedLots, MAX_RATIO, MILLION,
 };
 
 impl<T: Config> Pallet<T> {
@@ -269,6 +269,11 @@ impl<T: Config> Pallet<T> {
             let from = Tiers::<T>::get(old.tier).ok_or(Error::<T>::UnknownTier)?;
             let to = Tiers::<T>::get(new.tier).ok_or(Error::<T>::UnknownTier)?;
             Self::check_tier_step(&from, &to)?;
+            // What following adds to a scan comes and goes in steps of its own, which wait for a sweep.
+            ensure!(
+                <Self as Listing>::factor(new.tier) <= <Self as Listing>::factor(old.tier),
+                Error::<T>::StepTooLarge
+            );
         }
         cash::<T>(old.min_notional, new.min_notional)?;
         lots::<T>(old.open_interest_cap, new.open_interest_cap)?;

@@ -11,8 +11,8 @@ use crate::{scale, Coming, Config, Pallet, Tightenings};
 use codec::{Decode, Encode, MaxEncodedLen};
 use frame_support::{pallet_prelude::TypeInfo, BoundedVec};
 use novate_types::{
-    AssetId, CollateralParams, MarginAccount, MarketId, ParametersAhead, Ppm, RiskError, RiskView,
-    MAX_MARKETS,
+    AssetId, CollateralParams, MarginAccount, MarketId, MarketView, ParametersAhead, Ppm,
+    RiskError, RiskView, MAX_MARKETS, MILLION,
 };
 use sp_core::ConstU32;
 
@@ -93,6 +93,21 @@ fn coming<T: Config>(now: &RiskView) -> Stricter {
     }
 }
 
+/// What is added to a market's scan risk once its maintenance margin fraction is `mmf`, at most: where following volatility raises that, it raises scan
+/// risk as much, and fractions are rounded.
+fn scan_added_ahead(market: &MarketView, mmf: Ppm) -> Ppm {
+    let factor = u64::from(MILLION).saturating_add(market.contract.scan_added.into());
+    let most = u64::from(mmf).saturating_add(1);
+    let least = u64::from(market.mmf.saturating_sub(1).max(1));
+    let ahead = factor.saturating_mul(most).div_ceil(least);
+    let added = ahead.saturating_sub(MILLION.into());
+    // A scan's whole risk three times over is more than anything follows.
+    Ppm::try_from(added)
+        .unwrap_or(Ppm::MAX)
+        .min(3 * MILLION)
+        .max(market.contract.scan_added)
+}
+
 impl<T: Config> Pallet<T> {
     /// Notes once a close, before thresholds are drawn with them, which parameters came into force and which are coming.
     pub(crate) fn note_parameters(before: &RiskView, now: &RiskView) {
@@ -129,7 +144,10 @@ impl<T: Config> Pallet<T> {
         let is_held = |id| account.position(id).is_some() || account.order_aggregate(id).is_some();
         for market in view.markets.iter().filter(|m| is_held(m.id)) {
             let mut market = market.clone();
-            market.mmf = market.mmf.max(coming.maintenance(market.id).unwrap_or(0));
+            if let Some(mmf) = coming.maintenance(market.id) {
+                market.contract.scan_added = scan_added_ahead(&market, mmf);
+                market.mmf = market.mmf.max(mmf);
+            }
             ahead
                 .markets
                 .try_push(market)

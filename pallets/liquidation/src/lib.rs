@@ -1127,7 +1127,7 @@ impl<T: Config> Pallet<T> {
             most
         } else {
             // Those that no close was reckoned for may hold more than few positions: twice as much.
-            let each = Meter::<T>::of(0).expected(Size::SMALL);
+            let each = Meter::<T>::of(0).expected(Size::SMALL, true);
             each.saturating_mul(u64::from(queue).saturating_mul(2))
         };
         Allowance::<T>::put(needed.clamp(Self::calm_allowance(), most));

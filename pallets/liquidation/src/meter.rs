@@ -20,10 +20,14 @@ const KEYS_PER_PAGE: u64 = 3;
 
 /// Scans of an account that is looked at: as prices are, and as parameters are going to be.
 const LOOK_SCANS: u32 = 2;
-/// Scans of an account taken through its remedies, at most: four positions sized by four parts each, a price, the match of its order, and what follows it.
-const REMEDY_SCANS: u32 = 32;
-/// Scans of a counterparty: after its slice, for its thresholds, and as it is written.
-const SLICE_SCANS: u32 = 4;
+/// Scans of an account in the market, at most: four positions sized by four parts and one of these again, a price, the match of its order, and what follows it.
+const MARKET_SCANS: u32 = 32;
+/// Scans of one beyond the market, where it is closed out by parts: what it is offered at, what is left of it, and its thresholds.
+const BEYOND_SCANS: u32 = 6;
+/// Scans of a counterparty after a slice of it.
+const SLICE_SCANS: u32 = 1;
+/// Scans of a counterparty once in a close: its thresholds, and as it is written.
+const COUNTERPARTY_SCANS: u32 = 3;
 /// Scans of a bid: what it asks for and what is free, both sides after it, and the taker's thresholds.
 const BID_SCANS: u32 = 12;
 
@@ -267,15 +271,22 @@ impl<T: Config> Meter<T> {
         u32::try_from(many).unwrap_or(u32::MAX)
     }
 
-    /// An account taken through the remedies up to the vault, beside looking at it. One that was found in this close was paid for as it
+    /// An account taken through the remedies up to the vault, `at_market` or beyond it, beside looking at it. One that was found in this close was paid for as it
     /// was changed; of another, itself and its place in the queue are changed now.
-    pub fn liquidation(&self, size: Size, found_now: bool) -> u64 {
+    pub fn liquidation(&self, size: Size, found_now: bool, at_market: bool) -> u64 {
         let beyond = self
             .liquidate
             .at(size.holdings)
             .saturating_sub(self.look.at(size.holdings));
         beyond
-            .saturating_add(self.scans(size, REMEDY_SCANS))
+            .saturating_add(self.scans(
+                size,
+                if at_market {
+                    MARKET_SCANS
+                } else {
+                    BEYOND_SCANS
+                },
+            ))
             .saturating_add(if found_now { 0 } else { self.keys(2) })
     }
 
@@ -291,9 +302,16 @@ impl<T: Config> Meter<T> {
             .saturating_add(self.scans(size, SLICE_SCANS))
     }
 
-    /// The same, at worst.
+    /// What a counterparty takes once in a close.
+    pub fn counterparty(&self, size: Size) -> u64 {
+        self.scans(size, COUNTERPARTY_SCANS)
+    }
+
+    /// A slice at worst.
     pub fn worst_slice(&self, size: Size) -> u64 {
-        self.slice(size).saturating_add(self.redrawn(size))
+        self.slice(size)
+            .saturating_add(self.counterparty(size))
+            .saturating_add(self.redrawn(size))
     }
 
     /// A bid in the close, at worst, for an account that is as large as the one it is for and its taker together: it prepays that, and the
@@ -308,24 +326,24 @@ impl<T: Config> Meter<T> {
 
     /// What an account in the queue is reckoned to take: its remedies, and each of its positions closed against one small account of
     /// which a threshold comes nearer.
-    pub fn expected(&self, size: Size) -> u64 {
+    pub fn expected(&self, size: Size, at_market: bool) -> u64 {
         let slice = self
             .slice(Size::SMALL)
             .saturating_add(self.keys(1))
             .saturating_add(self.appended(1));
-        self.liquidation(size, false)
+        self.liquidation(size, false, at_market)
             .saturating_add(slice.saturating_mul(size.holdings.into()))
     }
 
     /// What is set aside for the remedies of an account that was found: half of what they are reckoned to take. Most take less, and who is
     /// not reached waits for the next close.
     pub fn put_by(&self, size: Size) -> u64 {
-        self.expected(size).div_ceil(2)
+        self.expected(size, false).div_ceil(2)
     }
 
     /// What the largest account is reckoned to take whose remedies begin.
     pub fn largest_start(&self) -> u64 {
-        self.expected(Size::MOST)
+        self.expected(Size::MOST, true)
             .saturating_add(self.left_behind(MAX_TRIGGERS))
     }
 

@@ -20,7 +20,7 @@ use novate_risk::holds_settled;
 use novate_types::{
     math::{add, sub},
     AccountRef, Assessment, BlockNumber, Cash, Ledger, MarginAccount, MarketId, RiskError,
-    RiskModel, RiskView, MILLION,
+    RiskModel, RiskView, Standing, MILLION,
 };
 
 /// Accounts from which nothing can be reckoned about others.
@@ -60,6 +60,17 @@ impl<AccountId> Case<AccountId> {
         };
         let account = self.account.as_ref();
         account.map_or(nothing, |account| Size::of(account, view))
+    }
+
+    /// Whether its remedy is the market, or begins with it.
+    pub fn is_at_market(&self) -> bool {
+        match (&self.account, &self.assessment) {
+            (Some(account), Ok(assessment)) => {
+                !matches!(account.standing, Standing::Competing { .. })
+                    && stays(account, assessment).unwrap_or(true)
+            }
+            _ => false,
+        }
     }
 
     /// Triggers that leave when its remedies begin; later it has none.
@@ -223,9 +234,9 @@ impl<T: Config> Pallet<T> {
             _ => false,
         };
         if is_staying {
-            meter.liquidation(case.size(view), false)
+            meter.liquidation(case.size(view), false, case.is_at_market())
         } else {
-            meter.expected(case.size(view))
+            meter.expected(case.size(view), case.is_at_market())
         }
     }
 

@@ -359,7 +359,7 @@ pub fn liquidation_limit<Risk: RiskModel>(
 /// brings `P·(1 − fee − concession)`. What would be left at the least maintenance margin is closed too. Zero at target already.
 ///
 /// Where positions net, what closing frees is assessed instead: of all of the position, or of a half, a quarter or an eighth of it if more frees
-/// nothing, and of fewer lots in proportion, as the scan is convex along one position.
+/// nothing, and of fewer lots in proportion, as the scan is convex along one position, unless that many have no bankruptcy price.
 ///
 /// `None`: closing here costs more equity than it frees, or there is nothing to close; go to the next remedy.
 pub fn liquidation_lots<Risk: RiskModel>(
@@ -396,7 +396,7 @@ pub fn liquidation_lots<Risk: RiskModel>(
             let value = notional_ceil(closed, market.mark, market.lot_size)?;
             let cost = signed(ppm_ceil(value, spent)?)?;
             let gain = add(sub(ppm_signed(freed, target)?, cost)?, passed)?;
-            if freed < 0 || gain <= 0 {
+            if freed < 0 || passed < 0 || gain <= 0 {
                 continue;
             }
             let lots = mul_div_ceil(
@@ -405,9 +405,18 @@ pub fn liquidation_lots<Risk: RiskModel>(
                 gain.unsigned_abs(),
             )?;
             let lots = Lots::try_from(lots).map_or(closed, |lots| lots.min(closed));
-            let left = maintenance_ceil(market, left_of(held, lots)?)?;
-            let is_dust = closed == size && left <= MIN_MAINTENANCE;
-            return Ok(Some(if is_dust { size } else { lots }));
+            let left = left_of(held, lots)?;
+            let is_dust = closed == size && maintenance_ceil(market, left)? <= MIN_MAINTENANCE;
+            if is_dust {
+                return Ok(Some(size));
+            }
+            // By parts may be the lesser at one end and the scan at the other: what fewer lots free is then not in proportion, and can be less
+            // than nothing.
+            let is_priced = lots == closed || {
+                let (freed, passed) = changed::<Risk>(assessment, account, view, market, left)?;
+                freed >= 0 && passed >= 0
+            };
+            return Ok(Some(if is_priced { lots } else { closed }));
         }
         return Ok(None);
     }

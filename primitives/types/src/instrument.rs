@@ -272,6 +272,8 @@ pub struct Contract {
     pub fixed: Price,
     /// What open interest, confidence and depeg add to the tier's initial margin fraction, in ppm.
     pub initial_added: Ppm,
+    /// What following volatility adds to a scan's risk, in ppm of it: as much as to the tier's margin fractions. Zero at their floor.
+    pub scan_added: Ppm,
 }
 
 impl Contract {

@@ -28,6 +28,8 @@ pub trait Listing {
     fn market(id: MarketId) -> Option<Instrument>;
     /// A risk tier.
     fn tier(id: TierId) -> Option<RiskTier>;
+    /// What a tier's margin fractions are multiplied by as they follow volatility, in ppm; at least one.
+    fn factor(id: TierId) -> Ppm;
     /// The fee tiers, dearest first.
     fn fee_tiers() -> Vec<FeeTier>;
     /// Puts into force the parameter changes whose timelock has passed. Called by the close, before anything reads

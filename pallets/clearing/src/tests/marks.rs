@@ -474,3 +474,18 @@ fn the_open_interest_cap_shrinks_with_what_covers_it_and_comes_back() {
         }
     });
 }
+
+#[test]
+fn scans_follow_volatility_as_the_markets_tier_does() {
+    new_test_ext().execute_with(|| {
+        let added = || {
+            run(1);
+            View::<Test>::get().market(BTC).unwrap().contract.scan_added
+        };
+        assert_eq!(added(), 0);
+        Factor::set(1_250_000);
+        assert_eq!(added(), 250_000);
+        Factor::set(MILLION);
+        assert_eq!(added(), 0);
+    });
+}

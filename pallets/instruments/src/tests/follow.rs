@@ -271,3 +271,29 @@ proptest! {
         });
     }
 }
+
+/// What a tier's following adds to scans comes in its own steps, which wait for a sweep: nobody is moved into it.
+#[test]
+fn a_market_moves_to_no_tier_that_follows_more() {
+    run(|| {
+        let followed = Instruments::followed(1).unwrap();
+        let half = Followed {
+            floor: RiskTier {
+                imf: followed.floor.imf / 2,
+                mmf: followed.floor.mmf / 2,
+                ..followed.floor
+            },
+            factor: 2 * MILLION,
+        };
+        assert_ok!(Instruments::put_followed(1, half));
+        assert_eq!(
+            (Instruments::factor(0), Instruments::factor(1)),
+            (MILLION, 2 * MILLION)
+        );
+        let moved = |tier| MarketParams { tier, ..params() };
+        let schedule = |to| Instruments::schedule_market_params(RuntimeOrigin::root(), 0, to);
+        assert_noop!(schedule(moved(1)), Error::<Test>::StepTooLarge);
+        assert_ok!(Instruments::put_followed(1, followed));
+        assert_ok!(schedule(moved(1)));
+    });
+}

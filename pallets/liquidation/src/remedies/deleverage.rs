@@ -232,6 +232,9 @@ impl<T: Config> Pallet<T> {
                     break;
                 }
                 meter.spend(meter.slice(size));
+                if is_new {
+                    meter.spend(meter.counterparty(size));
+                }
                 match Self::slice(&closing.account, counterparty, view, market, &rest) {
                     Ok(sliced) => {
                         across.steps = across.steps.saturating_sub(takes);

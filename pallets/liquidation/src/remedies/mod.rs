@@ -260,7 +260,9 @@ impl<T: Config> Pallet<T> {
     ) -> Result<(), Refusal> {
         let view = close.view;
         let of = case.of.clone();
-        let cost = close.meter.liquidation(case.size(view), found_now);
+        let cost = close
+            .meter
+            .liquidation(case.size(view), found_now, case.is_at_market());
         if !close.meter.affords(cost) {
             return Ok(Self::put_back_queued(&of)?);
         }

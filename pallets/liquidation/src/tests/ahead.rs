@@ -22,7 +22,7 @@ fn raise(view: &mut RiskView) {
 }
 
 /// Closes until a sweep has completed that began after now.
-fn swept() {
+pub fn swept() {
     let since = StoredView::view().block + 1;
     while !<Pallet<Test> as ThresholdSweep>::completed_since(since) {
         close(|_| ());

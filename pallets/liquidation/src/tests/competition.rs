@@ -285,7 +285,7 @@ fn a_small_account_begins_when_large_ones_wait_for_bids_and_time_is_short() {
                 holdings: 1,
                 more: 0,
             };
-            let three = crate::meter::Meter::<Test>::of(0).expected(one) * 3;
+            let three = crate::meter::Meter::<Test>::of(0).expected(one, true) * 3;
             Allowance::<Test>::put(three);
             close_at(94);
             assert_eq!(standing(LONG), Standing::Liquidating { since: 7, closes });

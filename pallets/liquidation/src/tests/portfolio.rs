@@ -364,6 +364,45 @@ fn a_hundred_short_strangles_are_closed_within_the_reserve_when_the_price_gaps()
     });
 }
 
+/// Thresholds are drawn with what scans will ask for, and who is below that waits for it.
+#[test]
+fn whoever_a_scan_margins_is_found_at_once_when_scans_follow_volatility() {
+    new_test_ext().execute_with(|| {
+        SweepPerClose::set(100);
+        list(14 * DAY);
+        deposit(DEALER, usd(10_000_000));
+        for owner in 100..120 {
+            a_spread(owner, usd(20 * (owner as i128 - 99)));
+        }
+        close(|_| {});
+        let of_market = |view: &RiskView, id| view.market(id).unwrap().mmf;
+        let raised: Vec<_> = OPTIONS
+            .iter()
+            .map(|(id, ..)| (*id, of_market(&StoredView::view(), *id) * 5 / 4))
+            .collect();
+        schedule(&raised);
+        super::ahead::swept();
+        SweepPerClose::set(0);
+        let ahead = Pallet::<Test>::view_ahead(&account(100), &StoredView::view());
+        let ahead = ahead.unwrap().expect("it holds what changes");
+        let added = ahead.market(10).unwrap().contract.scan_added;
+        assert!((250_000..251_000).contains(&added), "{added}");
+        assert!((100..120).all(|owner| !is_queued(owner)));
+        marks(|view| {
+            for (id, mmf) in &raised {
+                let market = view.market_mut(*id).unwrap();
+                market.mmf = *mmf;
+                market.contract.scan_added = 250_000;
+            }
+        });
+        let below = |owner: &u64| assess(*owner).is_below_maintenance();
+        let many = (100..120).filter(below).count();
+        assert!(many > 3 && many < 20, "{many}");
+        assert!((100..120).all(|owner| below(&owner) == is_queued(owner)));
+        waterfall();
+    });
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Trade(u64, usize, i64),
@@ -389,9 +428,11 @@ proptest! {
     #[test]
     fn the_index_misses_nobody_whom_a_scan_margins(
         steps in prop::collection::vec(a_step(), 1..40), left in prop_oneof![Just(SETTLEMENT_MILLIS + 60_000), 1..20 * DAY],
+        added in prop_oneof![Just(0), Just(250_000), Just(2_000_000)],
     ) {
         new_test_ext().execute_with(|| {
             list(left + DAY / 100);
+            close(|view| view.markets.iter_mut().for_each(|m| m.contract.scan_added = added));
             deposit(DEALER, usd(100_000_000));
             deposit(VAULT, usd(100_000));
             for owner in 10..16 {

@@ -23,8 +23,9 @@ use alloc::{collections::BTreeMap, rc::Rc, vec::Vec};
 use codec::{Decode, Encode, MaxEncodedLen};
 use core::marker::PhantomData;
 use novate_types::{
-    math::add, Assessment, Cash, FeedId, MarginAccount, MarketId, MarketView, Millis,
-    OrderAggregate, Price, RiskError, RiskModel, RiskView, SignedLots, MAX_MARKETS,
+    math::{add, ppm_ceil, signed},
+    Assessment, Cash, FeedId, MarginAccount, MarketId, MarketView, Millis, OrderAggregate, Ppm,
+    Price, RiskError, RiskModel, RiskView, SignedLots, MAX_MARKETS,
 };
 use scale_info::TypeInfo;
 use sp_core::{bounded::BoundedVec, ConstU32};
@@ -289,9 +290,15 @@ impl<'a, Rows: PricedOptions> Known<'a, Rows> {
     }
 
     /// What a market's orders need at most alone, if the ends of what can fill are these: its contracts are priced once for both.
-    fn ends(&mut self, market: &MarketView, ends: [SignedLots; 2]) -> Result<Cash, ModelError> {
+    fn ends(
+        &mut self,
+        market: &MarketView,
+        ends: [SignedLots; 2],
+        scan_added: Ppm,
+    ) -> Result<Cash, ModelError> {
         let each = traded(market);
-        let portfolio = self.portfolio(market.underlying, &each)?;
+        let mut portfolio = self.portfolio(market.underlying, &each)?;
+        portfolio.scan_added = scan_added;
         let mut prices = self.prices(&portfolio, &each)?;
         let mut most = 0;
         for lots in ends.into_iter().filter(|lots| *lots != 0) {
@@ -303,6 +310,14 @@ impl<'a, Rows: PricedOptions> Known<'a, Rows> {
         }
         Ok(most)
     }
+}
+
+/// What value less a requirement by scan can lose per unit of a move if scan risk is `f` times what it was, `f` being one and `added`: with
+/// `S = V − c·(V − Vₛ)` its slope is at most `(|1 − c| + c)·e`, `e` being the steepest of `V` and `Vₛ`, and with `c·f` in place of `c` it is at most
+/// `2·f − 1` times that.
+fn steeper(slope: Cash, added: Ppm) -> Result<Cash, ModelError> {
+    let more = ppm_ceil(slope.unsigned_abs(), added.saturating_mul(2))?;
+    Ok(add(slope, signed(more)?)?)
 }
 
 /// The positions that a lot of a market comes to: in itself, or in a combination's legs.
@@ -327,18 +342,36 @@ fn scan_of<Rows: PricedOptions>(
     };
     let positions = account.positions.iter().filter(|p| is_of(p.market));
     let positions: Vec<_> = positions.map(|p| (p.market, p.lots)).collect();
-    let portfolio = known.portfolio(underlying, &positions)?;
-    let mut prices = known.prices(&portfolio, &positions)?;
+    let mut portfolio = known.portfolio(underlying, &positions)?;
+    let legs = portfolio.clone();
+    let mut prices = known.prices(&legs, &positions)?;
     let margins = portfolio.required_by_scan(&mut prices)?;
     let (exposure, deviation) = exposure::by_scan(&portfolio.legs, &mut prices)?;
-    let mut reached = Some(margins.initial);
-    for orders in orders.iter().filter(|o| is_of(o.market)) {
+    let steeper = |slope| steeper(slope, portfolio.scan_added);
+    let (exposure, deviation) = (steeper(exposure)?, steeper(deviation)?);
+    let orders = || orders.iter().filter(|o| is_of(o.market));
+    // Fills may bring a market whose tier follows more.
+    let held = portfolio.scan_added;
+    for orders in orders() {
+        for (market, _) in traded(view.market(orders.market)?) {
+            let added = view.market(market)?.contract.scan_added;
+            portfolio.scan_added = portfolio.scan_added.max(added);
+        }
+    }
+    let mut reached = Some(if portfolio.scan_added == held {
+        margins.initial
+    } else {
+        portfolio.required_by_scan(&mut prices)?.initial
+    });
+    for orders in orders() {
         let of = |lots| SignedLots::try_from(lots).map_err(|_| ModelError::Missing);
         let ends = [of(orders.bid_lots)?, of(orders.ask_lots)?.saturating_neg()];
         let (Some(sum), true) = (reached, ends != [0, 0]) else {
             continue;
         };
-        let most = known.ends(view.market(orders.market)?, ends).ok();
+        let most = known
+            .ends(view.market(orders.market)?, ends, portfolio.scan_added)
+            .ok();
         reached = most.map(|most| add(sum, most)).transpose()?;
     }
     Ok(ByScan {

@@ -8,6 +8,8 @@
 //! - *By scan* contingencies are rates of notional, of a linear contract at its mark and of an option at its forward. What open interest, confidence and
 //!   depeg add to the linear rule's initial margin they add here too, to the same notional: a hedge is no way around a market that is full. Of each
 //!   position that is not a long option maintenance margin is a dollar at least, as everywhere.
+//! - *What follows volatility* (section 12) multiplies scan risk as it does the tiers' fractions, by the largest factor of the markets held: rows are priced once
+//!   a close for everybody, so it is losses that grow, and not the grid's moves.
 //! - *Collateral* is not in it: equity counts it after its haircut.
 //! - What has settled is cash.
 
@@ -54,6 +56,8 @@ pub struct Portfolio {
     expiries: Vec<Millis>,
     /// Of each leg, what is added to its initial margin fraction.
     added: Vec<Ppm>,
+    /// What is added to scan risk, in ppm of it: the most of its markets.
+    pub(super) scan_added: Ppm,
 }
 
 impl Portfolio {
@@ -98,6 +102,7 @@ impl Portfolio {
             },
             expiries: Vec::new(),
             added: Vec::new(),
+            scan_added: 0,
         }
     }
 
@@ -144,6 +149,7 @@ impl Portfolio {
         };
         self.legs.push(Leg { contract, lots });
         self.added.push(market.contract.initial_added);
+        self.scan_added = self.scan_added.max(market.contract.scan_added);
         Ok(())
     }
 
@@ -157,6 +163,7 @@ impl Portfolio {
     pub fn required_by_scan(&self, prices: &mut Prices) -> Result<Margins> {
         let holdings = Holdings::of(&self.legs, &self.market)?;
         let risk = scan::risk(&holdings, prices)?;
+        let risk = add(risk, ppm_of(risk, self.scan_added)?)?;
         let params = prices.params();
         let rules = &params.contingencies;
         let mut maintenance = scale_ceil(risk, params.factors.maintenance)?;

@@ -19,8 +19,13 @@ fn assess(account: &MarginAccount, view: &RiskView) -> Assessment {
 
 /// Marked as a chain marks, holding some of what is listed.
 fn any_marked(least: Millis) -> impl Strategy<Value = (RiskView, MarginAccount)> {
-    (any_holder(least), 1u8..=u8::MAX).prop_map(|((mut view, mut account), held)| {
+    // Up to three times the risk, as where tiers follow volatility.
+    let added = prop_oneof![Just(0), 0u32..=2_000_000];
+    (any_holder(least), 1u8..=u8::MAX, added).prop_map(|((mut view, mut account), held, added)| {
         mark_again(&mut view);
+        for market in view.markets.iter_mut() {
+            market.contract.scan_added = added;
+        }
         account.positions.retain(|p| held >> p.market & 1 == 1);
         (view, account)
     })
@@ -81,6 +86,26 @@ fn a_spread_needs_what_it_can_lose() {
         assess(&alone, &view),
         Linear::assess(&alone, &view).unwrap()
     );
+}
+
+#[test]
+fn a_scan_rises_with_the_tier_that_follows_most() {
+    let (mut view, holder) = spread(14 * DAY);
+    let before = assess(&holder, &view);
+    view.market_mut(4).unwrap().contract.scan_added = 250_000;
+    let after = assess(&holder, &view);
+    let risk = |of: &RiskView| {
+        let engine = Portfolio::of(&holder, of).unwrap();
+        let params = PortfolioParams::standard();
+        engine[0].scan(&params).unwrap().loss
+    };
+    assert_eq!(risk(&view), risk(&spread(14 * DAY).0));
+    // Four fifths of a quarter of what is lost, to maintain; all else stays.
+    let more = after.maintenance - before.maintenance;
+    assert!((more - risk(&view) / 5).abs() <= 2, "{more}");
+    let initially = after.initial - before.initial - risk(&view) / 4;
+    assert!((0..=2).contains(&initially), "{initially}");
+    assert!(after.maintenance < Linear::assess(&holder, &view).unwrap().maintenance);
 }
 
 #[test]
@@ -321,11 +346,15 @@ proptest! {
 
     #[test]
     fn no_subset_of_fills_needs_more_than_was_asked_for(
-        (view, mut account) in any_marked(60_000), cash in any_cash(),
+        (mut view, mut account) in any_marked(60_000), cash in any_cash(),
         orders in prop::collection::vec((0u64..40_000, 0u64..40_000), 8),
         parts in prop::collection::vec((0u32..=1_000_000, 0u32..=1_000_000), 8),
-        ends in any::<u16>(),
+        ends in any::<u16>(), added in prop::collection::vec(prop_oneof![Just(0), 0u32..=2_000_000], 8),
     ) {
+        // Each market's tier follows by itself.
+        for (market, added) in view.markets.iter_mut().zip(added) {
+            market.contract.scan_added = added;
+        }
         // Bought at the mark: a profit of one market that a loss of another uses up by scan is not there by parts.
         for held in account.positions.iter_mut().filter(|p| p.market < 2) {
             held.cost = value_of(view.market(held.market).unwrap(), held.lots);
