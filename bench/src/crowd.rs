@@ -3,17 +3,20 @@
 //!
 //! They come in fives: three are long, two take the other side, so that every market is flat. Longs have between one and ten times
 //! their equity in one to three markets; shorts half theirs. Equity is spread evenly over its logarithm.
+//!
+//! Where options are listed a tenth of them hold some: one of the longs of every fourth group has sold a put and a call, each on a quarter to all of
+//! its equity, and one of the shorts has bought them.
 
 use crate::world::{secret, MARK};
 use frame_support::traits::fungibles::Mutate as _;
-use novate_risk::Linear;
 use novate_runtime::{
-    configs::exchange::{InsuranceFund, Vault, USDC},
-    AccountId, Assets, Clearing, Liquidation, Margin, Runtime, System,
+    configs::exchange::{InsuranceFund, RiskRules, Vault, BTC_FEED, USDC},
+    AccountId, Assets, Clearing, Instruments, Liquidation, Margin, Runtime, System,
 };
 use novate_types::{
-    AccountRef, AssetId, Cash, CurrentView, Ledger, LedgerError, MarginAccount, MarketId, Position,
-    RiskModel, SignedLots, QUANTUMS,
+    symbol::symbol_of, AccountRef, AssetId, Cash, CurrentView, InstrumentKind, Ledger, LedgerError,
+    MarginAccount, MarketId, MarketView, Millis, OptionRight, Position, Price, RiskModel, RiskTier,
+    RiskView, SignedLots, TierId, QUANTUMS,
 };
 use pallet_margin::Accounts;
 
@@ -94,6 +97,73 @@ fn opposite(of: &[&Held]) -> Held {
     held
 }
 
+/// Days until the options expire, and their strikes in thousands of USD: puts up to where the market is, calls from there.
+const DAYS: [Millis; 2] = [7, 28];
+const PUTS: [u64; 3] = [16, 18, 20];
+const CALLS: [u64; 3] = [20, 22, 24];
+/// Their tier.
+const TIER: TierId = 7;
+
+/// Expiries of the options on a chain whose time is `now`.
+pub fn expiries(now: Millis) -> [Millis; 2] {
+    DAYS.map(|days| now + days * 86_400_000)
+}
+
+/// Lists the options. Runs natively.
+pub fn list(now: Millis) {
+    let listed = pallet_instruments::Instruments::<Runtime>::get(0);
+    let mut params = listed.expect("the preset lists a market").params;
+    let root = || frame_system::RawOrigin::Root.into();
+    // Options' own: 15 and 10 %.
+    let tier = pallet_instruments::Tiers::<Runtime>::get(params.tier).expect("it is the market's");
+    params.tier = TIER;
+    let tier = RiskTier {
+        imf: 150_000,
+        mmf: 100_000,
+        ..tier
+    };
+    Instruments::add_tier(root(), TIER, tier).expect("the tier is in order");
+    let (tick_size, lot_size) = (Price::from_u32(1), Price::from_rational(1, 1_000));
+    let puts = PUTS.map(|strike| (strike, OptionRight::Put));
+    let calls = CALLS.map(|strike| (strike, OptionRight::Call));
+    for expiry in expiries(now) {
+        for (thousands, right) in puts.into_iter().chain(calls) {
+            let kind = InstrumentKind::Option {
+                expiry,
+                strike: thousands * 1_000,
+                right,
+            };
+            let symbol = symbol_of("BTC", &kind, tick_size).expect("a strike like any");
+            let symbol = symbol.expect("a short name");
+            Instruments::list_market(root(), symbol, kind, BTC_FEED, tick_size, lot_size, params)
+                .expect("the option is in order");
+        }
+    }
+    System::reset_events();
+}
+
+/// A put and a call that somebody with such equity sells: each on a quarter to all of it.
+fn sold(random: &mut Random, view: &RiskView, equity: f64) -> Vec<(MarketId, SignedLots, Cash)> {
+    let options = |right| {
+        let is_it = move |market: &&MarketView| market.contract.kind.right() == Some(right);
+        view.markets.iter().filter(is_it).collect::<Vec<_>>()
+    };
+    let mut all = Vec::new();
+    for of in [options(OptionRight::Put), options(OptionRight::Call)] {
+        if of.is_empty() {
+            continue;
+        }
+        let market = of[random.below(of.len() as u64) as usize];
+        let part = 0.25 + 0.75 * random.part();
+        let lot = market.index.to_float() * market.lot_size.to_float();
+        let lots = (equity * part / lot).max(1.0) as SignedLots;
+        let ticks = market.mark.into_inner() / market.tick_size.into_inner();
+        let premium = ticks as Cash * Cash::from(market.tick_value) * Cash::from(lots);
+        all.push((market.id, lots, premium));
+    }
+    all
+}
+
 fn worth(held: &Held) -> Cash {
     held.iter().map(|(_, _, cost)| cost.abs()).sum()
 }
@@ -115,6 +185,16 @@ pub fn seed(from: u32, to: u32) {
         let [a, b, c] = [&members[0].1, &members[1].1, &members[2].1];
         for held in [opposite(&[a, b]), opposite(&[c])] {
             members.push((worth(&held) * 2, held));
+        }
+        if group % 4 == 0 {
+            let equity = members[0].0 as f64 / QUANTUMS as f64;
+            for (market, lots, premium) in sold(&mut random, &view, equity) {
+                for (member, lots, paid) in [(0, -lots, -premium), (3, lots, premium)] {
+                    // An option's premium moves in cash: it has no cost.
+                    members[member].1.push((market, lots, 0));
+                    members[member].0 -= paid;
+                }
+            }
         }
         for (number, (cash, held)) in (group * GROUP..).zip(members) {
             deposited += cash;
@@ -203,7 +283,7 @@ pub fn scan() -> Scan {
         ..Scan::default()
     };
     for account in Accounts::<Runtime>::iter_values() {
-        let assessed = Linear::assess(&account, &view).expect("every account can be assessed");
+        let assessed = RiskRules::assess(&account, &view).expect("every account can be assessed");
         scan.accounts += 1;
         scan.below += usize::from(assessed.is_below_maintenance());
         if assessed.equity < 0 {
@@ -214,6 +294,25 @@ pub fn scan() -> Scan {
         }
     }
     scan
+}
+
+/// How many accounts hold options, how many of these a scan margins, and whether all options have a mark. Runs natively.
+pub fn options() -> (usize, usize, bool) {
+    let view = Clearing::view();
+    let is_option = |p: &Position| {
+        let market = view.market(p.market);
+        market.is_ok_and(|market| market.contract.kind.is_option())
+    };
+    let holders: Vec<_> = Accounts::<Runtime>::iter_values()
+        .filter(|account| account.positions.iter().any(is_option))
+        .collect();
+    let scanned = holders.iter().filter(|account| {
+        RiskRules::assess_held(account, &view).is_ok_and(|found| found.scanned != 0)
+    });
+    let options = view.markets.iter();
+    let mut options = options.filter(|market| market.contract.kind.is_option());
+    let marked = options.all(|market| market.mark > Price::default());
+    (holders.len(), scanned.count(), marked)
 }
 
 /// Whether the books balance, and the indices with them. Runs natively.

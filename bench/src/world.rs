@@ -8,7 +8,7 @@ use novate_runtime::{
     AccountId, Runtime, RuntimeGenesisConfig, SessionKeys, UNIT,
 };
 use novate_types::{FeedId, MarketId, Price, Symbol, Ticks};
-use pallet_price_oracle::Feed;
+use pallet_price_oracle::{Feed, LEAST_CHAINS};
 use serde_json::Value;
 use sp_core::{ed25519, sr25519, Pair};
 use sp_keyring::Sr25519Keyring;
@@ -31,6 +31,8 @@ pub struct World {
     pub other_feeds: u16,
     /// Validators; one is Alice.
     pub validators: u32,
+    /// Whether bitcoin has a surface of volatilities, so that options on it can be listed.
+    pub has_surface: bool,
 }
 
 impl Default for World {
@@ -39,6 +41,7 @@ impl Default for World {
             markets: 1,
             other_feeds: 0,
             validators: 1,
+            has_surface: false,
         }
     }
 }
@@ -72,6 +75,13 @@ impl World {
                 .map_err(|_| anyhow::anyhow!("a short name"))?;
             another.underlying = feed_of(market);
             config.instruments.markets.push(another);
+        }
+        if self.has_surface {
+            for (feed, policy) in &mut config.oracle.feeds {
+                if *feed == BTC_FEED {
+                    policy.min_chains = LEAST_CHAINS;
+                }
+            }
         }
         let feeds = 1..self.markets + self.other_feeds;
         for feed in feeds.clone().map(feed_of) {

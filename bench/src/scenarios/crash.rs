@@ -1,5 +1,5 @@
-//! The crash: prices fall by 10, 20 and 30 % within one block, on a hundred thousand accounts with leveraged positions; and what
-//! a price costs that crosses nobody's threshold.
+//! The crash: prices fall by 10, 20 and 30 % within one block, on a hundred thousand accounts with leveraged positions, and by 20 % where a tenth
+//! of them hold options; and what a price costs that crosses nobody's threshold.
 
 use super::{latest::Journeys, Bench, Chain, World};
 use crate::{
@@ -8,26 +8,42 @@ use crate::{
     oracle::cents,
     world::{feed_of, PRICE},
 };
-use anyhow::bail;
+use anyhow::{bail, ensure};
+use novate_risk::surface::{Smile, GRID, UNIT};
 use novate_runtime::{configs::system::MAXIMUM_BLOCK_WEIGHT, RuntimeEvent, System};
 use novate_types::{Cash, QUANTUMS};
 use pallet_liquidation::Event;
+use pallet_price_oracle::surface::ObservedSmile;
 use std::collections::VecDeque;
 
 const ACCOUNTS: u32 = 100_000;
 const FEW: u32 = 1_000;
 /// Groups of accounts opened in one block.
 const IN_BLOCK: u32 = 2_000;
+/// Blocks from the listing of options to the end of the call that each market begins with.
+const OPENING: u32 = 30;
 /// Blocks after which a crash that still goes on is given up.
 const MOST_BLOCKS: u32 = 300;
 
-/// A chain with a crowd.
-fn crowded(bench: &Bench, accounts: u32) -> anyhow::Result<Chain> {
+/// A chain with a crowd, of which a tenth hold options or none do.
+fn crowded(bench: &Bench, accounts: u32, has_options: bool) -> anyhow::Result<Chain> {
     let (mut chain, _) = bench.chain(World {
         markets: crowd::MARKETS,
+        has_surface: has_options,
         ..World::default()
     })?;
     chain.seed(crowd::back)?;
+    if has_options {
+        let now = chain.time();
+        chain.oracle.smiles = crowd::expiries(now)
+            .map(|expiry| ObservedSmile {
+                expiry,
+                smile: Smile([VARIANCE; GRID.len()]),
+            })
+            .to_vec();
+        chain.seed(|| crowd::list(now))?;
+        chain.wait(OPENING)?;
+    }
     let groups = crowd::groups(accounts);
     for from in (0..groups).step_by(IN_BLOCK as usize) {
         chain.seed(|| crowd::seed(from, groups.min(from + IN_BLOCK)))?;
@@ -35,6 +51,9 @@ fn crowded(bench: &Bench, accounts: u32) -> anyhow::Result<Chain> {
     chain.wait(2)?;
     Ok(chain)
 }
+
+/// Of the options, a year: a volatility of 60 % at every strike.
+const VARIANCE: u64 = UNIT / 100 * 36;
 
 fn set_price(chain: &mut Chain, price: u64) {
     for market in 0..crowd::MARKETS {
@@ -74,8 +93,8 @@ fn dollars(quantums: Cash) -> f64 {
     quantums as f64 / QUANTUMS as f64
 }
 
-/// Lets prices fall by `percent` and waits until nobody is below maintenance margin.
-fn fall(bench: &mut Bench, chain: &mut Chain, percent: u64) -> anyhow::Result<()> {
+/// Lets prices fall by `percent` and waits until nobody is below maintenance margin. What holds for the crowd is said in `who`.
+fn fall(bench: &mut Bench, chain: &mut Chain, percent: u64, who: &str) -> anyhow::Result<()> {
     set_price(chain, PRICE * (100 - percent) / 100);
     let mut remedies = Remedies::default();
     let mut journeys = Journeys::default();
@@ -125,7 +144,7 @@ fn fall(bench: &mut Bench, chain: &mut Chain, percent: u64) -> anyhow::Result<()
     if let Err(why) = chain.read(crowd::check)? {
         bail!("after a fall of {percent} % the books do not balance: {why}");
     }
-    let what = |figure: &str| format!("-{percent} %: {figure}");
+    let what = |figure: &str| format!("-{percent} %{who}: {figure}");
     let report = &mut bench.report;
     let below = 100.0 * first.below as f64 / first.accounts.max(1) as f64;
     report.tell(&what("accounts below MM after the fall"), below, "%")?;
@@ -248,18 +267,36 @@ fn price_updates(bench: &mut Bench, many: &mut Chain, few: &mut Chain) -> anyhow
 }
 
 pub fn run(bench: &mut Bench) -> anyhow::Result<()> {
-    let mut many = crowded(bench, ACCOUNTS)?;
+    let mut many = crowded(bench, ACCOUNTS, false)?;
     if let Err(why) = many.read(crowd::check)? {
         bail!("the crowd's books do not balance: {why}");
     }
-    let mut few = crowded(bench, FEW)?;
+    let mut few = crowded(bench, FEW, false)?;
     price_updates(bench, &mut many, &mut few)?;
+    drop(few);
     let before = many.hold();
     for percent in [10, 20, 30] {
-        fall(bench, &mut many, percent)?;
+        fall(bench, &mut many, percent, "")?;
         many.back_to(&before);
     }
     bench
         .report
         .tell("peak memory", crate::measure::peak_memory(), "MB")
+}
+
+/// A fall of 20 % where a tenth of the crowd holds options.
+pub fn with_options(bench: &mut Bench) -> anyhow::Result<()> {
+    let mut chain = crowded(bench, ACCOUNTS, true)?;
+    if let Err(why) = chain.read(crowd::check)? {
+        bail!("the books of a crowd with options do not balance: {why}");
+    }
+    let (holders, scanned, marked) = chain.read(crowd::options)?;
+    ensure!(
+        holders == ACCOUNTS as usize / 10 && scanned > 0 && marked,
+        "of {ACCOUNTS} accounts {holders} hold options, {scanned} are scanned, and all are marked: {marked}"
+    );
+    let report = &mut bench.report;
+    report.tell("accounts that hold options", holders as f64, "")?;
+    report.tell("accounts that a scan margins", scanned as f64, "")?;
+    fall(bench, &mut chain, 20, ", options")
 }

@@ -2,8 +2,10 @@
 //! remedy began, and where prices and funding stood.
 
 use super::Chain;
-use novate_risk::{funding_owed_ceil, Linear};
-use novate_runtime::{AccountId, Clearing, Margin, Runtime, RuntimeEvent, System};
+use novate_risk::funding_owed_ceil;
+use novate_runtime::{
+    configs::exchange::RiskRules, AccountId, Clearing, Margin, Runtime, RuntimeEvent, System,
+};
 use novate_types::{
     AccountRef, BlockNumber, Cash, CurrentView, Ledger, MarginAccount, RiskModel, RiskView,
     QUANTUMS,
@@ -29,7 +31,7 @@ struct Picture {
 
 impl Picture {
     fn of(account: &MarginAccount, view: &RiskView) -> Self {
-        let assessed = Linear::assess(account, view).expect("every account can be assessed");
+        let assessed = RiskRules::assess(account, view).expect("every account can be assessed");
         let (mut basis, mut funding) = (0f64, 0);
         for position in &account.positions {
             let market = view.market(position.market).expect("the market is listed");

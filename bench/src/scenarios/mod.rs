@@ -65,6 +65,7 @@ pub const SCENARIOS: &[(usize, &str, Scenario)] = &[
     ),
     (10, "weights charged and time taken", weights::run),
     (11, "options in WebAssembly", options::run),
+    (12, "the crash, a tenth in options", crash::with_options),
 ];
 
 impl Bench {
