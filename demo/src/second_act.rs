@@ -416,16 +416,6 @@ async fn cover(cast: &Cast, series: &Series, feed: FeedId, story: &Story) -> Res
             cash_floor(parts)
         );
     }
-    // To maintain: what a depeg adds to initial margin it adds to every position, hedges included.
-    let bitcoin = alone.by_parts.maintenance;
-    ensure!(
-        bitcoin < parts.maintenance && lesser.maintenance < bitcoin,
-        "covered, {} needs {} by parts and {} at the least to maintain; the bitcoin alone needed {}",
-        writer.name,
-        cash_floor(parts.maintenance),
-        cash_floor(lesser.maintenance),
-        cash_floor(bitcoin)
-    );
     ensure!(
         (held.initial, held.maintenance) == (lesser.initial, lesser.maintenance),
         "the chain holds {} to {}, and not to the lesser of the two, {}",
