@@ -110,6 +110,7 @@ impl<T: Config> Pallet<T> {
             let from = AccountRef::new(owner.clone(), *sub);
             let account = T::Ledger::account(&from).ok_or(Error::<T>::NoAccount)?;
             let held = if asset == settlement {
+                // Cash below zero is nothing that may leave: any amount is refused.
                 u128::try_from(Self::booked_cash(account, amount)).unwrap_or(0)
             } else {
                 collateral_of(&account, asset)

@@ -62,7 +62,7 @@ impl<AccountId> Case<AccountId> {
         account.map_or(nothing, |account| Size::of(account, view))
     }
 
-    /// Whether its remedy is the market, or begins with it.
+    /// Whether its remedy is the market, or begins with it. What cannot be said counts as the dearer.
     pub fn is_at_market(&self) -> bool {
         match (&self.account, &self.assessment) {
             (Some(account), Ok(assessment)) => {
