@@ -266,8 +266,7 @@ fn portfolios(account: &MarginAccount, view: &RiskView) -> Vec<PortfolioInfo> {
         .map(|portfolio| {
             let mut sums = greeks.iter().flatten();
             let sum = sums.find(|(of, _)| *of == portfolio.underlying);
-            // Without an option the linear rule alone says what is needed.
-            let scanned = portfolio.has_option().then(|| portfolio.scan(&params).ok());
+            let scanned = portfolio.is_netted().then(|| portfolio.scan(&params).ok());
             let scanned = scanned.flatten();
             PortfolioInfo {
                 underlying: portfolio.underlying,

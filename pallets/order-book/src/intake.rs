@@ -14,7 +14,8 @@ use alloc::{
 };
 use frame_support::{ensure, traits::Get, weights::Weight};
 use novate_risk::{
-    add_order, booked_cash, more_thresholds_in, release_order, Legs, MOST_MORE_THRESHOLDS,
+    add_order, booked_cash, more_thresholds_in, portfolio::netted_positions, release_order, Legs,
+    MOST_MORE_THRESHOLDS,
 };
 use novate_types::{
     math::{
@@ -1123,16 +1124,15 @@ fn ensure_worth(
     Ok(())
 }
 
-/// Assesses an account for a new order, and adds to `scanned` what its options take, as far as one extrinsic may.
+/// Assesses an account for a new order, and adds to `scanned` what its positions take under the grid, as far as one extrinsic may.
 pub(crate) fn assess<T: Config>(
     account: &MarginAccount,
     view: &RiskView,
     scanned: &mut Weight,
 ) -> Result<Assessment, OrderError> {
-    let is_option = |id| view.market(id).is_ok_and(|m| m.contract.kind.is_option());
-    let options = account.positions.iter().filter(|p| is_option(p.market));
-    let count = |many: usize| u32::try_from(many).unwrap_or(u32::MAX);
-    let takes = T::WeightInfo::scanned(count(options.count()), count(account.orders.len()));
+    let positions = netted_positions(account, view)?;
+    let markets = u32::try_from(account.orders.len()).unwrap_or(u32::MAX);
+    let takes = T::WeightInfo::scanned(positions, markets);
     let sum = scanned.saturating_add(takes);
     ensure!(
         sum.all_lte(T::WeightInfo::most_scanned(MAX_OPERATIONS)),

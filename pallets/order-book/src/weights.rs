@@ -6,7 +6,7 @@ use novate_types::{MAX_OPEN_ORDERS, MAX_POSITIONS};
 
 /// Times that margin is asked for an order that comes in, at most: with it, and, where that is not covered, before it and once it is filled.
 const SCANS_PER_PLACE: u32 = 3;
-/// Times that the largest account's options may be scanned for the operations of one extrinsic, or so much of smaller accounts'.
+/// Times that the largest account's positions may be scanned for the operations of one extrinsic, or so much of smaller accounts'.
 const MOST_SCANS: u32 = 12;
 
 /// What the pallet's call and its parts of the close cost.
@@ -39,9 +39,9 @@ pub trait WeightInfo {
     fn expire() -> Weight;
     /// A slice that is due, of such an account: out of the index and into it again, and into the intake.
     fn slice() -> Weight;
-    /// A position of an account that holds options, priced once under the grid with its part of the rows that are read for it.
+    /// A position that a scan may margin, an option, priced once under the grid with its part of the rows that are read for it.
     fn option_scan() -> Weight;
-    /// Orders of such an account in one market: both ends of what can fill there, priced by themselves.
+    /// Orders of an account with such a position, in one market: both ends of what can fill there, priced by themselves.
     fn order_scan() -> Weight;
     /// Everything that housekeeping does at most, for `pages` pages of expiries and as many of evictions, and fresh quotes of
     /// `markets` markets.
@@ -60,14 +60,14 @@ pub trait WeightInfo {
             .saturating_add(Self::left().saturating_mul(changes.into()))
     }
 
-    /// Assessing once an account that holds `options`, and has orders in `markets`, beyond what one without options takes: the rows of its
-    /// options, its positions under the grid, and by themselves both ends of what can fill in each market. None holding no option.
-    fn scanned(options: u32, markets: u32) -> Weight {
-        if options == 0 {
+    /// Assessing once an account of which a scan may margin so many `positions`, and that has orders in `markets`, beyond what one by parts takes: the rows of
+    /// its options, its positions under the grid, and by themselves both ends of what can fill in each market.
+    fn scanned(positions: u32, markets: u32) -> Weight {
+        if positions == 0 {
             return Weight::zero();
         }
         Self::option_scan()
-            .saturating_mul(options.into())
+            .saturating_mul(positions.into())
             .saturating_add(Self::order_scan().saturating_mul(markets.into()))
     }
 

@@ -8,7 +8,7 @@ use crate::{
     combination,
     ledger::funding_owed_ceil,
     loans::cash_after_interest,
-    options::{settlement_cash, size_ceil, OptionMargin},
+    options::{settlement_cash, size_ceil, OptionMargin, SETTLEMENT_MILLIS},
 };
 use alloc::vec::Vec;
 use novate_types::{
@@ -16,7 +16,7 @@ use novate_types::{
         add, asset_value_floor, mul_div_ceil, notional_ceil, position_value_floor, ppm_ceil,
         ppm_floor, signed, sub,
     },
-    Assessment, Cash, CollateralView, FeedId, Lots, MarginAccount, MarketView, MathError,
+    Assessment, Cash, CollateralView, FeedId, Lots, MarginAccount, MarketView, MathError, Millis,
     OrderAggregate, Ppm, Price, RiskError, RiskModel, RiskTier, RiskView, SignedLots, Size,
     MILLION, QUANTUMS,
 };
@@ -62,6 +62,8 @@ pub(crate) struct ByScan {
     pub(crate) initial: Cash,
     /// The same with what the account's orders can add to it, over every subset of fills; none where that is not known.
     pub(crate) initial_with_orders: Option<Cash>,
+    /// What linear positions on one side need at least, in ppm of their value while none of it is settled.
+    pub(crate) one_sided: Ppm,
     /// What value less maintenance margin can lose per unit of relative move of prices.
     pub(crate) exposure: Cash,
     /// The same of deviations.
@@ -77,6 +79,8 @@ struct ByParts {
     reached: Cash,
     /// Of that, what is linear.
     reached_linear: Cash,
+    /// What of that a scan of linear positions on one side would not ask for.
+    beyond_scan: Cash,
     exposure: Cash,
     /// Unrealised results without long options.
     profit: Cash,
@@ -101,6 +105,7 @@ impl ByParts {
                 initial: 0,
                 reached: 0,
                 reached_linear: 0,
+                beyond_scan: 0,
                 exposure: 0,
                 profit: 0,
                 long_options: 0,
@@ -143,8 +148,9 @@ impl ByParts {
         let mut left = sub(self.supporting, self.reached)?;
         let mut left_free = sub(parts.free, self.reached)?;
         if let Some(reached) = scan.initial_with_orders {
-            // Without an option the linear rule alone says what is needed, and fills may leave none.
-            let reached = reached.max(self.reached_linear);
+            // Fills may leave linear positions on one side, of which the linear rule alone says what they need.
+            let alone = add(reached, self.beyond_scan)?;
+            let reached = reached.max(self.reached_linear).min(alone);
             // Beyond the credits fills are paid for in cash, whatever else is worth.
             let added = sub(reached, scan.initial)?.max(self.bought);
             left = left.max(sub(value, reached)?.min(sub(self.credit, added)?));
@@ -242,6 +248,8 @@ pub(crate) fn assess(
         of.reached = add(of.reached, margin.initial)?;
         if !market.contract.kind.is_option() {
             of.reached_linear = add(of.reached_linear, margin.initial)?;
+            let beyond = beyond_scan(market, margin.reach(), view.now, scans)?;
+            of.beyond_scan = add(of.beyond_scan, beyond)?;
         }
         of.exposure = add(of.exposure, margin.exposure_ceil(market.mmf)?)?;
         let profit = if is_long_option(market, position.lots) {
@@ -256,14 +264,20 @@ pub(crate) fn assess(
     for orders in orders {
         let market = view.market(orders.market)?;
         let lots = account.lots(orders.market);
-        let initial = initial_ceil(market, lots)?;
-        let beyond = sub(farthest_initial(market, lots, initial, orders)?, initial)?;
+        let held = Margin::of(market, lots)?.reach();
+        let farthest = farthest(market, lots, held, orders)?;
+        let beyond = sub(farthest.initial, held.initial)?;
         let of = ByParts::of(&mut by_underlying, market.underlying)?;
         of.reached = add(of.reached, beyond)?;
         if market.contract.kind.is_option() {
             of.bought = add(of.bought, bought_ceil(market, orders.bid_lots)?)?;
         } else {
             of.reached_linear = add(of.reached_linear, beyond)?;
+            let beyond = sub(
+                beyond_scan(market, farthest, view.now, scans)?,
+                beyond_scan(market, held, view.now, scans)?,
+            )?;
+            of.beyond_scan = add(of.beyond_scan, beyond)?;
         }
         reserved = add(reserved, orders.reserve)?;
     }
@@ -310,29 +324,58 @@ pub(crate) fn assess(
     Ok(sum)
 }
 
-/// Greatest initial margin of the positions that a subset of fills can reach: they lie between `q − A` and `q + B`, and margin
-/// grows with distance from zero, so one of the ends has it. `initial` is that of the position itself.
-fn farthest_initial(
+/// A position that fills can reach.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Reach {
+    initial: Cash,
+    notional: u128,
+}
+
+/// The position of the greatest initial margin that a subset of fills can reach: they lie between `q − A` and `q + B`, and margin
+/// grows with distance from zero, so one of the ends has it. `held` is the position itself.
+fn farthest(
     market: &MarketView,
     lots: SignedLots,
-    initial: Cash,
+    held: Reach,
     orders: &OrderAggregate,
-) -> Result<Cash, MathError> {
+) -> Result<Reach, MathError> {
+    let at = |lots: Option<SignedLots>| -> Result<Reach, MathError> {
+        Ok(Margin::of(market, lots.ok_or(MathError::Overflow)?)?.reach())
+    };
     let long = match orders.bid_lots {
-        0 => initial,
-        bid => initial_ceil(
-            market,
-            lots.checked_add_unsigned(bid).ok_or(MathError::Overflow)?,
-        )?,
+        0 => held,
+        bid => at(lots.checked_add_unsigned(bid))?,
     };
     let short = match orders.ask_lots {
-        0 => initial,
-        ask => initial_ceil(
-            market,
-            lots.checked_sub_unsigned(ask).ok_or(MathError::Overflow)?,
-        )?,
+        0 => held,
+        ask => at(lots.checked_sub_unsigned(ask))?,
     };
     Ok(long.max(short))
+}
+
+/// What the linear rule asks of a market's position initially, wherever it stands up to the farthest, beyond what a scan asks of it where all are on one side.
+fn beyond_scan(
+    market: &MarketView,
+    farthest: Reach,
+    now: Millis,
+    scans: &[ByScan],
+) -> Result<Cash, MathError> {
+    let scan = scans
+        .iter()
+        .find(|scan| scan.underlying == market.underlying);
+    let (Some(scan), true) = (scan, farthest.initial > 0) else {
+        return Ok(0);
+    };
+    // What of a mean is settled does not move; and a combination is its legs, on either side.
+    let contract = &market.contract;
+    let is_open = contract.expiry == 0 || contract.expiry.saturating_sub(now) > SETTLEMENT_MILLIS;
+    let scanned = if is_open && !contract.kind.is_combination() {
+        signed(ppm_floor(farthest.notional, scan.one_sided)?)?
+    } else {
+        0
+    };
+    // Of dust the linear rule asks for a dollar.
+    Ok(sub(farthest.initial, scanned)?.max(MIN_MAINTENANCE))
 }
 
 /// What so many lots of an option are worth at its mark, rounded up.
@@ -375,6 +418,13 @@ impl Margin {
             });
         }
         Self::at(lots, market.mark, market.lot_size, market.mmf, market.imf)
+    }
+
+    const fn reach(&self) -> Reach {
+        Reach {
+            initial: self.initial,
+            notional: self.notional,
+        }
     }
 
     /// Nobody holds a position in one: it is what orders need for their legs.

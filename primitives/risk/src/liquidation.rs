@@ -29,7 +29,7 @@
 use crate::{
     linear::{is_long_option, maintenance_ceil, MIN_MAINTENANCE},
     options::sizing_price,
-    portfolio::holds_option,
+    portfolio::is_netted,
 };
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
@@ -99,7 +99,7 @@ pub fn bankruptcy_value<Risk: RiskModel>(
     let market = view.market(market)?;
     let held = account.lots(market.id);
     let left = held.checked_add(lots).ok_or(MathError::Overflow)?;
-    let (freed, passed) = if is_netted(account, view, market) {
+    let (freed, passed) = if is_netted(account, view, market.underlying)? {
         if left.signum().checked_mul(held.signum()) == Some(-1) && market.contract.kind.is_option()
         {
             return Err(RiskError::Underflow);
@@ -134,11 +134,6 @@ pub fn bankruptcy_value<Risk: RiskModel>(
         passed
     };
     Ok(add(value, given)?)
-}
-
-/// Whether what a position in the market needs may depend on the account's others.
-fn is_netted(account: &MarginAccount, view: &RiskView, market: &MarketView) -> bool {
-    holds_option(account, view, |underlying| underlying == market.underlying)
 }
 
 /// What an account assessed as `before` needs less once it has `left` lots in a market: without long options, and of these.
@@ -386,7 +381,7 @@ pub fn liquidation_lots<Risk: RiskModel>(
     }
 
     let spent = p.fee.checked_add(p.concession).ok_or(MathError::Overflow)?;
-    if is_netted(account, view, market) {
+    if is_netted(account, view, market.underlying)? {
         for part in [1, 2, 4, 8] {
             let Some(closed) = size.checked_div(part).filter(|lots| *lots > 0) else {
                 break;

@@ -69,24 +69,31 @@ pub const MORE_PER_POSITION: u32 = 4;
 /// What [`more_thresholds`] comes to at most.
 pub const MOST_MORE_THRESHOLDS: u32 = MORE_PER_POSITION * MAX_POSITIONS;
 
-/// Thresholds that an account can have beyond two for each of its holdings, at most: if it holds an option, a scan may margin all of its positions.
+/// Thresholds that an account can have beyond two for each of its holdings, at most: if it holds an option, or positions in two markets of an underlying,
+/// a scan may margin them all.
 pub fn more_thresholds(account: &MarginAccount, view: &RiskView) -> u32 {
     more_thresholds_in(account.positions.iter().map(|p| p.market), view)
 }
 
 /// The same of an account that holds something in these markets, or in their legs.
 pub fn more_thresholds_in(markets: impl Iterator<Item = MarketId>, view: &RiskView) -> u32 {
-    let (mut positions, mut has_option) = (0u32, false);
-    for market in markets {
+    let (mut positions, mut may_offset) = (0u32, false);
+    let mut seen = Vec::<(MarketId, FeedId)>::new();
+    for id in markets {
         let mut legs = 1;
-        if let Ok(market) = view.market(market) {
-            // Of a combination any leg may be an option.
-            has_option |= !market.contract.kind.is_linear();
+        if let Ok(market) = view.market(id) {
+            // Of a combination any leg may be an option, and there are two at least.
+            may_offset |= !market.contract.kind.is_linear();
             legs = market.contract.legs.count().max(1);
+            let underlying = market.underlying;
+            may_offset |= seen
+                .iter()
+                .any(|(other, of)| (*other != id) & (*of == underlying));
+            seen.push((id, underlying));
         }
         positions = positions.saturating_add(legs);
     }
-    if has_option {
+    if may_offset {
         positions
             .min(MAX_POSITIONS)
             .saturating_mul(MORE_PER_POSITION)

@@ -237,20 +237,41 @@ fn no_leg_is_traded_when_the_account_does_not_cover_all_of_them() {
     new_test_ext().execute_with(|| {
         list_spread();
         rich(&[BOB, CHARLIE]);
-        deposit(ALICE, 1_500);
+        deposit(ALICE, 2_200);
+        open(ALICE, CHARLIE, 1_000, ticks(20_000));
+        let price = marked(SPREAD) - 1;
+        place_in(SPREAD, BOB, Side::Bid, price, 1_000);
+        run(1);
+        let before = Accounts::get(of(ALICE)).unwrap();
+        // Each leg by itself needs 1,000 USD, and there would be three; a thousand lots that two of them have across take little off that.
+        place_in(SPREAD, ALICE, Side::Ask, price, 1_000);
+        place_in(SPREAD, CHARLIE, Side::Ask, price, 300);
+        run(1);
+        assert!(is_refused());
+        let alice = Accounts::get(of(ALICE)).unwrap();
+        assert!(alice.positions == before.positions && alice.orders.is_empty());
+        assert_eq!(alice.cash, before.cash);
+        assert_eq!((held(CHARLIE, NEXT), held(CHARLIE, BTC)), (-300, -700));
+        assert_eq!(held(BOB, NEXT), 300);
+    });
+}
+
+#[test]
+fn legs_across_from_each_other_need_less_than_each_by_itself() {
+    new_test_ext().execute_with(|| {
+        list_spread();
+        rich(&[BOB]);
+        deposit(ALICE, 1_200);
         let price = marked(SPREAD) + 1;
         place_in(SPREAD, BOB, Side::Ask, price, 1_000);
         run(1);
         // Each leg by itself needs 1,000 USD.
         place_in(SPREAD, ALICE, Side::Bid, price, 1_000);
-        place_in(SPREAD, CHARLIE, Side::Bid, price, 300);
         run(1);
-        assert!(is_refused());
-        let alice = Accounts::get(of(ALICE)).unwrap();
-        assert!(alice.positions.is_empty() && alice.orders.is_empty());
-        assert_eq!(alice.cash, cash(1_500));
-        assert_eq!((held(CHARLIE, NEXT), held(CHARLIE, BTC)), (300, -300));
-        assert_eq!(held(BOB, NEXT), -300);
+        assert_eq!((held(ALICE, NEXT), held(ALICE, BTC)), (1_000, -1_000));
+        let assessed = assess(ALICE);
+        assert!(!is_refused() && assessed.covers_initial());
+        assert!(assessed.initial < cash(1_000) && assessed.scanned == 0b11);
     });
 }
 

@@ -65,7 +65,7 @@ mod scan;
 pub use exposure::{Exposure, ROUNDING_PER_LEG};
 pub use fine::{cash_ceil, Fine, FINE_BITS};
 pub use market::*;
-pub(crate) use model::holds_option;
+pub(crate) use model::is_netted;
 pub use model::*;
 pub use of_view::*;
 pub use params::*;

@@ -1,19 +1,25 @@
 //! The margin model of the chain: of each underlying the lesser of by parts and by scan (section 11), nobody having to choose.
 //!
-//! Where an account holds an option, its positions in that underlying are valued under the grid, from rows that every close prices once for
-//! all accounts ([`rows`]). Others are margined by parts and read nothing: a perpetual costs what it costs anywhere. So is an account that
-//! holds an option of which there is no row: that has no mark which its volatility explains, and by parts is the larger bound.
+//! Where an account holds an option, or is both long and short, its positions in that underlying are valued under the grid, options from rows that
+//! every close prices once for all accounts ([`rows`]). Others are margined by parts and read nothing: positions on one side have nothing to
+//! offset, and a perpetual costs what it costs anywhere. So is an account that holds an option of which there is no row: that has no mark which its
+//! volatility explains, and by parts is the larger bound.
 //!
 //! **Orders.** With a subset of fills `x` the requirement of the rest is by parts at most that of the farthest reach, and by scan
 //! `scan(P + x) ≤ scan(P) + Σ scan(x)` over markets, as both losses and contingencies are subadditive; in one market `scan(x)` is at most that of
 //! all bids or of all asks, whichever is more, as it is convex and grows with size. So the lesser of both covers every subset, and no order
-//! lowers it. If fills leave no option the linear rule alone counts: the second is at least the reach of what is linear.
+//! lowers it. If fills leave linear positions on one side the linear rule alone counts. By scan these need a part of their value at least, the
+//! least of the largest moves either way: what the linear rule asks beyond that, of the farthest that each market can be, is added; the whole reach of
+//! what is linear would do as well, and the lesser counts.
 //!
 //! **A hedge** never raises the requirement above by parts; breaking one may raise it, by scan.
 
 use super::{
-    exposure, fine::Fine, prices::Points, Portfolio, PortfolioParams, Prices, Unsigned,
-    MAX_SCENARIOS,
+    exposure,
+    fine::Fine,
+    prices::Points,
+    scan::{weighted, SQUARE},
+    Portfolio, PortfolioParams, PriceShock, Prices, Unsigned, MAX_SCENARIOS,
 };
 use crate::{
     linear::{assess, ByScan},
@@ -23,11 +29,12 @@ use alloc::{collections::BTreeMap, rc::Rc, vec::Vec};
 use codec::{Decode, Encode, MaxEncodedLen};
 use core::marker::PhantomData;
 use novate_types::{
-    math::{add, ppm_ceil, signed},
+    math::{add, mul_div_floor, ppm_ceil, signed},
     Assessment, Cash, FeedId, MarginAccount, MarketId, MarketView, Millis, OrderAggregate, Ppm,
-    Price, RiskError, RiskModel, RiskView, SignedLots, MAX_MARKETS,
+    Price, RiskError, RiskModel, RiskView, SignedLots, MAX_MARKETS, MILLION,
 };
 use scale_info::TypeInfo;
+use sp_arithmetic::{FixedPointNumber, FixedU128};
 use sp_core::{bounded::BoundedVec, ConstU32};
 
 /// Distinct points of a grid at most: its scenarios, where nothing moved, and the two basis moves.
@@ -172,33 +179,82 @@ fn assess_with<Rows: PricedOptions>(
     orders: &[OrderAggregate],
     view: &RiskView,
 ) -> Result<Assessment, RiskError> {
-    let scans = if holds_option(account, view, |_| true) {
-        scans::<Rows>(account, orders, view)?
-    } else {
+    let netted = netted(account, view)?;
+    let scans = if netted.is_empty() {
         Vec::new()
+    } else {
+        scans::<Rows>(account, &netted, orders, view)
     };
     assess(account, orders, view, &scans)
 }
 
-/// Whether it holds an option on an underlying that is `wanted`.
-pub(crate) fn holds_option(
-    account: &MarginAccount,
-    view: &RiskView,
-    wanted: impl Fn(FeedId) -> bool,
-) -> bool {
-    account.positions.iter().any(|position| {
-        view.market(position.market).is_ok_and(|m| {
-            m.contract.kind.is_option() && !m.contract.settled && wanted(m.underlying)
-        })
-    })
+/// What positions there are in an underlying.
+struct Held {
+    underlying: FeedId,
+    positions: u32,
+    has_option: bool,
+    is_long: bool,
+    is_short: bool,
 }
 
-/// By underlying, where the account holds an option and every one of its options has a row.
+/// The underlyings in which an account's positions may offset each other, where it holds an option or is both long and short, and how many
+/// positions it has in each.
+fn netted(account: &MarginAccount, view: &RiskView) -> Result<Vec<(FeedId, u32)>, RiskError> {
+    let mut all = Vec::<Held>::new();
+    for position in &account.positions {
+        let market = view.market(position.market)?;
+        if market.contract.settled {
+            continue;
+        }
+        let known = all.iter_mut().find(|of| of.underlying == market.underlying);
+        let (has_option, is_long) = (market.contract.kind.is_option(), position.lots > 0);
+        match known {
+            Some(of) => {
+                of.positions = of.positions.saturating_add(1);
+                of.has_option |= has_option;
+                of.is_long |= is_long;
+                of.is_short |= !is_long;
+            }
+            None => all.push(Held {
+                underlying: market.underlying,
+                positions: 1,
+                has_option,
+                is_long,
+                is_short: !is_long,
+            }),
+        }
+    }
+    let may_offset = |of: &Held| of.has_option || (of.is_long && of.is_short);
+    let netted = all.into_iter().filter(may_offset);
+    Ok(netted.map(|of| (of.underlying, of.positions)).collect())
+}
+
+/// Whether what a position in the underlying needs may depend on the account's others.
+pub(crate) fn is_netted(
+    account: &MarginAccount,
+    view: &RiskView,
+    underlying: FeedId,
+) -> Result<bool, RiskError> {
+    Ok(netted(account, view)?
+        .iter()
+        .any(|(of, _)| *of == underlying))
+}
+
+/// Positions that are valued under the grid when an account is assessed: all in an underlying where it holds an option, or is both long and short.
+pub fn netted_positions(account: &MarginAccount, view: &RiskView) -> Result<u32, RiskError> {
+    let netted = netted(account, view)?;
+    Ok(netted
+        .iter()
+        .fold(0, |sum, (_, many)| many.saturating_add(sum)))
+}
+
+/// By underlying of `netted`, where every option that the account holds has a row.
 fn scans<Rows: PricedOptions>(
     account: &MarginAccount,
+    netted: &[(FeedId, u32)],
     orders: &[OrderAggregate],
     view: &RiskView,
-) -> Result<Vec<ByScan>, RiskError> {
+) -> Vec<ByScan> {
     let params = PortfolioParams::standard();
     let mut known = Known::<Rows> {
         rows: BTreeMap::new(),
@@ -207,21 +263,11 @@ fn scans<Rows: PricedOptions>(
         points: Rc::new(Points::of(&params.grid)),
         source: PhantomData,
     };
-    let mut all = Vec::new();
-    let mut underlyings = Vec::new();
-    for position in &account.positions {
-        let underlying = view.market(position.market)?.underlying;
-        if !underlyings.contains(&underlying) {
-            underlyings.push(underlying);
-        }
-    }
-    for underlying in underlyings {
-        if holds_option(account, view, |of| of == underlying) {
-            // What has no number by scan is margined by parts.
-            all.extend(scan_of(account, orders, underlying, &mut known).ok());
-        }
-    }
-    Ok(all)
+    // What has no number by scan is margined by parts.
+    let scans = netted
+        .iter()
+        .filter_map(|(underlying, _)| scan_of(account, orders, *underlying, &mut known).ok());
+    scans.collect()
 }
 
 /// What all scans of an account share: rows that were read, and the grid.
@@ -297,8 +343,7 @@ impl<'a, Rows: PricedOptions> Known<'a, Rows> {
         scan_added: Ppm,
     ) -> Result<Cash, ModelError> {
         let each = traded(market);
-        let mut portfolio = self.portfolio(market.underlying, &each)?;
-        portfolio.scan_added = scan_added;
+        let portfolio = self.portfolio(market.underlying, &each)?;
         let mut prices = self.prices(&portfolio, &each)?;
         let mut most = 0;
         for lots in ends.into_iter().filter(|lots| *lots != 0) {
@@ -306,7 +351,8 @@ impl<'a, Rows: PricedOptions> Known<'a, Rows> {
             for leg in &mut end.legs {
                 leg.lots = leg.lots.checked_mul(lots).ok_or(ModelError::Missing)?;
             }
-            most = end.required_by_scan(&mut prices)?.initial.max(most);
+            let needed = end.required_by_scan(scan_added, &mut prices)?;
+            most = needed.initial.max(most);
         }
         Ok(most)
     }
@@ -318,6 +364,25 @@ impl<'a, Rows: PricedOptions> Known<'a, Rows> {
 fn steeper(slope: Cash, added: Ppm) -> Result<Cash, ModelError> {
     let more = ppm_ceil(slope.unsigned_abs(), added.saturating_mul(2))?;
     Ok(add(slope, signed(more)?)?)
+}
+
+/// What linear positions on one side need by scan initially at least, in ppm of what can move of their value: the largest weighted move against them,
+/// up or down, whichever is less. Nothing under a grid of other moves than relative ones.
+fn one_sided(params: &PortfolioParams) -> Result<Ppm, ModelError> {
+    if params.grid.price != PriceShock::Relative {
+        return Ok(0);
+    }
+    let (mut up, mut down) = (0, 0);
+    for cell in &params.grid.scenarios {
+        let by = weighted(cell)?;
+        (up, down) = (by.max(up), by.min(down));
+    }
+    let least = up.unsigned_abs().min(down.unsigned_abs());
+    let factor = params.factors.initial.into_inner();
+    // A weighted move has 36 decimals, a factor 18.
+    let whole = mul_div_floor(least, factor, FixedU128::DIV)?;
+    let parts = mul_div_floor(whole, MILLION.into(), SQUARE)?;
+    Ok(Ppm::try_from(parts.min(MILLION.into())).unwrap_or(MILLION))
 }
 
 /// The positions that a lot of a market comes to: in itself, or in a combination's legs.
@@ -342,26 +407,24 @@ fn scan_of<Rows: PricedOptions>(
     };
     let positions = account.positions.iter().filter(|p| is_of(p.market));
     let positions: Vec<_> = positions.map(|p| (p.market, p.lots)).collect();
-    let mut portfolio = known.portfolio(underlying, &positions)?;
-    let legs = portfolio.clone();
-    let mut prices = known.prices(&legs, &positions)?;
-    let margins = portfolio.required_by_scan(&mut prices)?;
+    let portfolio = known.portfolio(underlying, &positions)?;
+    let mut prices = known.prices(&portfolio, &positions)?;
+    let margins = portfolio.required_by_scan(portfolio.scan_added, &mut prices)?;
     let (exposure, deviation) = exposure::by_scan(&portfolio.legs, &mut prices)?;
     let steeper = |slope| steeper(slope, portfolio.scan_added);
     let (exposure, deviation) = (steeper(exposure)?, steeper(deviation)?);
     let orders = || orders.iter().filter(|o| is_of(o.market));
     // Fills may bring a market whose tier follows more.
-    let held = portfolio.scan_added;
+    let mut added = portfolio.scan_added;
     for orders in orders() {
         for (market, _) in traded(view.market(orders.market)?) {
-            let added = view.market(market)?.contract.scan_added;
-            portfolio.scan_added = portfolio.scan_added.max(added);
+            added = added.max(view.market(market)?.contract.scan_added);
         }
     }
-    let mut reached = Some(if portfolio.scan_added == held {
+    let mut reached = Some(if added == portfolio.scan_added {
         margins.initial
     } else {
-        portfolio.required_by_scan(&mut prices)?.initial
+        portfolio.required_by_scan(added, &mut prices)?.initial
     });
     for orders in orders() {
         let of = |lots| SignedLots::try_from(lots).map_err(|_| ModelError::Missing);
@@ -369,9 +432,7 @@ fn scan_of<Rows: PricedOptions>(
         let (Some(sum), true) = (reached, ends != [0, 0]) else {
             continue;
         };
-        let most = known
-            .ends(view.market(orders.market)?, ends, portfolio.scan_added)
-            .ok();
+        let most = known.ends(view.market(orders.market)?, ends, added).ok();
         reached = most.map(|most| add(sum, most)).transpose()?;
     }
     Ok(ByScan {
@@ -379,6 +440,7 @@ fn scan_of<Rows: PricedOptions>(
         maintenance: margins.maintenance,
         initial: margins.initial,
         initial_with_orders: reached,
+        one_sided: one_sided(known.params)?,
         exposure,
         deviation,
     })

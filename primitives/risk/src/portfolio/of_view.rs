@@ -153,17 +153,18 @@ impl Portfolio {
         Ok(())
     }
 
-    /// Whether there is an option in it.
-    pub fn has_option(&self) -> bool {
+    /// Whether its positions may offset each other: there is an option in it, or it is both long and short. Else the linear rule alone says what it needs.
+    pub fn is_netted(&self) -> bool {
         let is_option = |leg: &Leg| matches!(leg.contract, Contract::Option { .. });
-        self.legs.iter().any(is_option)
+        let is_on = |sign| self.legs.iter().any(|leg| leg.lots.signum() == sign);
+        self.legs.iter().any(is_option) || (is_on(1) && is_on(-1))
     }
 
-    /// What it needs by scan.
-    pub fn required_by_scan(&self, prices: &mut Prices) -> Result<Margins> {
+    /// What it needs by scan, `added` to its risk, in ppm of it.
+    pub(super) fn required_by_scan(&self, added: Ppm, prices: &mut Prices) -> Result<Margins> {
         let holdings = Holdings::of(&self.legs, &self.market)?;
         let risk = scan::risk(&holdings, prices)?;
-        let risk = add(risk, ppm_of(risk, self.scan_added)?)?;
+        let risk = add(risk, ppm_of(risk, added)?)?;
         let params = prices.params();
         let rules = &params.contingencies;
         let mut maintenance = scale_ceil(risk, params.factors.maintenance)?;
@@ -240,7 +241,7 @@ impl Portfolio {
     /// What it needs under a grid, and where it loses most.
     pub fn scan(&self, params: &PortfolioParams) -> Result<Scanned> {
         let mut prices = Prices::new(&self.market, params)?;
-        let margins = self.required_by_scan(&mut prices)?;
+        let margins = self.required_by_scan(self.scan_added, &mut prices)?;
         let scan = Scan::of(&self.legs, &mut prices)?;
         let loss = scan.risk();
         let worst = scan.worst().and_then(|at| {

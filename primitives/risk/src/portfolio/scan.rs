@@ -17,7 +17,7 @@ use sp_arithmetic::{traits::Zero, FixedPointNumber};
 type Result<T> = core::result::Result<T, ModelError>;
 
 /// `10³⁶`: a move times a weight.
-const SQUARE: u128 = 1_000_000_000_000_000_000_000_000_000_000_000_000;
+pub(super) const SQUARE: u128 = 1_000_000_000_000_000_000_000_000_000_000_000_000;
 
 /// A portfolio under every scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -190,7 +190,7 @@ fn exposure(legs: &[Linear], which: impl Fn(&Linear) -> bool) -> Result<Fine> {
 }
 
 /// A scenario's move times its weight, 36 decimals.
-fn weighted(cell: &super::Scenario) -> core::result::Result<i128, MathError> {
+pub(super) fn weighted(cell: &super::Scenario) -> core::result::Result<i128, MathError> {
     i128::try_from(cell.weight.into_inner())
         .ok()
         .and_then(|weight| cell.price.into_inner().checked_mul(weight))

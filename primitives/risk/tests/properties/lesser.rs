@@ -31,8 +31,10 @@ fn any_marked(least: Millis) -> impl Strategy<Value = (RiskView, MarginAccount)>
     })
 }
 
-fn holds_option(account: &MarginAccount) -> bool {
-    account.positions.iter().any(|p| p.market > 1)
+/// Whether a scan may margin it: it holds an option, or is both long and short.
+fn is_netted(account: &MarginAccount) -> bool {
+    let is_on = |sign| account.positions.iter().any(|p| p.lots.signum() == sign);
+    account.positions.iter().any(|p| p.market > 1) || (is_on(1) && is_on(-1))
 }
 
 /// What the engine says of an account's positions, of which there are some in one underlying.
@@ -80,12 +82,57 @@ fn a_spread_needs_what_it_can_lose() {
     assert_eq!(lesser.long_options, 0);
     assert!(parts.long_options > 0);
     assert!(lesser.withdrawable > parts.withdrawable);
-    // A perpetual alone costs what it costs anywhere.
+    // A perpetual alone, or beside a future on its own side, costs what it costs anywhere.
     let alone = account(usd(10_000), vec![position(0, 10_000, 0, 0)]);
     assert_eq!(
         assess(&alone, &view),
         Linear::assess(&alone, &view).unwrap()
     );
+}
+
+#[test]
+fn a_future_hedges_a_perpetual() {
+    let mut view = view(
+        vec![listed(0, 60_000, 0, 0), listed(1, 60_000, 0, 14 * DAY)],
+        vec![],
+    );
+    view.now = NOW;
+    let held = |lots| {
+        let at_mark = |id, lots| position(id, lots, value_of(view.market(id).unwrap(), lots), 0);
+        let held = vec![at_mark(0, 10_000), at_mark(1, lots)];
+        account(usd(10_000), held)
+    };
+    // On one side both need what each needs alone.
+    let beside = held(10_000);
+    let parts = |of: &MarginAccount| Linear::assess(of, &view).unwrap();
+    assert_eq!(assess(&beside, &view), parts(&beside));
+    // Across from each other nothing but the basis moves them apart: by 4.5 % times a half and two a year, of which a maintenance margin is four fifths, and
+    // 1.5 % of both; initially all of that and 0.5 % of both.
+    let across = held(-10_000);
+    let basis = 0.045 * (0.5 + 2.0 * 44.0 / 365.0);
+    let of_unit = |part: f64| (60_000.0 * part * QUANTUMS as f64) as Cash;
+    let found = assess(&across, &view);
+    assert_eq!((found.scanned, parts(&across).scanned), (0b11, 0));
+    for (found, part) in [
+        (found.maintenance, 0.8 * basis + 2.0 * 0.015),
+        (found.initial, basis + 2.0 * 0.02),
+    ] {
+        assert!((found - of_unit(part)).abs() <= 100, "{found} for {part}");
+    }
+    assert!(
+        found.maintenance < parts(&across).maintenance && found.initial < parts(&across).initial
+    );
+    // What it is free to use is that much more, but for a dollar a market: fills may leave either alone.
+    let free = left_by_orders(&found) - left_by_orders(&parts(&across));
+    assert!(
+        (free - (parts(&across).initial - found.initial)).abs() <= usd(2),
+        "{free}"
+    );
+    // In the last half hour what is fixed of the future moves no more, and hedges no more.
+    let mut late = view.clone();
+    late.now += 44 * DAY - SETTLEMENT_MILLIS / 2;
+    late.market_mut(1).unwrap().contract.fixed = dollars(30_000);
+    assert!(assess(&across, &late).maintenance > found.maintenance);
 }
 
 #[test]
@@ -283,8 +330,8 @@ proptest! {
         // As the engine says of the same portfolio.
         let engine = Portfolio::of(&account, &view).unwrap();
         let scan = engine.first().map(|p| p.scan(&PortfolioParams::standard()).unwrap().margins);
-        let scan = scan.filter(|_| holds_option(&account)).unwrap_or_default();
-        if holds_option(&account) {
+        let scan = scan.filter(|_| is_netted(&account)).unwrap_or_default();
+        if is_netted(&account) {
             prop_assert_eq!(lesser.maintenance, parts.maintenance.min(scan.maintenance));
             prop_assert_eq!(lesser.initial, parts.initial.min(scan.initial));
             // Where the scan gives it, all that gains and loses supports it as one, and no more than the credits beyond.
@@ -389,7 +436,7 @@ proptest! {
         legs in prop::sample::subsequence((0u16..8).collect::<Vec<_>>(), 2..=4),
         signs in any::<u8>(), ends in any::<u32>(), reserve in 0..usd(1_000),
     ) {
-        prop_assume!(holds_option(&bidder));
+        prop_assume!(is_netted(&bidder));
         let sign = |at: u16| if (signs >> at) & 1 == 1 { -1i8 } else { 1 };
         let legs: Vec<_> = legs.into_iter().map(|id| (id, sign(id))).collect();
         view.markets.try_push(MarketView {
@@ -431,8 +478,32 @@ proptest! {
         let parts = Linear::assess(&bidder, &view).unwrap();
         let linear = Linear::assess(&of_linear, &view).unwrap().initial_with_orders;
         let linear = linear - of_linear.orders.iter().map(|o| o.reserve).sum::<Cash>();
+        // Of linear positions on one side a scan asks for 18 % of what they are worth, and the linear rule for a dollar at least.
+        let ends = |id: MarketId| {
+            let of = of_linear.order_aggregate(id);
+            let (bids, asks) = of.map_or((0, 0), |o| (o.bid_lots as i64, o.ask_lots as i64));
+            let held = of_linear.lots(id);
+            [held, held + bids, held - asks]
+        };
+        let beyond = |id: MarketId| {
+            let of = view.market(id).unwrap();
+            let is_open = of.contract.expiry == 0 || of.contract.expiry - view.now > SETTLEMENT_MILLIS;
+            let beyond = |lots: SignedLots| {
+                let rate = if is_open { 180_000 } else { 0 };
+                initial_ceil(of, lots).unwrap() - value_of(of, lots).abs() * rate / 1_000_000
+            };
+            let farthest = ends(id).into_iter().max_by_key(|lots| lots.abs()).unwrap();
+            if farthest == 0 { 0 } else { beyond(farthest).max(usd(1)) }
+        };
+        let combined = Linear::assess(&MarginAccount {
+            positions: Default::default(),
+            orders: of_linear.orders.iter().filter(|o| o.market == 8).copied().collect::<Vec<_>>().try_into().unwrap(),
+            ..account(0, vec![])
+        }, &view).unwrap().initial_with_orders;
+        let combined = combined - of_linear.orders.iter().filter(|o| o.market == 8).map(|o| o.reserve).sum::<Cash>();
         let scan = scanned(&bidder, &view).initial;
-        let reached = (scan + alone).max(linear);
+        let one_sided = scan + alone + beyond(0) + beyond(1) + combined;
+        let reached = (scan + alone).max(linear).min(one_sided);
         let (value, credits) = (parts.equity - cash, credit * bidder.positions.len() as Cash);
         let paid = (reached - scan).max(bought);
         let by_scan = cash - reserved + (value - reached).min(credits - paid);
@@ -467,7 +538,7 @@ proptest! {
         (view, holder) in any_marked(60_000), which in any::<prop::sample::Index>(), part in 1i64..=1_000,
         health in -500_000i128..1_000_000,
     ) {
-        prop_assume!(holds_option(&holder));
+        prop_assume!(is_netted(&holder));
         let needs = assess(&holder, &view).maintenance;
         let holder = with_slack(holder, &view, needs * health / 1_000_000 - needs);
         let before = assess(&holder, &view);
@@ -492,7 +563,7 @@ proptest! {
         (view, seller) in any_marked(60_000), fraction in 1..=MILLION, discount in 0..=MILLION,
         health in 0i128..1_000_000,
     ) {
-        prop_assume!(holds_option(&seller));
+        prop_assume!(is_netted(&seller));
         let needs = assess(&seller, &view).maintenance;
         let seller = with_slack(seller, &view, needs * health / 1_000_000 - needs);
         let before = assess(&seller, &view);
@@ -513,7 +584,7 @@ proptest! {
         (view, holder) in any_marked(60_000), which in any::<prop::sample::Index>(),
         health in 0i128..1_000_000,
     ) {
-        prop_assume!(holds_option(&holder));
+        prop_assume!(is_netted(&holder));
         let needs = assess(&holder, &view).maintenance;
         let holder = with_slack(holder, &view, needs * health / 1_000_000 - needs);
         let before = assess(&holder, &view);
@@ -541,7 +612,7 @@ proptest! {
     fn a_closed_out_account_stands_by_its_options_alone(
         (view, holder) in any_marked(60_000), health in 0i128..1_000_000,
     ) {
-        prop_assume!(holds_option(&holder));
+        prop_assume!(is_netted(&holder));
         let needs = assess(&holder, &view).maintenance;
         let holder = with_slack(holder, &view, needs * health / 1_000_000 - needs);
         let mut closed = holder.clone();
