@@ -8,7 +8,7 @@
 
 use crate::{
     index::{is_waiting, Taken, Threshold},
-    meter::{Meter, Size},
+    meter::{Meter, Size, KEYS_OF_MANY},
     pages::{Entry, Shelf, PAGE},
     Config, LossCaps, Pallet, Refusal, RiskDirectory, VaultLosses,
 };
@@ -70,7 +70,7 @@ impl<T: Config> Pallet<T> {
         }
         let mut entries = Self::take(shelf, bucket, most).into_iter();
         let taken = u32::try_from(entries.len()).unwrap_or(u32::MAX);
-        meter.spend(meter.popped(taken, 1));
+        meter.spend(meter.popped(taken, KEYS_OF_MANY));
         let (mut later, mut stays) = (Vec::new(), Vec::new());
         for entry in entries.by_ref() {
             match Self::let_end(shelf, bucket, &entry, view, meter) {

@@ -16,7 +16,7 @@
 //! the queue.
 
 use crate::{
-    meter::{Meter, Size},
+    meter::{Meter, Size, KEYS_OF_MANY},
     pages::{Entry, Shelf},
     scale,
     types::{steps, Search, QUEUED_STEPS},
@@ -159,8 +159,8 @@ struct Popped<AccountId> {
     /// Where each account is in `all`.
     places: BTreeMap<AccountRef<AccountId>, usize>,
     all: Vec<OfAccount<AccountId>>,
-    /// Pages that they were taken from.
-    pages: u32,
+    /// Keys that taking them out changed.
+    keys: u32,
 }
 
 impl<AccountId> Default for Popped<AccountId> {
@@ -168,7 +168,7 @@ impl<AccountId> Default for Popped<AccountId> {
         Self {
             places: BTreeMap::new(),
             all: Vec::new(),
-            pages: 0,
+            keys: 0,
         }
     }
 }
@@ -685,7 +685,7 @@ impl<T: Config> Pallet<T> {
             }
             let taken = allowed.saturating_sub(budget);
             pops = pops.saturating_sub(taken);
-            meter.spend(meter.popped(taken, popped.pages));
+            meter.spend(meter.popped(taken, popped.keys));
             let later =
                 Self::look_behind(popped, now, &mut steps, meter, &mut looked_at, &mut stay);
             for (of, taken) in &later {
@@ -760,11 +760,15 @@ impl<T: Config> Pallet<T> {
                     return false;
                 };
                 let shelf = Shelf::Threshold(crossed.axis, crossed.direction);
+                // A bucket's only page is one key, come back what may; the directory changes once.
+                let has_many = Self::span(shelf, bucket).is_some_and(|span| span.pages() > 1);
+                let keys = if has_many { KEYS_OF_MANY } else { 1 };
+                let keys = keys.saturating_add(u32::from(crossed.taken == 0));
+                popped.keys = popped.keys.saturating_add(keys);
                 let entries = Self::take(shelf, bucket, budget);
                 let taken = u32::try_from(entries.len()).unwrap_or(u32::MAX);
                 budget = budget.saturating_sub(taken);
                 crossed.taken = crossed.taken.saturating_add(taken);
-                popped.pages = popped.pages.saturating_add(1);
                 let at = Threshold {
                     axis: crossed.axis,
                     direction: crossed.direction,

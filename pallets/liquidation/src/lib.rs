@@ -81,7 +81,7 @@ use sp_runtime::traits::UniqueSaturatedInto;
 const STEPS_PER_QUEUED: u32 = 8;
 /// Of the time that a close under pressure has, one part in so many is for finding accounts however long the queue is. The rest is for those
 /// in the queue and those found, and what they do not need for finding more.
-const FINDING_PART: u64 = 3;
+const FINDING_PART: u64 = 2;
 /// Keys that the accounts liquidated in a close change together: pots and open interest of every market, buckets of the queue, counters.
 const SHARED_KEYS: u32 = 2 * MAX_MARKETS + 128 + 8;
 /// Least time in which a return's weight in the forecasts halves: five days.

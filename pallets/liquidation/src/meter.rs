@@ -15,8 +15,8 @@ use novate_types::{
 
 /// Entries of a full page that are looked at again when a page is opened beside it, for each entry of that page.
 const SWEPT_PER_ENTRY: u64 = 2;
-/// Keys changed by taking a page out of a shelf, and putting some of it back: the page, its directory, another page.
-const KEYS_PER_PAGE: u64 = 3;
+/// Keys changed by taking a page out of a bucket that has others, and putting some of it back: the page, which pages there are, another page.
+pub(crate) const KEYS_OF_MANY: u32 = 3;
 
 /// Scans of an account that is looked at: as prices are, and as parameters are going to be.
 const LOOK_SCANS: u32 = 2;
@@ -208,20 +208,18 @@ impl<T: Config> Meter<T> {
         self.key.saturating_add(swept).saturating_mul(many.into())
     }
 
-    /// Entries taken out of the threshold index, of so many pages.
-    pub fn popped(&self, entries: u32, pages: u32) -> u64 {
-        let page = self.key.saturating_mul(KEYS_PER_PAGE);
+    /// Entries taken out of the threshold index, which changed so many keys.
+    pub fn popped(&self, entries: u32, keys: u32) -> u64 {
         self.entry
             .saturating_mul(entries.into())
-            .saturating_add(page.saturating_mul(pages.into()))
+            .saturating_add(self.keys(keys))
     }
 
-    /// Entries of the deleveraging index read and put back, of so many pages.
-    pub fn ranked(&self, entries: u32, pages: u32) -> u64 {
-        let page = self.key.saturating_mul(KEYS_PER_PAGE);
+    /// Entries of a page of the deleveraging index read and put back.
+    pub fn ranked(&self, entries: u32) -> u64 {
         self.rank
             .saturating_mul(entries.into())
-            .saturating_add(page.saturating_mul(pages.into()))
+            .saturating_add(self.keys(KEYS_OF_MANY))
     }
 
     /// Pricing all of an account's positions under the grid, so many times.
@@ -350,7 +348,7 @@ impl<T: Config> Meter<T> {
     /// What finding the largest account takes, all of its thresholds drawn again.
     pub fn largest_look(&self) -> u64 {
         self.worst_look(Size::MOST)
-            .saturating_add(self.popped(MAX_RISK_SLOTS, 1))
+            .saturating_add(self.popped(MAX_RISK_SLOTS, KEYS_OF_MANY))
     }
 
     /// What the largest account's dearest step takes after that.
@@ -358,6 +356,6 @@ impl<T: Config> Meter<T> {
         self.largest_start()
             .max(self.worst_look(Size::MOST))
             .max(self.worst_slice(Size::MOST))
-            .saturating_add(self.popped(1, 1))
+            .saturating_add(self.popped(1, KEYS_OF_MANY))
     }
 }

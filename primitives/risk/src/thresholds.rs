@@ -69,37 +69,33 @@ pub const MORE_PER_POSITION: u32 = 4;
 /// What [`more_thresholds`] comes to at most.
 pub const MOST_MORE_THRESHOLDS: u32 = MORE_PER_POSITION * MAX_POSITIONS;
 
-/// Thresholds that an account can have beyond two for each of its holdings, at most: if it holds an option, or positions in two markets of an underlying,
-/// a scan may margin them all.
+/// Thresholds that an account can have beyond two for each of its holdings, at most: a scan may margin all of its positions in an underlying where it holds
+/// an option, or something in two markets.
 pub fn more_thresholds(account: &MarginAccount, view: &RiskView) -> u32 {
     more_thresholds_in(account.positions.iter().map(|p| p.market), view)
 }
 
 /// The same of an account that holds something in these markets, or in their legs.
 pub fn more_thresholds_in(markets: impl Iterator<Item = MarketId>, view: &RiskView) -> u32 {
-    let (mut positions, mut may_offset) = (0u32, false);
-    let mut seen = Vec::<(MarketId, FeedId)>::new();
-    for id in markets {
-        let mut legs = 1;
-        if let Ok(market) = view.market(id) {
-            // Of a combination any leg may be an option, and there are two at least.
-            may_offset |= !market.contract.kind.is_linear();
-            legs = market.contract.legs.count().max(1);
-            let underlying = market.underlying;
-            may_offset |= seen
-                .iter()
-                .any(|(other, of)| (*other != id) & (*of == underlying));
-            seen.push((id, underlying));
+    let mut held = Vec::<&MarketView>::new();
+    for market in markets.filter_map(|id| view.market(id).ok()) {
+        let is_combination = market.contract.kind.is_combination();
+        let legs = market.contract.legs.iter();
+        let legs = legs.filter_map(|leg| view.market(leg.market).ok());
+        held.extend(legs.chain((!is_combination).then_some(market)));
+    }
+    held.sort_unstable_by_key(|market| (market.underlying, market.id));
+    held.dedup_by_key(|market| market.id);
+    let mut positions = 0usize;
+    for of in held.chunk_by(|a, b| a.underlying == b.underlying) {
+        if of.len() > 1 || of.iter().any(|market| market.contract.kind.is_option()) {
+            positions = positions.saturating_add(of.len());
         }
-        positions = positions.saturating_add(legs);
     }
-    if may_offset {
-        positions
-            .min(MAX_POSITIONS)
-            .saturating_mul(MORE_PER_POSITION)
-    } else {
-        0
-    }
+    u32::try_from(positions)
+        .unwrap_or(u32::MAX)
+        .min(MAX_POSITIONS)
+        .saturating_mul(MORE_PER_POSITION)
 }
 
 /// A distance along one axis.

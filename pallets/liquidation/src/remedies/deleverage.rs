@@ -446,7 +446,9 @@ impl<T: Config> Pallet<T> {
             }
             let entries =
                 Self::unsettled(&of, &account, view, &T::Risk::assess_held(&account, view)?)?;
-            let changed = meter.keys(1).saturating_add(meter.appended(entries));
+            // Its key changes once a close; what is appended now is appended again if it is closed against.
+            let key = across.newly_due(&of, 0, meter);
+            let changed = key.saturating_add(meter.appended(entries));
             meter.spend(meter.look(size).saturating_add(changed));
             Self::write(&of, account, view)?;
             across.changed.remove(&of);
@@ -485,7 +487,7 @@ impl<T: Config> Pallet<T> {
         let mut entries = Self::take(shelf, bucket, PAGE.min(across.reads));
         let read = u32::try_from(entries.len()).unwrap_or(PAGE);
         across.reads = across.reads.saturating_sub(read);
-        meter.spend(meter.ranked(read, 1));
+        meter.spend(meter.ranked(read));
         entries.sort_by_cached_key(|entry| {
             sp_io::hashing::blake2_128(&(block, &entry.account).encode())
         });
