@@ -16,10 +16,7 @@ use frame_support::{
     },
     BoundedBTreeMap, BoundedVec,
 };
-use novate_risk::{
-    apply_trade, collateral_value,
-    portfolio::{rows, PortfolioParams},
-};
+use novate_risk::{apply_trade, collateral_value, portfolio::rows};
 use novate_types::{
     math, AccountRef, Cash, Contract, CurrentView, FeedId, FeedPrice, InstrumentKind, Ledger,
     LedgerError, MarketId, MarketView, MatchLimits, Millis, NewOrder, Operation, OptionRight,
@@ -192,7 +189,7 @@ impl Helper {
             let moved = novate_risk::moved_option(market, right, left, 0).expect("a price");
             market.mark = moved.mark;
         }
-        let priced = rows(&view, &PortfolioParams::standard());
+        let priced = rows(&view, &pallet_clearing::PortfolioRules::<Runtime>::get());
         assert_eq!(priced.len(), MAX_POSITIONS as usize);
         for (of, rows) in priced {
             pallet_clearing::Scenarios::<Runtime>::insert(of, rows);

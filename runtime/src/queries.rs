@@ -7,7 +7,7 @@ use crate::{
 use alloc::vec::Vec;
 use frame_support::traits::Get;
 use novate_risk::{
-    portfolio::{Margins, Portfolio, PortfolioParams},
+    portfolio::{Margins, Portfolio},
     surface::GRID,
 };
 use novate_runtime_api::{
@@ -254,7 +254,7 @@ fn describe(
 
 /// The account's positions by underlying. What has no number is left out, so that it does not hide the rest of the account.
 fn portfolios(account: &MarginAccount, view: &RiskView) -> Vec<PortfolioInfo> {
-    let params = PortfolioParams::standard();
+    let params = pallet_clearing::PortfolioRules::<Runtime>::get();
     let greeks = novate_risk::account_greeks(account, view, |m| m.contract.fixed).ok();
     let margins = |of: Margins| MarginsInfo {
         initial: of.initial,

@@ -86,6 +86,16 @@ mod benches {
     }
 
     #[benchmark]
+    fn schedule_portfolio_rules() {
+        let mut params = novate_risk::portfolio::PortfolioParams::standard();
+        params.factors.initial = sp_runtime::FixedU128::from_rational(11, 10);
+        assert_eq!(params.grid.scenarios.len() as u32, T::MaxScenarios::get());
+        #[extrinsic_call]
+        _(RawOrigin::Root, Some(alloc::boxed::Box::new(params)));
+        assert!(NextPortfolioRules::<T>::exists());
+    }
+
+    #[benchmark]
     fn transfer() -> Result<(), BenchmarkError> {
         let (caller, to, asset) = two::<T>();
         let (before, view) = (cash::<T>(&to), View::<T>::get());

@@ -39,6 +39,7 @@ impl<T: Config> Pallet<T> {
         let reserved_for = u32::try_from(states.len()).unwrap_or(u32::MAX);
         let (mut view, matching) = Self::advance(&before, &mut states, block, now);
         View::<T>::put(&view);
+        Self::take_up_rules(block);
         Self::price_scenarios(&before, &view);
         Self::reserve_interest(&view);
 

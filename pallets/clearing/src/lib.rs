@@ -50,6 +50,7 @@ mod loans;
 pub mod marks;
 mod novation;
 mod requests;
+mod rules;
 mod try_state;
 mod types;
 pub mod weights;
@@ -129,7 +130,7 @@ pub mod pallet {
         WeightInfo, EVENT_FILLS, LAST_ROUND_LOOKS, LEFT_FOR_EXTRINSICS, PARTS_FOR_PARTIES,
         PRESSED_SHARE,
     };
-    use alloc::vec::Vec;
+    use alloc::{boxed::Box, vec::Vec};
     use frame_support::{
         migrations::MultiStepMigrator,
         pallet_prelude::*,
@@ -138,7 +139,7 @@ pub mod pallet {
     };
     use frame_system::pallet_prelude::*;
     use novate_risk::{
-        portfolio::{OptionRow, PricedOptions},
+        portfolio::{OptionRow, PortfolioParams, PricedOptions},
         MOST_MORE_THRESHOLDS,
     };
     use novate_types::{
@@ -223,6 +224,15 @@ pub mod pallet {
         /// the book's reading, matching and housekeeping.
         type Others: CloseReserve;
 
+        /// Schedules parameters of the portfolio model.
+        type GovernanceOrigin: EnsureOrigin<Self::RuntimeOrigin>;
+        /// Blocks that they wait.
+        #[pallet::constant]
+        type Timelock: Get<BlockNumber>;
+        /// Scenarios of a grid at most: weights are measured with as many.
+        #[pallet::constant]
+        type MaxScenarios: Get<u32>;
+
         /// Weights of this pallet.
         type WeightInfo: WeightInfo;
         /// Set-up of benchmarks.
@@ -271,6 +281,22 @@ pub mod pallet {
     #[pallet::storage]
     pub type Scenarios<T: Config> =
         StorageMap<_, Twox64Concat, (FeedId, Millis), novate_risk::portfolio::OptionRows>;
+
+    /// Parameters of the portfolio model: grid, factors, contingencies. [`Scenarios`] are priced with them. What by parts needs is the tiers', and
+    /// what open interest, confidence and depeg add the markets'.
+    #[pallet::storage]
+    pub type PortfolioRules<T: Config> =
+        StorageValue<_, PortfolioParams, ValueQuery, StandardRules>;
+
+    /// Where governance has set none.
+    #[pallet::type_value]
+    pub fn StandardRules() -> PortfolioParams {
+        PortfolioParams::standard()
+    }
+
+    /// Parameters that are scheduled, and the first block whose close prices with them.
+    #[pallet::storage]
+    pub type NextPortfolioRules<T: Config> = StorageValue<_, (PortfolioParams, BlockNumber)>;
 
     /// Requests by number; those from [`OldestRequest`] to before [`NextRequest`] wait.
     #[pallet::storage]
@@ -393,6 +419,19 @@ pub mod pallet {
             /// What a unit is worth at it, in ticks: the same, or what an option pays.
             worth: Ticks,
         },
+        /// Other parameters of the portfolio model are scheduled.
+        PortfolioRulesScheduled {
+            /// In force until then.
+            old_value: Box<PortfolioParams>,
+            /// From then on.
+            new_value: Box<PortfolioParams>,
+            /// The first block whose close prices with them.
+            due: BlockNumber,
+        },
+        /// Those that were scheduled will not come.
+        PortfolioRulesCancelled,
+        /// Those that were scheduled are in force from this close on. Every account that a scan margins is looked at.
+        PortfolioRulesChanged,
         /// Fills of a combination were novated in one of its legs: no other account's, no other order's, no other lots than those of the
         /// combination's own [`Event::Cleared`], which has their fees. Beyond [`EVENT_FILLS`] fills another one follows.
         LegCleared {
@@ -428,6 +467,13 @@ pub mod pallet {
         QueueFull,
         /// A match has fills that were not checked; cannot happen.
         UncheckedMatch,
+        /// The parameters do not make a model of margin: initial margin must be the larger everywhere, a combination need no more than its legs, and every number be within
+        /// its bound (`PortfolioParams::validate`, `PortfolioParams::is_plausible`).
+        UnsoundRules,
+        /// The grid has more scenarios than a close has time for; have no more than [`Config::MaxScenarios`].
+        TooManyScenarios,
+        /// These parameters are in force already, or nothing is scheduled that could be cancelled.
+        NothingToChange,
     }
 
     #[pallet::hooks]
@@ -443,7 +489,7 @@ pub mod pallet {
             );
             let reserve = reserve.saturating_add(Self::for_expiring());
             Reserved::<T>::put(reserve);
-            T::DbWeight::get().reads(6).saturating_add(reserve)
+            T::DbWeight::get().reads(7).saturating_add(reserve)
         }
 
         fn integrity_test() {
@@ -655,6 +701,34 @@ pub mod pallet {
             let asset = T::Ledger::settlement_asset();
             Self::enqueue(owner, Action::Borrow { sub }, asset, amount)
         }
+
+        /// Schedules other parameters of the portfolio model, in place of those that are scheduled, or cancels these.
+        ///
+        /// ## Dispatch Origin
+        ///
+        /// [`Config::GovernanceOrigin`].
+        ///
+        /// ## Details
+        ///
+        /// They come into force with the close that is [`Config::Timelock`] blocks away, at once for all: that close prices options with them, and from it
+        /// on every account that a scan margins is looked at, largest first and within what a close has time for, as if a price had moved past its threshold. Who needs more by
+        /// them than it has is liquidated: let there be time to see it, and move in steps.
+        ///
+        /// ## Errors
+        ///
+        /// [`Error::UnsoundRules`], [`Error::TooManyScenarios`], [`Error::NothingToChange`].
+        ///
+        /// ## Events
+        ///
+        /// [`Event::PortfolioRulesScheduled`] or [`Event::PortfolioRulesCancelled`] now; [`Event::PortfolioRulesChanged`] at a close.
+        #[pallet::call_index(6)]
+        pub fn schedule_portfolio_rules(
+            origin: OriginFor<T>,
+            params: Option<Box<PortfolioParams>>,
+        ) -> DispatchResult {
+            T::GovernanceOrigin::ensure_origin(origin)?;
+            Self::schedule_rules(params)
+        }
     }
 
     impl<T: Config> Pallet<T> {
@@ -820,6 +894,10 @@ pub mod pallet {
     impl<T: Config> PricedOptions for Pallet<T> {
         fn rows(_: &RiskView, underlying: FeedId, expiry: Millis) -> Vec<OptionRow> {
             Scenarios::<T>::get((underlying, expiry)).map_or_else(Vec::new, BoundedVec::into_inner)
+        }
+
+        fn params() -> PortfolioParams {
+            PortfolioRules::<T>::get()
         }
     }
 

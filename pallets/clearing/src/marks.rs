@@ -2,17 +2,15 @@
 //! still admits (protocol, section 3).
 
 use crate::{
-    expiry::Expiries, funding, Config, LastTrade, Marked, MarketState, Pallet, Phase, Scenarios,
+    expiry::Expiries, funding, Config, LastTrade, Marked, MarketState, Pallet, Phase,
+    PortfolioRules, Scenarios,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
 };
 use frame_support::traits::{Defensive, Get};
-use novate_risk::{
-    portfolio::{rows, PortfolioParams},
-    Combined, Forward, LEAST_MARK_PARTS, VARIANCE_UNIT,
-};
+use novate_risk::{portfolio::rows, Combined, Forward, LEAST_MARK_PARTS, VARIANCE_UNIT};
 use novate_types::{
     math, BlockNumber, CollateralView, Contract, ContractKind, FeedId, FeedPrice, Instrument,
     InstrumentKind, Ledger, Liquidations, Listing, Loans, Lots, MarketId, MarketStatus, MarketView,
@@ -356,7 +354,7 @@ impl<T: Config> Pallet<T> {
         if gone.is_empty() && !now.markets.iter().any(|m| m.contract.kind.is_option()) {
             return;
         }
-        for (of, rows) in rows(now, &PortfolioParams::standard()) {
+        for (of, rows) in rows(now, &PortfolioRules::<T>::get()) {
             gone.remove(&of);
             Scenarios::<T>::insert(of, rows);
         }

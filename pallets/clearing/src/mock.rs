@@ -10,6 +10,7 @@ use frame_support::{
     weights::{RuntimeDbWeight, Weight},
     Blake2_128Concat,
 };
+use frame_system::EnsureRoot;
 use novate_types::{
     math, AccountRef, AssetId, BlockNumber, CancelReason, Cash, CollateralParams, CurrentView,
     FeeTier, FeedId, FeedPrice, Fill, FundingIndex, Indexed, Instrument, InstrumentKind, Ledger,
@@ -44,6 +45,9 @@ pub const DAVE: AccountId = 4;
 pub const fn of(owner: AccountId) -> Account {
     AccountRef::new(owner, 0)
 }
+
+/// Blocks that parameters of the portfolio model wait.
+pub const TIMELOCK: BlockNumber = 10;
 
 /// USD.
 pub fn usd(units: u128) -> Price {
@@ -776,6 +780,9 @@ impl Liquidations<AccountId> for MockLiquidations {
     fn presses() -> bool {
         Presses::get()
     }
+    fn rules_changed() {
+        trace("rules", 0);
+    }
     fn gave_vault(amount: Cash) {
         Given::put(Given::get().unwrap_or(0) + amount);
     }
@@ -923,6 +930,9 @@ impl crate::Config for Test {
     type MaxPendingPerOwner = ConstU32<8>;
     type MaxRequestsPerClose = MaxRequestsPerClose;
     type Others = MockReserve;
+    type GovernanceOrigin = EnsureRoot<AccountId>;
+    type Timelock = ConstU32<TIMELOCK>;
+    type MaxScenarios = ConstU32<{ novate_risk::portfolio::STANDARD_SCENARIOS }>;
     type WeightInfo = ();
     type BenchmarkHelper = Helper;
 }

@@ -2,11 +2,11 @@
 
 use crate::{
     expiry::LEAST_COVERED, funding::PAST_MINUTES, Config, NextRequest, OldestRequest, Pallet,
-    Pending, PremiumHistory, Requests, Scenarios, Settlements, States, View,
+    Pending, PortfolioRules, PremiumHistory, Requests, Scenarios, Settlements, States, View,
 };
 use alloc::collections::{BTreeMap, BTreeSet};
 use frame_support::{ensure, traits::Get};
-use novate_risk::portfolio::{rows, PortfolioParams};
+use novate_risk::portfolio::rows;
 use novate_types::{math, Ledger, Listing};
 use sp_runtime::TryRuntimeError;
 
@@ -29,7 +29,7 @@ impl<T: Config> Pallet<T> {
 
     fn try_scenarios() -> Result<(), TryRuntimeError> {
         let view = View::<T>::get();
-        let expected = rows(&view, &PortfolioParams::standard());
+        let expected = rows(&view, &PortfolioRules::<T>::get());
         ensure!(
             Scenarios::<T>::iter_keys().count() == expected.len(),
             "options are priced that the view does not mark"

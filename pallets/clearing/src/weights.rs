@@ -25,6 +25,8 @@ pub trait WeightInfo {
     fn redeem() -> Weight;
     /// A loan of the liquidity pot: intake and execution.
     fn borrow() -> Weight;
+    /// Scheduling parameters of the portfolio model, of as many scenarios as there may be.
+    fn schedule_portfolio_rules() -> Weight;
     /// What executing a request takes more where it is the liquidity pot's.
     fn lending() -> Weight;
     /// Interest accrues, and the insurance fund is given its part.
@@ -115,6 +117,9 @@ impl WeightInfo for () {
     fn borrow() -> Weight {
         micros(500)
     }
+    fn schedule_portfolio_rules() -> Weight {
+        micros(500)
+    }
     fn lending() -> Weight {
         micros(50)
     }
@@ -182,6 +187,10 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
     /// 298 µs, 13 keys read, 10 written; ÷ 2.2.
     fn borrow() -> Weight {
         Weight::from_parts(298_080_000, 0).saturating_add(T::DbWeight::get().reads_writes(13, 10))
+    }
+    /// 70 µs, 2 keys read, 2 written.
+    fn schedule_portfolio_rules() -> Weight {
+        Weight::from_parts(70_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 2))
     }
     /// 64.09 µs, 4 keys read, 4 written, one among 8; ÷ 2.2.
     fn lending() -> Weight {

@@ -6,6 +6,9 @@
 //! Its thresholds are drawn with the present ones, and it waits on an axis of its own, [`RiskAxis::Parameters`], one step
 //! ahead. The axis moves a step whenever a parameter in force became stricter; then, and not before, whoever waits
 //! there is looked at, within the budget of all thresholds and carried over like them.
+//!
+//! Parameters of the portfolio model come into force at once: no threshold is drawn ahead of another grid, as each option would have to be priced under both.
+//! Whoever a scan margins waits on that axis too, so that a new grid is to it what a gap in a price is: it is looked at when it is its turn.
 
 use crate::{scale, Coming, Config, Pallet, Tightenings};
 use codec::{Decode, Encode, MaxEncodedLen};
@@ -109,11 +112,16 @@ fn scan_added_ahead(market: &MarketView, mmf: Ppm) -> Ppm {
 }
 
 impl<T: Config> Pallet<T> {
+    /// The axis of parameters moves a step: whoever waits there is looked at.
+    pub(crate) fn tighten() {
+        // At the end of the scale whoever waits is looked at in every close: dear, but nobody is missed.
+        Tightenings::<T>::mutate(|n| *n = n.saturating_add(1).min(scale::LAST));
+    }
+
     /// Notes once a close, before thresholds are drawn with them, which parameters came into force and which are coming.
     pub(crate) fn note_parameters(before: &RiskView, now: &RiskView) {
         if became_stricter(before, now) {
-            // At the end of the scale whoever waits is looked at in every close: dear, but nobody is missed.
-            Tightenings::<T>::mutate(|n| *n = n.saturating_add(1).min(scale::LAST));
+            Self::tighten();
         }
         let next = coming::<T>(now);
         if next == Coming::<T>::get() {

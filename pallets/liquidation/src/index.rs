@@ -490,23 +490,28 @@ impl<T: Config> Pallet<T> {
             });
         }
         let mut needed = Vec::new();
+        let mut waits_for_parameters = assessment.scanned != 0;
         let safe_moves = match Self::view_ahead(account, view)? {
             None => safe_moves(account, view, assessment)?,
             Some(ahead) => {
                 let coming = T::Risk::assess_held(account, &ahead)?;
+                waits_for_parameters |= coming.scanned != 0;
                 if coming.is_below_maintenance() {
-                    let next = Tightenings::<T>::get().saturating_add(1).min(scale::LAST);
-                    needed.push(Needed::exactly(Threshold {
-                        axis: RiskAxis::Parameters,
-                        direction: Direction::Up,
-                        bucket: scale::bucket(class, next),
-                    }));
+                    waits_for_parameters = true;
                     safe_moves(account, view, assessment)?
                 } else {
                     safe_moves(account, &ahead, &coming)?
                 }
             }
         };
+        if waits_for_parameters {
+            let next = Tightenings::<T>::get().saturating_add(1).min(scale::LAST);
+            needed.push(Needed::exactly(Threshold {
+                axis: RiskAxis::Parameters,
+                direction: Direction::Up,
+                bucket: scale::bucket(class, next),
+            }));
+        }
         for safe in safe_moves {
             let step = |move_| step_of(safe.axis, safe.direction, move_, view);
             let Some(farthest) = step(safe.move_)? else {

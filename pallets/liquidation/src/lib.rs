@@ -1198,6 +1198,10 @@ impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
         is_shared
     }
 
+    fn rules_changed() {
+        Self::tighten();
+    }
+
     fn gave_vault(amount: Cash) {
         Self::note_given(amount);
     }

@@ -17,7 +17,7 @@ use frame_support::{
 use frame_system::{mocking::MockBlockU32, EnsureRoot};
 use novate_risk::{
     add_order, apply_trade,
-    portfolio::{AtOnce, Lesser},
+    portfolio::{AtOnce, Lesser, OptionRow, PortfolioParams, PricedOptions},
     release_order, settle_expired, LiquidationParams, QuoteParams, StressParams, VolatilityParams,
 };
 use novate_types::*;
@@ -26,7 +26,22 @@ use std::collections::BTreeMap;
 
 pub type Of = AccountRef<u64>;
 /// The margin model of the chain, options priced at once.
-pub type Rules = Lesser<AtOnce>;
+pub type Rules = Lesser<Priced>;
+
+/// At once, with another factor on the scan.
+pub struct Priced;
+
+impl PricedOptions for Priced {
+    fn rows(view: &RiskView, underlying: FeedId, expiry: Millis) -> Vec<OptionRow> {
+        AtOnce::rows(view, underlying, expiry)
+    }
+
+    fn params() -> PortfolioParams {
+        let mut params = PortfolioParams::standard();
+        params.factors.maintenance = ScanFactor::get();
+        params
+    }
+}
 pub const VAULT: u64 = 1;
 pub const FUND: u64 = 2;
 pub const ASSET: AssetId = 7;
@@ -106,6 +121,8 @@ parameter_types! {
     pub static MaxDeleveraged: u32 = 32;
     pub static MaxRankReads: u32 = 1_000;
     pub static SweepPerClose: u32 = 0;
+    /// Of maintenance margin.
+    pub static ScanFactor: sp_runtime::FixedU128 = sp_runtime::FixedU128::from_rational(8, 10);
     pub const MaxStep: LossCapStep = LossCapStep {
         relative: 500_000,
         cash: 1_000_000,

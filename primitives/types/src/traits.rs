@@ -554,6 +554,8 @@ pub trait Liquidations<AccountId> {
     /// cumulative indices of `view` moved then, and it is what everything that follows is made against.
     #[must_use]
     fn waterfall(view: &mut RiskView, more: u64) -> bool;
+    /// Every account that a scan margins may need more from this close on: each is to be looked at. Called before [`Liquidations::on_marks`].
+    fn rules_changed();
     /// Somebody gave the vault's account cash, for which there are no shares yet.
     fn gave_vault(amount: Cash);
     /// The vault's account traded in a market, and paid `lost` quantums more for it than it is worth at the mark, fees included; below zero, less.

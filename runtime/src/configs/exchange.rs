@@ -399,6 +399,9 @@ impl pallet_clearing::Config for Runtime {
     type MaxPendingPerOwner = ConstU32<16>;
     type MaxRequestsPerClose = ConstU32<8>;
     type Others = OthersClose;
+    type GovernanceOrigin = EnsureRoot<AccountId>;
+    type Timelock = ConstU32<DAYS>;
+    type MaxScenarios = ConstU32<{ novate_risk::portfolio::STANDARD_SCENARIOS }>;
     type WeightInfo = pallet_clearing::weights::SubstrateWeight<Runtime>;
     #[cfg(feature = "runtime-benchmarks")]
     type BenchmarkHelper = crate::benchmarks::Helper;

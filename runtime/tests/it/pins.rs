@@ -231,6 +231,7 @@ pinned! {
         "supply",
         "redeem",
         "borrow",
+        "schedule_portfolio_rules",
     ];
     Liquidation, pallet_liquidation: [
         "schedule_loss_cap",

@@ -1,12 +1,17 @@
 //! Accounts whose options are margined by scan, in the check before novation and in what it is charged.
 
 use super::novation::liquidate;
-use crate::{mock::*, View};
-use novate_risk::{borrows_on_options, more_thresholds, passes_check, MOST_MORE_THRESHOLDS};
+use crate::{mock::*, Error, NextPortfolioRules, Pallet, PortfolioRules, View};
+use frame_support::{assert_noop, assert_ok};
+use novate_risk::{
+    borrows_on_options, more_thresholds, passes_check, portfolio::PortfolioParams,
+    MOST_MORE_THRESHOLDS,
+};
 use novate_types::{
     math, InstrumentKind, Ledger, LoanView, MarginAccount, MarketId, OptionRight, RiskModel,
     RiskView, Side, SignedLots,
 };
+use sp_runtime::{DispatchError, FixedI128, FixedU128};
 
 const CALL: MarketId = 8;
 
@@ -42,6 +47,70 @@ fn hedged_too_far() {
     trade(BTC, BOB, ALICE, 13_000, 20_000);
     set_price(BTC_FEED, usd(22_000));
     run(60);
+}
+
+/// The standard ones with another factor on initial margin's scan, tenths.
+fn rules(tenths: u128) -> Box<PortfolioParams> {
+    let mut params = PortfolioParams::standard();
+    params.factors.initial = FixedU128::from_rational(tenths, 10);
+    Box::new(params)
+}
+
+#[test]
+fn another_grid_is_scheduled_and_comes_with_the_close_that_is_due() {
+    new_test_ext().execute_with(|| {
+        hedged_too_far();
+        let schedule =
+            |params| Pallet::<Test>::schedule_portfolio_rules(RuntimeOrigin::root(), params);
+        assert_noop!(
+            Pallet::<Test>::schedule_portfolio_rules(RuntimeOrigin::signed(ALICE), Some(rules(12))),
+            DispatchError::BadOrigin
+        );
+        assert_noop!(schedule(None), Error::<Test>::NothingToChange);
+        assert_noop!(schedule(Some(rules(10))), Error::<Test>::NothingToChange);
+        // Below maintenance margin's eight tenths, and more than tenfold.
+        for unsound in [7, 101] {
+            assert_noop!(schedule(Some(rules(unsound))), Error::<Test>::UnsoundRules);
+        }
+        let mut crowded = rules(12);
+        let first = crowded.grid.scenarios[0];
+        crowded.grid.scenarios.try_push(first).unwrap();
+        assert_noop!(schedule(Some(crowded)), Error::<Test>::TooManyScenarios);
+
+        assert_ok!(schedule(Some(rules(12))));
+        assert_ok!(schedule(None));
+        run(TIMELOCK + 1);
+        assert_eq!(PortfolioRules::<Test>::get(), *rules(10));
+
+        let before = assess(ALICE).initial;
+        assert_ne!(assess(ALICE).scanned, 0);
+        // A wider grid, and a larger factor.
+        let mut wider = rules(12);
+        for cell in wider.grid.scenarios.iter_mut() {
+            cell.price = cell.price * FixedI128::from_rational(11, 10);
+        }
+        wider
+            .grid
+            .scenarios
+            .retain(|cell| cell.price > FixedI128::from(-1));
+        assert_ok!(schedule(Some(wider.clone())));
+        run(TIMELOCK - 1);
+        assert_eq!(assess(ALICE).initial, before);
+        steps();
+        run(1);
+        let steps = steps();
+        let at = |name| steps.iter().position(|(step, _)| step == name);
+        assert!(
+            at("rules").is_some() && at("rules") < at("thresholds"),
+            "{steps:?}"
+        );
+        assert_eq!(PortfolioRules::<Test>::get(), *wider);
+        assert!(NextPortfolioRules::<Test>::get().is_none());
+        assert!(assess(ALICE).initial > before);
+        Pallet::<Test>::do_try_state().unwrap();
+        run(1);
+        assert!(!crate::mock::steps().iter().any(|(step, _)| step == "rules"));
+    });
 }
 
 fn alice() -> MarginAccount {

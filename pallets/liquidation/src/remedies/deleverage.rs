@@ -480,7 +480,7 @@ impl<T: Config> Pallet<T> {
             Side::Bid => directory.buckets().next(),
             Side::Ask => directory.buckets().next_back(),
         };
-        let is_possible = across.reads > 0 && meter.affords(meter.ranked(PAGE, 1));
+        let is_possible = across.reads > 0 && meter.affords(meter.ranked(PAGE));
         let Some(bucket) = best.filter(|_| is_possible) else {
             return false;
         };

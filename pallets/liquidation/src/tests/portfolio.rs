@@ -2,7 +2,7 @@
 //! their order.
 
 use super::*;
-use crate::{meter::Size, Event, Pallet, Work};
+use crate::{meter::Size, Event, Pallet, Tightenings, Work};
 use novate_risk::{option_mark_floor, Forward, Linear, SETTLEMENT_MILLIS, VARIANCE_UNIT};
 use proptest::prelude::*;
 
@@ -132,6 +132,41 @@ fn a_hedge_is_not_liquidated_by_its_parts() {
     });
 }
 
+#[test]
+fn whoever_another_grid_leaves_below_is_found_without_a_sweep() {
+    new_test_ext().execute_with(|| {
+        let factor = |tenths| ScanFactor::set(sp_runtime::FixedU128::from_rational(tenths, 10));
+        factor(1);
+        list(14 * DAY);
+        deposit(DEALER, usd(1_000_000));
+        a_spread(LONG, usd(450));
+        a_spread(SHORT, usd(20_000));
+        close(|_| {});
+        assert!(!is_queued(LONG) && assess(LONG).scanned != 0);
+        factor(8);
+        assert!(assess(LONG).is_below_maintenance() && !assess(SHORT).is_below_maintenance());
+        // No price has crossed its thresholds.
+        assert!(Liquidation::do_try_state().is_err());
+        <Liquidation as Liquidations<u64>>::rules_changed();
+        assert!(Liquidation::do_try_state().is_ok());
+        events();
+        close(|_| {});
+        let started = |event| match event {
+            Event::LiquidationStarted { account, .. } => Some(account.owner),
+            _ => None,
+        };
+        let started: Vec<_> = events().into_iter().filter_map(started).collect();
+        assert_eq!(started, [LONG]);
+        // Whoever stays waits for the next.
+        let waits = |s: &&RiskSlot| s.axis == RiskAxis::Parameters;
+        let slot = *account(SHORT).risk.iter().find(waits).unwrap();
+        assert_eq!(
+            (crate::scale::step(slot.bucket), Tightenings::<Test>::get()),
+            (2, 1)
+        );
+    });
+}
+
 /// As many options as an account can hold: short a nearer call, long a farther one, and so on.
 fn the_largest(owner: u64, slack: Cash) {
     let options: Vec<_> = (0..MAX_POSITIONS as MarketId)
@@ -159,12 +194,12 @@ fn the_largest_portfolio_is_looked_at_in_a_calm_close_and_while_a_queue_presses(
             close(|_| {});
             let size = Size::of(&account(LONG), &StoredView::view());
             assert_eq!(size.more, 4 * MAX_POSITIONS);
-            // Two each way of a variance and of the one forward, a funding index each, and the time.
+            // Two each way of a variance and of the one forward, a funding index each, the time, and parameters.
             let slots = account(LONG).risk;
             let scanned = slots
                 .iter()
                 .filter(|s| !matches!(s.axis, RiskAxis::Mark(_)));
-            assert_eq!(scanned.count() as u32, 3 * MAX_POSITIONS + 3);
+            assert_eq!(scanned.count() as u32, 3 * MAX_POSITIONS + 4);
             // No more than the least of a close that passes the integrity test.
             CalmWork::set(Some(Work {
                 pops: MAX_RISK_SLOTS,

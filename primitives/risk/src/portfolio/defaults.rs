@@ -18,6 +18,9 @@ const fn unsigned(parts: u128) -> Unsigned {
     Unsigned::from_inner(parts.saturating_mul(100_000_000_000_000))
 }
 
+/// Scenarios of the default grid: 23 cells, 8 tails and 2 skews.
+pub const STANDARD_SCENARIOS: u32 = 33;
+
 impl StaticDiscount {
     /// The factor one.
     pub const NONE: Self = Self {

@@ -62,6 +62,7 @@ mod prices;
 mod requirement;
 mod scan;
 
+pub use defaults::STANDARD_SCENARIOS;
 pub use exposure::{Exposure, ROUNDING_PER_LEG};
 pub use fine::{cash_ceil, Fine, FINE_BITS};
 pub use market::*;

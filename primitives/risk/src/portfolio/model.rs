@@ -62,19 +62,21 @@ pub type OptionRows = BoundedVec<OptionRow, ConstU32<MAX_MARKETS>>;
 pub trait PricedOptions {
     /// Those of an underlying's expiry, as the close that wrote `view` priced them.
     fn rows(view: &RiskView, underlying: FeedId, expiry: Millis) -> Vec<OptionRow>;
+    /// The parameters that it priced them with.
+    fn params() -> PortfolioParams;
 }
 
-/// Prices what it is asked for: for whoever has a view and no chain.
+/// Prices what it is asked for, with the standard parameters: for whoever has a view and no chain.
 pub struct AtOnce;
 
 impl PricedOptions for AtOnce {
     fn rows(view: &RiskView, underlying: FeedId, expiry: Millis) -> Vec<OptionRow> {
         let of = |m: &&MarketView| (m.underlying, m.contract.expiry) == (underlying, expiry);
-        rows_of(
-            view.markets.iter().filter(of),
-            view.now,
-            &PortfolioParams::standard(),
-        )
+        rows_of(view.markets.iter().filter(of), view.now, &Self::params())
+    }
+
+    fn params() -> PortfolioParams {
+        PortfolioParams::standard()
     }
 }
 
@@ -255,7 +257,7 @@ fn scans<Rows: PricedOptions>(
     orders: &[OrderAggregate],
     view: &RiskView,
 ) -> Vec<ByScan> {
-    let params = PortfolioParams::standard();
+    let params = Rows::params();
     let mut known = Known::<Rows> {
         rows: BTreeMap::new(),
         view,

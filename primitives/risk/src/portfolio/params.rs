@@ -467,6 +467,42 @@ impl Skew {
 }
 
 impl PortfolioParams {
+    /// Whether every number is such as a grid can be meant to have: prices move tenfold at most, volatilities too, nothing is weighed or charged with more than the whole
+    /// of it, and a scan is multiplied tenfold at most. What is beyond that is a slip, and might leave nothing with a number.
+    pub fn is_plausible(&self) -> bool {
+        let one = Unsigned::DIV;
+        let ten = one.saturating_mul(10);
+        let is_move = |x: Signed| x.into_inner().unsigned_abs() <= ten;
+        let is_factor = |x: Unsigned| x.into_inner() <= ten;
+        let is_part = |x: Unsigned| x.into_inner() <= one;
+        let (grid, contingencies) = (&self.grid, &self.contingencies);
+        let is_rate = |rates: &Rates| is_part(rates.maintenance) && is_part(rates.initial_extra);
+        let volatility = match grid.volatility {
+            VolatilityRange::Relative {
+                up,
+                down,
+                least_up,
+                least_days,
+                ..
+            } => is_factor(up) && is_factor(down) && is_factor(least_up) && is_factor(least_days),
+            VolatilityRange::Absolute { range, least } => is_factor(range) && is_factor(least),
+        };
+        let basis = &grid.basis;
+        volatility
+            && grid
+                .scenarios
+                .iter()
+                .all(|cell| is_move(cell.price) && is_part(cell.weight))
+            && is_move(basis.up)
+            && is_move(basis.down)
+            && is_factor(basis.flat)
+            && is_factor(basis.per_year)
+            && is_factor(self.factors.maintenance)
+            && is_factor(self.factors.initial)
+            && is_rate(&contingencies.linear)
+            && is_rate(&contingencies.short_option)
+    }
+
     /// Whether initial margin is at least maintenance margin for every account; a combination never costs more than its legs, but for what
     /// concentration and size add; and [`super::Exposure`] bounds what time takes. Governance must hold to it.
     ///

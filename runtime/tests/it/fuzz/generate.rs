@@ -518,6 +518,7 @@ impl Generator {
             (Rule::Source(source, Some(by)), Subject::Source(source)),
             (Rule::Feed(BTC_FEED, Some(1)), Subject::Feed(BTC_FEED)),
             (Rule::Loans(0, by), Subject::Loans),
+            (Rule::Scan(3, by), Subject::Scan),
             (Rule::Tier(0, 0, by), Subject::Tier(0)),
             (Rule::Market(market, 1, by), Subject::Market(market)),
             (Rule::Collateral(BTC, 3, by), Subject::Collateral(BTC)),

@@ -5,6 +5,7 @@ use super::{
     world::{account_of, market_of},
 };
 use crate::common::{now, usd, Random, USD};
+use novate_risk::portfolio::PortfolioParams;
 use novate_runtime::{
     configs::exchange::{BTC, BTC_FEED, USDC, USDT, USDT_FEED},
     Margin, Runtime, RuntimeCall, System,
@@ -15,6 +16,8 @@ use novate_types::{
 };
 use pallet_instruments::{SeriesRule, LEAST_TERM, MOST_STRIKES, MOST_TERM};
 use pallet_price_oracle::{Feed, Source, SourceName, Subject as Configured, Text};
+
+use sp_runtime::{FixedI128, FixedPointNumber, FixedU128};
 
 /// Wrapped bitcoin: an asset that is no collateral until governance lists it.
 pub const WRAPPED: AssetId = 4;
@@ -53,6 +56,9 @@ pub type CollateralField = u8;
 /// A parameter of loans, in the order of [`LoanParams`].
 pub type LoanField = u8;
 
+/// A parameter of the portfolio model: a factor on the scan, all moves of prices, a contingency, or scenarios beyond those that may be.
+pub type ScanField = u8;
+
 /// A contract that expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dated {
@@ -73,6 +79,7 @@ pub enum Subject {
     Feed(FeedId),
     Source(u8),
     Loans,
+    Scan,
 }
 
 /// What governance does.
@@ -113,6 +120,8 @@ pub enum Rule {
     Chains(FeedId, u8),
     /// A parameter of loans moves, in a day.
     Loans(LoanField, Value),
+    /// A parameter of the portfolio model moves, in a day.
+    Scan(ScanField, Value),
     /// What the pot lends falls to such a part of it.
     UtilisationCap(Value),
     /// A contract that expires so many milliseconds from now.
@@ -154,7 +163,7 @@ fn value(random: &mut Random) -> Value {
 }
 
 fn subject(random: &mut Random, market: MarketId) -> Subject {
-    match random.below(9) {
+    match random.below(10) {
         0..2 => Subject::Tier(0),
         2 => Subject::Market(market),
         3 => Subject::Fees,
@@ -162,6 +171,7 @@ fn subject(random: &mut Random, market: MarketId) -> Subject {
         5 => Subject::LossCap(market),
         6 => Subject::Feed(*random.pick(&[BTC_FEED, IDLE_FEED])),
         7 => Subject::Loans,
+        8 => Subject::Scan,
         _ => Subject::Source(random.below(6) as u8),
     }
 }
@@ -169,7 +179,7 @@ fn subject(random: &mut Random, market: MarketId) -> Subject {
 /// Something that governance does to `market`, `who`, or neither.
 pub fn rule(random: &mut Random, market: MarketId, who: Who) -> Rule {
     let asset = *random.pick(&[USDT, BTC, WRAPPED, USDC, 99]);
-    match random.below(58) {
+    match random.below(61) {
         0..5 => {
             let status = [MarketStatus::ReduceOnly, MarketStatus::Halted];
             Rule::Restrict(market, *random.pick(&status))
@@ -220,6 +230,7 @@ pub fn rule(random: &mut Random, market: MarketId, who: Who) -> Rule {
             *random.pick(&[BTC_FEED, BTC_FEED, USDT_FEED, 9]),
             *random.pick(&[0, 1, 2, 2, 3, 3, u8::MAX]),
         ),
+        56..59 => Rule::Scan(random.below(5) as u8, value(random)),
         _ => series(random),
     }
 }
@@ -356,6 +367,7 @@ fn cancel(of: Subject) -> RuntimeCall {
         Subject::Feed(feed) => configured(Configured::Feed(feed)),
         Subject::Source(nth) => configured(Configured::Source(source(nth).0)),
         Subject::Loans => pallet_margin::Call::cancel_loans {}.into(),
+        Subject::Scan => pallet_clearing::Call::schedule_portfolio_rules { params: None }.into(),
     }
 }
 
@@ -397,6 +409,28 @@ fn chains(of: FeedId, least: u8) -> RuntimeCall {
         new_value,
     }
     .into()
+}
+
+fn scan(field: ScanField, value: Value) -> PortfolioParams {
+    let mut params = pallet_clearing::PortfolioRules::<Runtime>::get();
+    let unsigned = |x: FixedU128| FixedU128::from_inner(value.after(x.into_inner()));
+    let (factors, scenarios) = (&mut params.factors, &mut params.grid.scenarios);
+    let linear = &mut params.contingencies.linear.maintenance;
+    match field {
+        0 => factors.initial = unsigned(factors.initial),
+        1 => factors.maintenance = unsigned(factors.maintenance),
+        2 => scenarios
+            .iter_mut()
+            .for_each(|of| of.price = FixedI128::from_inner(value.after(of.price.into_inner()))),
+        3 => *linear = unsigned(*linear),
+        _ => {
+            let more = scenarios.first().copied();
+            scenarios
+                .try_extend(more.into_iter())
+                .expect("the type has room for more");
+        }
+    }
+    params
 }
 
 /// On a grid of 1 USD and a thousandth of bitcoin.
@@ -543,6 +577,10 @@ pub fn call(rule: Rule, amount: impl FnOnce(AssetId, Amount) -> u128) -> Runtime
         Rule::Chains(of, least) => chains(of, least),
         Rule::Loans(field, value) => pallet_margin::Call::schedule_loans {
             new_value: loans(field, value),
+        }
+        .into(),
+        Rule::Scan(field, value) => pallet_clearing::Call::schedule_portfolio_rules {
+            params: Some(Box::new(scan(field, value))),
         }
         .into(),
         Rule::UtilisationCap(value) => {
