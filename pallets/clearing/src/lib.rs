@@ -139,13 +139,13 @@ pub mod pallet {
     };
     use frame_system::pallet_prelude::*;
     use novate_risk::{
-        portfolio::{OptionRow, PortfolioParams, PricedOptions},
+        portfolio::{row_in, OptionRow, PortfolioParams, PricedOptions},
         MOST_MORE_THRESHOLDS,
     };
     use novate_types::{
         AccountRef, AssetId, BlockNumber, CurrentView, FeedId, Fill, FundingIndex, Ledger,
-        Liquidations, Listing, Loans, Lots, MarketId, MarketStatus, Millis, OrderBook, Part, Ppm,
-        Price, PriceFeeds, RiskModel, RiskView, SubaccountId, Ticks, VolatilitySurface,
+        Liquidations, Listing, Loans, Lots, MarketId, MarketStatus, MarketView, Millis, OrderBook,
+        Part, Ppm, Price, PriceFeeds, RiskModel, RiskView, SubaccountId, Ticks, VolatilitySurface,
         MAX_HOLDINGS, MAX_MARKETS,
     };
 
@@ -892,8 +892,10 @@ pub mod pallet {
     }
 
     impl<T: Config> PricedOptions for Pallet<T> {
-        fn rows(_: &RiskView, underlying: FeedId, expiry: Millis) -> Vec<OptionRow> {
-            Scenarios::<T>::get((underlying, expiry)).map_or_else(Vec::new, BoundedVec::into_inner)
+        fn row(_: &RiskView, market: &MarketView) -> Option<OptionRow> {
+            let of = (market.underlying, market.contract.expiry);
+            let rows = unhashed::get_raw(&Scenarios::<T>::hashed_key_for(of))?;
+            row_in(&rows, market.id)
         }
 
         fn params() -> PortfolioParams {

@@ -32,8 +32,8 @@ pub type Rules = Lesser<Priced>;
 pub struct Priced;
 
 impl PricedOptions for Priced {
-    fn rows(view: &RiskView, underlying: FeedId, expiry: Millis) -> Vec<OptionRow> {
-        AtOnce::rows(view, underlying, expiry)
+    fn row(view: &RiskView, market: &MarketView) -> Option<OptionRow> {
+        AtOnce::row(view, market)
     }
 
     fn params() -> PortfolioParams {

@@ -25,8 +25,12 @@ use crate::{
     linear::{assess, ByScan},
     ModelError, LEAST_MARK_PARTS, SETTLEMENT_MILLIS,
 };
-use alloc::{collections::BTreeMap, rc::Rc, vec::Vec};
-use codec::{Decode, Encode, MaxEncodedLen};
+use alloc::{
+    collections::{btree_map::Entry, BTreeMap},
+    rc::Rc,
+    vec::Vec,
+};
+use codec::{Compact, Decode, Encode, MaxEncodedLen};
 use core::marker::PhantomData;
 use novate_types::{
     math::{add, mul_div_floor, ppm_ceil, signed},
@@ -58,11 +62,29 @@ pub struct OptionRow {
 /// The options of an expiry.
 pub type OptionRows = BoundedVec<OptionRow, ConstU32<MAX_MARKETS>>;
 
+/// One option's row out of encoded [`OptionRows`], the others passed over: who holds one of many strikes reads no numbers of the rest.
+pub fn row_in(encoded: &[u8], market: MarketId) -> Option<OptionRow> {
+    /// A price, a volatility or a value.
+    const NUMBER: usize = 16;
+    let mut rest = encoded;
+    let many = Compact::<u32>::decode(&mut rest).ok()?.0;
+    for _ in 0..many {
+        let row = rest;
+        if MarketId::decode(&mut rest).ok()? == market {
+            return OptionRow::decode(&mut &*row).ok();
+        }
+        rest = rest.get(3 * NUMBER..)?;
+        let values = usize::try_from(Compact::<u32>::decode(&mut rest).ok()?.0).ok()?;
+        rest = rest.get(values.checked_mul(NUMBER)?..)?;
+    }
+    None
+}
+
 /// Where the model finds its rows.
 pub trait PricedOptions {
-    /// Those of an underlying's expiry, as the close that wrote `view` priced them.
-    fn rows(view: &RiskView, underlying: FeedId, expiry: Millis) -> Vec<OptionRow>;
-    /// The parameters that it priced them with.
+    /// That of an option, as the close that wrote `view` priced it.
+    fn row(view: &RiskView, market: &MarketView) -> Option<OptionRow>;
+    /// The parameters that it was priced with.
     fn params() -> PortfolioParams;
 }
 
@@ -70,9 +92,8 @@ pub trait PricedOptions {
 pub struct AtOnce;
 
 impl PricedOptions for AtOnce {
-    fn rows(view: &RiskView, underlying: FeedId, expiry: Millis) -> Vec<OptionRow> {
-        let of = |m: &&MarketView| (m.underlying, m.contract.expiry) == (underlying, expiry);
-        rows_of(view.markets.iter().filter(of), view.now, &Self::params())
+    fn row(view: &RiskView, market: &MarketView) -> Option<OptionRow> {
+        rows_of(core::iter::once(market), view.now, &Self::params()).pop()
     }
 
     fn params() -> PortfolioParams {
@@ -274,7 +295,7 @@ fn scans<Rows: PricedOptions>(
 
 /// What all scans of an account share: rows that were read, and the grid.
 struct Known<'a, Rows> {
-    rows: BTreeMap<(FeedId, Millis), Vec<OptionRow>>,
+    rows: BTreeMap<MarketId, OptionRow>,
     view: &'a RiskView,
     params: &'a PortfolioParams,
     points: Rc<Points>,
@@ -283,14 +304,13 @@ struct Known<'a, Rows> {
 
 impl<'a, Rows: PricedOptions> Known<'a, Rows> {
     fn row(&mut self, market: &MarketView) -> Result<&OptionRow, ModelError> {
-        let view = self.view;
-        let of = (market.underlying, market.contract.expiry);
-        let rows = self
-            .rows
-            .entry(of)
-            .or_insert_with(|| Rows::rows(view, of.0, of.1));
-        let row = rows.iter().find(|row| row.market == market.id);
-        row.ok_or(ModelError::Missing)
+        Ok(match self.rows.entry(market.id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => {
+                let row = Rows::row(self.view, market).ok_or(ModelError::Missing)?;
+                unknown.insert(row)
+            }
+        })
     }
 
     /// Some positions in one underlying, of whose options the volatilities are known.

@@ -221,6 +221,24 @@ fn value_of(market: &MarketView, lots: SignedLots) -> Cash {
     math::position_value_floor(lots, market.mark, market.lot_size).unwrap()
 }
 
+proptest! {
+    #[test]
+    fn a_row_is_found_among_others((view, _) in any_marked(60_000)) {
+        use codec::Encode;
+        let rows = portfolio::rows(&view, &PortfolioParams::standard());
+        for (_, rows) in &rows {
+            let encoded = rows.encode();
+            for market in &view.markets {
+                let row = rows.iter().find(|row| row.market == market.id);
+                prop_assert_eq!(portfolio::row_in(&encoded, market.id), row.cloned());
+            }
+            for end in 0..encoded.len().min(2_000) {
+                prop_assert_eq!(portfolio::row_in(&encoded[..end], MarketId::MAX), None);
+            }
+        }
+    }
+}
+
 /// Whatever fills of the orders at the mark, in ppm of their lots.
 fn filled(account: &MarginAccount, view: &RiskView, parts: &[(u32, u32)]) -> MarginAccount {
     let mut filled = account.clone();
