@@ -130,7 +130,7 @@ pub mod pallet {
         WeightInfo, EVENT_FILLS, LAST_ROUND_LOOKS, LEFT_FOR_EXTRINSICS, PARTS_FOR_PARTIES,
         PRESSED_SHARE,
     };
-    use alloc::{boxed::Box, vec::Vec};
+    use alloc::boxed::Box;
     use frame_support::{
         migrations::MultiStepMigrator,
         pallet_prelude::*,

@@ -69,7 +69,7 @@ pub use stress::{Deviations, StressSums, Volatile};
 pub use types::*;
 pub use weights::WeightInfo;
 
-use alloc::vec::Vec;
+use alloc::{collections::BTreeSet, vec::Vec};
 use frame_support::{traits::Get, weights::Weight, BoundedVec};
 use meter::{Meter, Size};
 use novate_types::{
@@ -1162,7 +1162,7 @@ impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
         Self::sweep(now, sweep, &mut meter);
         let mut steps = Self::capacity().liquidations;
         Self::quote(vault.as_ref(), now);
-        let cases = Self::reach(now, &mut steps, &meter);
+        let (cases, _) = Self::reach(now, &BTreeSet::new(), &mut steps, &meter);
         let leaving = cases.iter().map(|case| meter.left_behind(case.triggers()));
         meter.spend(leaving.fold(0, u64::saturating_add));
         let accounts = cases.iter().map(|case| case.of.clone());

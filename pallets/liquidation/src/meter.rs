@@ -215,11 +215,16 @@ impl<T: Config> Meter<T> {
             .saturating_add(self.keys(keys))
     }
 
-    /// Entries of a page of the deleveraging index read and put back.
-    pub fn ranked(&self, entries: u32) -> u64 {
+    /// Entries of the deleveraging index read and put back, which changed so many keys.
+    pub fn ranked(&self, entries: u32, keys: u32) -> u64 {
         self.rank
             .saturating_mul(entries.into())
-            .saturating_add(self.keys(KEYS_OF_MANY))
+            .saturating_add(self.keys(keys))
+    }
+
+    /// Entries of the queue read and put back, unless their accounts are looked at. Its pages are every close's.
+    pub fn passed(&self, entries: u32) -> u64 {
+        self.ranked(entries, 0)
     }
 
     /// Pricing all of an account's positions under the grid, so many times.

@@ -5,7 +5,7 @@
 //! account no longer carries. Such leftovers would pile up in buckets that are never taken, so each page opened sweeps the
 //! bucket's two oldest: leftovers never outnumber live entries for long.
 
-use crate::{scale, Config, Pallet, RiskDirectory, RiskPage, RiskSpan};
+use crate::{meter::KEYS_OF_MANY, scale, Config, Pallet, RiskDirectory, RiskPage, RiskSpan};
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::{pallet_prelude::TypeInfo, BoundedVec};
@@ -183,6 +183,14 @@ impl<T: Config> Pallet<T> {
                 .saturating_add(held(span.last))
                 .saturating_add(PAGE.saturating_mul(pages.saturating_sub(2))),
         })
+    }
+
+    /// Keys that taking a bucket's oldest page out changes, and putting some of it back: where it is the only one, itself.
+    pub(crate) fn keys_of_page(shelf: Shelf, bucket: u32) -> u32 {
+        match RiskSpan::<T>::get((shelf, bucket)) {
+            Some(span) if span.pages() > 1 => KEYS_OF_MANY,
+            _ => 1,
+        }
     }
 
     /// The pages of a bucket; none if it is empty.

@@ -51,6 +51,9 @@ pub(crate) struct Case<AccountId> {
     pub assessment: Result<Assessment, RiskError>,
 }
 
+/// Accounts that were reached, and those passed over.
+pub(crate) type Reached<AccountId> = (Vec<Case<AccountId>>, Vec<AccountRef<AccountId>>);
+
 impl<AccountId> Case<AccountId> {
     /// What it holds; nothing if it was closed.
     pub fn size(&self, view: &RiskView) -> Size {
@@ -195,17 +198,26 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Takes accounts to work on out of the pages, greatest notional first, and looks at them: as many as there are `steps` for, and
-    /// what they are reckoned to take leaves time for.
+    /// what they are reckoned to take leaves time for. Those that are `done` are passed over without a look, and returned beside them.
     pub(crate) fn reach(
         now: &RiskView,
+        done: &BTreeSet<AccountRef<T::AccountId>>,
         steps_left: &mut u32,
         meter: &Meter<T>,
-    ) -> Vec<Case<T::AccountId>> {
+    ) -> Reached<T::AccountId> {
         let mut reckoned = 0u64;
-        let mut cases = Vec::new();
+        let (mut cases, mut passed) = (Vec::new(), Vec::new());
         while let Some(bucket) = RiskDirectory::<T>::get(Shelf::Queue).buckets().next_back() {
             let mut is_full = false;
             Self::take_while(Shelf::Queue, bucket, |entry| {
+                if done.contains(&entry.account) {
+                    reckoned = reckoned.saturating_add(meter.passed(1));
+                    is_full |= !meter.affords(reckoned);
+                    if !is_full {
+                        passed.push(entry.account.clone());
+                    }
+                    return !is_full;
+                }
                 let case = Self::look_at(&entry.account, now);
                 let steps = case.account.as_ref().map_or(ACCOUNT_STEPS, steps);
                 let sum = reckoned
@@ -223,7 +235,7 @@ impl<T: Config> Pallet<T> {
                 break;
             }
         }
-        cases
+        (cases, passed)
     }
 
     /// What a case is reckoned to take. Who stays with the market or in competition is closed against nobody: were it reckoned to be,

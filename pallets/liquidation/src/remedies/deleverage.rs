@@ -16,7 +16,7 @@
 
 use crate::{
     index::{entry_bucket, side_of},
-    meter::{Meter, Size},
+    meter::{Meter, Size, KEYS_OF_MANY},
     pages::{Entry, Shelf, PAGE},
     types::steps,
     Config, Event, Pallet, Refusal, RiskDirectory,
@@ -480,14 +480,15 @@ impl<T: Config> Pallet<T> {
             Side::Bid => directory.buckets().next(),
             Side::Ask => directory.buckets().next_back(),
         };
-        let is_possible = across.reads > 0 && meter.affords(meter.ranked(PAGE));
+        let is_possible = across.reads > 0 && meter.affords(meter.ranked(PAGE, KEYS_OF_MANY));
         let Some(bucket) = best.filter(|_| is_possible) else {
             return false;
         };
+        let keys = Self::keys_of_page(shelf, bucket);
         let mut entries = Self::take(shelf, bucket, PAGE.min(across.reads));
         let read = u32::try_from(entries.len()).unwrap_or(PAGE);
         across.reads = across.reads.saturating_sub(read);
-        meter.spend(meter.ranked(read));
+        meter.spend(meter.ranked(read, keys.saturating_add(1)));
         entries.sort_by_cached_key(|entry| {
             sp_io::hashing::blake2_128(&(block, &entry.account).encode())
         });

@@ -190,7 +190,10 @@ impl<T: Config> Pallet<T> {
         let mut aside = Vec::new();
         // Each took a step at least.
         loop {
-            let cases = Self::reach(view, &mut steps, &close.meter);
+            let (cases, passed) = Self::reach(view, done, &mut steps, &close.meter);
+            let many = u32::try_from(passed.len()).unwrap_or(u32::MAX);
+            close.meter.spend(close.meter.passed(many));
+            aside.extend(passed);
             if cases.is_empty() {
                 break;
             }

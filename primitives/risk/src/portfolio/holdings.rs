@@ -2,7 +2,7 @@
 
 use super::{
     fine::{times, Fine, Unit},
-    Contract, Leg, Underlying,
+    Contract, Leg, Pair, Underlying,
 };
 use crate::ModelError;
 use alloc::{collections::BTreeMap, vec::Vec};
@@ -40,6 +40,15 @@ pub(super) struct Options {
 }
 
 impl Options {
+    /// What they are worth, a lot of each being so much. Most series are held on one side only.
+    pub(super) fn value(&self, lot: &Pair) -> Result<Fine, ModelError> {
+        Ok(match (self.call, self.put) {
+            (call, 0) => times(call, lot.call)?,
+            (0, put) => times(put, lot.put)?,
+            (call, put) => add(times(call, lot.call)?, times(put, lot.put)?)?,
+        })
+    }
+
     /// Lots that are short, calls and puts netted.
     pub(super) fn net_short(&self) -> Result<i128, ModelError> {
         Ok(neg(add(self.call, self.put)?)?.max(0))

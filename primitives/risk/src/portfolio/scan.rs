@@ -92,7 +92,7 @@ pub(super) fn scan(holdings: &Holdings, prices: &mut Prices) -> Result<Scan> {
         let points = prices.points().len();
         let sums = values.entry(*term).or_insert_with(|| vec![0; points]);
         for (sum, pair) in sums.iter_mut().zip(prices.row(*series)?) {
-            let value = add(times(held.call, pair.call)?, times(held.put, pair.put)?)?;
+            let value = held.value(pair)?;
             *sum = add(*sum, value)?;
         }
     }
