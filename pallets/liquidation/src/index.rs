@@ -8,9 +8,6 @@
 //! price itself is crossed in every close, so accounts near the line are looked at again and again: large ones come first, and
 //! none of the classes (`crate::scale`) gets more than half of what the larger ones left while another waits.
 //!
-//! Of what is crossed the farthest comes first, who has lost most, in turn with the nearest beyond the price's own bucket: who has only just come below
-//! maintenance margin can still be saved, and has the longest way through the remedies before it.
-//!
 //! An account that is below maintenance margin goes to the queue at once. If something it holds has no usable price,
 //! nothing may be done to it: it waits in a bucket that is crossed at any price, on the axis that is missing, and is the first to
 //! be looked at when that price comes back. Until then it costs nobody anything.
@@ -109,28 +106,10 @@ struct Crossed {
     axis: RiskAxis,
     direction: Direction,
     class: u32,
-    /// The farthest crossed last, the price's own first if anybody stands in it.
+    /// The farthest crossed last.
     buckets: Vec<u32>,
-    /// Whether the first is the price's own.
-    has_own: bool,
-    /// Which end is next.
-    is_near: bool,
     /// Entries taken from them by this search.
     taken: u32,
-}
-
-impl Crossed {
-    /// The bucket to take a page from, and where it is: in turn the farthest crossed and the nearest, the price's own last of all.
-    fn next(&mut self) -> Option<(usize, u32)> {
-        let last = self.buckets.len().checked_sub(1)?;
-        self.is_near = !self.is_near;
-        let at = if self.is_near {
-            last.min(usize::from(self.has_own))
-        } else {
-            last
-        };
-        Some((at, *self.buckets.get(at)?))
-    }
 }
 
 /// An account's entry that was taken out of the index.
@@ -677,8 +656,8 @@ impl<T: Config> Pallet<T> {
 
     /// Takes the accounts behind crossed thresholds, class by class while the budget lasts, and puts each where it belongs now.
     ///
-    /// Each class takes from all axes alike, page by page, of every axis the farthest crossed in turn with the nearest: no axis has the crowd on its line
-    /// looked at while others' accounts beyond it wait.
+    /// Each class takes from all axes alike, page by page, of every axis the farthest crossed first: no axis has its crowd near the line
+    /// looked at while others' accounts far beyond it wait.
     pub(crate) fn pop_crossed(now: &RiskView, meter: &mut Meter<T>) -> Search {
         let queued = Queue::<T>::count();
         let capacity = Self::capacity();
@@ -773,7 +752,7 @@ impl<T: Config> Pallet<T> {
         still_later
     }
 
-    /// Takes the accounts of one class, from both ends of what is crossed on each axis, page by page from axis to axis. Returns what
+    /// Takes the accounts of one class, the farthest crossed first on each axis, page by page from axis to axis. Returns what
     /// is left of the budget.
     fn pop_class(
         mut open: Vec<&mut Crossed>,
@@ -782,7 +761,7 @@ impl<T: Config> Pallet<T> {
     ) -> u32 {
         while budget > 0 && !open.is_empty() {
             open.retain_mut(|crossed| {
-                let Some((at, bucket)) = crossed.next().filter(|_| budget > 0) else {
+                let Some(bucket) = crossed.buckets.last().copied().filter(|_| budget > 0) else {
                     return false;
                 };
                 let shelf = Shelf::Threshold(crossed.axis, crossed.direction);
@@ -794,21 +773,17 @@ impl<T: Config> Pallet<T> {
                 let taken = u32::try_from(entries.len()).unwrap_or(u32::MAX);
                 budget = budget.saturating_sub(taken);
                 crossed.taken = crossed.taken.saturating_add(taken);
-                let threshold = Threshold {
+                let at = Threshold {
                     axis: crossed.axis,
                     direction: crossed.direction,
                     bucket,
                 };
                 for entry in entries {
                     let generation = entry.generation;
-                    let taken = Taken {
-                        at: threshold,
-                        generation,
-                    };
-                    popped.add(entry.account, taken);
+                    popped.add(entry.account, Taken { at, generation });
                 }
                 if Self::span(shelf, bucket).is_none() {
-                    crossed.buckets.remove(at);
+                    crossed.buckets.pop();
                 }
                 true
             });
@@ -829,15 +804,11 @@ impl<T: Config> Pallet<T> {
                     Direction::Down => within(at, scale::ALWAYS).collect(),
                     Direction::Up => within(0, at).rev().collect(),
                 };
-                let own = buckets.first().map(|bucket| scale::step(*bucket));
-                if own.is_some() {
+                if !buckets.is_empty() {
                     all.push(Crossed {
                         axis,
                         direction,
                         class,
-                        has_own: own == Some(at),
-                        // The farthest first.
-                        is_near: true,
                         buckets,
                         taken: 0,
                     });

@@ -81,7 +81,7 @@ use sp_runtime::traits::UniqueSaturatedInto;
 const STEPS_PER_QUEUED: u32 = 8;
 /// Of the time that a close under pressure has, one part in so many is for finding accounts however long the queue is. The rest is for those
 /// in the queue and those found, and what they do not need for finding more.
-const FINDING_PART: u64 = 2;
+const FINDING_PART: u64 = 3;
 /// Keys that the accounts liquidated in a close change together: pots and open interest of every market, buckets of the queue, counters.
 const SHARED_KEYS: u32 = 2 * MAX_MARKETS + 128 + 8;
 /// Least time in which a return's weight in the forecasts halves: five days.
@@ -1100,7 +1100,7 @@ impl<T: Config> Pallet<T> {
 
     /// The time that the present close has.
     fn meter() -> Meter<T> {
-        Meter::of(Allowance::<T>::get().unwrap_or_else(Self::calm_allowance))
+        Meter::of_close(Allowance::<T>::get().unwrap_or_else(Self::calm_allowance))
     }
 
     /// The time that a calm one has.
@@ -1182,7 +1182,7 @@ impl<T: Config> Liquidations<T::AccountId> for Pallet<T> {
         let bids = Self::take_bids();
         let began = Self::meter().left().saturating_add(more);
         let (left, is_shared) = Self::remedies_beyond_the_market(view, half, bids);
-        let mut meter = Meter::of(left);
+        let mut meter = Meter::of_close(left);
         // What was set aside for the remedies is more than they take: many of the queue wait for bids. Whoever is found now is worked on in
         // the next close.
         let search = if Self::presses() {

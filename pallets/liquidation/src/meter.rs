@@ -5,7 +5,7 @@
 //! measured for an account that holds as much, and the keys that it changed. Keys that all accounts of a close share, such as pots and
 //! pages of the queue, are in the close's fixed part.
 
-use crate::{weights::SMALL_POSITIONS, Config, WeightInfo};
+use crate::{weights::SMALL_POSITIONS, Coming, Config, WeightInfo};
 use core::marker::PhantomData;
 use frame_support::{traits::Get, weights::RuntimeDbWeight};
 use novate_risk::{more_thresholds, MORE_PER_POSITION, MOST_MORE_THRESHOLDS};
@@ -18,16 +18,14 @@ const SWEPT_PER_ENTRY: u64 = 2;
 /// Keys changed by taking a page out of a bucket that has others, and putting some of it back: the page, which pages there are, another page.
 pub(crate) const KEYS_OF_MANY: u32 = 3;
 
-/// Scans of an account that is looked at: as prices are, and as parameters are going to be.
-const LOOK_SCANS: u32 = 2;
 /// Scans of an account in the market, at most: four positions sized by four parts and one of these again, a price, the match of its order, and what follows it.
 const MARKET_SCANS: u32 = 32;
-/// Scans of one beyond the market, where it is closed out by parts: what it is offered at, what is left of it, and its thresholds.
+/// Scans of one beyond the market: before and after the match, what it is offered at, what is left of it, and its thresholds.
 const BEYOND_SCANS: u32 = 6;
+/// Those of them that are not made where it waits for bids, or is closed out by parts.
+const UNMADE_SCANS: u32 = 3;
 /// Scans of a counterparty after a slice of it.
 const SLICE_SCANS: u32 = 1;
-/// Scans of a counterparty once in a close: its thresholds, and as it is written.
-const COUNTERPARTY_SCANS: u32 = 3;
 /// Scans of a bid: what it asks for and what is free, both sides after it, and the taker's thresholds.
 const BID_SCANS: u32 = 12;
 
@@ -94,6 +92,8 @@ pub(crate) struct Meter<T> {
     aside: u64,
     /// Whether the remedies of those who are found are this close's.
     puts_by: bool,
+    /// Whether parameters are coming, by which whoever is indexed is assessed too.
+    are_coming: bool,
     key: u64,
     entry: u64,
     rank: u64,
@@ -115,6 +115,7 @@ impl<T: Config> Meter<T> {
             left,
             aside: 0,
             puts_by: false,
+            are_coming: true,
             key: db.write,
             entry: Weights::<T>::pop().computing(db),
             rank: Weights::<T>::rank().computing(db),
@@ -133,6 +134,23 @@ impl<T: Config> Meter<T> {
             ),
             bid: Line::through(Weights::<T>::small_fill_bid(), Weights::<T>::fill_bid(), db),
             config: PhantomData,
+        }
+    }
+
+    /// For the work of this close: what does not happen in it is not paid for.
+    pub fn of_close(left: u64) -> Self {
+        Self {
+            are_coming: Coming::<T>::exists(),
+            ..Self::of(left)
+        }
+    }
+
+    /// Scans of an account that is indexed: as prices are, and as parameters are going to be.
+    fn indexing(&self) -> u32 {
+        if self.are_coming {
+            2
+        } else {
+            1
         }
     }
 
@@ -238,7 +256,7 @@ impl<T: Config> Meter<T> {
     pub fn look(&self, size: Size) -> u64 {
         self.look
             .at(size.holdings)
-            .saturating_add(self.scans(size, LOOK_SCANS))
+            .saturating_add(self.scans(size, self.indexing()))
     }
 
     /// The same, at worst: all thresholds are drawn again.
@@ -260,7 +278,7 @@ impl<T: Config> Meter<T> {
             holdings: 0,
             more: thresholds,
         };
-        self.scans(size, LOOK_SCANS)
+        self.scans(size, self.indexing().saturating_add(1))
             .saturating_add(self.appended(thresholds))
     }
 
@@ -293,6 +311,11 @@ impl<T: Config> Meter<T> {
             .saturating_add(if found_now { 0 } else { self.keys(2) })
     }
 
+    /// What of that is not spent on one beyond the market that waits for bids, or is closed out by parts.
+    pub fn unmade(&self, size: Size, at_market: bool) -> u64 {
+        self.scans(size, if at_market { 0 } else { UNMADE_SCANS })
+    }
+
     /// Triggers that leave with the liquidation of their account.
     pub fn left_behind(&self, triggers: u32) -> u64 {
         self.trigger.saturating_mul(triggers.into())
@@ -305,9 +328,10 @@ impl<T: Config> Meter<T> {
             .saturating_add(self.scans(size, SLICE_SCANS))
     }
 
-    /// What a counterparty takes once in a close.
+    /// What a counterparty takes once in a close: it is indexed as it is written, and what that appends is reckoned before.
     pub fn counterparty(&self, size: Size) -> u64 {
-        self.scans(size, COUNTERPARTY_SCANS)
+        let reckoned = self.indexing().saturating_sub(1);
+        self.scans(size, self.indexing().saturating_add(reckoned))
     }
 
     /// A slice at worst.

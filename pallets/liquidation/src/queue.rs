@@ -112,27 +112,33 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Puts an account that was reached back in.
+    /// Puts an account that was reached back in. Returns whether its place is another one.
     pub(crate) fn requeue(
         of: &AccountRef<T::AccountId>,
         assessment: &Assessment,
         waits: bool,
-    ) -> Result<(), RiskError> {
-        let Some(mut queued) = Queue::<T>::get(of) else {
-            return Ok(());
+    ) -> Result<bool, RiskError> {
+        let Some(before) = Queue::<T>::get(of) else {
+            return Ok(false);
         };
         let deficit = deficit_of(assessment)?;
-        let others = sub(UncoveredDeficit::<T>::get(), queued.deficit)?;
-        queued.priority = if waits {
-            WAITING
-        } else {
-            priority_of(assessment, deficit)
+        let others = sub(UncoveredDeficit::<T>::get(), before.deficit)?;
+        let queued = Queued {
+            priority: if waits {
+                WAITING
+            } else {
+                priority_of(assessment, deficit)
+            },
+            deficit,
+            ..before
         };
-        queued.deficit = deficit;
         Self::append(Shelf::Queue, queued.priority.into(), Self::queue_entry(of))?;
-        UncoveredDeficit::<T>::put(add(others, deficit)?);
-        Queue::<T>::insert(of, queued);
-        Ok(())
+        let is_moved = queued != before;
+        if is_moved {
+            UncoveredDeficit::<T>::put(add(others, deficit)?);
+            Queue::<T>::insert(of, queued);
+        }
+        Ok(is_moved)
     }
 
     /// An account in the queue lacks nothing any more.

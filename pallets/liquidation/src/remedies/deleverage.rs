@@ -449,7 +449,9 @@ impl<T: Config> Pallet<T> {
             // Its key changes once a close; what is appended now is appended again if it is closed against.
             let key = across.newly_due(&of, 0, meter);
             let changed = key.saturating_add(meter.appended(entries));
-            meter.spend(meter.look(size).saturating_add(changed));
+            let written = meter.counterparty(size);
+            meter.spend(meter.look(size).saturating_add(written));
+            meter.spend(changed);
             Self::write(&of, account, view)?;
             across.changed.remove(&of);
             across.line(market, side).next.pop_front();

@@ -163,7 +163,7 @@ impl<T: Config> Pallet<T> {
             desk: Desk::default(),
             bids,
             unpaid: Vec::new(),
-            meter: Meter::of(half.left),
+            meter: Meter::of_close(half.left),
         };
         let mut done: BTreeSet<_> = working.iter().cloned().collect();
         for case in cases {
@@ -263,9 +263,8 @@ impl<T: Config> Pallet<T> {
     ) -> Result<(), Refusal> {
         let view = close.view;
         let of = case.of.clone();
-        let cost = close
-            .meter
-            .liquidation(case.size(view), found_now, case.is_at_market());
+        let (size, at_market) = (case.size(view), case.is_at_market());
+        let cost = close.meter.liquidation(size, found_now, at_market);
         if !close.meter.affords(cost) {
             return Ok(Self::put_back_queued(&of)?);
         }
@@ -277,15 +276,20 @@ impl<T: Config> Pallet<T> {
         let (before, bids) = (close.desk.clone(), close.bids.get(&of).cloned());
         let done = with_storage_layer(|| match Self::remedy(case, close)? {
             Outcome::Stays { assessment, waits } => {
-                Self::requeue(&of, &assessment, waits)?;
-                Ok::<_, Refusal>(None)
+                let moved = Self::requeue(&of, &assessment, waits)?;
+                let place = close.meter.keys(u32::from(!moved && !found_now));
+                Ok::<_, Refusal>((
+                    None,
+                    close.meter.unmade(size, at_market).saturating_add(place),
+                ))
             }
-            Outcome::Refused(account) => Ok(Some(account)),
-            Outcome::Left => Ok(None),
+            Outcome::Refused(account) => Ok((Some(account), close.meter.unmade(size, at_market))),
+            Outcome::Left => Ok((None, 0)),
         });
         let refused = match done {
-            Ok(refused) => {
+            Ok((refused, unspent)) => {
                 close.desk.sign();
+                close.meter.earn(unspent);
                 refused
             }
             Err(refusal) => {
@@ -306,7 +310,8 @@ impl<T: Config> Pallet<T> {
         }
         // The next close begins with it.
         let assessment = T::Risk::assess_held(&account, view)?;
-        Ok(Self::requeue(&of, &assessment, false)?)
+        Self::requeue(&of, &assessment, false)?;
+        Ok(())
     }
 
     /// Whether a case's account is in good standing as it was read: if its remedies began since, it has to be read again.
@@ -366,7 +371,10 @@ impl<T: Config> Pallet<T> {
                 Self::let_go(of, close)?
             };
             return match outcome {
-                Outcome::Stays { assessment, waits } => Ok(Self::requeue(of, &assessment, waits)?),
+                Outcome::Stays { assessment, waits } => {
+                    Self::requeue(of, &assessment, waits)?;
+                    Ok(())
+                }
                 _ => Ok(()),
             };
         }
