@@ -206,9 +206,22 @@ fn assess_with<Rows: PricedOptions>(
     let scans = if netted.is_empty() {
         Vec::new()
     } else {
-        scans::<Rows>(account, &netted, orders, view)
+        let row = |market: &MarketView| Rows::row(view, market);
+        scans(account, &netted, orders, view, &Rows::params(), &row)
     };
     assess(account, orders, view, &scans)
+}
+
+/// By the chain's model without orders, options priced as they are asked for: for a view that no close has written.
+pub fn assess_at_once(
+    account: &MarginAccount,
+    view: &RiskView,
+    params: &PortfolioParams,
+) -> Result<Assessment, RiskError> {
+    let netted = netted(account, view)?;
+    let row = |market: &MarketView| rows_of(core::iter::once(market), view.now, params).pop();
+    let scans = scans(account, &netted, &[], view, params, &row);
+    assess(account, &[], view, &scans)
 }
 
 /// What positions there are in an underlying.
@@ -272,19 +285,20 @@ pub fn netted_positions(account: &MarginAccount, view: &RiskView) -> Result<u32,
 }
 
 /// By underlying of `netted`, where every option that the account holds has a row.
-fn scans<Rows: PricedOptions>(
+fn scans(
     account: &MarginAccount,
     netted: &[(FeedId, u32)],
     orders: &[OrderAggregate],
     view: &RiskView,
+    params: &PortfolioParams,
+    row: &dyn Fn(&MarketView) -> Option<OptionRow>,
 ) -> Vec<ByScan> {
-    let params = Rows::params();
-    let mut known = Known::<Rows> {
+    let mut known = Known {
         rows: BTreeMap::new(),
         view,
-        params: &params,
+        params,
         points: Rc::new(Points::of(&params.grid)),
-        source: PhantomData,
+        source: row,
     };
     // What has no number by scan is margined by parts.
     let scans = netted
@@ -294,20 +308,20 @@ fn scans<Rows: PricedOptions>(
 }
 
 /// What all scans of an account share: rows that were read, and the grid.
-struct Known<'a, Rows> {
+struct Known<'a> {
     rows: BTreeMap<MarketId, OptionRow>,
     view: &'a RiskView,
     params: &'a PortfolioParams,
     points: Rc<Points>,
-    source: PhantomData<Rows>,
+    source: &'a dyn Fn(&MarketView) -> Option<OptionRow>,
 }
 
-impl<'a, Rows: PricedOptions> Known<'a, Rows> {
+impl<'a> Known<'a> {
     fn row(&mut self, market: &MarketView) -> Result<&OptionRow, ModelError> {
         Ok(match self.rows.entry(market.id) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(unknown) => {
-                let row = Rows::row(self.view, market).ok_or(ModelError::Missing)?;
+                let row = (self.source)(market).ok_or(ModelError::Missing)?;
                 unknown.insert(row)
             }
         })
@@ -416,11 +430,11 @@ fn traded(market: &MarketView) -> Vec<(MarketId, SignedLots)> {
     legs.map(|leg| (leg.market, leg.ratio.into())).collect()
 }
 
-fn scan_of<Rows: PricedOptions>(
+fn scan_of(
     account: &MarginAccount,
     orders: &[OrderAggregate],
     underlying: FeedId,
-    known: &mut Known<'_, Rows>,
+    known: &mut Known<'_>,
 ) -> Result<ByScan, ModelError> {
     let view = known.view;
     let is_of = |market: MarketId| {
