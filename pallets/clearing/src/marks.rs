@@ -10,7 +10,7 @@ use alloc::{
     vec::Vec,
 };
 use frame_support::traits::{Defensive, Get};
-use novate_risk::{portfolio::rows, Combined, Forward, LEAST_MARK_PARTS, VARIANCE_UNIT};
+use novate_risk::{portfolio::rows, Combined, Forward, VARIANCE_UNIT};
 use novate_types::{
     math, BlockNumber, CollateralView, Contract, ContractKind, FeedId, FeedPrice, Instrument,
     InstrumentKind, Ledger, Liquidations, Listing, Loans, Lots, MarketId, MarketStatus, MarketView,
@@ -600,8 +600,7 @@ impl<T: Config> Pallet<T> {
         let right = view.contract.kind.right()?;
         let strike = math::price_of(view.contract.strike, view.tick_size).ok()?;
         let mark = novate_risk::option_mark_floor(right, forward, strike, variance).ok()?;
-        let least = view.tick_size.into_inner() / LEAST_MARK_PARTS;
-        Some(mark.max(Price::from_inner(least.max(1))))
+        Some(mark.max(novate_risk::least_mark(view.tick_size)))
     }
 
     /// Initial margin in force, with its add-ons.

@@ -18,10 +18,11 @@ use frame_support::traits::Get;
 use novate_risk::{apply_trade, deviation_ceil, exposures, stress_loss, Exposed, Volatility};
 use novate_types::{
     math::{position_value_floor, shift_floor, ticks_nearest},
-    AccountRef, Cash, Contract, Direction, InstrumentKind, Ledger, LedgerError, MarketId,
-    MarketView, NewOrder, NewTrigger, OptionRight, OrderBook, OrderPrice, Ppm, Price, RiskAxis,
-    RiskModel, SelfTradePrevention, Side, SignedLots, Standing, TimeInForce, Trigger, Triggers,
-    MAX_HOLDINGS, MAX_OPEN_ORDERS, MAX_POSITIONS, MAX_TRIGGERS, MILLION, QUANTUMS,
+    AccountRef, Assessment, Cash, Contract, Direction, InstrumentKind, Ledger, LedgerError,
+    MarginAccount, MarketId, MarketView, NewOrder, NewTrigger, OptionRight, OrderBook, OrderPrice,
+    Ppm, Price, RiskAxis, RiskModel, SelfTradePrevention, Side, SignedLots, Standing, TimeInForce,
+    Trigger, Triggers, MAX_HOLDINGS, MAX_OPEN_ORDERS, MAX_POSITIONS, MAX_TRIGGERS, MILLION,
+    QUANTUMS,
 };
 use remedies::competition::COMPETITION_CLOSES;
 
@@ -329,6 +330,38 @@ fn a_full_vault<T: Config>() -> RiskView {
     })
     .unwrap_or_else(|e| panic!("{e:?}"));
     view
+}
+
+/// An account of so many options, written and bought by turns.
+fn a_book_of_options(view: &RiskView, many: u32) -> MarginAccount {
+    let mut account = MarginAccount::default();
+    for (at, market) in view.markets.iter().take(many as usize).enumerate() {
+        let lots = if at % 2 == 0 { -1 } else { 1 };
+        apply_trade(&mut account, market, lots, 0).unwrap();
+    }
+    account
+}
+
+/// An account of one option, written a month before its expiry, at the money.
+fn a_written_option<T: Config>() -> (MarginAccount, RiskView) {
+    let mut view = a_full_vault::<T>();
+    let mut account = T::Ledger::account(&T::Vault::get()).unwrap();
+    account.positions.truncate(1);
+    account.positions[0].lots = -account.positions[0].lots;
+    account.collateral.clear();
+    let expiry = view.now + 30 * 86_400_000;
+    let market = view.market_mut(account.positions[0].market).unwrap();
+    let kind = InstrumentKind::Option {
+        expiry,
+        strike: ticks_nearest(market.index, market.tick_size).unwrap(),
+        right: OptionRight::Call,
+    };
+    // 60 % a year.
+    market.contract = Contract {
+        variance: 29_589_041_096,
+        ..kind.into()
+    };
+    (account, view)
 }
 
 /// Goes to the first block of the next epoch. The view as it would be there.
@@ -722,48 +755,63 @@ mod benchmarks {
         assert!(Stress::<T>::get().unwrap().default_fund > 0);
     }
 
-    /// An option of the vault's by itself, a month before its expiry, at the money: every move prices it again.
+    /// Every move prices it again.
     #[benchmark]
     fn option_at_stake() {
-        let mut view = a_full_vault::<T>();
-        let mut account = T::Ledger::account(&T::Vault::get()).unwrap();
-        account.positions.truncate(1);
-        account.collateral.clear();
-        let expiry = view.now + 30 * 86_400_000;
-        let market = view.market_mut(account.positions[0].market).unwrap();
-        let kind = InstrumentKind::Option {
-            expiry,
-            strike: ticks_nearest(market.index, market.tick_size).unwrap(),
-            right: OptionRight::Call,
-        };
-        // 60 % a year.
-        market.contract = Contract {
-            variance: 29_589_041_096,
-            ..kind.into()
-        };
+        let (account, view) = a_written_option::<T>();
         let params = T::Stress::get();
         let (mut exposed, mut lost) = (Vec::new(), 0);
         #[block]
         {
-            exposed.extend(exposures(&account, &view).unwrap());
-            for ppm in params.moves {
-                lost = stress_loss(&exposed, 0, ppm).unwrap().over_margin.max(lost);
+            exposed.extend(exposures(&account, &view, T::PortfolioRules::get).unwrap());
+            for by in params.moves {
+                lost = stress_loss(&exposed, 0, by).unwrap().over_margin.max(lost);
             }
-            deviation_ceil(&exposed, |_| Some(50_000)).unwrap();
+            let by_parts = Assessment::default();
+            deviation_ceil(
+                &account,
+                &view,
+                &by_parts,
+                &exposed,
+                T::PortfolioRules::get,
+                |_| Some(50_000),
+            )
+            .unwrap();
         }
         assert_eq!(exposed[0].options.len(), 1);
         assert!(lost > 0);
     }
 
-    /// An account of options alone, short and long by turns, assessed once.
+    /// An account of options alone that a scan margins, assessed again for a forecast deviation.
+    #[benchmark]
+    fn scan_at_stake(n: Linear<0, { MAX_POSITIONS }>) {
+        let view = T::BenchmarkHelper::options();
+        let account = a_book_of_options(&view, n);
+        let by_scan = Assessment {
+            scanned: u32::MAX,
+            ..Assessment::default()
+        };
+        let exposed = exposures(&account, &view, T::PortfolioRules::get).unwrap();
+        let deviation;
+        #[block]
+        {
+            deviation = deviation_ceil(
+                &account,
+                &view,
+                &by_scan,
+                &exposed,
+                T::PortfolioRules::get,
+                |_| Some(50_000),
+            );
+        }
+        assert_eq!(deviation.unwrap().is_some(), n > 0);
+    }
+
+    /// An account of options alone, assessed once.
     #[benchmark]
     fn option_scan(n: Linear<0, { MAX_POSITIONS }>) {
         let view = T::BenchmarkHelper::options();
-        let mut account = novate_types::MarginAccount::default();
-        for (at, market) in view.markets.iter().take(n as usize).enumerate() {
-            let lots = if at % 2 == 0 { -1 } else { 1 };
-            apply_trade(&mut account, market, lots, 0).unwrap();
-        }
+        let account = a_book_of_options(&view, n);
         let assessed;
         #[block]
         {

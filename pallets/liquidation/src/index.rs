@@ -955,12 +955,19 @@ impl<T: Config> Pallet<T> {
             let account = T::Ledger::account(&of);
             let more = account.as_ref().map_or(0, |a| more_thresholds(a, now));
             let cost = meter.more(more);
-            if more > 0 && !meter.affords(cost.saturating_add(kept)) {
+            // A scan may margin all of them.
+            let worst = if state.deviations.is_empty() {
+                cost
+            } else {
+                meter.worst_swept(more)
+            };
+            if more > 0 && !meter.affords(worst.saturating_add(kept)) {
                 is_cut = true;
                 break;
             }
             meter.spend(cost);
-            if let Err(error) = with_storage_layer(|| Self::verify(&of, now, &mut state)) {
+            let verified = with_storage_layer(|| Self::verify(&of, now, &mut state, meter));
+            if let Err(error) = verified {
                 log::error!(target: crate::LOG, "{of:?} cannot be swept: {error:?}");
             }
             state.cursor = Some(of);
@@ -980,6 +987,7 @@ impl<T: Config> Pallet<T> {
         of: &AccountRef<T::AccountId>,
         now: &RiskView,
         state: &mut SweepState<T::AccountId>,
+        meter: &mut Meter<T>,
     ) -> Result<(), Refusal> {
         let Some(account) = T::Ledger::account(of) else {
             return Ok(());
@@ -989,7 +997,8 @@ impl<T: Config> Pallet<T> {
         }
         let assessment = T::Risk::assess_held(&account, now)?;
         // Forecasts are about what may come; what has come is looked at whatever becomes of them.
-        let call = Self::pass(of, &account, &assessment, now, state).unwrap_or_else(|error| {
+        let call = Self::pass(of, &account, &assessment, now, state, meter);
+        let call = call.unwrap_or_else(|error| {
             log::error!(target: crate::LOG, "the stress of {of:?} is not known: {error:?}");
             None
         });

@@ -100,8 +100,8 @@ pub mod pallet {
     use frame_support::{pallet_prelude::*, weights::Weight};
     use frame_system::pallet_prelude::*;
     use novate_risk::{
-        Forecast, LiquidationParams, Portion, QuoteParams, StressParams, VolatilityParams,
-        MAX_COVER,
+        portfolio::PortfolioParams, Forecast, LiquidationParams, Portion, QuoteParams, StressMove,
+        StressParams, VolatilityParams, MAX_COVER, MOST_MORE_THRESHOLDS,
     };
     use novate_types::{
         math, AccountRef, BlockNumber, Cash, CurrentView, FeedId, FollowVolatility, Ledger, Lots,
@@ -183,7 +183,9 @@ pub mod pallet {
         /// How volatility is estimated and forecast.
         #[pallet::constant]
         type Volatility: Get<VolatilityParams>;
-        /// Under which moves of prices what accounts lack is counted, and what of it the default fund covers.
+        /// Parameters of the portfolio model that are in force.
+        type PortfolioRules: Get<PortfolioParams>;
+        /// Under which moves of prices and volatilities what accounts lack is counted, and what of it the default fund covers.
         #[pallet::constant]
         type Stress: Get<StressParams>;
         /// Blocks after which the vault's losses are counted anew.
@@ -699,6 +701,11 @@ pub mod pallet {
                 meter.left().saturating_sub(finding) >= meter.largest_step(),
                 "what finding leaves is enough for the largest account's remedies, its triggers included, and for whoever is across from it"
             );
+            let swept = meter.worst_swept(MOST_MORE_THRESHOLDS);
+            assert!(
+                meter.left().saturating_sub(swept) >= meter.largest_step(),
+                "the sweep passes the largest account in any close that finds nobody, whoever waits"
+            );
             let largest = types::steps_of(MAX_HOLDINGS);
             assert!(
                 calm.pops >= MAX_RISK_SLOTS
@@ -736,14 +743,10 @@ pub mod pallet {
             assert!(
                 (1..=MAX_COVER).contains(&stress.cover)
                     && (1..MILLION).contains(&stress.confidence)
-                    && stress
-                        .moves
-                        .iter()
-                        .all(|ppm| ppm.unsigned_abs() <= MILLION.saturating_mul(10))
-                    && stress.moves.iter().all(|ppm| *ppm >= -1_000_000)
+                    && stress.moves.iter().all(StressMove::is_sound)
                     && (1..=MILLION).contains(&stress.cap_step)
                     && stress.least_scale <= MILLION,
-                "stress is a few moves of prices, and covered by somebody"
+                "stress is a few moves of prices and volatilities, and covered by somebody"
             );
             assert!(
                 (1..=T::MaxBids::get()).contains(&T::MaxBidsPerAccount::get()),
@@ -1027,7 +1030,8 @@ impl<T: Config> Pallet<T> {
             .saturating_add(Self::most_for_stress())
     }
 
-    /// A close samples one underlying, a sweep ends once in it, and whom it passes may hold nothing but options.
+    /// A close samples one underlying, a sweep ends once in it, and whom it passes may hold nothing but options. What forecast deviations of those that
+    /// a scan margins take comes out of the close's time.
     pub(crate) fn most_for_stress() -> Weight {
         let options = T::SweepPerClose::get().saturating_mul(MAX_POSITIONS);
         T::WeightInfo::sample()

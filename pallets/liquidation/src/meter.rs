@@ -99,6 +99,7 @@ pub(crate) struct Meter<T> {
     rank: u64,
     trigger: u64,
     scan: u64,
+    deviation: u64,
     look: Line,
     liquidate: Line,
     slice: Line,
@@ -121,6 +122,7 @@ impl<T: Config> Meter<T> {
             rank: Weights::<T>::rank().computing(db),
             trigger: Weights::<T>::left_behind().computing(db),
             scan: Weights::<T>::option_scan().computing(db),
+            deviation: Weights::<T>::scan_at_stake().ref_time(),
             look: Line::through(Weights::<T>::small_look(), Weights::<T>::look(), db),
             liquidate: Line::through(
                 Weights::<T>::small_liquidate(),
@@ -280,6 +282,17 @@ impl<T: Config> Meter<T> {
         };
         self.scans(size, self.indexing().saturating_add(1))
             .saturating_add(self.appended(thresholds))
+    }
+
+    /// One forecast deviation of an account of which a scan margins so many options.
+    pub fn deviation(&self, options: u32) -> u64 {
+        self.deviation.saturating_mul(options.into())
+    }
+
+    /// What such thresholds take more when the sweep passes their account, all of its positions options that a scan margins.
+    pub fn worst_swept(&self, thresholds: u32) -> u64 {
+        self.more(thresholds)
+            .saturating_add(self.deviation(thresholds.div_ceil(MORE_PER_POSITION)))
     }
 
     /// Entries that there is time to look behind if their accounts are small ones: at least one while there is time for the largest.

@@ -17,8 +17,9 @@ use frame_support::{
 use frame_system::{mocking::MockBlockU32, EnsureRoot};
 use novate_risk::{
     add_order, apply_trade,
-    portfolio::{AtOnce, Lesser, OptionRow, PortfolioParams, PricedOptions},
-    release_order, settle_expired, LiquidationParams, QuoteParams, StressParams, VolatilityParams,
+    portfolio::{AtOnce, Lesser, OptionRow, PortfolioParams, PricedOptions, VolatilityShock},
+    release_order, settle_expired, LiquidationParams, QuoteParams, StressMove, StressParams,
+    VolatilityParams,
 };
 use novate_types::*;
 use sp_runtime::{traits::One, BuildStorage};
@@ -30,6 +31,12 @@ pub type Rules = Lesser<Priced>;
 
 /// At once, with another factor on the scan.
 pub struct Priced;
+
+impl Get<PortfolioParams> for Priced {
+    fn get() -> PortfolioParams {
+        Self::params()
+    }
+}
 
 impl PricedOptions for Priced {
     fn row(view: &RiskView, market: &MarketView) -> Option<OptionRow> {
@@ -149,7 +156,16 @@ parameter_types! {
     };
     /// The grid's, and the two worst of eight.
     pub static Stressing: StressParams = StressParams {
-        moves: [-180_000, -135_000, -90_000, -45_000, 45_000, 90_000, 135_000, 180_000],
+        moves: [
+            StressMove::new(-180_000, VolatilityShock::Up),
+            StressMove::new(-135_000, VolatilityShock::Up),
+            StressMove::new(-90_000, VolatilityShock::Up),
+            StressMove::new(-45_000, VolatilityShock::Down),
+            StressMove::new(45_000, VolatilityShock::Down),
+            StressMove::new(90_000, VolatilityShock::Up),
+            StressMove::new(135_000, VolatilityShock::Up),
+            StressMove::new(180_000, VolatilityShock::Up),
+        ],
         confidence: 750_000,
         cover: 2,
         factor: 1_100_000,
@@ -197,6 +213,7 @@ impl pallet_liquidation::Config for Test {
     type Ledger = StoredLedger;
     type Book = ScriptedBook;
     type Risk = Rules;
+    type PortfolioRules = Priced;
     type View = StoredView;
     type Ahead = ScriptedAhead;
     type GovernanceOrigin = EnsureRoot<u64>;

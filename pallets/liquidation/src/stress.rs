@@ -5,7 +5,7 @@
 //! all are sampled lies in the sweep's state, which every close reads: a close in which nothing is sampled reads nothing for it.
 //!
 //! The sweep of the threshold index looks at every account anyway. As it passes it says how near each is to liquidation in forecast standard deviations,
-//! and once an interval it also adds up what accounts would lack if prices moved: by market, and of each move the few owners that lack most, which is all
+//! and once an interval it also adds up what accounts would lack if prices and volatilities moved: by market, and of each move the few owners that lack most, which is all
 //! that the default fund is reckoned from. The sums lie in the sweep's own state, and when the sweep is done they are published, and
 //! decide which part of the open-interest caps is in force.
 //!
@@ -18,6 +18,7 @@
 //! An account remembers its last margin call in a byte of its own: it is read with the account, and written only when the call changes.
 
 use crate::{
+    meter::{Meter, Size},
     Config, Event, OpenInterestScale, Pallet, Refusal, Stress, StressReport, SweepState, Sweeping,
     Volatilities, WeightInfo,
 };
@@ -25,8 +26,9 @@ use alloc::vec::Vec;
 use codec::{Decode, Encode, MaxEncodedLen};
 use frame_support::{pallet_prelude::TypeInfo, traits::Get, BoundedVec};
 use novate_risk::{
-    deviation_ceil, exposures, margin_call, stress::default_fund_ceil, stress::HistoricalLoss,
-    stress_loss, Exposed, ModelError, Volatility, MAX_COVER, SETTLEMENT_MILLIS, STRESS_MOVES,
+    deviation_ceil, exposures, margin_call, scanned_options, stress::default_fund_ceil,
+    stress::HistoricalLoss, stress_loss, Exposed, ModelError, StressMove, Volatility, MAX_COVER,
+    SETTLEMENT_MILLIS, STRESS_MOVES,
 };
 use novate_types::{
     math::{add, mul_div_floor, ppm_ceil, signed_mul_div_floor},
@@ -83,13 +85,13 @@ impl<AccountId: PartialEq + Clone> StressSums<AccountId> {
         owner: &AccountId,
         exposed: &[Exposed],
         equity: Cash,
-        moves: &[i32],
+        moves: &[StressMove],
         listed: &[MarketView],
     ) -> Result<(), RiskError> {
         let losses = moves
             .iter()
             .take(STRESS_MOVES)
-            .map(|ppm| stress_loss(exposed, equity, *ppm))
+            .map(|by| stress_loss(exposed, equity, *by))
             .collect::<Result<Vec<_>, _>>()?;
         self.accounts = self.accounts.saturating_add(1);
         for (at, loss) in losses.into_iter().enumerate() {
@@ -180,6 +182,14 @@ fn fresh_indices(view: &RiskView) -> Vec<(FeedId, Price)> {
     indices.sort_unstable_by_key(|(feed, _)| *feed);
     indices.dedup_by_key(|(feed, _)| *feed);
     indices
+}
+
+/// What is forecast of an underlying.
+fn forecast_of(deviations: &Deviations) -> impl Fn(FeedId) -> Option<Ppm> + '_ {
+    |feed| {
+        let found = deviations.iter().find(|(known, _)| *known == feed);
+        found.map(|(_, deviation)| *deviation)
+    }
 }
 
 impl<T: Config> Pallet<T> {
@@ -285,12 +295,14 @@ impl<T: Config> Pallet<T> {
     }
 
     /// What the sweep sees of an account. Returns a margin call that is due: how near it is, and the standard deviation that it was measured in.
+    /// The close's time pays for assessing again what a scan margins.
     pub(crate) fn pass(
         of: &AccountRef<T::AccountId>,
         account: &MarginAccount,
         assessment: &Assessment,
         view: &RiskView,
         state: &mut SweepState<T::AccountId>,
+        meter: &mut Meter<T>,
     ) -> Result<Option<(MarginCall, Cash)>, RiskError> {
         // The vault and the fund are what others' losses are borne by.
         if *of == T::Vault::get() || *of == T::InsuranceFund::get() {
@@ -302,7 +314,7 @@ impl<T: Config> Pallet<T> {
         if state.stress.is_none() && !is_watched {
             return Ok(None);
         }
-        let exposed = exposures(account, view)?;
+        let exposed = exposures(account, view, T::PortfolioRules::get)?;
         let options: usize = exposed.iter().map(|e| e.options.len()).sum();
         let options = u64::try_from(options).unwrap_or(u64::MAX);
         Self::count_for_vault(T::WeightInfo::option_at_stake().saturating_mul(options));
@@ -319,12 +331,19 @@ impl<T: Config> Pallet<T> {
         let Some(slack) = assessment.slack().filter(|slack| is_watched && *slack >= 0) else {
             return Ok(None);
         };
-        let deviations = &state.deviations;
-        let forecast = |feed| {
-            let found = deviations.iter().find(|(known, _)| *known == feed);
-            found.map(|(_, deviation)| *deviation)
-        };
-        let call = match deviation_ceil(&exposed, forecast)? {
+        let options = scanned_options(account, view, assessment);
+        meter.spend(meter.deviation(options));
+        // And all that a scan may margin is valued as often.
+        meter.spend(meter.scans(Size::of(account, view), 3));
+        let forecast = forecast_of(&state.deviations);
+        let call = match deviation_ceil(
+            account,
+            view,
+            assessment,
+            &exposed,
+            T::PortfolioRules::get,
+            forecast,
+        )? {
             Some(deviation) => (margin_call(slack, deviation), deviation),
             None => (MarginCall::None, 0),
         };
@@ -451,12 +470,17 @@ impl<T: Config> Pallet<T> {
         view: &RiskView,
     ) -> Option<i128> {
         let deviations = Sweeping::<T>::get()?.deviations;
-        let forecast = |feed| {
-            let found = deviations.iter().find(|(known, _)| *known == feed);
-            found.map(|(_, deviation)| *deviation)
-        };
-        let exposed = exposures(account, view).ok()?;
-        let deviation = deviation_ceil(&exposed, forecast).ok()??;
+        let forecast = forecast_of(&deviations);
+        let exposed = exposures(account, view, T::PortfolioRules::get).ok()?;
+        let deviation = deviation_ceil(
+            account,
+            view,
+            assessment,
+            &exposed,
+            T::PortfolioRules::get,
+            forecast,
+        );
+        let deviation = deviation.ok()??;
         let slack = assessment.slack()?;
         signed_mul_div_floor(slack, MILLION.into(), deviation.unsigned_abs()).ok()
     }

@@ -17,7 +17,7 @@
 //! | [`greeks`] | [`Greeks`] of a unit, a position and an account |
 //! | [`portfolio`] | options, futures and perpetuals of one underlying under a grid of scenarios; the lesser of that and by parts |
 //! | [`quoting`] | how the backstop vault quotes what it has taken over |
-//! | [`shortfall`] | what an account would lack if prices moved, and how near to liquidation it is in forecast deviations |
+//! | [`shortfall`] | what an account would lack if prices and volatilities moved, and how near to liquidation it is in forecast deviations |
 //! | [`surface`] | volatility surfaces: smiles on a grid, between expiries, and arbitrage in them |
 //! | [`stress`] | volatility forecasts, historical losses, back-tests, the size of the default fund |
 //! | [`thresholds`] | how far prices and funding may move before an account has to be looked at again |

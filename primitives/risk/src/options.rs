@@ -30,8 +30,8 @@ use novate_types::{
     math::{
         add, neg, notional_ceil, position_value_floor, ppm_ceil, price_of, shift_floor, signed, sub,
     },
-    Cash, Lots, MarginAccount, MarketId, MarketView, MathError, Millis, OptionRight, Position, Ppm,
-    Price, RiskError, RiskView, SignedLots, Ticks,
+    Cash, Contract, Lots, MarginAccount, MarketId, MarketView, MathError, Millis, OptionRight,
+    Position, Ppm, Price, RiskError, RiskView, SignedLots, Ticks,
 };
 use sp_arithmetic::FixedI128;
 
@@ -190,25 +190,70 @@ pub(crate) fn initial_unit_ceil(
 }
 
 /// What a price has no number for, money has none for either.
-fn as_money(error: ModelError) -> MathError {
+pub(crate) fn as_money(error: ModelError) -> MathError {
     match error {
         ModelError::Money(error) => error,
         _ => MathError::Overflow,
     }
 }
 
-/// An option's market as it is once its forward has moved by `ppm` of itself, at the volatility that its mark was reckoned with. What of its
-/// settlement has happened already is taken to move too: a loss is never less for it.
+/// A price once what is open of it has moved by `ppm` of itself, rounded down: what of a settlement has happened already stands still.
+fn moved_floor(price: Price, fixed: Price, ppm: i32) -> Result<Price, MathError> {
+    let open = open_part(price, fixed);
+    let fixed = price.into_inner().saturating_sub(open.into_inner());
+    shift_floor(open, ppm.into())?
+        .into_inner()
+        .checked_add(fixed)
+        .map(Price::from_inner)
+        .ok_or(MathError::Overflow)
+}
+
+/// What of a price can still move.
+pub(crate) const fn open_part(price: Price, fixed: Price) -> Price {
+    Price::from_inner(price.into_inner().saturating_sub(fixed.into_inner()))
+}
+
+/// The least mark of an option.
+pub fn least_mark(tick_size: Price) -> Price {
+    Price::from_inner((tick_size.into_inner() / LEAST_MARK_PARTS).max(1))
+}
+
+/// A market as it is once the price of its underlying has moved by `ppm` of itself, an option on the mark that a close would give it then.
+pub(crate) fn moved_market(
+    market: &MarketView,
+    now: Millis,
+    ppm: i32,
+) -> Result<MarketView, MathError> {
+    let Contract {
+        kind,
+        expiry,
+        fixed,
+        ..
+    } = market.contract;
+    if let Some(right) = kind.right() {
+        let moved = moved_option(market, right, expiry.saturating_sub(now), ppm)?;
+        let mark = moved.mark.max(least_mark(market.tick_size));
+        return Ok(MarketView { mark, ..moved });
+    }
+    Ok(MarketView {
+        mark: moved_floor(market.mark, fixed, ppm)?,
+        index: moved_floor(market.index, fixed, ppm)?,
+        ..market.clone()
+    })
+}
+
+/// An option's market as it is once what is open of its forward has moved by `ppm` of itself, at the variance of its contract.
 pub fn moved_option(
     market: &MarketView,
     right: OptionRight,
     left: Millis,
     ppm: i32,
 ) -> Result<MarketView, MathError> {
-    let index = shift_floor(market.index, ppm.into())?;
+    let settled = market.contract.fixed;
+    let index = moved_floor(market.index, settled, ppm)?;
     let forward = Forward {
         price: index,
-        settled: Price::default(),
+        settled,
         left,
     };
     let strike = price_of(market.contract.strike, market.tick_size)?;

@@ -35,7 +35,7 @@ use crate::{
     ledger::FUNDING_UNIT,
     linear::Linear,
     loans::{debt_ceil, INTEREST_UNIT},
-    options::{size_ceil, LEAST_MARK_PARTS, SETTLEMENT_MILLIS},
+    options::{least_mark, size_ceil, SETTLEMENT_MILLIS},
     portfolio::ROUNDING_PER_LEG,
 };
 use alloc::vec::Vec;
@@ -371,8 +371,7 @@ fn scan_rounding(
         let market = view.market(position.market)?;
         sum = add(sum, ROUNDING_PER_LEG)?;
         if market.contract.kind.is_option() {
-            let least = market.tick_size.into_inner() / LEAST_MARK_PARTS;
-            let least = Price::from_inner(least.max(1));
+            let least = least_mark(market.tick_size);
             let size = position.lots.unsigned_abs();
             sum = add(sum, signed(notional_ceil(size, least, market.lot_size)?)?)?;
         }

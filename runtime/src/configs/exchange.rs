@@ -10,7 +10,8 @@ use frame_support::{
 };
 use frame_system::EnsureRoot;
 use novate_risk::{
-    portfolio::Lesser, LiquidationParams, QuoteParams, StressParams, VolatilityParams,
+    portfolio::{Lesser, PortfolioParams, PricedOptions, VolatilityShock},
+    LiquidationParams, QuoteParams, StressMove, StressParams, VolatilityParams,
 };
 use novate_types::{
     math, AccountRef, AssetId, Cash, CollateralParams, FeedId, MarketId, ParametersAhead, Ppm,
@@ -101,9 +102,19 @@ parameter_types! {
         stress_weight: 250_000,
         covered: 3_000_000,
     };
-    // Price moves of section 11's grid; the two worst of eight; cover 2, with a tenth more.
+    // Cells of section 11's grid: all of its price moves but none, the large ones with volatility up, as whoever has written options lacks most there, and the
+    // least with volatility down, where whoever is hedged by bought ones does. The two worst of eight; cover 2, with a tenth more.
     pub const Stressing: StressParams = StressParams {
-        moves: [-180_000, -135_000, -90_000, -45_000, 45_000, 90_000, 135_000, 180_000],
+        moves: [
+            StressMove::new(-180_000, VolatilityShock::Up),
+            StressMove::new(-135_000, VolatilityShock::Up),
+            StressMove::new(-90_000, VolatilityShock::Up),
+            StressMove::new(-45_000, VolatilityShock::Down),
+            StressMove::new(45_000, VolatilityShock::Down),
+            StressMove::new(90_000, VolatilityShock::Up),
+            StressMove::new(135_000, VolatilityShock::Up),
+            StressMove::new(180_000, VolatilityShock::Up),
+        ],
         confidence: 750_000,
         cover: 2,
         factor: 1_100_000,
@@ -407,10 +418,20 @@ impl pallet_clearing::Config for Runtime {
     type BenchmarkHelper = crate::benchmarks::Helper;
 }
 
+/// The portfolio model's parameters in force.
+pub struct PortfolioRules;
+
+impl Get<PortfolioParams> for PortfolioRules {
+    fn get() -> PortfolioParams {
+        Clearing::params()
+    }
+}
+
 impl pallet_liquidation::Config for Runtime {
     type Ledger = Margin;
     type Book = OrderBook;
     type Risk = RiskRules;
+    type PortfolioRules = PortfolioRules;
     type View = Clearing;
     type Ahead = Ahead;
     type GovernanceOrigin = EnsureRoot<AccountId>;

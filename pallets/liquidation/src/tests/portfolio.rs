@@ -6,7 +6,7 @@ use crate::{meter::Size, Event, Pallet, Tightenings, Work};
 use novate_risk::{option_mark_floor, Forward, Linear, SETTLEMENT_MILLIS, VARIANCE_UNIT};
 use proptest::prelude::*;
 
-const DAY: Millis = 86_400_000;
+pub(super) const DAY: Millis = 86_400_000;
 /// Calls and puts on market 0's underlying: id, right, strike.
 const OPTIONS: [(MarketId, OptionRight, Ticks); 4] = [
     (10, OptionRight::Call, 110),
@@ -15,10 +15,10 @@ const OPTIONS: [(MarketId, OptionRight, Ticks); 4] = [
     (13, OptionRight::Put, 70),
 ];
 /// Across from everybody.
-const DEALER: u64 = 50;
+pub(super) const DEALER: u64 = 50;
 
 /// Market 0 at `cents`, its options on volatilities of `percent` a year each.
-fn set(view: &mut RiskView, cents: u128, percent: [u128; 4]) {
+pub(super) fn set(view: &mut RiskView, cents: u128, percent: [u128; 4]) {
     set_each(view, cents, |id| percent[usize::from(id - 10)]);
 }
 
@@ -52,7 +52,7 @@ fn set_each(view: &mut RiskView, cents: u128, percent: impl Fn(MarketId) -> u128
 }
 
 /// Lists the options, which expire in so long, at 100 USD and 60 %.
-fn list(left: Millis) {
+pub(super) fn list(left: Millis) {
     list_all(left, &OPTIONS);
 }
 
@@ -78,14 +78,14 @@ fn list_all(left: Millis, options: &[(MarketId, OptionRight, Ticks)]) {
 }
 
 /// Trades at the mark, rounded.
-fn trade_at_mark(buyer: u64, seller: u64, market: MarketId, lots: SignedLots) {
+pub(super) fn trade_at_mark(buyer: u64, seller: u64, market: MarketId, lots: SignedLots) {
     let mark = StoredView::view().market(market).unwrap().mark;
     let ticks = (mark.into_inner() + 5 * 10u128.pow(17)) / 10u128.pow(18);
     trade(buyer, seller, market, lots, ticks as u64);
 }
 
 /// The account's cash such that it has so much above its maintenance margin, and in the index.
-fn give_slack(owner: u64, slack: Cash) {
+pub(super) fn give_slack(owner: u64, slack: Cash) {
     let found = assess(owner);
     StoredLedger::settle(&of(owner), &StoredView::view(), true, |a| {
         a.cash += slack - found.slack().unwrap();
@@ -99,7 +99,7 @@ fn by_parts(owner: u64) -> Assessment {
 }
 
 /// Short ten of the nearer calls against ten of the farther ones.
-fn a_spread(owner: u64, slack: Cash) {
+pub(super) fn a_spread(owner: u64, slack: Cash) {
     deposit(owner, usd(10_000));
     trade_at_mark(DEALER, owner, 10, 100);
     trade_at_mark(owner, DEALER, 11, 100);
@@ -168,7 +168,7 @@ fn whoever_another_grid_leaves_below_is_found_without_a_sweep() {
 }
 
 /// As many options as an account can hold: short a nearer call, long a farther one, and so on.
-fn the_largest(owner: u64, slack: Cash) {
+pub(super) fn the_largest(owner: u64, slack: Cash) {
     let options: Vec<_> = (0..MAX_POSITIONS as MarketId)
         .map(|n| (10 + n, OptionRight::Call, Ticks::from(102 + n)))
         .collect();

@@ -1,8 +1,11 @@
 //! Forecasts, margin calls and stress, against the formulas and against a look at every account.
 
-use super::*;
-use crate::{Event, OpenInterestScale, Stress, StressReport, Sweeping, Volatilities};
-use novate_risk::{exposures, stress::HistoricalLoss, Forecast, Linear, Volatility};
+use super::{
+    portfolio::{a_spread, give_slack, list, set, the_largest, trade_at_mark, DAY, DEALER},
+    *,
+};
+use crate::{meter::Meter, Event, OpenInterestScale, Stress, StressReport, Sweeping, Volatilities};
+use novate_risk::{exposures, stress::HistoricalLoss, Forecast, Linear, StressMove, Volatility};
 use proptest::prelude::*;
 use sp_runtime::FixedU128;
 use std::collections::BTreeMap;
@@ -196,6 +199,168 @@ fn margin_is_called_at_two_deviations_and_at_one_before_anybody_is_liquidated() 
     });
 }
 
+/// Forecasts, and options on market 0 that expire in two weeks; every account is swept in every close.
+fn forecast_options() {
+    one_underlying();
+    SweepPerClose::set(10);
+    hours(&USUAL);
+    list(14 * DAY);
+    deposit(DEALER, usd(1_000_000));
+}
+
+/// What is said of an account while market 0 goes so many cents a close from 100 USD, options at their volatility, until its remedies begin.
+fn said_of(owner: u64, cents: i128) -> Vec<String> {
+    let mut said = Vec::new();
+    for step in 0..200 {
+        events();
+        close(|view| set(view, (10_000 + cents * step) as u128, [60; 4]));
+        for event in events() {
+            match event {
+                Event::MarginCalled {
+                    account,
+                    call,
+                    equity,
+                    maintenance,
+                    deviation,
+                } if account == of(owner) => {
+                    let times = if call == MarginCall::TwoSigma { 2 } else { 1 };
+                    let slack = equity - maintenance;
+                    assert!(slack < times * deviation && slack >= (times - 1) * deviation);
+                    said.push(format!("{call:?}"));
+                }
+                Event::LiquidationStarted { account, .. } if account == of(owner) => {
+                    said.push("Liquidated".into());
+                    return said;
+                }
+                _ => {}
+            }
+        }
+    }
+    said
+}
+
+#[test]
+fn whoever_a_scan_margins_is_called_when_what_it_asks_for_grows() {
+    new_test_ext().execute_with(|| {
+        forecast_options();
+        a_spread(LONG, usd(200));
+        assert_eq!(assess(LONG).scanned, 0b11);
+        let needed = assess(LONG).maintenance;
+        let said = said_of(LONG, 10);
+        assert_eq!(said, ["TwoSigma", "OneSigma", "Liquidated"]);
+        assert!(assess(LONG).maintenance > needed);
+    });
+}
+
+#[test]
+fn whoever_owes_what_bought_options_stand_against_is_called_as_they_fall() {
+    new_test_ext().execute_with(|| {
+        forecast_options();
+        deposit(LONG, usd(10_000));
+        trade_at_mark(LONG, DEALER, 10, 100);
+        give_slack(LONG, usd(18));
+        assert_eq!(assess(LONG).scanned, 0b1);
+        assert!(account(LONG).cash < 0);
+        assert_eq!(said_of(LONG, -10), ["TwoSigma", "OneSigma", "Liquidated"]);
+    });
+}
+
+#[test]
+fn whoever_is_hedged_is_not_called_whatever_the_price_does() {
+    for cents in [-10, 10] {
+        new_test_ext().execute_with(|| {
+            forecast_options();
+            deposit(LONG, usd(10_000));
+            // A hundred units sold against calls in the money and written puts, near enough.
+            close(|view| {
+                let put = view.market_mut(12).unwrap();
+                put.contract.strike = 110;
+                set(view, 10_000, [60; 4]);
+            });
+            trade_at_mark(DEALER, LONG, 0, 100);
+            trade_at_mark(LONG, DEALER, 10, 100);
+            trade_at_mark(DEALER, LONG, 12, 100);
+            give_slack(LONG, usd(100));
+            assert_eq!(assess(LONG).scanned, 0b111);
+            let equity = assess(LONG).equity;
+            assert_eq!(said_of(LONG, cents), Vec::<String>::new());
+            assert!((assess(LONG).equity - equity).abs() < usd(1));
+            let Some(distance) =
+                crate::Pallet::<Test>::distance(&account(LONG), &assess(LONG), &StoredView::view())
+            else {
+                panic!("it has something at stake");
+            };
+            assert!(distance > 2 * i128::from(MILLION));
+        });
+    }
+}
+
+#[test]
+fn deviations_take_the_time_of_their_close_and_a_sweep_waits_where_there_is_none() {
+    new_test_ext().execute_with(|| {
+        one_underlying();
+        SweepPerClose::set(10);
+        hours(&USUAL);
+        the_largest(LONG, usd(1_000));
+        let swept = || {
+            crate::Took::<Test>::kill();
+            close(|_| {});
+            let sweep = Sweeping::<Test>::get().unwrap();
+            (sweep.completed, crate::Took::<Test>::get())
+        };
+        let meter = Meter::<Test>::of(0);
+        let options = |owner| {
+            novate_risk::scanned_options(&account(owner), &StoredView::view(), &assess(owner))
+        };
+        assert_eq!(options(LONG), MAX_POSITIONS);
+        let deviations = meter.deviation(options(LONG)) + meter.deviation(options(DEALER));
+        let (completed, took) = swept();
+        assert!(took >= 2 * meter.more(4 * MAX_POSITIONS) + deviations);
+        // With time for one of them it takes two closes.
+        let each = meter.worst_swept(4 * MAX_POSITIONS);
+        crate::Allowance::<Test>::put(each / 10 * 19 - deviations / 2);
+        let (waits, _) = swept();
+        crate::Allowance::<Test>::put(each / 10 * 19 - deviations / 2);
+        let (then, _) = swept();
+        assert_eq!(waits, completed);
+        assert!(then > completed);
+    });
+}
+
+proptest! {
+    #![proptest_config(cases(16))]
+
+    /// The price walks a thousandth a close, a small part of a deviation: nobody whose margin was not called is liquidated.
+    #[test]
+    fn nobody_is_liquidated_before_it_is_called_while_the_price_walks(
+        trades in prop::collection::vec((10u64..14, 0usize..5, -40i64..40), 1..16),
+        slacks in prop::collection::vec(0i128..150, 4), rises in any::<bool>(),
+    ) {
+        new_test_ext().execute_with(|| {
+            forecast_options();
+            for owner in 10..14 {
+                deposit(owner, usd(1_000));
+            }
+            for (owner, market, lots) in trades.iter().filter(|(.., lots)| *lots != 0) {
+                trade_at_mark(*owner, DEALER, [0, 10, 11, 12, 13][*market], *lots);
+            }
+            for (owner, slack) in (10..14).zip(slacks) {
+                give_slack(owner, usd(slack));
+            }
+            for step in 0..50 {
+                let called: Vec<_> = (10..14).map(|owner| account(owner).call).collect();
+                let cents = if rises { 10_000 + 10 * step } else { 10_000 - 10 * step };
+                close(|view| set(view, cents, [60; 4]));
+                for (owner, call) in (10..14).zip(called) {
+                    let is_found = is_queued(owner) && step > 0;
+                    prop_assert!(!is_found || call != MarginCall::None, "{owner}: {:?}", account(owner));
+                }
+            }
+            Ok(())
+        })?;
+    }
+}
+
 #[test]
 fn a_call_is_made_again_only_after_the_account_was_farther() {
     new_test_ext().execute_with(|| {
@@ -320,10 +485,10 @@ fn brute_report(seen: &[(MarginAccount, RiskView)]) -> (Cash, Vec<(MarketId, Cas
     let params = Stressing::get();
     let mut worst = 0;
     let mut by_market = BTreeMap::<MarketId, Vec<Cash>>::new();
-    for (n, ppm) in params.moves.iter().enumerate() {
+    for (n, by) in params.moves.iter().enumerate() {
         let mut all = Vec::new();
         for (account, view) in seen {
-            let (lacks, of_markets) = brute_loss(account, view, i64::from(*ppm));
+            let (lacks, of_markets) = brute_loss(account, view, i64::from(by.price));
             all.push(lacks);
             for (id, lost) in of_markets {
                 by_market
@@ -544,7 +709,7 @@ fn a_long(market: MarketId, worth: i128) -> [novate_risk::Exposed; 1] {
 
 #[test]
 fn what_an_owner_lacks_is_added_up_over_its_accounts() {
-    let moves = [-100_000];
+    let moves = [StressMove::of_prices(-100_000)];
     let mut sums = crate::StressSums::<u64>::default();
     let mut add = |owner, worth| {
         sums.add(&owner, &a_long(0, worth), 0, &moves, &[]).unwrap();
@@ -572,7 +737,7 @@ fn what_an_owner_lacks_is_added_up_over_its_accounts() {
 
 #[test]
 fn markets_that_are_gone_make_room_for_those_that_are_listed() {
-    let moves = [-100_000];
+    let moves = [StressMove::of_prices(-100_000)];
     let mut sums = crate::StressSums::<u64>::default();
     for market in 0..MAX_MARKETS as MarketId {
         sums.add(&1, &a_long(market, 10), 0, &moves, &[]).unwrap();
@@ -672,7 +837,8 @@ fn distance_is_slack_in_deviations() {
             distance(LONG),
             Some(usd(100) * MILLION as i128 / (1_050 * sigma))
         );
-        let exposed = exposures(&account(LONG), &StoredView::view()).unwrap();
+        let exposed =
+            exposures(&account(LONG), &StoredView::view(), <Priced as Get<_>>::get).unwrap();
         assert_eq!(exposed[0].net(), Ok(usd(1_000)));
         assert_eq!(distance(VAULT), None);
     });

@@ -68,6 +68,7 @@ pub use fine::{cash_ceil, Fine, FINE_BITS};
 pub use market::*;
 pub(crate) use model::is_netted;
 pub use model::*;
+pub(crate) use of_view::up_and_down_variances;
 pub use of_view::*;
 pub use params::*;
 pub use prices::{Pair, Prices};

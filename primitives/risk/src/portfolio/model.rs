@@ -22,8 +22,9 @@ use super::{
     Portfolio, PortfolioParams, PriceShock, Prices, Unsigned, MAX_SCENARIOS,
 };
 use crate::{
+    least_mark,
     linear::{assess, ByScan},
-    ModelError, LEAST_MARK_PARTS, SETTLEMENT_MILLIS,
+    ModelError, SETTLEMENT_MILLIS,
 };
 use alloc::{
     collections::{btree_map::Entry, BTreeMap},
@@ -166,8 +167,7 @@ fn row(
     // A mark has a least part of a tick, and eighteen digits; a volatility is rounded, which a millionth of the price covers. Once a part of the
     // forward is fixed the grid moves what is open of it, and marks nearly the same: then every close looks at those who hold it.
     let is_open = market.contract.expiry.saturating_sub(now) > SETTLEMENT_MILLIS;
-    let least = Price::from_inner(market.tick_size.into_inner() / LEAST_MARK_PARTS);
-    let ticks = unit.at(least)?.saturating_add(1);
+    let ticks = unit.at(least_mark(market.tick_size))?.saturating_add(1);
     let millionth = unit.at(market.index)? / 1_000_000;
     if is_open && mark.abs_diff(priced) > ticks.saturating_add(millionth).unsigned_abs() {
         return Ok(None);

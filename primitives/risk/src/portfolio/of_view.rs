@@ -17,8 +17,9 @@ use super::{
     cash_ceil,
     fine::{number, scale_ceil, times, Fine, Unit},
     holdings::Holdings,
-    scan, Contract, Leg, Margins, PortfolioParams, Prices, Rates, Scan, Scenario, Series, Term,
-    Underlying, Unsigned,
+    prices::up_and_down,
+    scan, Contract, Grid, Leg, Margins, PortfolioParams, Prices, Rates, Scan, Scenario, Series,
+    Term, Underlying, Unsigned,
 };
 use crate::{
     greeks::{open_share, variance_of},
@@ -26,14 +27,15 @@ use crate::{
     linear::MIN_MAINTENANCE,
     maintenance_ceil,
     options::{kind_of, mean_share},
-    Forward, ModelError,
+    Forward, ModelError, VARIANCE_UNIT,
 };
 use alloc::vec::Vec;
 use codec::{Decode, Encode};
 use novate_math::Scaled;
 use novate_types::{
     math::{add, ppm_ceil, price_of, signed},
-    Cash, FeedId, MarginAccount, MarketView, MathError, Millis, Ppm, Price, RiskView, SignedLots,
+    Cash, Contract as Terms, FeedId, MarginAccount, MarketView, MathError, Millis, Ppm, Price,
+    RiskView, SignedLots,
 };
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
@@ -292,6 +294,35 @@ fn volatility(market: &MarketView, forward: &Forward, years: Scaled) -> Result<U
     let annual = variance.over(years)?.sqrt_floor()?;
     let volatility = annual.times(open_share(forward)?)?;
     Ok(Unsigned::from_inner(volatility.to_18_decimals_nearest()?))
+}
+
+/// The variances that an option has, in parts of [`VARIANCE_UNIT`], with the volatility of what is open of its forward up and down by the range of
+/// a grid.
+pub(crate) fn up_and_down_variances(
+    market: &MarketView,
+    now: Millis,
+    grid: &Grid,
+) -> Result<(u64, u64)> {
+    let contract = Terms {
+        fixed: Price::zero(),
+        ..market.contract
+    };
+    let open = MarketView {
+        contract,
+        ..market.clone()
+    };
+    let mut alone = Portfolio::empty(market.underlying, market.index);
+    alone.hold(&open, 1, now, None)?;
+    let (series, term) = (alone.market.series(0)?, alone.market.term(0)?);
+    let share = mean_share(contract.expiry.saturating_sub(now))?;
+    // The other way round than [`volatility`].
+    let variance = |volatility: Scaled| -> Result<u64> {
+        let variance = volatility.times(volatility)?.times(term.years)?;
+        let parts = variance.over(share)?.to_18_decimals_nearest()? / VARIANCE_UNIT;
+        Ok(u64::try_from(parts).map_err(|_| MathError::Overflow)?)
+    };
+    let (up, down) = up_and_down(series, term, grid)?;
+    Ok((variance(up)?, variance(down)?))
 }
 
 /// `⌈notional · ppm⌉`.

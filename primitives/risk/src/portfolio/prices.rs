@@ -427,6 +427,16 @@ impl Shape {
     }
 }
 
+/// The volatilities of a series with volatility up, and with it down.
+pub(super) fn up_and_down(series: &Series, term: &Term, grid: &Grid) -> Result<(Scaled, Scaled)> {
+    let shape = Shape::new(term, grid, &[])?;
+    let shocked = |shock| shape.volatility(series, term, shock, grid);
+    Ok((
+        shocked(VolatilityShock::Up)?,
+        shocked(VolatilityShock::Down)?,
+    ))
+}
+
 /// The cap `c` and the width `k*` of a skew shock.
 pub(super) fn skew_shape(
     skew: &super::Skew,

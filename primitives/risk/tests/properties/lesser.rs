@@ -833,3 +833,216 @@ fn once_a_mean_has_begun_time_is_looked_at_in_every_close() {
         assert_eq!(time[0].move_ != Move::Relative(0), is_open, "{time:?}");
     }
 }
+
+/// The view once the price of its underlying has moved by `ppm`, marked as a chain marks.
+fn at_moved_price(view: &RiskView, ppm: i64) -> RiskView {
+    let mut after = view.clone();
+    for market in after.markets.iter_mut() {
+        let fixed = market.contract.fixed.into_inner();
+        let moved = |price: Price| {
+            let open = Price::from_inner(price.into_inner() - fixed);
+            Price::from_inner(fixed + math::shift_floor(open, ppm).unwrap().into_inner())
+        };
+        (market.index, market.mark) = (moved(market.index), moved(market.mark.max(market.index)));
+    }
+    mark_again(&mut after);
+    after
+}
+
+fn slack_at(account: &MarginAccount, view: &RiskView, ppm: i64) -> Cash {
+    let view = at_moved_price(view, ppm);
+    assess(account, &view).slack().unwrap()
+}
+
+fn deviation(account: &MarginAccount, view: &RiskView, sigma: Ppm) -> Option<Cash> {
+    let exposed = exposures(account, view, PortfolioParams::standard).unwrap();
+    let assessed = assess(account, view);
+    deviation_ceil(
+        account,
+        view,
+        &assessed,
+        &exposed,
+        PortfolioParams::standard,
+        |_| Some(sigma),
+    )
+    .unwrap()
+}
+
+/// A unit bought by a call and a put of one strike, and sold by the perpetual.
+fn hedged() -> (RiskView, MarginAccount) {
+    let call = listed(4, 60_000, 60_000, 14 * DAY);
+    let put = listed(6, 60_000, 60_000, 14 * DAY);
+    let mut view = view(vec![listed(0, 60_000, 0, 14 * DAY), call, put], vec![]);
+    view.now = NOW;
+    let held = vec![
+        position(0, -10_000, -usd(60_000), 0),
+        position(4, 10_000, 0, 0),
+        position(6, -10_000, 0, 0),
+    ];
+    (view, account(0, held))
+}
+
+#[test]
+fn whoever_is_hedged_is_not_called() {
+    let (view, holder) = hedged();
+    let holder = with_slack(holder, &view, usd(500));
+    let found = assess(&holder, &view);
+    assert_eq!(found.scanned, 0b111);
+    let one = deviation(&holder, &view, 50_000).unwrap();
+    // Nothing but what it needs grows, by as much of itself.
+    let grown = one - found.maintenance / 20;
+    assert!((0..usd(1)).contains(&grown) && one < usd(120), "{one}");
+    assert_eq!(margin_call(found.slack().unwrap(), one), MarginCall::None);
+    let exposed = exposures(&holder, &view, PortfolioParams::standard).unwrap();
+    let parts = Linear::assess(&holder, &view).unwrap();
+    let by_parts = deviation_ceil(
+        &holder,
+        &view,
+        &parts,
+        &exposed,
+        PortfolioParams::standard,
+        |_| Some(50_000),
+    );
+    // By parts the call counts for nothing, and the perpetual's loss by a rise is not its gain.
+    let by_parts = by_parts.unwrap().unwrap();
+    assert!(by_parts > 5 * one, "{by_parts}");
+}
+
+#[test]
+fn what_a_debt_stands_against_counts_in_a_deviation() {
+    // Calls that a scan asks less for than they are worth, against a debt.
+    let (view, holder) = rich_in_calls();
+    let indebted = with_slack(holder, &view, usd(10_000));
+    assert!(indebted.cash < 0);
+    assert_eq!(assess(&indebted, &view).scanned, 0b1);
+    let one = deviation(&indebted, &view, 50_000).unwrap();
+    // Ten units fall by 5 %; of that the scan asks for less by what it asks for of it.
+    assert!(one > usd(10_000) && one < usd(50_000), "{one}");
+    let left = slack_at(&indebted, &view, -50_000);
+    assert_eq!(usd(10_000) - left, one);
+    assert!(left < 0);
+    // As much by parts is worth what it needs.
+    let exposed = exposures(&indebted, &view, PortfolioParams::standard).unwrap();
+    let parts = Linear::assess(&indebted, &view).unwrap();
+    let by_parts = deviation_ceil(
+        &indebted,
+        &view,
+        &parts,
+        &exposed,
+        PortfolioParams::standard,
+        |_| Some(50_000),
+    );
+    assert_eq!(by_parts, Ok(None));
+}
+
+#[test]
+fn an_account_of_several_underlyings_has_a_deviation_of_each() {
+    let (mut view, mut holder) = spread(14 * DAY);
+    let alone = deviation(&holder, &view, 50_000).unwrap();
+    let other = MarketView {
+        underlying: 2,
+        ..listed(1, 60_000, 0, 14 * DAY)
+    };
+    view.markets.try_insert(1, other.clone()).unwrap();
+    let held = position(1, 10_000, 0, 0);
+    holder.positions.try_insert(1, held).unwrap();
+    let settled = account(0, vec![held]);
+    let of_other = deviation(&settled, &view, 50_000).unwrap();
+    assert_eq!(assess(&holder, &view).scanned, 0b101);
+    assert_eq!(deviation(&holder, &view, 50_000), Some(alone + of_other));
+    // What it has in collateral that is the underlying moves with it.
+    let mut bitcoin = collateral(1, 8, dollars(60_000), 100_000);
+    bitcoin.params.feed = 1;
+    view.collaterals.try_push(bitcoin).unwrap();
+    holder.collateral.try_push((1, 100_000_000)).unwrap();
+    let lost = usd(60_000) * 9 / 10 / 20;
+    let with = deviation(&holder, &view, 50_000).unwrap();
+    // The spread gains by a fall.
+    assert!(with > of_other && with < of_other + lost, "{with}");
+}
+
+proptest! {
+    #![proptest_config(cases(60))]
+
+    /// Reckoned by assessing the whole account at the moved price.
+    #[test]
+    fn no_move_of_a_deviation_takes_more_than_a_deviation(
+        (view, holder) in any_marked(60_000), cash in any_cash(), sigma in 1_000u32..200_000,
+    ) {
+        let holder = MarginAccount { cash, ..holder };
+        let view = at_moved_price(&view, 0);
+        let found = assess(&holder, &view);
+        let one = deviation(&holder, &view, sigma).unwrap_or(0);
+        let now = found.slack().unwrap();
+        let taken = [-i64::from(sigma), sigma.into()].map(|ppm| now - slack_at(&holder, &view, ppm));
+        let most = taken.into_iter().max().unwrap().max(0);
+        if found.scanned == 0 {
+            // Each position rounds by itself.
+            prop_assert!(most <= one + 40, "{most} of {one}");
+        } else {
+            let of_margin = (found.maintenance * Cash::from(sigma) + 999_999) / 1_000_000;
+            prop_assert_eq!(most.max(of_margin), one);
+            let options = holder.positions.iter().filter(|p| p.market > 1).count();
+            prop_assert_eq!(scanned_options(&holder, &view, &found), options as u32);
+        }
+    }
+}
+
+/// Short of margin for the first time where a price that walks in steps of a thousandth has taken it lowest: the step before, and what was left there.
+fn before_it_is_short(
+    holder: &MarginAccount,
+    view: &RiskView,
+    rises: bool,
+) -> Option<(MarginAccount, RiskView, Cash)> {
+    let ppm = |step: i64| step * if rises { 1_000 } else { -1_000 };
+    let slacks: Vec<_> = (0..60)
+        .map(|step| slack_at(holder, view, ppm(step)))
+        .collect();
+    let (step, least) = (0..).zip(&slacks).min_by_key(|(_, slack)| **slack)?;
+    let mut holder = holder.clone();
+    holder.cash -= least + 1;
+    let before = at_moved_price(view, ppm(step - 1));
+    let left = assess(&holder, &before).slack()?;
+    (step > 0).then_some((holder, before, left))
+}
+
+proptest! {
+    #![proptest_config(cases(80))]
+
+    /// A deviation is fifty steps.
+    #[test]
+    fn whoever_a_scan_margins_is_called_before_it_is_below_maintenance(
+        (view, mut holder) in any_marked(60_000), rises in any::<bool>(), has_written in any::<bool>(),
+    ) {
+        if !has_written {
+            for held in holder.positions.iter_mut().filter(|p| p.market > 1) {
+                held.lots = held.lots.abs();
+            }
+        }
+        let Some((holder, before, left)) = before_it_is_short(&holder, &view, rises) else {
+            return Ok(());
+        };
+        prop_assert!(left >= 0);
+        let one = deviation(&holder, &before, 50_000).unwrap_or(0);
+        prop_assert!(margin_call(left, one) != MarginCall::None, "{} of {}", left, one);
+    }
+}
+
+#[test]
+fn whoever_has_least_where_bought_options_have_is_called_before() {
+    let call = listed(4, 60_000, 60_000, 14 * DAY);
+    let put = listed(6, 60_000, 60_000, 14 * DAY);
+    let mut view = view(vec![call, put], vec![]);
+    view.now = NOW;
+    let straddle = vec![position(4, 10_000, 0, 0), position(6, 10_000, 0, 0)];
+    let holder = account(0, straddle);
+    for far in [-20_000, 20_000] {
+        let view = at_moved_price(&view, far);
+        let (holder, before, left) = before_it_is_short(&holder, &view, far < 0).unwrap();
+        assert_eq!(assess(&holder, &before).scanned, 0b11);
+        // Neither a rise nor a fall of 5 % takes anything from it.
+        assert!([-50_000, 50_000].map(|ppm| slack_at(&holder, &before, ppm)) > [left, left]);
+        let one = deviation(&holder, &before, 50_000).unwrap();
+        assert_eq!(margin_call(left, one), MarginCall::OneSigma);
+    }
+}
