@@ -114,7 +114,7 @@ pub enum OnChain {
         underlying: String,
     },
     /// The option chain of an underlying: by expiry and strike, calls left and puts right, with bid, ask, mark, its volatility and its Greeks in
-    /// Deribit's units (vega per volatility point, theta per day).
+    /// Deribit's units (vega per volatility point, theta per day, rho per point of interest).
     Chain {
         /// The underlying.
         #[arg(default_value = "BTC")]

@@ -16,8 +16,8 @@ use serde_json::{json, Value};
 use std::collections::BTreeMap;
 
 /// What is shown of either side of a strike.
-const SIDE: [&str; 8] = [
-    "bid", "ask", "mark", "IV %", "delta", "gamma", "vega", "theta",
+const SIDE: [&str; 9] = [
+    "bid", "ask", "mark", "IV %", "delta", "gamma", "vega", "theta", "rho",
 ];
 
 /// Asks the chain, and says it.
@@ -41,11 +41,11 @@ struct Listed<'a> {
 }
 
 impl Listed<'_> {
-    fn cells(&self) -> [String; 8] {
+    fn cells(&self) -> [String; 9] {
         let quoted = |level: Option<BookLevel>| {
             level.map_or_else(|| "-".into(), |l| self.market.price(l.ticks))
         };
-        let [delta, gamma, vega, theta] = greeks::cells(self.quote.greeks.as_ref());
+        let [delta, gamma, vega, theta, rho] = greeks::cells(self.quote.greeks.as_ref());
         [
             quoted(self.quote.bid),
             quoted(self.quote.ask),
@@ -57,6 +57,7 @@ impl Listed<'_> {
             gamma,
             vega,
             theta,
+            rho,
         ]
     }
 
@@ -175,7 +176,7 @@ fn show(
 
     let mut json = Vec::new();
     let mut text = format!(
-        "options on {underlying} at block {block}, calls left and puts right of the strike; IV a year, vega a volatility point, theta a day\n"
+        "options on {underlying} at block {block}, calls left and puts right of the strike; IV a year, vega a volatility point, theta a day, rho a point of interest\n"
     );
     for (expiry, strikes) in &options {
         let any = strikes.values().find_map(Pair::any);
@@ -254,6 +255,7 @@ mod tests {
             volatility: Some(Price::from_rational(55, 100)),
             greeks: Some(Greeks {
                 delta: Signed::from_inner(512_340_000_000_000_000),
+                rho: Signed::from_inner(13_579_000_000_000_000_000),
                 ..Greeks::default()
             }),
         }
@@ -291,13 +293,14 @@ mod tests {
         assert_eq!(call["mark"], "2002.001");
         assert_eq!(call["mark_iv"], "55");
         assert_eq!(call["greeks"]["delta"], "0.51234");
+        assert_eq!(call["greeks"]["rho"], "13.579");
         let lines: Vec<Vec<_>> = report
             .text
             .lines()
             .map(|line| line.split_whitespace().collect())
             .collect();
         assert_eq!(lines[2][..5].join(" "), "27DEC26, 1 d 12:00 left,");
-        let row = "2000.5 - 2002.00 55.0 0.5123 0.0000000 0.00 0.00 60000 - - 2002.00 55.0 0.5123 0.0000000 0.00 0.00";
+        let row = "2000.5 - 2002.00 55.0 0.5123 0.0000000 0.00 0.00 13.58 60000 - - 2002.00 55.0 0.5123 0.0000000 0.00 0.00 13.58";
         assert_eq!(lines[5].join(" "), row);
 
         let only = show(9, 0, "BTC", &markets, &quotes, Some("3jan27")).unwrap();

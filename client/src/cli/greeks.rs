@@ -12,10 +12,10 @@ use serde_json::{json, Value};
 const DECIMALS: u32 = 18;
 
 /// Names of the cells of [`cells`].
-pub const HEAD: [&str; 4] = ["delta", "gamma", "vega", "theta"];
+pub const HEAD: [&str; 5] = ["delta", "gamma", "vega", "theta", "rho"];
 
-/// Delta, gamma, vega and theta, rounded as tables show them; dashes where there are none.
-pub fn cells(greeks: Option<&Greeks>) -> [String; 4] {
+/// Delta, gamma, vega, theta and rho, rounded as tables show them; dashes where there are none.
+pub fn cells(greeks: Option<&Greeks>) -> [String; 5] {
     let Some(greeks) = greeks else {
         return HEAD.map(|_| "-".into());
     };
@@ -25,6 +25,7 @@ pub fn cells(greeks: Option<&Greeks>) -> [String; 4] {
         (greeks.gamma, 7),
         (greeks.vega, 2),
         (greeks.theta, 2),
+        (greeks.rho, 2),
     ]
     .map(|(greek, places)| rounded(greek.into_inner(), DECIMALS, places))
 }
@@ -37,6 +38,7 @@ pub fn to_json(greeks: &Greeks) -> Value {
         "gamma": exact(greeks.gamma),
         "vega": exact(greeks.vega),
         "theta": exact(greeks.theta),
+        "rho": exact(greeks.rho),
     })
 }
 
@@ -180,6 +182,7 @@ mod tests {
                 gamma: unit(-35),
                 vega: unit(-37_004_000),
                 theta: unit(72_694_500),
+                rho: unit(-9_876_540),
             }),
             by_parts: MarginsInfo {
                 initial: 4_001_500_000,
@@ -210,6 +213,7 @@ mod tests {
         assert_eq!(json["worst"]["price_percent"], "100");
         assert_eq!(json["worst"]["weight"], "0.036");
         assert_eq!(json["greeks"]["gamma"], "-0.000035");
+        assert_eq!(json["greeks"]["rho"], "-9.87654");
         let text = portfolio_lines("BTC", &tail());
         assert!(text.contains("lesser: 4001.50 initial (parts), 2900.00 maintenance (scan)"));
         assert!(text.ends_with(
@@ -237,9 +241,9 @@ mod tests {
         let told = tail();
         assert_eq!(
             cells(told.greeks.as_ref()),
-            "-0.2453 -0.0000350 -37.00 72.69"
+            "-0.2453 -0.0000350 -37.00 72.69 -9.88"
         );
-        assert_eq!(cells(None), "- - - -");
+        assert_eq!(cells(None), "- - - - -");
         let volatility = Unsigned::from_inner(554_500_000_000_000_000);
         assert_eq!(volatility_cell(Some(volatility)), "55.5");
         assert_eq!(volatility_percent(volatility), "55.45");

@@ -389,8 +389,8 @@ impl View<'_> {
 
     /// Greeks of positions and of the account, a row each.
     fn greeks_table(&self, info: &AccountInfo) -> Table {
-        let [delta, gamma, vega, theta] = greeks::HEAD;
-        let mut table = Table::new(&["greeks", delta, gamma, vega, theta]);
+        let [delta, gamma, vega, theta, rho] = greeks::HEAD;
+        let mut table = Table::new(&["greeks", delta, gamma, vega, theta, rho]);
         let mut row = |name: String, of: Option<&Greeks>| {
             table.row([name].into_iter().chain(greeks::cells(of)));
         };

@@ -6,6 +6,7 @@
 //! | gamma | delta for each USD | the underlying's price |
 //! | vega | USD for each volatility point (0.01 a year) | the volatility of the option's own strike and expiry |
 //! | theta | USD a day | time; within the last day what is left of it, `−min(\|θ\|·min(T, 1 day), value)` |
+//! | rho | USD for each percentage point (0.01 a year) | the interest rate, the spot price staying: `T·(F·Δ − V)` |
 //!
 //! **Options.** Those of the mark ([`crate::options`]): Black-76 on what of the settlement mean is still open, with the variance that a mean has. As time
 //! passes the volatility stays, and so does the forward. Before the last [`SETTLEMENT_MILLIS`] time takes variance from the mean one for one; within them a
@@ -18,6 +19,9 @@
 //! **What stands does not move.** A move of the underlying takes with it only what is open of an expiry's forward, in proportion. So within the last half
 //! hour delta and gamma of futures and options are those of the forward times the open share `(F − x)/F` (gamma twice), and a perpetual against them is the hedge it
 //! seems to be. Before, the share is one: a perpetual and a future have a delta of 1.
+//!
+//! **Rho.** No rate enters a mark. With one, what is open of the forward would grow as the spot price does not, and what an option pays would be worth less by
+//! then: `T·(F'·Δ' − V)` for an option, `Δ'` being that of the open part, `T·F'` for a future, which pays nothing before it settles, nothing for a perpetual.
 //!
 //! Numbers of a unit are rounded to the nearest 10⁻¹⁸, those of a position towards zero, and sums are exact.
 
@@ -60,16 +64,19 @@ pub struct Greeks {
     pub vega: Signed,
     /// USD per day.
     pub theta: Signed,
+    /// USD per percentage point of the interest rate, the spot price staying.
+    pub rho: Signed,
 }
 
 impl Greeks {
-    /// Of what moves with the underlying in this proportion and with nothing else.
-    const fn linear(delta: Signed) -> Self {
+    /// Of what moves with the underlying in this proportion, as a straight line does.
+    const fn linear(delta: Signed, rho: Signed) -> Self {
         Self {
             delta,
             gamma: Signed::from_inner(0),
             vega: Signed::from_inner(0),
             theta: Signed::from_inner(0),
+            rho,
         }
     }
 
@@ -81,6 +88,7 @@ impl Greeks {
             gamma: sum(self.gamma, other.gamma)?,
             vega: sum(self.vega, other.vega)?,
             theta: sum(self.theta, other.theta)?,
+            rho: sum(self.rho, other.rho)?,
         })
     }
 
@@ -105,6 +113,7 @@ impl Greeks {
             gamma: times(self.gamma)?,
             vega: times(self.vega)?,
             theta: times(self.theta)?,
+            rho: times(self.rho)?,
         })
     }
 }
@@ -174,18 +183,18 @@ pub fn option_greeks(
         return Ok(Greeks::default());
     };
     let share = open_share(forward)?;
+    let open = Scaled::from_18_decimals(open)?;
+    let left = years(forward.left)?;
     let Some(beyond) = above(strike).filter(|beyond| *beyond > 0) else {
         // What has happened is above the strike already: a call is a future less its strike, a put is worth nothing.
+        let price = Scaled::from_18_decimals(forward.price.into_inner())?
+            .minus(Scaled::from_18_decimals(strike.into_inner())?)?;
         return Ok(match right {
-            OptionRight::Call => Greeks::linear(fixed(share)?),
+            OptionRight::Call => Greeks::linear(fixed(share)?, rho(left, open, price)?),
             OptionRight::Put => Greeks::default(),
         });
     };
-    let (open, beyond) = (
-        Scaled::from_18_decimals(open)?,
-        Scaled::from_18_decimals(beyond)?,
-    );
-    let left = years(forward.left)?;
+    let beyond = Scaled::from_18_decimals(beyond)?;
     let of_mean = black76::greeks(
         kind_of(right),
         &Level::new(open)?,
@@ -208,7 +217,14 @@ pub fn option_greeks(
         gamma: fixed(of_mean.gamma.times(share)?.times(share)?)?,
         vega: fixed(shown.vega_per_point()?)?,
         theta: fixed(shown.theta_per_day(&Expiry::new(left, Scaled::ZERO)?)?)?,
+        rho: rho(left, open.times(of_mean.delta)?, of_mean.price)?,
     })
+}
+
+/// Per percentage point: of what grows with the forward and is worth `price`, paid at the end of so many years.
+fn rho(years: Scaled, moving: Scaled, price: Scaled) -> Result<Signed, ModelError> {
+    let whole = years.times(moving.minus(price)?)?;
+    fixed(whole.over(Scaled::from(100u64))?)
 }
 
 /// Those of a unit of a market's contract. None before it has a mark, and once it has settled: then it is cash.
@@ -234,8 +250,13 @@ pub fn unit_greeks(
                 let strike = price_of(market.contract.strike, market.tick_size)?;
                 option_greeks(right, &forward, strike, variance_of(market)?)?
             }
-            (ContractKind::Future, _) => Greeks::linear(fixed(open_share(&forward)?)?),
-            _ => Greeks::linear(Signed::one()),
+            (ContractKind::Future, _) => {
+                let share = open_share(&forward)?;
+                let open = share.times(Scaled::from_18_decimals(forward.price.into_inner())?)?;
+                let rho = rho(years(forward.left)?, open, Scaled::ZERO)?;
+                Greeks::linear(fixed(share)?, rho)
+            }
+            _ => Greeks::linear(Signed::one(), Signed::zero()),
         },
     ))
 }

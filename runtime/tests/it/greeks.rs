@@ -13,8 +13,8 @@ use novate_runtime::{
 };
 use novate_runtime_api::{HypotheticalTrade, QueryError, MAX_TRADES};
 use novate_types::{
-    symbol::symbol_of, ContractKind, InstrumentKind, MarketId, MarketParams, Millis, OptionRight,
-    Position, Price, RiskModel, SignedLots, QUANTUMS,
+    ContractKind, InstrumentKind, MarketId, MarketParams, Millis, OptionRight, Position, Price,
+    RiskModel, SignedLots, QUANTUMS,
 };
 
 const DAY: Millis = 86_400_000;
@@ -32,22 +32,15 @@ fn list(expiry: Millis) {
         option(OptionRight::Put),
         InstrumentKind::Future { expiry },
     ];
+    let params = MarketParams {
+        tier: 0,
+        min_notional: 10 * QUANTUMS,
+        open_interest_cap: 100_000_000,
+        interest_8h_ppm: 100,
+        funding_cap_factor: 6_000_000,
+    };
     for kind in kinds {
-        let listed = govern(pallet_instruments::Call::list_market {
-            symbol: symbol_of("BTC", &kind, tick_size).unwrap().unwrap(),
-            kind,
-            underlying: BTC_FEED,
-            tick_size,
-            lot_size: Price::from_rational(1, 10_000),
-            params: MarketParams {
-                tier: 0,
-                min_notional: 10 * QUANTUMS,
-                open_interest_cap: 100_000_000,
-                interest_8h_ppm: 100,
-                funding_cap_factor: 6_000_000,
-            },
-        });
-        assert_eq!(listed, Ok(()));
+        list_on_bitcoin(kind, tick_size, Price::from_rational(1, 10_000), params);
     }
     let slice = Slice {
         expiry,

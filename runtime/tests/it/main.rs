@@ -16,6 +16,7 @@ mod order_independence;
 mod pins;
 mod presets;
 mod scores;
+mod strangles;
 mod stress;
 mod threshold_index;
 mod triggers;

@@ -1,9 +1,9 @@
 //! The default waterfall through whole blocks: a competition that bidders share, and a gap after which every quantum of loss is somebody's.
 
-use crate::common::*;
+use crate::common::{losses::*, *};
 use novate_runtime::configs::exchange::RiskRules;
 use novate_runtime::{configs::exchange::USDC, Runtime};
-use novate_types::{Cash, MarginAccount, Ppm, RiskModel, Side, SignedLots, Standing};
+use novate_types::{Ppm, RiskModel, Side, SignedLots, Standing};
 use pallet_liquidation::{Event as Liquidated, Refusal};
 use sp_keyring::Sr25519Keyring;
 use std::collections::BTreeMap;
@@ -27,10 +27,6 @@ fn bid_for(taker: Sr25519Keyring, of: Sr25519Keyring, fraction: Ppm) {
         least_discount: 0,
     };
     submit(taker, call).expect("the bid is taken");
-}
-
-fn queued() -> u32 {
-    pallet_liquidation::Queue::<Runtime>::count()
 }
 
 #[test]
@@ -182,89 +178,11 @@ fn hundred_shorts(vault_dollars: u128) {
     }
 }
 
-/// What an account lacks at the view of the last close.
-fn deficit(account: &MarginAccount) -> Cash {
-    let assessed = RiskRules::assess(account, &view()).unwrap();
-    (-assessed.equity).max(0)
-}
-
-fn equity(account: &MarginAccount) -> Cash {
-    RiskRules::assess(account, &view()).unwrap().equity
-}
-
-/// What the remedies came to, over all blocks.
-#[derive(Debug, Default)]
-struct Losses {
-    /// Of the accounts, as each block's close found them less as it left them.
-    made_good: Cash,
-    /// Paid by the insurance fund.
-    insured: Cash,
-    /// Borne by counterparties: what they would have had at the mark.
-    deleveraged: Cash,
-    /// Lots closed against counterparties.
-    lots: u64,
-    /// Lots that the vault took over.
-    taken: u64,
-    blocks: u32,
-}
-
 /// A block at `price`, each account's deficit set against what was paid for it.
 fn account_for(price: u64, losses: &mut Losses) {
-    let before: BTreeMap<_, _> = accounts().into_iter().collect();
-    let funded = insurance();
-    block(usd(price), || ());
+    let longs = LONGS.map(main_account);
+    losses.account_for(&shorts(), &longs, || block(usd(price), || ()));
     assert_eq!(market().mark, usd(price));
-    let after: BTreeMap<_, _> = accounts().into_iter().collect();
-
-    let mut paid: BTreeMap<Account, (Cash, Cash)> = BTreeMap::new();
-    let mut taken_equity = 0;
-    for event in liquidations() {
-        match event {
-            Liquidated::InsurancePaid {
-                account, paid: sum, ..
-            } => paid.entry(account).or_default().0 += sum,
-            Liquidated::Deleveraged {
-                account,
-                market,
-                lots,
-                value,
-                ..
-            } => {
-                assert_eq!(market, BTC_PERP);
-                let at_mark = i128::from(lots * ticks(price)) * TICK_VALUE;
-                paid.entry(account).or_default().1 += at_mark - value;
-                losses.lots += lots;
-            }
-            Liquidated::TakenOver {
-                account, equity, ..
-            } => {
-                taken_equity += equity;
-                losses.taken += before[&account].lots(BTC_PERP).unsigned_abs();
-            }
-            _ => (),
-        }
-    }
-    // Account by account: what it lacks less is what was paid for it, to the quantum.
-    let (mut insured, mut deleveraged) = (0, 0);
-    for of in shorts() {
-        let (fund, counterparties) = paid.remove(&of).unwrap_or_default();
-        let better = deficit(&before[&of]) - deficit(&after[&of]);
-        assert_eq!(better, fund + counterparties, "{of:?}");
-        losses.made_good += better;
-        insured += fund;
-        deleveraged += counterparties;
-    }
-    assert!(paid.is_empty(), "{paid:?}");
-    // And on the other side, by balances: the fund paid that much, and those across are worth that much less than at the mark.
-    assert_eq!(funded - insurance(), insured);
-    let lost = |of: &Account| equity(&before[of]) - equity(&after[of]);
-    let of_longs: Cash = LONGS.map(|who| lost(&main_account(who))).iter().sum();
-    assert_eq!(of_longs, deleveraged);
-    assert_eq!(lost(&vault()), -taken_equity);
-    losses.insured += insured;
-    losses.deleveraged += deleveraged;
-    losses.blocks += 1;
-    equalities();
 }
 
 /// The gap, and blocks at its price until the queue is empty.
@@ -288,8 +206,11 @@ fn gap(vault_dollars: u128) -> Losses {
         }
         // Never more lots than were bankrupt.
         assert_eq!(losses.lots + losses.taken, EACH * u64::from(SHORTS));
+        losses.are_covered();
+        // Marks of whole ticks leave nothing to round, and nobody was worth anything.
         assert_eq!(losses.made_good, losses.insured + losses.deleveraged);
-        assert_eq!(pallet_liquidation::UncoveredDeficit::<Runtime>::get(), 0);
+        assert_eq!(losses.borne, losses.deleveraged);
+        assert_eq!((losses.given, losses.taken_equity), (0, 0));
         println!("{losses:?}");
         losses
     })

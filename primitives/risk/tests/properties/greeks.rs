@@ -137,6 +137,10 @@ proptest! {
         let h = open * s * 1e-4;
         let slope = (mark(h, 0.0, 0, 0.0) - mark(-h, 0.0, 0, 0.0)) as f64 / 1e18 / (2.0 * h);
         near(float(greeks.delta), share * slope, 1e-6, "delta")?;
+        // A point of interest: the open part grows, and what is paid is discounted.
+        let value = mark(0.0, 0.0, 0, 0.0) as f64 / 1e18;
+        let years = case.forward.left as f64 / YEAR;
+        near(float(greeks.rho), years * (open * slope - value) / 100.0, 1e-8 * years * open + 1e-15, "rho")?;
         let h = open * s * 1e-3;
         let bend = mark(h, 0.0, 0, 0.0) + mark(-h, 0.0, 0, 0.0) - 2 * mark(0.0, 0.0, 0, 0.0);
         let largest = 0.4 / (open * s);
@@ -156,7 +160,6 @@ proptest! {
         };
         let lost = (mark(0.0, -part, by, 0.0) - mark(0.0, part, -by, 0.0)) as f64 / 1e18;
         let span = case.forward.left.min(DAY) as f64;
-        let value = mark(0.0, 0.0, 0, 0.0) as f64 / 1e18;
         let expected = -(lost / (2.0 * by as f64) * span).min(value);
         let scale = open * s * span / case.forward.left as f64;
         near(float(greeks.theta), expected, 1e-4 * scale, "theta")?;
@@ -172,6 +175,10 @@ proptest! {
         };
         near(float(c.delta) - float(p.delta), case.open() / case.whole(), 4e-15, "delta")?;
         prop_assert!(close(c.gamma, p.gamma) && close(c.vega, p.vega), "{c:?} {p:?}");
+        // The future's grows with it, and the strike is paid at the end: what is left of both is the strike's.
+        let years = case.forward.left as f64 / YEAR;
+        let strike = (case.strike.into_inner() - case.forward.settled.into_inner()) as f64 / 1e18;
+        near(float(c.rho) - float(p.rho), years * strike / 100.0, 1e-15 * years * (strike + case.open()) + 4e-18, "rho")?;
         // Of the cheaper one no more is lost than it is worth.
         let value = |case: Case| case.mark(0.0, 0.0, 0, 0.0);
         let (cheap, dear) = if value(call) < value(put) { (c, p) } else { (p, c) };
@@ -208,19 +215,19 @@ proptest! {
         let account = account(0, held.map(|(id, lots)| position(id, *lots, 0, 0)).collect());
         let sums = account_greeks(&account, &all, settled).unwrap();
 
-        let mut expected = std::collections::BTreeMap::<FeedId, [i128; 4]>::new();
+        let mut expected = std::collections::BTreeMap::<FeedId, [i128; 5]>::new();
         for position in &account.positions {
             let market = all.market(position.market).unwrap();
             let unit = unit_greeks(market, settled(market), NOW).unwrap().unwrap();
             let sum = expected.entry(market.underlying).or_default();
-            for (sum, unit) in sum.iter_mut().zip([unit.delta, unit.gamma, unit.vega, unit.theta]) {
+            for (sum, unit) in sum.iter_mut().zip([unit.delta, unit.gamma, unit.vega, unit.theta, unit.rho]) {
                 // A lot is 10⁻⁴ of a unit.
                 *sum += i128::from(position.lots) * unit.into_inner() / 10_000;
             }
         }
         prop_assert_eq!(sums.len(), expected.len());
         for (underlying, found) in sums {
-            let found = [found.delta, found.gamma, found.vega, found.theta];
+            let found = [found.delta, found.gamma, found.vega, found.theta, found.rho];
             prop_assert_eq!(found.map(|greek| greek.into_inner()), expected[&underlying]);
         }
     }
@@ -282,9 +289,24 @@ fn a_perpetual_and_a_future_have_a_delta_of_one_until_the_mean_begins() {
         delta: FixedI128::from_u32(1),
         ..Greeks::default()
     };
-    for id in [0, 1] {
+    // A point of interest makes 60,000 USD 600 a year more: of what is to come in a day, 1.64.
+    let carried = FixedI128::from_inner(600 * 10i128.pow(18) / 365);
+    for (id, rho) in [(0, FixedI128::from_u32(0)), (1, carried)] {
         let market = listed(id, true, DAY, 60_000);
-        assert_eq!(unit_greeks(&market, Price::default(), NOW), Ok(Some(one)));
+        let found = unit_greeks(&market, Price::default(), NOW)
+            .unwrap()
+            .unwrap();
+        assert!(
+            (found.rho.into_inner() - rho.into_inner()).abs() <= 1,
+            "{found:?}"
+        );
+        assert_eq!(
+            Greeks {
+                rho: one.rho,
+                ..found
+            },
+            one
+        );
         let held = position_greeks(&market, -25_000, Price::default(), NOW);
         let delta = held.unwrap().unwrap().delta;
         assert_eq!(delta, FixedI128::from_inner(-2_500_000_000_000_000_000));
@@ -300,10 +322,13 @@ fn a_perpetual_and_a_future_have_a_delta_of_one_until_the_mean_begins() {
         },
         ..listed(2, true, 600_000, 60_000)
     };
-    for market in [future, call] {
+    // Of the call, of which 25,000 USD are to come, what is paid beyond what is open weighs more than that.
+    for (market, at_stake) in [(future, 20_000.0), (call, 20_000.0 - 25_000.0)] {
         let greeks = unit_greeks(&market, settled, NOW).unwrap().unwrap();
         assert_eq!(greeks.delta, third);
         assert_eq!(greeks.gamma, FixedI128::from_u32(0));
+        let years = 600_000.0 / YEAR;
+        assert!((float(greeks.rho) - years * at_stake / 100.0).abs() < 1e-12);
     }
 }
 
@@ -318,7 +343,7 @@ fn the_volatility_of_a_mark_is_that_of_its_variance() {
 }
 
 /// Deribit, May 2020 (`primitives/math/tests/data/README.md`). The venue's marks take no account of their settlement's mean: given as much variance more as
-/// that takes off, delta and gamma are the venue's, and vega and theta are by known factors.
+/// that takes off, delta, gamma and rho are the venue's, and vega and theta are by known factors.
 #[test]
 fn greeks_of_a_recorded_chain_follow_from_its_volatilities() {
     let chain = include_str!("../../../math/tests/data/options_deribit_btc_2020-05-21_even.csv");
@@ -362,6 +387,7 @@ fn greeks_of_a_recorded_chain_follow_from_its_volatilities() {
             (float(greeks.delta), "delta", 0.000_1),
             (float(greeks.gamma), "gamma", 0.000_005_1),
             (vega, "vega", 0.001_6),
+            (float(greeks.rho), "rho", 0.000_7),
         ] {
             let error = (found - cell(name)).abs();
             assert!(error <= bound, "{id}: {name} {found}, {error} off");

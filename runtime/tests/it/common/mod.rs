@@ -2,6 +2,7 @@
 //! inherents, signed extrinsics, the validator's own observations, and the close.
 
 pub mod crowd;
+pub mod losses;
 
 use codec::Encode;
 use novate_runtime::{
@@ -12,15 +13,16 @@ use novate_runtime::{
     UncheckedExtrinsic, SLOT_MILLIS,
 };
 use novate_types::{
-    AccountRef, Assessment, BlockNumber, Cash, ClientId, CurrentView, FeedId, Fill, Ledger, Lots,
-    MarginAccount, MarketId, MarketView, Millis, NewOrder, Operation, OrderPrice, OrderTarget, Pot,
-    Price, RiskModel, RiskView, SelfTradePrevention, Side, SubaccountId, Ticks, TimeInForce,
+    symbol::symbol_of, AccountRef, Assessment, BlockNumber, Cash, ClientId, CurrentView, FeedId,
+    Fill, InstrumentKind, Ledger, Lots, MarginAccount, MarketId, MarketParams, MarketView, Millis,
+    NewOrder, Operation, OrderPrice, OrderTarget, Pot, Price, RiskModel, RiskView,
+    SelfTradePrevention, Side, SubaccountId, Ticks, TimeInForce,
 };
 use pallet_order_book::{Accepted, OrderError};
 use pallet_price_oracle::{
     crypto::AuthorityPair,
     surface::{ObservedSmile, SurfaceObservation},
-    Observation, ObservedPrice,
+    Observation, ObservedPrice, LEAST_CHAINS,
 };
 use sp_core::{sr25519, Pair, H256};
 use sp_keyring::Sr25519Keyring;
@@ -457,14 +459,44 @@ pub fn deposit_into(
 
 /// Asks for a withdrawal.
 pub fn withdraw(who: Sr25519Keyring, asset: u32, amount: u128) -> DispatchResult {
-    submit(
-        who,
-        pallet_clearing::Call::withdraw {
-            sub: 0,
-            asset,
-            amount,
-        },
-    )
+    withdraw_from(who, 0, asset, amount)
+}
+
+/// Asks for one from an account.
+pub fn withdraw_from(
+    who: Sr25519Keyring,
+    sub: SubaccountId,
+    asset: u32,
+    amount: u128,
+) -> DispatchResult {
+    submit(who, pallet_clearing::Call::withdraw { sub, asset, amount })
+}
+
+/// Lets bitcoin have a surface of volatilities, as a genesis could: no feed of the preset has option chains.
+pub fn with_option_chains() {
+    pallet_price_oracle::Feeds::<Runtime>::mutate(|feeds| {
+        feeds.get_mut(&BTC_FEED).expect("it is there").min_chains = LEAST_CHAINS;
+    });
+}
+
+/// Lists a contract on bitcoin under its ticker, and returns its number.
+pub fn list_on_bitcoin(
+    kind: InstrumentKind,
+    tick_size: Price,
+    lot_size: Price,
+    params: MarketParams,
+) -> MarketId {
+    let symbol = symbol_of("BTC", &kind, tick_size).expect("a strike like any");
+    let call = pallet_instruments::Call::list_market {
+        symbol: symbol.expect("a short name"),
+        kind,
+        underlying: BTC_FEED,
+        tick_size,
+        lot_size,
+        params,
+    };
+    govern(call).expect("the contract is in order");
+    pallet_instruments::NextMarket::<Runtime>::get() - 1
 }
 
 /// A good-til-cancelled order of BTC-PERP with a client id of its own.

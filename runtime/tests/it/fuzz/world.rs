@@ -22,13 +22,11 @@ use novate_runtime::{
     SLOT_MILLIS,
 };
 use novate_types::{
-    symbol::symbol_of, BlockNumber, CombinationLegs, CurrentView, InstrumentKind, Ledger,
-    MarginAccount, MarketId, MarketParams, Millis, NewOrder, OptionRight, Price, RiskModel,
-    RiskView, Side,
+    BlockNumber, CombinationLegs, CurrentView, InstrumentKind, Ledger, MarginAccount, MarketId,
+    MarketParams, Millis, NewOrder, OptionRight, Price, RiskModel, RiskView, Side,
 };
 use pallet_liquidation::Event as Liquidated;
 use pallet_order_book::OrderError;
-use pallet_price_oracle::LEAST_CHAINS;
 use sp_keyring::Sr25519Keyring;
 use sp_runtime::MultiAddress;
 use std::{
@@ -148,10 +146,7 @@ fn set(scene: Scene) -> TestExternalities {
 /// Contracts that expire: a future, a call and a put in two hours and a half, a call in eight hours, and a straddle of the first two, marked on what validators see of
 /// options.
 fn dated(params: MarketParams) {
-    // As a genesis could have it: no feed of the preset has option chains.
-    pallet_price_oracle::Feeds::<Runtime>::mutate(|feeds| {
-        feeds.get_mut(&BTC_FEED).expect("it is there").min_chains = LEAST_CHAINS;
-    });
+    with_option_chains();
     let option = |expiry, strike, right| InstrumentKind::Option {
         expiry,
         strike,
@@ -165,16 +160,7 @@ fn dated(params: MarketParams) {
         option(far, 21_000, OptionRight::Call),
     ];
     for kind in kinds {
-        let symbol = symbol_of("BTC", &kind, usd(1)).expect("a strike like any");
-        let call = pallet_instruments::Call::list_market {
-            symbol: symbol.expect("a short name"),
-            kind,
-            underlying: BTC_FEED,
-            tick_size: usd(1),
-            lot_size: Price::from_rational(1, 1_000),
-            params,
-        };
-        govern(call).expect("the contract is in order");
+        list_on_bitcoin(kind, usd(1), Price::from_rational(1, 1_000), params);
     }
     // Of the call and the put that expire first, listed before the last.
     let last = pallet_instruments::NextMarket::<Runtime>::get() - 1;
