@@ -837,8 +837,12 @@ fn distance_is_slack_in_deviations() {
             distance(LONG),
             Some(usd(100) * MILLION as i128 / (1_050 * sigma))
         );
-        let exposed =
-            exposures(&account(LONG), &StoredView::view(), <Priced as Get<_>>::get).unwrap();
+        let exposed = exposures(
+            &account(LONG),
+            &StoredView::view(),
+            <Priced as frame_support::traits::Get<_>>::get,
+        )
+        .unwrap();
         assert_eq!(exposed[0].net(), Ok(usd(1_000)));
         assert_eq!(distance(VAULT), None);
     });
