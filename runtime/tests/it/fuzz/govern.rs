@@ -17,7 +17,7 @@ use novate_types::{
 use pallet_instruments::{SeriesRule, LEAST_TERM, MOST_STRIKES, MOST_TERM};
 use pallet_price_oracle::{Feed, Source, SourceName, Subject as Configured, Text};
 
-use sp_runtime::{FixedI128, FixedPointNumber, FixedU128};
+use sp_runtime::{FixedI128, FixedU128};
 
 /// Wrapped bitcoin: an asset that is no collateral until governance lists it.
 pub const WRAPPED: AssetId = 4;
