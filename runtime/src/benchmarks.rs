@@ -202,8 +202,8 @@ impl Helper {
         Self::open_with(of, view, MAX_POSITIONS, MAX_COLLATERALS, 0);
     }
 
-    /// Opens an account: positions in the first markets, long and short by turns beginning with a long one, orders noted in all of them
-    /// but the first, collaterals, and an entry of the threshold index on every axis of these. Its owner's wallet and its cash are as
+    /// Opens an account: positions in the first markets, long and short by turns of underlyings beginning with long ones, so that none
+    /// offsets another (what scans take is measured by itself), orders noted in all of them but the first, collaterals, and an entry of the threshold index on every axis of these. Its owner's wallet and its cash are as
     /// well there. With another `number` its thresholds are in other buckets.
     fn open_with(
         of: &AccountRef<AccountId>,
@@ -223,7 +223,8 @@ impl Helper {
         .expect("it is there");
         Margin::settle(of, view, true, |account| {
             for (n, market) in view.markets.iter().take(positions as usize).enumerate() {
-                let lots = if n % 2 == 0 { LOTS } else { -LOTS };
+                let is_long = underlying(u32::from(market.id)) % 2 == 0;
+                let lots = if is_long { LOTS } else { -LOTS };
                 let value = math::position_value_floor(lots, market.mark, market.lot_size)?;
                 apply_trade(account, market, lots, value)?;
                 let margin = value.abs() / CASH_DIVISOR;

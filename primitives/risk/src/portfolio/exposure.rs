@@ -234,8 +234,23 @@ fn cells<'a>(
     }))
 }
 
+/// The most that a unit of what moves with the underlying can lose under any cell, per unit of relative move; of a term computed once.
+fn steepest(prices: &mut Prices, term: Option<u16>) -> Result<Scaled> {
+    if let Some(known) = prices.steepest(term) {
+        return Ok(known);
+    }
+    let mut slope = Scaled::ONE;
+    for cell in cells(prices, term)? {
+        let cell = cell?;
+        let growth = cell.growth(prices.params().grid.price)?;
+        slope = slope.max(cell.combined(cell.kept()?, cell.c.times(growth)?)?);
+    }
+    prices.keep_steepest(term, slope);
+    Ok(slope)
+}
+
 /// Of a linear contract or collateral, contingencies being rates of a price `at`.
-fn linear(contract: &Contract, at: Price, prices: &Prices) -> Result<PerLot> {
+fn linear(contract: &Contract, at: Price, prices: &mut Prices) -> Result<PerLot> {
     let (price, lot_size, term, alone, moves) = match contract {
         Contract::Linear {
             mark,
@@ -256,14 +271,11 @@ fn linear(contract: &Contract, at: Price, prices: &Prices) -> Result<PerLot> {
         Contract::Option { .. } => return Err(ModelError::Missing),
     };
     let price = number(*price)?;
-    let mut slope = Scaled::ONE;
-    if moves {
-        for cell in cells(prices, term)? {
-            let cell = cell?;
-            let growth = cell.growth(prices.params().grid.price)?;
-            slope = slope.max(cell.combined(cell.kept()?, cell.c.times(growth)?)?);
-        }
-    }
+    let slope = if moves {
+        steepest(prices, term)?
+    } else {
+        Scaled::ONE
+    };
     let rate = match contract {
         Contract::Linear { .. } => prices.params().contingencies.linear.maintenance,
         _ => super::Unsigned::zero(),

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::ModelError;
 use alloc::{rc::Rc, vec::Vec};
+use core::cell::Cell;
 use novate_math::{
     black76::{self, Deviation, Kind, Level},
     exp, ln, pow, Scaled,
@@ -79,6 +80,8 @@ pub(super) struct Points {
     cells: Vec<usize>,
     /// The points of the basis moves, up and down.
     basis: (usize, usize),
+    /// The steepest of what is linear and of no term, once it is computed.
+    steepest: Cell<Option<Scaled>>,
 }
 
 impl Points {
@@ -111,6 +114,7 @@ impl Points {
             distinct,
             cells,
             basis,
+            steepest: Cell::new(None),
         }
     }
 }
@@ -125,6 +129,8 @@ pub struct Prices<'a> {
     terms: Vec<TermPrices>,
     rows: Vec<Option<Vec<Pair>>>,
     slopes: Vec<Option<PerLot>>,
+    /// By term, the steepest of what is linear. What has none is the same for all who share the points.
+    steepest: Vec<(Option<u16>, Scaled)>,
     priced: u64,
 }
 
@@ -152,6 +158,7 @@ impl<'a> Prices<'a> {
             terms,
             rows: market.series.iter().map(|_| None).collect(),
             slopes: market.series.iter().map(|_| None).collect(),
+            steepest: Vec::new(),
             priced: 0,
         })
     }
@@ -169,6 +176,22 @@ impl<'a> Prices<'a> {
     /// How many option prices have been computed; a call and a put on the same terms are one.
     pub const fn priced(&self) -> u64 {
         self.priced
+    }
+
+    /// What is kept of a term's linear contracts.
+    pub(super) fn steepest(&self, term: Option<u16>) -> Option<Scaled> {
+        if term.is_none() {
+            return self.points.steepest.get();
+        }
+        let known = self.steepest.iter().find(|(known, _)| *known == term);
+        known.map(|(_, slope)| *slope)
+    }
+
+    pub(super) fn keep_steepest(&mut self, term: Option<u16>, slope: Scaled) {
+        match term {
+            None => self.points.steepest.set(Some(slope)),
+            Some(_) => self.steepest.push((term, slope)),
+        }
     }
 
     /// The value of a lot as marked.
