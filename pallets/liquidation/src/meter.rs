@@ -26,6 +26,8 @@ const BEYOND_SCANS: u32 = 6;
 const UNMADE_SCANS: u32 = 3;
 /// Scans of a counterparty after a slice of it.
 const SLICE_SCANS: u32 = 1;
+/// Scans of a forecast deviation: where nothing moved, and either way.
+const DEVIATION_SCANS: u32 = 3;
 /// Scans of a bid: what it asks for and what is free, both sides after it, and the taker's thresholds.
 const BID_SCANS: u32 = 12;
 
@@ -284,15 +286,23 @@ impl<T: Config> Meter<T> {
             .saturating_add(self.appended(thresholds))
     }
 
-    /// One forecast deviation of an account of which a scan margins so many options.
-    pub fn deviation(&self, options: u32) -> u64 {
-        self.deviation.saturating_mul(options.into())
+    /// One forecast deviation of an account of which a scan margins so many options: each is priced anew, and all of its positions are valued where
+    /// nothing moved, and either way.
+    pub fn deviation(&self, options: u32, size: Size) -> u64 {
+        self.deviation
+            .saturating_mul(options.into())
+            .saturating_add(self.scans(size, DEVIATION_SCANS))
     }
 
     /// What such thresholds take more when the sweep passes their account, all of its positions options that a scan margins.
     pub fn worst_swept(&self, thresholds: u32) -> u64 {
+        let size = Size {
+            holdings: 0,
+            more: thresholds,
+        };
+        let options = thresholds.div_ceil(MORE_PER_POSITION);
         self.more(thresholds)
-            .saturating_add(self.deviation(thresholds.div_ceil(MORE_PER_POSITION)))
+            .saturating_add(self.deviation(options, size))
     }
 
     /// Entries that there is time to look behind if their accounts are small ones: at least one while there is time for the largest.

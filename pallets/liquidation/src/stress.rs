@@ -331,10 +331,10 @@ impl<T: Config> Pallet<T> {
         let Some(slack) = assessment.slack().filter(|slack| is_watched && *slack >= 0) else {
             return Ok(None);
         };
-        let options = scanned_options(account, view, assessment);
-        meter.spend(meter.deviation(options));
-        // And all that a scan may margin is valued as often.
-        meter.spend(meter.scans(Size::of(account, view), 3));
+        if assessment.scanned != 0 {
+            let options = scanned_options(account, view, assessment);
+            meter.spend(meter.deviation(options, Size::of(account, view)));
+        }
         let forecast = forecast_of(&state.deviations);
         let call = match deviation_ceil(
             account,

@@ -308,12 +308,19 @@ fn deviations_take_the_time_of_their_close_and_a_sweep_waits_where_there_is_none
             let sweep = Sweeping::<Test>::get().unwrap();
             (sweep.completed, crate::Took::<Test>::get())
         };
-        let meter = Meter::<Test>::of(0);
+        let meter = Meter::<Test>::of_close(0);
         let options = |owner| {
             novate_risk::scanned_options(&account(owner), &StoredView::view(), &assess(owner))
         };
         assert_eq!(options(LONG), MAX_POSITIONS);
-        let deviations = meter.deviation(options(LONG)) + meter.deviation(options(DEALER));
+        let of = |owner| {
+            let size = crate::meter::Size::of(&account(owner), &StoredView::view());
+            match assess(owner).scanned {
+                0 => 0,
+                _ => meter.deviation(options(owner), size),
+            }
+        };
+        let deviations = of(LONG) + of(DEALER);
         let (completed, took) = swept();
         assert!(took >= 2 * meter.more(4 * MAX_POSITIONS) + deviations);
         // With time for one of them it takes two closes.
