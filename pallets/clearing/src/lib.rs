@@ -139,7 +139,7 @@ pub mod pallet {
     };
     use frame_system::pallet_prelude::*;
     use novate_risk::{
-        portfolio::{row_in, OptionRow, PortfolioParams, PricedOptions},
+        portfolio::{row_in, Kept, OptionRow, PortfolioParams, PricedOptions},
         MOST_MORE_THRESHOLDS,
     };
     use novate_types::{
@@ -421,9 +421,9 @@ pub mod pallet {
         },
         /// Other parameters of the portfolio model are scheduled.
         PortfolioRulesScheduled {
-            /// In force until then.
+            /// In force now.
             old_value: Box<PortfolioParams>,
-            /// From then on.
+            /// In place of whatever was scheduled before.
             new_value: Box<PortfolioParams>,
             /// The first block whose close prices with them.
             due: BlockNumber,
@@ -892,10 +892,11 @@ pub mod pallet {
     }
 
     impl<T: Config> PricedOptions for Pallet<T> {
-        fn row(_: &RiskView, market: &MarketView) -> Option<OptionRow> {
+        fn row(_: &RiskView, market: &MarketView, kept: &mut Kept) -> Option<OptionRow> {
             let of = (market.underlying, market.contract.expiry);
-            let rows = unhashed::get_raw(&Scenarios::<T>::hashed_key_for(of))?;
-            row_in(&rows, market.id)
+            let read = || unhashed::get_raw(&Scenarios::<T>::hashed_key_for(of));
+            let rows = kept.entry(of).or_insert_with(|| read().unwrap_or_default());
+            row_in(rows, market.id)
         }
 
         fn params() -> PortfolioParams {

@@ -10,7 +10,9 @@ use alloc::{
 use frame_support::{
     defensive, ensure, storage::with_storage_layer, traits::Get, weights::Weight, BoundedVec,
 };
-use novate_risk::{more_thresholds, more_thresholds_in, Legs, MOST_MORE_THRESHOLDS};
+use novate_risk::{
+    more_thresholds, more_thresholds_in, portfolio::netted_positions, Legs, MOST_MORE_THRESHOLDS,
+};
 use novate_types::{
     math, AccountRef, Assessment, AuctionTerms, Cash, Fill, Ledger, LedgerError, LiquidationOrder,
     Liquidations, Lots, MarginAccount, MarketId, MarketView, MatchLimits, MathError, OpenOrder,
@@ -433,7 +435,7 @@ impl<'a, T: Config> Check<'a, T> {
         let is_liquidated = traded.fills.iter().any(|fill| fill.liquidation);
         let is_lent = after.covers_initial()
             || is_liquidated
-            || !novate_risk::borrows_on_options(&party.account, &traded.account, view).ok()?;
+            || !novate_risk::borrows_on_unrealised(&party.account, &traded.account, view).ok()?;
         (is_lent && novate_risk::passes_check(&party.assessed, &after)).then_some(traded)
     }
 
@@ -590,7 +592,7 @@ impl<'a, T: Config> Check<'a, T> {
             let Some(Party { account, assessed }) = party else {
                 continue;
             };
-            let may_borrow = novate_risk::holds_long_option(account, view);
+            let may_borrow = netted_positions(account, view).is_ok_and(|many| many > 0);
             if !is_scanned_in(account, assessed, id) && !may_borrow {
                 continue;
             }

@@ -46,7 +46,7 @@ impl Size {
         holdings: MAX_HOLDINGS,
         more: MOST_MORE_THRESHOLDS,
     };
-    /// Of few positions, and no option among them.
+    /// Of few positions, none of which a scan may margin.
     pub const SMALL: Self = Self {
         holdings: SMALL_POSITIONS,
         more: 0,
@@ -282,7 +282,8 @@ impl<T: Config> Meter<T> {
             holdings: 0,
             more: thresholds,
         };
-        self.scans(size, self.indexing().saturating_add(1))
+        // Before it is written and as it is.
+        self.scans(size, self.indexing().saturating_mul(2))
             .saturating_add(self.appended(thresholds))
     }
 

@@ -17,7 +17,7 @@ use frame_support::{
 use frame_system::{mocking::MockBlockU32, EnsureRoot};
 use novate_risk::{
     add_order, apply_trade,
-    portfolio::{AtOnce, Lesser, OptionRow, PortfolioParams, PricedOptions, VolatilityShock},
+    portfolio::{AtOnce, Kept, Lesser, OptionRow, PortfolioParams, PricedOptions, VolatilityShock},
     release_order, settle_expired, LiquidationParams, QuoteParams, StressMove, StressParams,
     VolatilityParams,
 };
@@ -39,8 +39,8 @@ impl Get<PortfolioParams> for Priced {
 }
 
 impl PricedOptions for Priced {
-    fn row(view: &RiskView, market: &MarketView) -> Option<OptionRow> {
-        AtOnce::row(view, market)
+    fn row(view: &RiskView, market: &MarketView, kept: &mut Kept) -> Option<OptionRow> {
+        AtOnce::row(view, market, kept)
     }
 
     fn params() -> PortfolioParams {

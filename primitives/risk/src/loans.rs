@@ -4,7 +4,7 @@
 //! it when its cash changes: one without a loan is never looked at. Between two settlements interest is simple, so what all accounts
 //! owe grows in a block by exactly what is borrowed times the step of the index, and nothing rounds until somebody pays: debtors round up.
 
-use crate::linear::{collateral_value, is_long_option};
+use crate::{linear::collateral_value, portfolio::netted_positions};
 use codec::{Decode, Encode, MaxEncodedLen};
 use novate_types::{
     math::{add, mul_div_ceil, mul_div_floor, ppm_ceil, ppm_floor, signed, sub},
@@ -75,21 +75,13 @@ pub fn all_collateral_value(account: &MarginAccount, view: &RiskView) -> Result<
     })
 }
 
-/// Whether the account holds an option that it did not write, and that has not settled.
-pub fn holds_long_option(account: &MarginAccount, view: &RiskView) -> bool {
-    account.positions.iter().any(|position| {
-        let market = view.market(position.market);
-        market.is_ok_and(|m| !m.contract.settled && is_long_option(m, position.lots))
-    })
-}
-
-/// Whether a trade has an account borrow on what its long options are worth: it owes more than it did, more than is lent to it without being asked
+/// Whether a trade has an account borrow on what is not realised, long options' worth or a hedge's gain: it owes more than it did, more than is lent to it without being asked
 /// for, and more than its collateral counts for.
 ///
 /// Whoever covers initial margin owes no more than collateral and profit credits. A trade that is allowed for lowering maintenance margin alone asks
-/// for no such thing: where long options are hedges it may realise any loss of what they hedge, and give up what they are worth beyond the scan,
+/// for no such thing: where positions are hedges of each other it may realise any loss of one of them, and give up what the other is worth beyond the scan,
 /// and nobody could call the debt that it leaves, as an auction is of collateral. A loss of what is liquidated is realised all the same.
-pub fn borrows_on_options(
+pub fn borrows_on_unrealised(
     before: &MarginAccount,
     after: &MarginAccount,
     view: &RiskView,
@@ -102,8 +94,8 @@ pub fn borrows_on_options(
     if debt <= lent.max(debt_ceil(before, view)?) {
         return Ok(false);
     }
-    let on_options = holds_long_option(before, view) || holds_long_option(after, view);
-    Ok(on_options && debt > all_collateral_value(after, view)?)
+    let has_offset = |account| Ok::<_, RiskError>(netted_positions(account, view)? > 0);
+    Ok((has_offset(before)? || has_offset(after)?) && debt > all_collateral_value(after, view)?)
 }
 
 /// Most that an account may take out, in quantums, rounded down: `v + buffer·max(0, v − own) ≤ free`, with [`BORROW_BUFFER`]; `free` is what

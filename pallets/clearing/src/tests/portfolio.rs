@@ -4,7 +4,7 @@ use super::novation::liquidate;
 use crate::{mock::*, Error, NextPortfolioRules, Pallet, PortfolioRules, View};
 use frame_support::{assert_noop, assert_ok};
 use novate_risk::{
-    borrows_on_options, more_thresholds, passes_check, portfolio::PortfolioParams,
+    borrows_on_unrealised, more_thresholds, passes_check, portfolio::PortfolioParams,
     MOST_MORE_THRESHOLDS,
 };
 use novate_types::{
@@ -154,7 +154,7 @@ fn a_loss_is_not_borrowed_on_what_long_options_are_worth() {
         assert!(before.covers_initial() && !found.covers_initial());
         assert!(passes_check(&before, &found) && !found.is_below_maintenance());
         assert!(after.cash < -cash(4_900));
-        assert_eq!(borrows_on_options(&alice(), &after, &view), Ok(true));
+        assert_eq!(borrows_on_unrealised(&alice(), &after, &view), Ok(true));
         assert!(!buys_back(false));
         assert!(cash_of(ALICE) > 0);
     });
@@ -210,16 +210,16 @@ fn a_debt_that_does_not_grow_keeps_nobody_from_reducing() {
         let value = math::position_value_floor(-1_000, call.mark, call.lot_size).unwrap();
         novate_risk::apply_trade(&mut sold, call, -1_000, value).unwrap();
         assert!(sold.cash > owing.cash);
-        assert_eq!(borrows_on_options(&owing, &sold, &view), Ok(false));
+        assert_eq!(borrows_on_unrealised(&owing, &sold, &view), Ok(false));
         // Nobody else is asked: a profit of a perpetual lends as it did.
         let mut linear = owing.clone();
         linear.positions.retain(|position| position.market == BTC);
         let mut lost = linear.clone();
         lost.cash -= cash(1_000);
-        assert_eq!(borrows_on_options(&linear, &lost, &view), Ok(false));
+        assert_eq!(borrows_on_unrealised(&linear, &lost, &view), Ok(false));
         let mut bought = lost.clone();
         bought.positions = owing.positions.clone();
-        assert_eq!(borrows_on_options(&linear, &bought, &view), Ok(true));
+        assert_eq!(borrows_on_unrealised(&linear, &bought, &view), Ok(true));
     });
 }
 

@@ -408,7 +408,7 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// Pays for the thresholds of options that an account is given again as it leaves the queue.
+    /// Pays for the thresholds of a scan that an account is given again as it leaves the queue.
     fn pay_thresholds(account: &MarginAccount, close: &mut Waterfall<'_, T>) {
         let more = Size::of(account, close.view).more;
         close.meter.spend(close.meter.more(more));

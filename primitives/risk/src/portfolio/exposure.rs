@@ -204,7 +204,7 @@ impl Cell {
     }
 }
 
-/// All scenarios, and the basis moves if there is an expiry.
+/// The basis moves if there is an expiry, and all scenarios.
 fn cells<'a>(
     prices: &'a Prices,
     term: Option<u16>,
@@ -225,7 +225,7 @@ fn cells<'a>(
         .scenarios
         .iter()
         .map(|cell| (cell.weight, cell.volatility, cell.price));
-    Ok(scenarios.chain(moves).map(move |(weight, shock, by)| {
+    Ok(moves.chain(scenarios).map(move |(weight, shock, by)| {
         Ok(Cell {
             c: factor.times(number(weight)?)?,
             shock,
@@ -239,8 +239,13 @@ fn steepest(prices: &mut Prices, term: Option<u16>) -> Result<Scaled> {
     if let Some(known) = prices.steepest(term) {
         return Ok(known);
     }
-    let mut slope = Scaled::ONE;
-    for cell in cells(prices, term)? {
+    // The scenarios are every term's, and its basis moves come before them.
+    let (mut slope, many) = match term {
+        None => (Scaled::ONE, usize::MAX),
+        Some(_) if prices.params().grid.basis.is_none() => (steepest(prices, None)?, 0),
+        Some(_) => (steepest(prices, None)?, 2),
+    };
+    for cell in cells(prices, term)?.take(many) {
         let cell = cell?;
         let growth = cell.growth(prices.params().grid.price)?;
         slope = slope.max(cell.combined(cell.kept()?, cell.c.times(growth)?)?);

@@ -81,10 +81,13 @@ pub fn row_in(encoded: &[u8], market: MarketId) -> Option<OptionRow> {
     None
 }
 
+/// Encoded [`OptionRows`] by underlying and expiry.
+pub type Kept = BTreeMap<(FeedId, Millis), Vec<u8>>;
+
 /// Where the model finds its rows.
 pub trait PricedOptions {
-    /// That of an option, as the close that wrote `view` priced it.
-    fn row(view: &RiskView, market: &MarketView) -> Option<OptionRow>;
+    /// That of an option, as the close that wrote `view` priced it. What was read for one of them is `kept` for the others of an account.
+    fn row(view: &RiskView, market: &MarketView, kept: &mut Kept) -> Option<OptionRow>;
     /// The parameters that it was priced with.
     fn params() -> PortfolioParams;
 }
@@ -93,7 +96,7 @@ pub trait PricedOptions {
 pub struct AtOnce;
 
 impl PricedOptions for AtOnce {
-    fn row(view: &RiskView, market: &MarketView) -> Option<OptionRow> {
+    fn row(view: &RiskView, market: &MarketView, _: &mut Kept) -> Option<OptionRow> {
         rows_of(core::iter::once(market), view.now, &Self::params()).pop()
     }
 
@@ -206,8 +209,9 @@ fn assess_with<Rows: PricedOptions>(
     let scans = if netted.is_empty() {
         Vec::new()
     } else {
-        let row = |market: &MarketView| Rows::row(view, market);
-        scans(account, &netted, orders, view, &Rows::params(), &row)
+        let mut kept = Kept::new();
+        let mut row = |market: &MarketView| Rows::row(view, market, &mut kept);
+        scans(account, &netted, orders, view, &Rows::params(), &mut row)
     };
     assess(account, orders, view, &scans)
 }
@@ -219,8 +223,8 @@ pub fn assess_at_once(
     params: &PortfolioParams,
 ) -> Result<Assessment, RiskError> {
     let netted = netted(account, view)?;
-    let row = |market: &MarketView| rows_of(core::iter::once(market), view.now, params).pop();
-    let scans = scans(account, &netted, &[], view, params, &row);
+    let mut row = |market: &MarketView| rows_of(core::iter::once(market), view.now, params).pop();
+    let scans = scans(account, &netted, &[], view, params, &mut row);
     assess(account, &[], view, &scans)
 }
 
@@ -291,7 +295,7 @@ fn scans(
     orders: &[OrderAggregate],
     view: &RiskView,
     params: &PortfolioParams,
-    row: &dyn Fn(&MarketView) -> Option<OptionRow>,
+    row: &mut dyn FnMut(&MarketView) -> Option<OptionRow>,
 ) -> Vec<ByScan> {
     let mut known = Known {
         rows: BTreeMap::new(),
@@ -313,7 +317,7 @@ struct Known<'a> {
     view: &'a RiskView,
     params: &'a PortfolioParams,
     points: Rc<Points>,
-    source: &'a dyn Fn(&MarketView) -> Option<OptionRow>,
+    source: &'a mut dyn FnMut(&MarketView) -> Option<OptionRow>,
 }
 
 impl<'a> Known<'a> {

@@ -417,7 +417,7 @@ pub struct Parts {
     pub initial: ShortOption,
 }
 
-/// Everything governed of one underlying.
+/// Everything governed, of whatever underlying.
 #[derive(
     Clone,
     Debug,
@@ -468,7 +468,7 @@ impl Skew {
 
 impl PortfolioParams {
     /// Whether every number is such as a grid can be meant to have: prices move tenfold at most, volatilities too, nothing is weighed or charged with more than the whole
-    /// of it, and a scan is multiplied tenfold at most. What is beyond that is a slip, and might leave nothing with a number.
+    /// of it, a scan is multiplied tenfold at most, a discount or what undoes one tenfold, and an absolute move is no more than 10⁹ USD. What is beyond that is a slip, and might leave nothing with a number.
     pub fn is_plausible(&self) -> bool {
         let one = Unsigned::DIV;
         let ten = one.saturating_mul(10);
@@ -488,7 +488,17 @@ impl PortfolioParams {
             VolatilityRange::Absolute { range, least } => is_factor(range) && is_factor(least),
         };
         let basis = &grid.basis;
+        let range = match grid.price {
+            PriceShock::Relative => true,
+            PriceShock::Absolute { range } => range <= Price::from_u32(1_000_000_000),
+        };
+        let is_discount = |of: &StaticDiscount| {
+            is_factor(of.base) && is_factor(of.per_rate) && is_factor(of.flat)
+        };
         volatility
+            && range
+            && is_discount(&grid.long)
+            && is_discount(&grid.short)
             && grid
                 .scenarios
                 .iter()
