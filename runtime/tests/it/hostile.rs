@@ -2,6 +2,7 @@
 
 use crate::common::*;
 use frame_support::traits::{GetCallMetadata, UnfilteredDispatchable};
+use novate_risk::portfolio::PortfolioParams;
 use novate_runtime::{
     configs::exchange::{BTC_FEED, USDC, USDT},
     AccountId, Oracle, Runtime, RuntimeCall, RuntimeOrigin, System,
@@ -14,7 +15,7 @@ use novate_types::{
 use pallet_order_book::OrderError;
 use sp_core::storage::StateVersion;
 use sp_keyring::Sr25519Keyring;
-use sp_runtime::DispatchError;
+use sp_runtime::{DispatchError, FixedI128, FixedU128};
 use std::collections::BTreeSet;
 
 const PALLETS: [&str; 6] = [
@@ -584,6 +585,38 @@ fn clearing(hostile: &mut Hostile) {
     hostile.by(Bob, redeem(1), "InsufficientBalance");
     hostile.by(Bob, borrow(9, 1), "NoAccount");
     hostile.by(Dave, borrow(0, 1), "NoAccount");
+    let rules = |change: &dyn Fn(&mut PortfolioParams)| {
+        let mut params = PortfolioParams::standard();
+        change(&mut params);
+        let params = Some(Box::new(params));
+        Call::<Runtime>::schedule_portfolio_rules { params }
+    };
+    let withdrawn = Call::<Runtime>::schedule_portfolio_rules { params: None };
+    hostile.only_root(withdrawn.clone());
+    hostile.only_root(rules(&|params| {
+        params.factors.initial = FixedU128::from_u32(2)
+    }));
+    hostile.by_root(withdrawn, "NothingToChange");
+    hostile.by_root(rules(&|_| ()), "NothingToChange");
+    for factor in [0, 11, u128::MAX / 10u128.pow(18)].map(|times| times * 10u128.pow(18)) {
+        let factor = FixedU128::from_inner(factor);
+        let unsound = rules(&|params| params.factors.initial = factor);
+        hostile.by_root(unsound, "UnsoundRules");
+    }
+    let falling = FixedI128::from_rational(-11, 10);
+    let moved = |by| rules(&|params| params.grid.scenarios[0].price = by);
+    for by in [
+        falling,
+        FixedI128::from_inner(i128::MAX),
+        FixedI128::from_inner(i128::MIN),
+    ] {
+        hostile.by_root(moved(by), "UnsoundRules");
+    }
+    let crowded = rules(&|params| {
+        let first = params.grid.scenarios[0];
+        params.grid.scenarios.try_push(first).unwrap();
+    });
+    hostile.by_root(crowded, "TooManyScenarios");
     for _ in 0..16 {
         submit(Bob, withdraw(0, USDC, 1)).unwrap();
     }

@@ -80,9 +80,11 @@ const STORAGE: &[(&str, &[&str])] = &[
         "Clearing",
         &[
             "Marked",
+            "NextPortfolioRules",
             "NextRequest",
             "OldestRequest",
             "Pending",
+            "PortfolioRules",
             "PremiumHistory",
             "Requests",
             "Reserved",
