@@ -603,7 +603,7 @@ fn clearing(hostile: &mut Hostile) {
         let unsound = rules(&|params| params.factors.initial = factor);
         hostile.by_root(unsound, "UnsoundRules");
     }
-    let falling = FixedI128::from_rational(-11, 10);
+    let falling = FixedI128::from_inner(-11 * 10i128.pow(17));
     let moved = |by| rules(&|params| params.grid.scenarios[0].price = by);
     for by in [
         falling,
