@@ -584,7 +584,7 @@ impl<'a, T: Config> Check<'a, T> {
         Ok(strictest.unwrap_or(never(side)))
     }
 
-    /// Leaves out the orders of whom a scan margins here, or who may be refused for what they would borrow on options: what is left then passes
+    /// Leaves out the orders of whom a scan margins here, or who may be refused for what they would borrow on positions that offset: what is left then passes
     /// whatever fills.
     fn hold_back_scanned(&self, limits: &mut MatchLimits<T::AccountId>) {
         let (id, view) = (self.market.id, self.view);
